@@ -1,0 +1,95 @@
+"""Runs that a script begins by itself, child runs and local ones: their record, their state and their end."""
+
+import atexit
+import os
+import sys
+import time
+
+from amlcore.worker.layout import RUN_VARIABLE, RunLayout, created_now, identity, read_json, write_json
+
+_open = {}  # type: dict[str, int]
+"""The folders of runs that have not ended, and the process that began each."""
+
+_failures = []  # type: list[str]
+"""Why the script as a whole failed, the first reason first."""
+
+_watching = []  # type: list[bool]
+
+
+def begin(folder, experiment, parent=None, name=None, script=None, **more):
+    # type: (str, str, str | None, str | None, str | None, object) -> None
+    """Write the record of a run that this script starts, and see to its end."""
+    layout = RunLayout(folder)
+    facts = {  # type: dict[str, object]
+        "id": os.path.basename(folder),
+        "experiment": experiment,
+        "parent": parent,
+        "name": name,
+        "created": created_now(),
+        "script": script or os.path.basename(sys.argv[0]),
+        "parameters": {},
+    }
+    write_json(layout.driver, identity())
+    write_json(layout.run, dict(facts, **more))
+    _enter(layout, "Running")
+    _open[folder] = os.getpid()
+    if not _watching:
+        _watching.append(True)
+        atexit.register(_end_open_runs)
+        _watch_exceptions()
+
+
+def end(folder, state, reason=None):
+    # type: (str, str, str | None) -> None
+    """Write the end of a run of this script; one that failed stays so, and one that has ended ends once."""
+    _open.pop(folder, None)
+    layout = RunLayout(folder)
+    if read_json(layout.state)["state"] not in ("Failed", "Canceled", state):
+        _enter(layout, state, reason, exit_status=int(state == "Failed"))
+
+
+def is_submitted(folder):
+    # type: (str) -> bool
+    """Whether the state of a run belongs to its driver rather than to this script."""
+    if folder in _open:
+        return False
+    return folder == os.environ.get(RUN_VARIABLE) or os.path.exists(RunLayout(folder).config)
+
+
+def _enter(layout, state, reason=None, exit_status=None):
+    # type: (RunLayout, str, str | None, int | None) -> None
+    """Write that the run is in `state` from now on, in the form of the driver's own states."""
+    now = time.time()
+    times = dict((read_json(layout.state) or {"times": {}})["times"], **{state: now})
+    status = {"state": state, "reason": reason, "at": now, "exit_status": exit_status, "times": times, "usage": {}}
+    write_json(layout.state, status)
+
+
+def fail_script(reason):
+    # type: (str) -> None
+    """Note that the script as a whole failed; the runs that it leaves open fail with it."""
+    _failures.append(reason)
+
+
+def script_failed():
+    # type: () -> bool
+    return bool(_failures)
+
+
+def _watch_exceptions():
+    # type: () -> None
+    """Remember the exception that ends the script; it still goes where it went before."""
+    before = sys.excepthook
+
+    def hook(kind, error, trace):
+        _failures.append("{}: {}".format(kind.__name__, error))
+        before(kind, error, trace)
+
+    sys.excepthook = hook
+
+
+def _end_open_runs():
+    # type: () -> None
+    for folder, pid in list(_open.items()):
+        if pid == os.getpid():  # a fork inherits the list, and not the runs
+            end(folder, "Failed" if _failures else "Completed", _failures[0] if _failures else None)

@@ -1,0 +1,255 @@
+"""The process of a script: prepared, executed and left as plain python would do it."""
+
+import atexit
+import builtins
+import gc
+import io
+import os
+import signal
+import sys
+import threading
+import traceback
+import types
+import weakref
+from importlib.machinery import SourceFileLoader
+
+from amlcore.worker.warm import forget
+
+IGNORABLE = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGCHLD")
+LOST_OUTPUT = 120  # python's own status where the last flush of stdout fails
+
+
+class Script(object):
+    """A script file with all that its process is given."""
+
+    def __init__(self, path, *, beside, name, arguments, variables, folder, relative, hidden):
+        self.path = path
+        self.beside = beside  # where its own modules lie
+        self.name = name
+        self.arguments = arguments
+        self.variables = variables
+        self.folder = folder
+        self.relative = relative
+        self.hidden = hidden
+
+    def run(self, streams, mask):
+        """Turn this process into that of the script; `streams` are its stdout and stderr. Does not return."""
+        status = 1
+        try:
+            os.setsid()
+            gc.enable()
+            _reset_signals(mask)
+            os.chdir(self.folder)
+            self._set_environment()
+            _set_streams(streams)
+            sys.argv[:] = [self.name] + self.arguments
+            own = [os.path.join(self.folder, entry) for entry in self.relative]
+            sys.path[:0] = [self.beside] + [os.path.normpath(entry) for entry in own]
+            _reseed()
+            forget(self.hidden)
+            status = leave(execute(self.path), self.folder)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(status & 0xFF)
+
+    def _set_environment(self):
+        for name, value in self.variables.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+        if "PWD" in os.environ:
+            os.environ["PWD"] = self.folder
+        if "multiprocessing.process" in sys.modules:
+            vars(sys.modules["multiprocessing.process"])["ORIGINAL_DIR"] = self.folder
+
+
+def _reset_signals(mask):
+    for name in IGNORABLE:
+        number = getattr(signal, name)
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if name == "SIGINT" else signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+
+
+def _set_streams(streams):
+    """Point the descriptors 0, 1 and 2 and python's objects on them at the files of this run."""
+    empty = os.open(os.devnull, os.O_RDONLY)
+    for number, handle in enumerate([empty] + streams):
+        os.dup2(handle, number)
+        os.close(handle)
+    for number, name in ((1, "stdout"), (2, "stderr")):
+        stream = getattr(sys, name)
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+            continue
+        # Python 3.6 cannot change a stream.
+        raw = io.FileIO(number, "w", closefd=False)
+        raw.name = "<{}>".format(name)
+        stream = io.TextIOWrapper(
+            io.BufferedWriter(raw), encoding=stream.encoding, errors=stream.errors, line_buffering=True
+        )
+        setattr(sys, name, stream)
+        setattr(sys, "__{}__".format(name), stream)
+
+
+def _reseed():
+    """Forks of one worker would draw the same random numbers."""
+    for name in ("random", "numpy.random"):
+        if name in sys.modules:
+            sys.modules[name].seed()
+
+
+def execute(path):
+    """Execute the file at `path` as `__main__`.
+
+    Returns the exit status that python would give it.
+    """
+    try:
+        with open(path, "rb") as stream:
+            source = stream.read()
+    except OSError as error:
+        words = "{}: can't open file {!r}: [Errno {}] {}\n"
+        sys.stderr.write(words.format(sys.executable, path, error.errno, error.strerror))
+        return 2
+    module = _main_module(path)
+    try:
+        exec(compile(source, path, "exec", 0, True), module.__dict__)
+    except SystemExit as error:
+        return _exit_status(error)
+    except BaseException as error:
+        # The first frame is this function's, which is none of the script's.
+        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        return _report(error)
+    return 0
+
+
+def _main_module(path):
+    module = types.ModuleType("__main__")
+    module.__file__ = path
+    module.__loader__ = SourceFileLoader("__main__", path)
+    module.__dict__.update({"__builtins__": builtins, "__cached__": None})
+    if sys.version_info < (3, 14):
+        module.__dict__.update({"__annotations__": {}})
+    # Pools that spawn look for the second name.
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
+    return module
+
+
+def _exit_status(error):
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        # CPython takes what no C long can hold for -1.
+        return error.code & 0xFF if -(2**63) <= error.code < 2**63 else 0xFF
+    sys.stderr.write("{}\n".format(error.code))
+    return 1
+
+
+def _report(error):
+    """Show an exception that ended the script, as python does."""
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    try:
+        sys.stdout.flush()
+        sys.excepthook(type(error), error, error.__traceback__)
+    except SystemExit as ended:
+        return _exit_status(ended)
+    except BaseException as second:
+        sys.stderr.write("Error in sys.excepthook:\n")
+        sys.__excepthook__(type(second), second, second.__traceback__ and second.__traceback__.tb_next)
+        sys.stderr.write("\nOriginal exception was:\n")
+        sys.__excepthook__(type(error), error, error.__traceback__)
+    if isinstance(error, KeyboardInterrupt) and sys.version_info >= (3, 8):
+        return -signal.SIGINT
+    return 1
+
+
+def leave(status, folder):
+    """Do what the script can notice of python's own way to end, and leave out the rest, which takes longer than it.
+
+    Returns the exit status, or ends the process by the signal that a negative one stands for.
+    """
+    begun = sys.modules.get("amlcore.worker.begun")
+    if begun is not None and status:
+        begun.fail_script("the script ended with exit status {}".format(status))
+    for end in (vars(threading)["_shutdown"], atexit._run_exitfuncs):
+        try:
+            end()
+        except BaseException:
+            pass  # reported by python itself, without any effect on the status
+    if begun is not None and begun.script_failed() and status == 0:
+        status = 1  # run.fail() was called
+    _flush()
+    _drop_modules(folder)
+    if not _flush():
+        status = LOST_OUTPUT
+    if status < 0 and -status == signal.SIGINT:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
+    return status
+
+
+class _Mark(object):
+    """Lies among a module's globals: as long as it lives, something still holds them."""
+
+
+def _mark(module):
+    mark = module.__dict__["__amlcore_mark__"] = _Mark()
+    return weakref.ref(mark)
+
+
+def _drop_modules(folder):
+    """Let go of the script's own modules, so that its objects end as they do when python ends."""
+    for name in ("last_type", "last_value", "last_traceback", "last_exc"):
+        sys.__dict__.pop(name, None)
+    own = [name for name, module in sys.modules.items() if _is_own(module, folder)]
+    marks = [_mark(sys.modules.pop(name)) for name in own]
+    gc.collect()
+    held = [known() for known in marks if known() is not None]
+    if not held:
+        return
+    if threading.active_count() > 1:  # daemon threads still use what they find there
+        _flush_files()
+        return
+    for kept in held:
+        for namespace in gc.get_referrers(kept):
+            if isinstance(namespace, dict) and namespace.get("__amlcore_mark__") is kept:
+                _clear(namespace)
+    gc.collect()
+
+
+def _is_own(module, folder):
+    if not isinstance(module, types.ModuleType):
+        return False
+    path = module.__dict__.get("__file__")
+    return isinstance(path, str) and os.path.abspath(path).startswith(folder + os.sep)
+
+
+def _clear(namespace):
+    """Empty the globals of a module in python's own order."""
+    for private in (True, False):
+        for name in list(namespace):
+            if name != "__builtins__" and (name.startswith("_") and not name.startswith("__")) == private:
+                namespace[name] = None
+
+
+def _flush_files():
+    for thing in gc.get_objects():
+        if type(thing) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+            try:
+                thing.flush()
+            except (OSError, ValueError):
+                pass
+
+
+def _flush():
+    """Flush stdout and stderr; False where what the script printed is lost."""
+    kept = True
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not getattr(stream, "closed", False):
+                stream.flush()
+        except BaseException:
+            kept = stream is not sys.stdout and kept
+    return kept

@@ -1,0 +1,152 @@
+"""The metrics of a run: one file of JSON lines a writing process, read together in the order of time."""
+
+import json
+import os
+import time
+
+from amlcore.worker.layout import METRIC_KINDS, append_line, identity
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
+_writers = {}  # type: dict[int, str]
+
+_SHAPES = {"list": list, "row": dict, "table": dict}
+
+
+def write_record(folder, kind, name, *, value, step=None, description=""):
+    # type: (...) -> None
+    """Append one record to this process's file in a run's folder of metrics."""
+    record = {"kind": kind, "name": name, "value": value, "step": step, "at": time.time()}
+    if description:
+        record["description"] = description
+    path = os.path.join(folder, _own_file())
+    try:
+        append_line(path, record)
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)
+        append_line(path, record)
+
+
+def _own_file():
+    pid = os.getpid()  # asked each time, since a fork is another writer
+    if pid not in _writers:
+        me = identity()
+        _writers.clear()
+        _writers[pid] = "{}-{}-{}.jsonl".format(me["host"], pid, me["started"])
+        return _writers[pid]
+    return _writers[pid]
+
+
+class MetricsTail(object):
+    """Reads what is new in a folder of metrics, as often as it is asked."""
+
+    def __init__(self, folder):
+        # type: (str | os.PathLike[str]) -> None
+        self._folder = str(folder)
+        self._offsets = {}  # type: dict[str, int]
+
+    def read_new(self):
+        # type: () -> list[dict[str, typing.Any]]
+        """The records since the last call in the order of time; a line that is not whole yet waits for the next."""
+        records = [record for name in _files(self._folder) for record in self._read(name)]
+        return sorted(records, key=lambda record: record["at"])
+
+    def _read(self, name):
+        # type: (str) -> list[dict[str, typing.Any]]
+        path = os.path.join(self._folder, name)
+        offset = self._offsets.get(name, 0)
+        if os.path.getsize(path) <= offset:
+            return []
+        with open(path, "rb") as stream:
+            stream.seek(offset)
+            data = stream.read()
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offsets[name] = offset + len(whole)
+        return [record for record in map(_parsed, whole.splitlines()) if record is not None]
+
+
+def _files(folder):
+    # type: (str) -> list[str]
+    try:
+        return sorted(name for name in os.listdir(folder) if name.endswith(".jsonl"))
+    except FileNotFoundError:
+        return []
+
+
+def _parsed(line):
+    """A record; None for what a full disk left of one, or what is none."""
+    try:
+        record = json.loads(line.decode("utf-8"))
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and _is_proper(record) else None
+
+
+def _is_proper(record):
+    # type: (dict[str, typing.Any]) -> bool
+    kind, at = record.get("kind"), record.get("at")
+    return (
+        kind in METRIC_KINDS
+        and isinstance(record.get("name"), str)
+        and "value" in record
+        and isinstance(record["value"], _SHAPES.get(kind, object))
+        and isinstance(at, (int, float))
+        and at == at  # noqa: PLR0124 - NaN would spoil the order
+    )
+
+
+def read_metrics(folder):
+    # type: (str | os.PathLike[str]) -> list[dict[str, typing.Any]]
+    """All records in a run's folder of metrics, in the order of time."""
+    return MetricsTail(folder).read_new()
+
+
+def summary(records):
+    # type: (list[dict[str, typing.Any]]) -> dict[str, typing.Any]
+    """The metrics by name as Azure ML gives them: the value, or a list of them where it was logged more than once."""
+    series = {}  # type: dict[str, list[dict[str, typing.Any]]]
+    for record in records:
+        if record["kind"] not in ("tag", "property"):
+            series.setdefault(record["name"], []).append(record)
+    return {name: _together(found) for name, found in series.items()}
+
+
+def _together(records):
+    values = [record["value"] for record in records]
+    if len(values) == 1:
+        return values[0]
+    kinds = {record["kind"] for record in records}
+    if kinds == {"list"}:
+        return [item for value in values for item in value]
+    if kinds <= {"row", "table"}:
+        columns = {}  # type: dict[str, list[typing.Any]]
+        for value in values:
+            for key, column in value.items():
+                columns.setdefault(key, []).extend(column if isinstance(column, list) else [column])
+        return columns
+    return values
+
+
+def last_by_name(records, kind):
+    # type: (list[dict[str, typing.Any]], str) -> dict[str, typing.Any]
+    """The last value of each name among the records of one kind."""
+    return {record["name"]: record["value"] for record in records if record["kind"] == kind}
+
+
+def last_values(folder, kind):
+    # type: (str | os.PathLike[str], str) -> dict[str, typing.Any]
+    """The last value of each name among the records of one kind, at a fraction of the cost of reading them all."""
+    records = [_parsed(line) for name in _files(str(folder)) for line in _last_lines(os.path.join(str(folder), name))]
+    known = [record for record in records if record is not None]
+    if len(known) < len(records):  # a line that is no record hides the one before it
+        return last_by_name(read_metrics(folder), kind)
+    return last_by_name(sorted(known, key=lambda record: record["at"]), kind)
+
+
+def _last_lines(path):
+    """The last line of each kind and name: what stands before the value is the same in all of them."""
+    with open(path, "rb") as stream:
+        lines = stream.read().splitlines()
+    return {line.partition(b', "value": ')[0]: line for line in lines if line.endswith(b"}")}.values()

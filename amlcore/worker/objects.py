@@ -1,0 +1,43 @@
+"""The objects of a snapshot: each lies under the sha256 of its content, by which a copy of it is verified."""
+
+import hashlib
+import os
+
+CHUNK_BYTES = 1 << 20
+
+
+class DamagedError(Exception):
+    """An object is gone, or is not what was stored."""
+
+
+def object_path(objects, sha256):
+    # type: (str | os.PathLike[str], str) -> str
+    return os.path.join(str(objects), sha256[:2], sha256)
+
+
+def copy_object(objects, sha256, target, *, name):
+    # type: (...) -> None
+    """Copy the object of the file `name` to `target`.
+
+    Raises DamagedError where its content is not what was stored.
+    """
+    path = object_path(objects, sha256)
+    try:
+        stream = open(path, "rb", buffering=0)
+    except FileNotFoundError:
+        raise DamagedError("the stored object of {} is gone: there is no file {}; submit again".format(name, path))
+    with stream, open(target, "wb", buffering=0) as copy:
+        if _copy(stream, copy) != sha256:
+            words = "the stored object of {} is damaged; remove {} and submit again"
+            raise DamagedError(words.format(name, path))
+
+
+def _copy(stream, copy):
+    """Copy all of `stream`; the sha256 of what was copied comes back."""
+    hashed = hashlib.sha256()
+    while True:
+        chunk = stream.read(CHUNK_BYTES)
+        if not chunk:
+            return hashed.hexdigest()
+        hashed.update(chunk)
+        copy.write(chunk)

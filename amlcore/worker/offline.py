@@ -1,0 +1,107 @@
+"""The LocalRun: what a script records that is started by hand, outside of any run."""
+
+import os
+import sys
+
+from amlcore.worker import begun
+from amlcore.worker.context import Run
+from amlcore.worker.layout import RUN_VARIABLE, create_run_folder
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
+
+_made = []  # type: list[str]
+"""The folder of this process's local run, once there is one."""
+
+
+class LocalRun(Run):
+    """A run without a driver; its folder is made when the first thing is recorded in it."""
+
+    _kind = Run
+
+    def __init__(self):
+        # type: () -> None
+        """A process has one local run, however often it is asked for."""
+
+    def __reduce__(self):
+        # type: () -> tuple[typing.Any, ...]
+        return self._kind, (self.folder,)
+
+    @property
+    def folder(self):
+        # type: () -> str
+        if not _made:
+            experiment = script_name()
+            _, folder = create_run_folder(workspace_root(), experiment)
+            _made.append(folder)
+            begun.begin(folder, experiment=experiment, offline=True)
+            os.environ[RUN_VARIABLE] = folder  # what the script starts records here too
+            where = os.path.relpath(folder)
+            sys.stderr.write("amlcore: outside of a run; what this script logs is kept in {}\n".format(where))
+        return _made[0]
+
+    @property
+    def inputs(self):
+        # type: () -> dict[str, str]
+        return {}
+
+    def get_children(self):
+        # type: () -> list[typing.Any]
+        return super(LocalRun, self).get_children() if _made else []
+
+    def complete(self):
+        # type: () -> None
+        if _made:
+            super(LocalRun, self).complete()
+
+    def __repr__(self):
+        # type: () -> str
+        return "LocalRun({})".format(os.path.basename(_made[0]) if _made else "")
+
+    def _facts(self):
+        # type: () -> dict[str, typing.Any]
+        return super(LocalRun, self)._facts() if _made else {"experiment": script_name()}
+
+    def _records(self):
+        # type: () -> list[dict[str, typing.Any]]
+        return super(LocalRun, self)._records() if _made else []
+
+    def _last(self, kind):
+        # type: (str) -> dict[str, typing.Any]
+        return super(LocalRun, self)._last(kind) if _made else {}
+
+    def _other(self, folder):
+        # type: (str) -> Run
+        return self._kind(folder)
+
+
+def local_run(kind):
+    # type: (type[Run]) -> typing.Any
+    """The local run of this process, as an instance of `kind` too."""
+    return LocalRun() if kind is Run else type("LocalRun", (LocalRun, kind), {"_kind": kind})()
+
+
+def workspace_root():
+    # type: () -> str
+    """The nearest folder upwards that is a workspace, else the working folder."""
+    here = os.getcwd()
+    folder = here
+    while not os.path.exists(os.path.join(folder, ".amlcore", "config.json")):
+        if os.path.dirname(folder) == folder:
+            return here
+        folder = os.path.dirname(folder)
+    return folder
+
+
+def script_name():
+    # type: () -> str
+    """The stem of the script's file, by which the experiment of a local run is called."""
+    path = getattr(sys.modules["__main__"], "__file__", None)
+    if path is None:
+        return "interactive"
+    stem = os.path.splitext(os.path.basename(path))[0]
+    if stem == "__main__":  # python -m package
+        stem = os.path.basename(os.path.dirname(os.path.abspath(path)))
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem) or "interactive"

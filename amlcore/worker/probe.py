@@ -1,0 +1,209 @@
+"""Looks into a model file with the interpreter that trained it: `python probe.py MODEL ARGUMENTS.json RESULT.json`.
+
+Python 3.6 and the standard library, with joblib or pickle as the environment has them. The result goes to a file, since
+the code of a model may print.
+"""
+
+import ast
+import json
+import os
+import platform
+import sys
+import types
+import warnings
+
+METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
+
+
+class MissingMain(types.ModuleType):
+    """Stands for `__main__`, which was the training script and is not there when a model is loaded elsewhere."""
+
+    def __init__(self):
+        types.ModuleType.__init__(self, "__main__")
+        self.__dict__["asked"] = []
+
+    def __getattr__(self, name):
+        if not name.startswith("__"):
+            self.__dict__["asked"].append(name)
+        raise AttributeError("module '__main__' has no attribute '{}'".format(name))
+
+
+def probe(path, roots, sample):
+    """What there is to say about the model at `path`.
+
+    `roots` are the folders of the snapshot's code, in the order in which they are searched; `sample` is None or as
+    run.log_sample writes it.
+    """
+    main = MissingMain()
+    sys.modules["__main__"] = sys.modules["__mp_main__"] = main
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            model = load(path)
+    except AttributeError:
+        if main.asked:
+            return {"main": main.asked[-1]}
+        raise
+    methods = [name for name in METHODS if callable(attribute(model, name))]
+    columns = plain(attribute(model, "feature_names_in_"))
+    sample = sample and selected(sample, columns)
+    return {
+        "main": None,
+        "python": platform.python_version(),
+        "sklearn": getattr(sys.modules.get("sklearn"), "__version__", None),
+        "class": "{}.{}".format(type(model).__module__, type(model).__qualname__),
+        "methods": methods,
+        "n_features": plain(attribute(model, "n_features_in_")),
+        "columns": columns,
+        "classes": plain(attribute(model, "classes_")),
+        "code": local_code(roots),
+        "load_warnings": sorted({str(w.message) for w in caught if "unpickle estimator" in str(w.message)}),
+        "sample": sample,
+        "sample_error": sample_error(model, sample) if sample and "predict" in methods else None,
+    }
+
+
+def load(path):
+    try:
+        import joblib
+    except ImportError:
+        try:
+            from sklearn.externals import joblib  # scikit-learn before 0.23
+        except ImportError:
+            import pickle
+
+            with open(path, "rb") as stream:
+                return pickle.load(stream)
+    return joblib.load(path)
+
+
+def attribute(model, name):
+    # A property of an estimator that is not fitted, or delegates, raises more than AttributeError.
+    try:
+        return getattr(model, name, None)
+    except Exception:
+        return None
+
+
+def plain(value):
+    """`value` as JSON knows it, None where it does not."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    elif isinstance(value, (list, tuple)):
+        value = [item.tolist() if hasattr(item, "tolist") else item for item in value]
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError):
+        return None
+    return value
+
+
+def local_code(roots):
+    """The files of the snapshot that the loaded model needs, by their path below the root that they are found in.
+
+    A module is followed to what it imports, inside functions too; a package goes whole.
+    """
+    wanted = {name.partition(".")[0] for name, module in list(sys.modules.items()) if is_local(module, roots)}
+    done = set()  # type: set[str]
+    files = {}
+    while wanted - done:
+        top = (wanted - done).pop()
+        done.add(top)
+        for relative, path in files_of(top, roots):
+            files[relative] = path
+            if path.endswith(".py"):
+                wanted |= imports(path)
+    return files
+
+
+def is_local(module, roots):
+    path = getattr(module, "__file__", None) or ""
+    return any(os.path.abspath(path).startswith(root + os.sep) for root in roots)
+
+
+def files_of(top, roots):
+    for root in roots:
+        folder = os.path.join(root, top)
+        if os.path.isdir(folder):
+            found = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
+            return [(os.path.relpath(path, root), path) for path in found if not path.endswith(".pyc")]
+        if os.path.isfile(folder + ".py"):
+            return [(top + ".py", folder + ".py")]
+    return []
+
+
+def imports(path):
+    """The first names of the modules that the file at `path` imports absolutely, anywhere in it."""
+    with open(path, "rb") as stream:
+        try:
+            tree = ast.parse(stream.read())
+        except SyntaxError:
+            return set()
+    names = set()  # type: set[str]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            names.update(alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def selected(sample, columns):
+    """The sample with the columns of the model, in its order, where it has them all or none of it is named."""
+    names, dtypes, rows = sample["columns"], sample["dtypes"], sample["rows"]
+    if columns and names is None and len(rows[0]) == len(columns):
+        return {"columns": columns, "dtypes": dtypes, "rows": rows}
+    if not columns or not names or not set(columns) <= set(names):
+        return sample
+    picked = [names.index(column) for column in columns]
+    return {
+        "columns": columns,
+        "dtypes": [dtypes[index] for index in picked] if dtypes else None,
+        "rows": [[row[index] for index in picked] for row in rows],
+    }
+
+
+def sample_error(model, sample):
+    """Why `predict` refuses the sample; None where it takes it."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            model.predict(table(sample))
+    except Exception as error:
+        return "{}: {}".format(type(error).__name__, str(error).strip().partition("\n")[0])
+    return None
+
+
+def table(sample):
+    """The sample's rows as a script would hold them: a DataFrame where they have columns, else an array."""
+    columns, rows = sample["columns"], sample["rows"]
+    if columns:
+        try:
+            import pandas
+        except ImportError:
+            pass
+        else:
+            frame = pandas.DataFrame(rows, columns=columns)
+            for index, dtype in enumerate(sample["dtypes"] or []):
+                whole = not frame[columns[index]].isnull().any()
+                if dtype.startswith("float") or (whole and dtype.startswith(("int", "uint", "bool"))):
+                    frame[columns[index]] = frame[columns[index]].astype(dtype)
+            return frame
+    import numpy
+
+    texts = any(isinstance(value, str) for row in rows for value in row)
+    return numpy.array(rows, dtype=object if texts else float)
+
+
+def main(model, arguments, result):
+    with open(arguments, encoding="utf-8") as stream:
+        given = json.load(stream)
+    # The folder of this file, which Python put first, is not the user's.
+    sys.path[0:1] = given["roots"]
+    found = probe(model, given["roots"], given["sample"])
+    with open(result, "w", encoding="utf-8") as stream:
+        json.dump(found, stream)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,94 @@
+"""The processes of a run as /proc knows them: found, measured and ended together."""
+
+import os
+import signal
+import time
+
+SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
+
+
+def adopt_orphans():
+    # type: () -> None
+    """Let this process be the parent of every descendant whose own parent ends, so that none is lost from sight."""
+    try:
+        import ctypes
+
+        ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        pass  # the session still tells most of them
+
+
+def family(root, session):
+    """The living descendants of `root` and the members of `session`, as {pid: resident bytes}; not `root` itself."""
+    table = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            entry = _stat(name)
+            if entry is not None:
+                table[int(name)] = entry
+    found = {pid for pid, entry in table.items() if entry[1] == session and pid != root}
+    grown = True
+    while grown:
+        more = {pid for pid, entry in table.items() if (entry[0] == root or entry[0] in found) and pid not in found}
+        more.discard(root)
+        found |= more
+        grown = bool(more)
+    return {pid: table[pid][2] for pid in found}
+
+
+def _stat(pid):
+    """Parent, session and resident bytes of a process; None where it is gone or a zombie. See stat in proc(5)."""
+    try:
+        with open("/proc/{}/stat".format(pid)) as stream:
+            fields = stream.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else (int(fields[1]), int(fields[3]), int(fields[21]) * PAGE_BYTES)
+
+
+def memory_bytes(members, limit):
+    """The memory of `members` as `family` found them.
+
+    Forked processes share pages, which their resident sizes count once each: past `limit` the shared ones are
+    counted in proportion.
+    """
+    total = sum(members.values())
+    if total <= limit or len(members) < 2:
+        return total
+    return max(*members.values(), sum(_proportional_bytes(pid, size) for pid, size in members.items()))
+
+
+def _proportional_bytes(pid, resident):
+    try:
+        with open("/proc/{}/smaps_rollup".format(pid)) as stream:
+            for line in stream:
+                if line.startswith("Pss:"):
+                    return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return resident
+
+
+def send(number, session, members):
+    """Send a signal to the process group `session` at once, then to the members that left it."""
+    try:
+        os.killpg(session, number)
+    except (ProcessLookupError, PermissionError):
+        pass
+    for pid in members:
+        try:
+            if os.getpgid(pid) != session:
+                os.kill(pid, number)
+        except (ProcessLookupError, PermissionError):
+            pass
+
+
+def kill_session(session):
+    """End all processes of a session whose supervisor is gone."""
+    deadline = time.time() + 5
+    members = family(-1, session)
+    while members and time.time() < deadline:
+        send(signal.SIGKILL, session, members)
+        time.sleep(0.01)
+        members = family(-1, session)

@@ -1,0 +1,212 @@
+"""The Worker: claims the requests of a queue by rename and forks a process of its own for each."""
+
+import gc
+import os
+import sys
+import time
+import traceback
+
+from amlcore.worker import warm
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, created_now, is_alive, read_json
+from amlcore.worker.main import COLD
+from amlcore.worker.main import __file__ as main_file
+from amlcore.worker.processes import kill_session
+from amlcore.worker.supervise import Supervisor, failed_result, write_result
+from amlcore.worker.workcopy import script_folder
+
+SHORTEST_PAUSE_S = 0.002
+LONGEST_PAUSE_S = 0.05
+DRIVER_CHECK_S = 0.25
+INTERRUPTED = 75
+"""The exit status of a supervisor whose run is to be started again; sysexits.h calls it EX_TEMPFAIL."""
+
+LOST_HEARTBEAT_S = 60.0
+"""A driver on another host whose heartbeat has stood still for so long counts as gone."""
+
+
+class Worker(object):
+    """Runs the requests of one queue, one at a time, in this interpreter."""
+
+    def __init__(self, queue, *, bare, relative, cold):
+        self.queue = QueueLayout(queue)
+        self.bare = bare
+        self.relative = relative
+        self.settings = read_json(self.queue.worker)
+        self.cold = cold or not self.settings["preload"]
+        self.owner = os.environ.pop(OWNER_VARIABLE, "")  # a script that runs aml itself must not inherit it
+        self.claimed = os.path.join(self.queue.claimed, self.owner)
+        self._began = self._worked = time.monotonic()
+        self._beat = None
+        self._beat_seen = self._began
+        self._driver_checked = 0.0
+        self._driver_gone_since = None
+
+    def run(self, claimed=None):
+        """Work until the queue is closed, or its driver is gone, and nothing is left to do.
+
+        Returns the exit status of the worker.
+        """
+        # What a library reads from the working folder at import is the script's, not the driver's.
+        os.chdir(self.queue.folder)
+        if not self.cold:
+            why = warm.preload(self.settings["preload"])
+            if why:
+                self._log("starts scripts cold, since " + why)
+                self._restart_cold(claimed)
+        if hasattr(gc, "freeze"):
+            gc.freeze()
+        status = self._work(claimed)
+        if self.owner:
+            self._say_ended()
+        return status
+
+    def _say_ended(self):
+        try:
+            os.rmdir(self.claimed)
+            open(os.path.join(self.queue.ended, self.owner), "w").close()
+        except OSError:
+            pass  # the queue was removed, or holds a request that another attempt is to take up
+
+    def _work(self, claimed):
+        if claimed:
+            self._serve(claimed)
+        pause = SHORTEST_PAUSE_S
+        while not (claimed and self._spent()):
+            ending = self._ending()  # asked first: a request laid just before the end is still seen below
+            try:
+                path = self._claim()
+            except FileNotFoundError:  # the queue itself was removed
+                return 0
+            claimed = claimed or path
+            if path:
+                self._serve(path)
+                pause = SHORTEST_PAUSE_S
+            elif ending or self._idle_too_long():
+                return 0
+            else:
+                time.sleep(pause)
+                pause = min(pause * 1.5, LONGEST_PAUSE_S)
+        return 0
+
+    def _spent(self):
+        """Whether too little is left of the allocation for one more run."""
+        lease_s = self.settings.get("lease_s")
+        return lease_s is not None and time.monotonic() - self._began >= lease_s
+
+    def _idle_too_long(self):
+        patience_s = self.settings.get("patience_s")
+        return patience_s is not None and time.monotonic() - self._worked >= patience_s
+
+    def _ending(self):
+        return os.path.exists(self.queue.closed) or self._driver_gone()
+
+    def _driver_gone(self):
+        now = time.monotonic()
+        if now - self._driver_checked >= DRIVER_CHECK_S:
+            self._driver_checked = now
+            if self._driver_alive(now):
+                self._driver_gone_since = None
+            elif self._driver_gone_since is None:
+                self._driver_gone_since = now
+        return self._driver_gone_since is not None and now - self._driver_gone_since >= self.settings["idle_s"]
+
+    def _driver_alive(self, now):
+        alive = is_alive(self.settings["driver"])
+        if alive is not None:
+            return alive
+        # Its host's clock may differ from this one's: what counts is that the heartbeat moves.
+        beat = os.stat(self.queue.worker).st_mtime if os.path.exists(self.queue.worker) else None
+        if beat != self._beat:
+            self._beat, self._beat_seen = beat, now
+        return now - self._beat_seen < LOST_HEARTBEAT_S
+
+    def _claim(self):
+        """The path of a request that is now this worker's, the oldest first; None where there is none."""
+        for name in sorted((name for name in os.listdir(self.queue.new) if not name.startswith(".")), key=self._age):
+            path = os.path.join(self.claimed, name)
+            try:
+                os.rename(os.path.join(self.queue.new, name), path)
+            except FileNotFoundError:
+                continue  # another worker was faster
+            return path
+        return None
+
+    def _age(self, name):
+        try:
+            return (os.stat(os.path.join(self.queue.new, name)).st_mtime, name)
+        except FileNotFoundError:
+            return (0.0, name)
+
+    def _serve(self, path):
+        request, finished = None, True
+        try:
+            request = read_json(path)
+            manifest = read_json(request["manifest"])
+            if manifest is None:
+                raise FileNotFoundError("the snapshot is gone: there is no file {}".format(request["manifest"]))
+            finished = self._fork(request, manifest, path)
+        except Exception as error:
+            self._log(traceback.format_exc())
+            if isinstance(request, dict):
+                write_result(request, failed_result(request, "the run could not start: {}".format(error)), self._log)
+        if finished:
+            _remove(path)
+        self._worked = time.monotonic()
+
+    def _fork(self, request, manifest, path):
+        folders = [script_folder(manifest, request["script"])] + [os.path.normpath(entry) for entry in self.relative]
+        hidden = warm.shadowed(manifest, folders=folders, bare=self.bare)
+        if hidden and not self.cold:
+            self._log("starts scripts cold, since the source has its own {}".format(", ".join(sorted(hidden))))
+            self._restart_cold(path)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                supervisor = Supervisor(request, manifest, relative=self.relative, hidden=hidden, log=self._log)
+                if supervisor.run():
+                    _remove(path)
+                    status = 0
+                else:
+                    status = INTERRUPTED
+            except BaseException:
+                self._log(traceback.format_exc())
+            finally:
+                os._exit(status)
+        _, status = os.waitpid(pid, 0)
+        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == INTERRUPTED:
+            return False
+        if status:
+            self._replace_supervisor(request)
+        return True
+
+    def _replace_supervisor(self, request):
+        """Write the result that a supervisor could not write, since it was killed."""
+        attempt = RunLayout(request["folder"]).attempt(request["attempt"])
+        if read_json(attempt.result) is not None:
+            return
+        claim = read_json(attempt.claim)
+        if claim is not None:
+            kill_session(claim["script"]["pid"])
+        result = failed_result(request, "the process that looked after the run was killed, and the run with it")
+        write_result(request, result, self._log)
+
+    def _restart_cold(self, claimed):
+        """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
+        if self.owner:
+            os.environ[OWNER_VARIABLE] = self.owner
+        arguments = [sys.executable, main_file, self.queue.folder, COLD]
+        os.execv(sys.executable, arguments + ([claimed] if claimed else []))
+
+    def _log(self, words):
+        with open(self.queue.log, "a", encoding="utf-8", errors="backslashreplace") as stream:
+            stream.write("{} worker {}: {}\n".format(created_now(), os.getpid(), words.rstrip()))
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

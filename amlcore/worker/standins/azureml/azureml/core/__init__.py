@@ -1,0 +1,53 @@
+"""amlcore under the name azureml.core: Run everywhere, and the rest where amlcore itself is installed."""
+
+import sys
+import types
+
+from amlcore.worker.context import Run
+
+__all__ = ["Run"]
+
+OFFERED = ("ComputeTarget", "Environment", "Experiment", "Model", "ScriptRunConfig", "Workspace")
+
+ABSENT = (
+    "ComputeTarget",
+    "ContainerRegistry",
+    "Dataset",
+    "Datastore",
+    "Image",
+    "Keyvault",
+    "LinkedService",
+    "PrivateEndPoint",
+    "RunConfiguration",
+    "Webservice",
+)
+
+
+def offered(name):
+    """What amlcore has under `name`; an ImportError that says what to use instead where it has nothing."""
+    import amlcore
+
+    try:
+        return getattr(amlcore, name)
+    except (AttributeError, ImportError):
+        pass
+    instead = (
+        "a script reads its files from script.inputs" if name in ("Dataset", "Datastore") else "it has no such name"
+    )
+    if name in OFFERED:
+        instead = "use `from amlcore import {}` where amlcore is installed".format(name)
+    raise ImportError(
+        "azureml.core.{}: amlcore stands in for azureml here, with Run for scripts; {}".format(name, instead)
+    )
+
+
+class _StandIn(types.ModuleType):
+    def __getattr__(self, name):
+        if name in OFFERED or name in ABSENT:
+            return offered(name)
+        raise AttributeError(
+            "module 'azureml.core' has no attribute '{}': amlcore stands in for azureml here".format(name)
+        )
+
+
+sys.modules[__name__].__class__ = _StandIn

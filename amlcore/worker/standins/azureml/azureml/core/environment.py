@@ -1,0 +1,7 @@
+"""azureml.core.environment, by amlcore."""
+
+from azureml.core import offered
+
+Environment = offered("Environment")
+
+__all__ = ["Environment"]

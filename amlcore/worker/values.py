@@ -1,0 +1,207 @@
+"""What a logged value becomes in the record: numbers, text, lists of them; wrong calls are told plainly."""
+
+import operator
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
+
+def check_name(call, name):
+    # type: (str, object) -> None
+    """Refuse what is no name of a metric, a tag or a property."""
+    if not isinstance(name, str):
+        words = "{}() takes a name first, as in {}('accuracy', …), not a {}"
+        raise TypeError(words.format(call, call, type(name).__name__))
+    if not name.strip():
+        raise ValueError("{}() takes a name that is not empty, as in {}('accuracy', …)".format(call, call))
+
+
+def kept_path(call, name):
+    # type: (str, str) -> str
+    """`name`, if it is the path of a file below outputs/ or logs/."""
+    check_name(call, name)
+    first, _, rest = name.partition("/")
+    if first not in ("outputs", "logs") or not {"", ".", ".."}.isdisjoint(rest.split("/")):
+        words = "{}('{}', …) takes a name that begins with outputs/ or logs/ and stays there, as outputs/model.pkl"
+        raise ValueError(words.format(call, name))
+    return name
+
+
+def whole_step(name, step):
+    # type: (str, typing.Any) -> int | None
+    """The step of a value as an integer, or None."""
+    if step is None:
+        return None
+    number = plain(step)
+    if isinstance(number, (str, bool)) or (isinstance(number, float) and not number.is_integer()):
+        raise TypeError("log('{}', …, step={!r}): step is a whole number".format(name, step))
+    return int(number)
+
+
+def mapping(call, value):
+    # type: (str, typing.Any) -> typing.Any
+    """`value`, if it is a mapping."""
+    if not hasattr(value, "items"):
+        raise TypeError("{}() takes a dict, not a {}".format(call, type(value).__name__))
+    return value
+
+
+def plain(value):
+    # type: (typing.Any) -> bool | int | float | str
+    """One value as JSON holds it: a number of any library as Python's own, anything else as text."""
+    if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
+        value = value.item()
+    if isinstance(value, (bool, str)):
+        return str(value) if isinstance(value, str) else value
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    for convert in (operator.index, _real):
+        try:
+            return convert(value)
+        except (TypeError, ValueError):
+            continue
+    return str(value)
+
+
+def _real(value):
+    if not hasattr(value, "__float__"):
+        raise TypeError
+    return float(value)
+
+
+def is_series(value):
+    # type: (object) -> bool
+    """Whether `value` holds several values: a list, an array, a column, a mapping."""
+    if isinstance(value, (str, bytes)) or getattr(value, "ndim", None) == 0:
+        return False
+    return hasattr(value, "__len__") or hasattr(value, "__next__")
+
+
+def one(call, name, value):
+    # type: (str, str, object) -> bool | int | float | str
+    """The single value of a call; several are refused with the call that takes them."""
+    if not is_series(value):
+        return plain(value)
+    instead = "log_row(name, **columns)" if hasattr(value, "keys") else "log_list(name, values)"
+    raise TypeError(
+        "{}('{}', …) takes one value, not a {}: use {} instead".format(call, name, type(value).__name__, instead)
+    )
+
+
+def several(call, name, values):
+    # type: (str, str, typing.Any) -> list[bool | int | float | str]
+    """The values of a list, an array or a column."""
+    if not is_series(values) or (hasattr(values, "keys") and not hasattr(values, "tolist")):
+        instead = "log(name, value)"
+        if hasattr(values, "keys"):
+            instead = "log_table(name, columns)" if hasattr(values, "columns") else "log_row(name, **columns)"
+        raise TypeError(
+            "{}('{}', …) takes a list, not a {}: use {} instead".format(call, name, type(values).__name__, instead)
+        )
+    items = values.tolist() if hasattr(values, "tolist") else list(values)
+    if any(is_series(item) for item in items):
+        raise TypeError("{}('{}', …) takes a flat list: use log_table(name, columns) for rows".format(call, name))
+    return [plain(item) for item in items]
+
+
+def table(name, value):
+    # type: (str, typing.Any) -> dict[str, list[bool | int | float | str]]
+    """The columns of a table, all of one length."""
+    if hasattr(value, "to_dict") and hasattr(value, "columns"):
+        value = value.to_dict("list")
+    if not hasattr(value, "items"):
+        words = "log_table('{}', …) takes a dict of columns, not a {}: use log_list(name, values) for one list"
+        raise TypeError(words.format(name, type(value).__name__))
+    columns = {
+        str(key): several("log_table", name, column) if is_series(column) else [plain(column)]
+        for key, column in value.items()
+    }
+    if not columns:
+        raise ValueError("log_table('{}', …) got no columns".format(name))
+    if len({len(column) for column in columns.values()}) > 1:
+        lengths = ", ".join("{}: {}".format(key, len(column)) for key, column in columns.items())
+        raise ValueError("log_table('{}', …) takes columns of one length, not {}".format(name, lengths))
+    return columns
+
+
+def confusion_matrix(name, value, labels):
+    # type: (str, typing.Any, typing.Any) -> dict[str, typing.Any]
+    """A confusion matrix in Azure ML's own form, from that form or from rows of counts."""
+    if hasattr(value, "keys"):
+        data = value.get("data")
+        if not hasattr(data, "keys") or "matrix" not in data:
+            words = "log_confusion_matrix('{}', …) takes a square matrix, or a dict with data: {{class_labels, matrix}}"
+            raise ValueError(words.format(name))
+        labels = data.get("class_labels") if labels is None else labels
+        value = data["matrix"]
+    rows = matrix(value)
+    if rows is None or any(len(row) != len(rows) for row in rows) or not rows:
+        raise ValueError("log_confusion_matrix('{}', …) takes a square matrix of counts".format(name))
+    names = [str(label) for label in (range(len(rows)) if labels is None else labels)]
+    if len(names) != len(rows):
+        words = "log_confusion_matrix('{}', …): {} labels do not fit {} rows"
+        raise ValueError(words.format(name, len(names), len(rows)))
+    return {
+        "schema_type": "confusion_matrix",
+        "schema_version": "1.0.0",
+        "data": {"class_labels": names, "matrix": rows},
+    }
+
+
+def matrix(value):
+    # type: (typing.Any) -> list[list[bool | int | float | str]] | None
+    """Rows of plain values; None where `value` has no two dimensions."""
+    value = value.toarray() if hasattr(value, "toarray") else value
+    rows = value.tolist() if hasattr(value, "tolist") else value
+    if not is_series(rows):
+        return None
+    rows = list(rows)
+    if not all(is_series(row) and not any(is_series(item) for item in row) for row in rows):
+        return None
+    return [[plain(item) for item in row] for row in rows]
+
+
+def sample(rows, count=5):
+    # type: (typing.Any, int) -> dict[str, typing.Any]
+    """The first rows of the data that a model takes, with the names and types of its columns where it has any."""
+    if hasattr(rows, "iloc"):
+        return _frame_sample(rows.iloc[:count])
+    if not is_series(rows) or not hasattr(rows, "__getitem__") or hasattr(rows, "keys"):
+        raise TypeError("log_sample(X) takes rows: an array, a DataFrame or a list, not a " + type(rows).__name__)
+    head = rows[:count]
+    columns = None
+    if isinstance(head, (list, tuple)) and head and all(hasattr(row, "keys") for row in head):
+        columns = [str(column) for column in head[0]]
+        head = [[row.get(column) for column in head[0]] for row in head]
+    head = head.toarray() if hasattr(head, "toarray") else head
+    cells = _cells(head.tolist() if hasattr(head, "tolist") else head)
+    dtypes = [str(rows.dtype)] * len(cells[0]) if hasattr(rows, "dtype") and cells else None
+    return {"columns": columns, "dtypes": dtypes, "rows": cells}
+
+
+def _frame_sample(head):
+    # type: (typing.Any) -> dict[str, typing.Any]
+    """The sample of a pandas DataFrame or Series; column by column, since its rows would turn integers to floats."""
+    if not hasattr(head, "columns"):
+        return {"columns": [str(head.name)], "dtypes": [str(head.dtype)], "rows": _cells(head.tolist())}
+    return {
+        "columns": [str(column) for column in head.columns],
+        "dtypes": [str(kind) for kind in head.dtypes],
+        "rows": _cells(head.itertuples(index=False, name=None)),
+    }
+
+
+def _cells(rows):
+    return [[_cell(item) for item in row] if is_series(row) else [_cell(row)] for row in rows]
+
+
+def _cell(item):
+    """A cell as a request has it: what is missing is null."""
+    if is_series(item):
+        return [plain(part) for part in item]
+    try:
+        missing = item is None or bool(item != item)  # noqa: PLR0124 - NaN alone differs from itself
+    except TypeError:
+        missing = True  # pandas' NA
+    return None if missing else plain(item)
