@@ -1,0 +1,18 @@
+"""What a script runs in: declared, resolved to a lock, built once, kept by content."""
+
+from amlcore.environment.build import BuiltEnvironment, build_lock
+from amlcore.environment.cache import CachedEnvironment, list_environments, prune
+from amlcore.environment.environment import Environment
+from amlcore.environment.lock import extend_lock
+from amlcore.environment.specification import Specification
+
+__all__ = [
+    "BuiltEnvironment",
+    "CachedEnvironment",
+    "Environment",
+    "Specification",
+    "build_lock",
+    "extend_lock",
+    "list_environments",
+    "prune",
+]

@@ -1,0 +1,208 @@
+"""From a lock to an interpreter, once for each content."""
+
+import hashlib
+import json
+import os
+import platform
+import sys
+import sysconfig
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from amlcore.environment import cache as built
+from amlcore.environment.cache import CacheLayout, EnvironmentLayout
+from amlcore.environment.interpreter import Interpreter, PythonRequest, find_python
+from amlcore.environment.lock import blocks, has_hashes, installed_lock, resolve
+from amlcore.environment.specification import Specification
+from amlcore.environment.uv import run_uv, stream
+from amlcore.errors import BuildError
+
+Log = Callable[[str], None]
+
+# uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
+_COMPILED_BY_UV = (3, 7)
+
+
+@dataclass(frozen=True)
+class BuiltEnvironment:
+    """An interpreter that is ready to run scripts."""
+
+    key: str
+    python: Path
+    python_version: str  # "3.11.7"
+    lock: str = field(repr=False)
+    notes: tuple[str, ...]
+    folder: Path | None  # in the cache; None where nothing was built
+
+    def hold(self) -> BinaryIO:
+        """A file that keeps `prune` away for as long as it is open, here or in a process that inherits its descriptor.
+
+        Raises
+        ------
+        BuildError
+            Where the environment was removed since it was built.
+        """
+        if self.folder is None:
+            return Path(os.devnull).open("rb")
+        layout = EnvironmentLayout(self.folder)
+        held = built.hold(layout.guard)
+        if not layout.is_ready():
+            held.close()
+            raise BuildError(f"the environment in {self.folder} was removed after it was built; start again")
+        return held
+
+
+@dataclass(frozen=True)
+class Order:
+    """One build: for whom, on which interpreter, into which cache."""
+
+    name: str | None
+    interpreter: Interpreter
+    notes: tuple[str, ...]
+    options: tuple[str, ...]  # where the installer looks, beyond the machine's own settings
+    cache: CacheLayout
+    log: Log
+
+    @property
+    def label(self) -> str:
+        return "environment of the lock" if self.name is None else f"environment '{self.name}'"
+
+    def say_waiting(self) -> None:
+        self.log(f"{self.label}: another process is building it; waiting for that one")
+
+    def install(self, lock: str) -> BuiltEnvironment:
+        """The environment of a lock from the cache, else built into it."""
+        version = self.interpreter.version
+        key = _digest(lock, version, _platform())
+        layout = self.cache.environment(key)
+        if layout.is_ready():
+            self.log(f"{self.label}: ready, built before; its build log is {layout.log}")
+        else:
+            with built.alone(layout.guard, waiting=self.say_waiting) as guard:
+                if not layout.is_ready():
+                    self._fill(layout, lock=lock, guard=guard)
+        layout.mark_used(self.name)
+        return BuiltEnvironment(key, layout.python, version, lock, self.notes, layout.folder)
+
+    def _fill(self, layout: EnvironmentLayout, *, lock: str, guard: int) -> None:
+        """Builds in place, since a venv cannot be moved; the ready marker comes last."""
+        began = time.monotonic()
+        layout.remove()
+        layout.folder.mkdir(parents=True)
+        layout.lock.write_text(lock, encoding="utf-8")
+        try:
+            with layout.log.open("w", encoding="utf-8", buffering=1) as file:
+
+                def tell(line: str) -> None:
+                    self.log(line)
+                    file.write(line + "\n")
+
+                tell(f"{self.label}: building for Python {self.interpreter.version} ({self.interpreter.path})")
+                self._install_into(layout, lock=lock, guard=guard, tell=tell)
+                tell(f"{self.label}: ready after {time.monotonic() - began:.1f} s in {layout.folder}")
+            layout.publish(python_version=self.interpreter.version)
+        except BaseException:
+            layout.remove()
+            raise
+
+    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, tell: Log) -> None:
+        run = partial(run_uv, folder=layout.folder, guard=guard, log=tell)
+        run(["venv", "--quiet", "--no-project", "--python", str(self.interpreter.path), "venv"]).require(
+            f"{self.label}: no virtual environment could be made with {self.interpreter.path}"
+        )
+        if not blocks(lock):
+            return
+        by_uv = tuple(map(int, self.interpreter.version.split(".")[:2])) >= _COMPILED_BY_UV
+        files = ["lock.txt"]
+        if self.options:
+            (layout.folder / "options.txt").write_text("".join(f"{line}\n" for line in self.options), encoding="utf-8")
+            files.append("options.txt")
+        checks = ["--require-hashes"] if has_hashes(lock) else []
+        compiling = ["--compile-bytecode"] if by_uv else []
+        run(["pip", "sync", "--python", str(layout.python), *checks, *compiling, *files]).require(
+            f"{self.label} does not install for Python {self.interpreter.version}"
+        )
+        (layout.folder / "options.txt").unlink(missing_ok=True)
+        if not by_uv:
+            # Its status says only that some package carries a file for another Python.
+            compileall = [str(layout.python), "-m", "compileall", "-qq", "-j0", str(layout.venv / "lib")]
+            stream(compileall, folder=layout.folder, guard=guard, log=tell)
+
+
+def build_specification(specification: Specification, *, name: str, cache: Path, log: Log) -> BuiltEnvironment:
+    """The interpreter for what an environment asks for, as it was resolved the first time."""
+    interpreter, note = find_python(specification.python)
+    notes = (*specification.notes, *([note] if note else []))
+    _tell_notes(notes, log)
+    options = tuple(option for option in specification.options if option != "--pre")
+    order = Order(name, interpreter, notes, options, CacheLayout(cache), log)
+    resolved = order.cache.resolved(_definition(specification, interpreter))
+    if not resolved.exists():
+        # Installed under the resolver's guard too, so that whoever waits for it waits once.
+        with built.alone(resolved.with_suffix(".guard"), waiting=order.say_waiting, passing=True) as guard:
+            if not resolved.exists():
+                log(f"{order.label}: resolving for Python {interpreter.version} ({interpreter.path})")
+                lock = resolve(specification, name=name, interpreter=interpreter, guard=guard, log=log)
+                _write(resolved, lock)
+                return order.install(lock)
+    with suppress(PermissionError):
+        os.utime(resolved)
+    return order.install(resolved.read_text(encoding="utf-8"))
+
+
+def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: str | None = None) -> BuiltEnvironment:
+    """The interpreter for an existing lock, on the Python that it was made with or the same minor.
+
+    Raises
+    ------
+    EnvironmentSpecError
+        Where this machine has no such Python.
+    BuildError
+        Where a package of the lock cannot be installed, with the installer's own words.
+    """
+    wanted = PythonRequest.version(python_version, text=f"python {python_version}", where="the lock")
+    interpreter, note = find_python(wanted)
+    notes = (note,) if note else ()
+    _tell_notes(notes, log)
+    return Order(name, interpreter, notes, (), CacheLayout(cache), log).install(lock)
+
+
+def build_current(*, log: Log) -> BuiltEnvironment:
+    """The interpreter that runs amlcore, as it is."""
+    lock, notes = installed_lock()
+    _tell_notes(notes, log)
+    version = platform.python_version()
+    log(f"environment 'current': Python {version} ({sys.executable})")
+    key = _digest("current", lock, version, _platform())
+    return BuiltEnvironment(key, Path(sys.executable), version, lock, notes, None)
+
+
+def _definition(specification: Specification, interpreter: Interpreter) -> str:
+    """What names a resolution: all that was asked for, nested files included, and for which interpreter."""
+    asked = (specification.requirements, specification.constraints, specification.options)
+    return _digest(*asked, interpreter.version, _platform())
+
+
+def _platform() -> str:
+    """Wheels are chosen by the machine and its C library."""
+    return f"{sysconfig.get_platform()} {'-'.join(platform.libc_ver())}"
+
+
+def _digest(*parts: object) -> str:
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
+    for line in notes:
+        log(f"note: {line}")
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_suffix(f".{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.rename(path)

@@ -1,0 +1,158 @@
+"""A conda environment file, as far as its packages are on the Python package index."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.environment.conda_names import BROUGHT, REFUSED, REFUSED_PREFIXES, RENAMED
+from amlcore.environment.interpreter import PythonRequest
+from amlcore.environment.place import Place, read_text
+from amlcore.environment.specification import Draft
+from amlcore.errors import EnvironmentSpecError, legal
+
+if TYPE_CHECKING:
+    import yaml
+
+_KEYS = ("channels", "dependencies", "name", "prefix", "variables")
+_SPEC = re.compile(r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<version>.*)")
+_PIECE = re.compile(r"(?P<operator>===|==|>=|<=|!=|~=|=|>|<)?\s*(?P<number>[0-9][A-Za-z0-9.*+!_]*)")
+
+
+def read_conda(path: Path, *, place: Place, draft: Draft) -> None:
+    """Takes the dependencies of the conda file at `path`, its `pip:` section included."""
+    document = _compose(read_text(path, place=place), place=place)
+    sections = _sections(document, place=place)
+    if "variables" in sections:
+        draft.notes.append(f"variables ({place}) are left out: script.environment_variables sets them")
+    refused: list[str] = []
+    for line, text, by_pip in _dependencies(sections.get("dependencies"), place=place):
+        if by_pip:
+            draft.take(text, place=place.at(line), folder=path.parent)
+        elif not _take(text, place=place.at(line), folder=path.parent, draft=draft):
+            refused.append(f"  {place.at(line)}: {text}")
+    if refused:
+        raise EnvironmentSpecError(
+            "these conda packages are no Python packages, and amlcore installs from the Python package index alone:\n"
+            + "\n".join(refused)
+            + "\nLeave them out if the script runs without them, else install them on the machine"
+        )
+
+
+def _take(text: str, *, place: Place, folder: Path, draft: Draft) -> bool:
+    """Takes one conda dependency; False where it is no Python package."""
+    parsed = _SPEC.fullmatch(re.sub(r"^[^\s=<>!]+::", "", text))
+    if parsed is None:
+        raise _unreadable(text, place=place)
+    name = parsed["name"].lower()
+    version = re.sub(r"^\[version=['\"]?(.*?)['\"]?\]$", r"\1", parsed["version"].strip())
+    if name in BROUGHT:
+        draft.notes.append(f"conda's own libraries ({place.name}) are left out: wheels bring what they need")
+        return True
+    if name in REFUSED or name.startswith(REFUSED_PREFIXES):
+        return False
+    specifier = _specifier(version, text=text, place=place, draft=draft)
+    if name == "python":
+        draft.python = _python(specifier, text=text, place=place)
+        return True
+    renamed = RENAMED.get(name, name)
+    if renamed != name:
+        draft.notes.append(f"conda's {name} ({place}) is {renamed} on the Python package index")
+    draft.take(f"{renamed}{specifier}", place=place, folder=folder)
+    return True
+
+
+def _specifier(version: str, *, text: str, place: Place, draft: Draft) -> str:
+    """PEP 440 for conda's `=1.2`, `==1.2`, `>=1.2,<2`, `1.2.*` and `=1.2=build`.
+
+    https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html#package-match-specifications
+    """
+    exact_with_build = re.fullmatch(r"(={0,2}\s*[^=<>!~\s,|]+)(?:=|\s+)[^=<>!~\s,|]+", version)
+    if exact_with_build is not None:
+        draft.notes.append(f"conda's build strings ({place.name}) are left out: the Python package index has none")
+        version = exact_with_build[1]
+    if version in ("", "*", "=*"):
+        return ""
+    return ",".join(_piece(piece.strip(), text=text, place=place) for piece in version.split(","))
+
+
+def _piece(piece: str, *, text: str, place: Place) -> str:
+    parsed = _PIECE.fullmatch(piece)
+    if parsed is None:
+        raise _unreadable(text, place=place)
+    operator, number = parsed["operator"] or "==", parsed["number"]
+    if operator != "=":
+        return f"{operator}{re.sub(r'[.]?[*]$', '.*', number)}"
+    # A single `=` means this version and what begins with it; PEP 440 allows `.*` behind plain numbers.
+    stem = re.sub(r"[.]?[*]$", "", number)
+    return f"=={stem}.*" if re.fullmatch(r"[0-9.]+", stem) else f"=={stem}"
+
+
+def _python(specifier: str, *, text: str, place: Place) -> PythonRequest | None:
+    if not specifier:
+        return None
+    one = re.fullmatch(r"==(\d+(?:\.\d+){0,2})(?:\.\*)?", specifier)
+    if one is not None:
+        return PythonRequest.version(one[1], text=text, where=str(place))
+    return PythonRequest(text, str(place), specifier)
+
+
+def _unreadable(text: str, *, place: Place) -> EnvironmentSpecError:
+    return EnvironmentSpecError(
+        f"{place}: '{text}' is not understood; legal are for example 'numpy', 'numpy=1.23', 'numpy=1.23.5=py311_0' "
+        "and 'numpy>=1.23,<2'"
+    )
+
+
+def _compose(text: str, *, place: Place) -> "yaml.Node":
+    import yaml
+
+    try:
+        # The node tree keeps the line of each entry.
+        document = yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
+        raise EnvironmentSpecError(f"{place.at(line)}: not YAML: {error.problem or error.context}") from None
+    except yaml.YAMLError as error:
+        raise EnvironmentSpecError(f"{place}: not YAML: {error}") from None
+    if not isinstance(document, yaml.MappingNode):
+        raise EnvironmentSpecError(f"{place}: a conda file is a mapping with the key 'dependencies'")
+    return document
+
+
+def _sections(document: Any, *, place: Place) -> dict[str, Any]:
+    sections: dict[str, Any] = {}
+    for key, value in document.value:
+        if key.value not in _KEYS:
+            where = place.at(key.start_mark.line + 1)
+            raise EnvironmentSpecError(f"{where}: unknown key '{key.value}': {legal(str(key.value), _KEYS)}")
+        sections[key.value] = value
+    return sections
+
+
+def _dependencies(node: Any, *, place: Place) -> Iterator[tuple[int, str, bool]]:
+    """Each dependency with its line, and whether pip is to install it."""
+    import yaml
+
+    if not isinstance(node, yaml.SequenceNode):
+        line = 1 if node is None else node.start_mark.line + 1
+        raise EnvironmentSpecError(f"{place.at(line)}: 'dependencies' must be a list")
+    for item in node.value:
+        if isinstance(item, yaml.ScalarNode):
+            yield item.start_mark.line + 1, item.value.strip(), False
+        else:
+            yield from _pip_section(item, place=place)
+
+
+def _pip_section(item: Any, *, place: Place) -> Iterator[tuple[int, str, bool]]:
+    import yaml
+
+    where = place.at(item.start_mark.line + 1)
+    named = [key.value for key, _ in item.value] if isinstance(item, yaml.MappingNode) else []
+    if named != ["pip"] or not isinstance(item.value[0][1], yaml.SequenceNode):
+        raise EnvironmentSpecError(f"{where}: a dependency is a name with its version, or 'pip:' with a list")
+    for entry in item.value[0][1].value:
+        line = entry.start_mark.line + 1
+        if not isinstance(entry, yaml.ScalarNode):
+            raise EnvironmentSpecError(f"{place.at(line)}: an entry of 'pip:' is a requirement such as 'joblib==1.4.2'")
+        yield line, entry.value.strip(), True

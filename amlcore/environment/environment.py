@@ -1,0 +1,151 @@
+"""The declared environment of a script."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
+from amlcore.environment.conda import read_conda
+from amlcore.environment.interpreter import OLDEST, PythonRequest
+from amlcore.environment.metadata import read_pyproject, read_script
+from amlcore.environment.place import Place, place_of
+from amlcore.environment.specification import Draft, Specification
+from amlcore.errors import EnvironmentSpecError
+
+if TYPE_CHECKING:
+    from amlcore.workspace import Workspace
+
+_KINDS = "requirements .txt or .in, pyproject .toml, a script .py with a PEP 723 block, conda .yml or .yaml"
+
+
+@dataclass
+class Environment:
+    """Which Python and which packages a script runs with."""
+
+    # What it is called in runs and lists: letters, digits, '.', '_' and '-'.
+    name: str
+    # "3.11" or "3.6.2"; null: what the file says, else the interpreter that runs amlcore.
+    python: str | None = None
+    # requirements.txt, pyproject.toml, a script with PEP 723 metadata, or a conda YAML; from the workspace's root.
+    file: str | None = None
+    # Further requirements, as in a requirements file.
+    packages: list[str] = field(default_factory=list)
+    # True: the interpreter that runs amlcore, as it is; nothing is built.
+    user_managed_dependencies: bool = False
+
+    def __post_init__(self) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", self.name):
+            raise EnvironmentSpecError(
+                f"environment.name is '{self.name}'; legal are letters, digits, '.', '_' and '-', "
+                "the first one a letter or a digit"
+            )
+        # YAML and Hydra read an unquoted 3.10 as the number 3.1, and there is no Python 3.1 to be meant.
+        if self.python is not None:
+            self.python = "3.10" if str(self.python) == "3.1" else str(self.python)
+            _check_python(self.python)
+        asked = {"python": self.python, "file": self.file, "packages": self.packages}
+        surplus = [f"environment.{key}" for key, value in asked.items() if value]
+        if self.user_managed_dependencies and surplus:
+            raise EnvironmentSpecError(
+                f"environment.user_managed_dependencies is true, so that nothing is built; "
+                f"leave out {', '.join(surplus)}, or set it to false"
+            )
+
+    @classmethod
+    def from_conda_specification(cls, name: str, file_path: str, python: str | None = None) -> "Environment":
+        """The environment of a conda YAML, whose packages come from the Python package index."""
+        return cls(name, file=_from_here(file_path), python=python)
+
+    @classmethod
+    def from_pip_requirements(cls, name: str, file_path: str, python: str | None = None) -> "Environment":
+        """The environment of a requirements file."""
+        return cls(name, file=_from_here(file_path), python=python)
+
+    @staticmethod
+    def get(workspace: "Workspace", name: str) -> "Environment":
+        """The environment that can be chosen by `name` in `workspace`, Azure ML's curated names among them.
+
+        Raises
+        ------
+        NotFoundError
+            Naming the nearest there is.
+        """
+        from amlcore.config import compose_environment
+
+        return compose_environment(workspace, name)
+
+    def specify(self, root: Path) -> Specification:
+        """What is asked for, read from the file and the packages; nothing is resolved.
+
+        Raises
+        ------
+        EnvironmentSpecError
+            Naming the file and the line, or the key.
+        """
+        root = root.resolve()
+        draft = Draft(root)
+        if self.file is not None:
+            _read(root / self.file, draft=draft)
+        for index, requirement in enumerate(self.packages):
+            draft.take(requirement.strip(), place=Place(f"environment.packages[{index}]"), folder=root)
+        if self.python is not None:
+            self._override_python(self.python, draft=draft)
+        return draft.finished()
+
+    def build(self, *, root: Path, cache: Path, log: Callable[[str], None]) -> BuiltEnvironment:
+        """An interpreter with what is asked for: found in the cache, else resolved and installed.
+
+        Parameters
+        ----------
+        root: the workspace's root, from which `file` starts.
+        cache: the folder of built environments, made where it is not there.
+        log: gets each line as it comes, the resolver's and the installer's own among them.
+
+        Raises
+        ------
+        EnvironmentSpecError
+            Before anything is built.
+        BuildError
+            With the resolver's or the installer's own words.
+        """
+        if self.user_managed_dependencies:
+            return build_current(log=log)
+        return build_specification(self.specify(root), name=self.name, cache=cache, log=log)
+
+    def _override_python(self, version: str, *, draft: Draft) -> None:
+        if draft.python is not None:
+            draft.notes.append(
+                f"python {version} (environment.python) goes before {draft.python.text} ({draft.python.where})"
+            )
+        draft.python = PythonRequest.version(version, text=f"python {version}", where="environment.python")
+
+
+def _read(path: Path, *, draft: Draft) -> None:
+    place = place_of(path, root=draft.root)
+    match path.suffix.lower():
+        case ".txt" | ".in":
+            draft.read_requirements(path, place=place)
+        case ".toml":
+            read_pyproject(path, place=place, draft=draft)
+        case ".py":
+            read_script(path, place=place, draft=draft)
+        case ".yml" | ".yaml":
+            read_conda(path, place=place, draft=draft)
+        case _:
+            raise EnvironmentSpecError(f"environment.file is '{place}', of no known kind; legal: {_KINDS}")
+
+
+def _check_python(version: str) -> None:
+    if not re.fullmatch(r"3\.\d+(\.\d+)?", version) or tuple(map(int, version.split(".")[:2])) < OLDEST:
+        raise EnvironmentSpecError(
+            f"environment.python is '{version}'; legal is a version from {OLDEST[0]}.{OLDEST[1]} on, "
+            "such as '3.11' or '3.6.2'"
+        )
+
+
+def _from_here(file_path: str) -> str:
+    """A path as Python's users mean it, from the working folder; what is not there is left for the workspace's root."""
+    path = Path(file_path)
+    return str(path.resolve()) if path.exists() else file_path

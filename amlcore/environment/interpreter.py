@@ -1,0 +1,151 @@
+"""The Pythons of this machine, by full path, and which of them an environment takes."""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from amlcore.errors import EnvironmentSpecError
+
+OLDEST = (3, 6)
+"""The first Python that amlcore's worker runs on."""
+
+_NEWEST_MINOR = 30
+_QUESTION = """
+import os, platform, sys
+print(platform.python_version())
+print(sys.implementation.name)
+print(getattr(sys, "_base_executable", None) or os.path.realpath(sys.executable))
+"""
+
+
+@dataclass(frozen=True)
+class Interpreter:
+    """A CPython that is no virtual environment."""
+
+    path: Path
+    version: str  # "3.11.7"
+
+
+@dataclass(frozen=True)
+class PythonRequest:
+    """Which Python is wanted, and who says so."""
+
+    text: str  # as a user wrote it
+    where: str  # the file and line, or the key
+    specifier: str  # PEP 440
+    fallback: str | None = None  # PEP 440; the same minor where an exact patch is wanted
+
+    @staticmethod
+    def version(version: str, *, text: str, where: str) -> "PythonRequest":
+        """The wish for `3`, `3.11` or `3.6.2`."""
+        numbers = version.split(".")
+        if len(numbers) < 3:
+            return PythonRequest(text, where, f"=={version}.*")
+        return PythonRequest(text, where, f"=={version}", f"=={numbers[0]}.{numbers[1]}.*")
+
+
+def find_python(request: PythonRequest | None) -> tuple[Interpreter, str | None]:
+    """The interpreter that fits best, and a note where it is not exactly the one that was asked for.
+
+    Raises
+    ------
+    EnvironmentSpecError
+        Where no interpreter has the minor version that was asked for.
+    """
+    if request is None:
+        return running(), None
+    found = _best(_at_hand(), request.specifier) or _best(_all(), request.specifier)
+    if found is not None:
+        return found, None
+    near = _best(_all(), request.fallback) if request.fallback is not None else None
+    if near is None:
+        raise EnvironmentSpecError(_missing(request))
+    return near, f"{request.text} asked for ({request.where}), {near.version} used"
+
+
+def running() -> Interpreter:
+    """The interpreter that runs amlcore, outside of its virtual environment."""
+    numbers = sys.version_info
+    suffix = {"alpha": "a", "beta": "b", "candidate": "rc", "final": ""}[numbers.releaselevel]
+    version = f"{numbers.major}.{numbers.minor}.{numbers.micro}" + (f"{suffix}{numbers.serial}" if suffix else "")
+    base = getattr(sys, "_base_executable", None) or sys.executable
+    return Interpreter(Path(base), version)
+
+
+def _best(interpreters: list[Interpreter], specifier: str) -> Interpreter | None:
+    """The one that runs amlcore if it fits, else the newest that does."""
+    from packaging.specifiers import SpecifierSet
+    from packaging.version import Version
+
+    legal = SpecifierSet(specifier)
+    fitting = [one for one in interpreters if legal.contains(one.version, prereleases=True)]
+    here = running()
+    if here in fitting:
+        return here
+    return max(fitting, key=lambda one: Version(one.version), default=None)
+
+
+def _missing(request: PythonRequest) -> str:
+    from packaging.version import Version
+
+    there = sorted({one.version for one in _all()}, key=Version)
+    major, minor = sys.version_info[:2]
+    return (
+        f"{request.where}: {request.text} is asked for, and this machine has no such Python; "
+        f"it has {', '.join(there)}. To run with another one: environment.python={major}.{minor} on the command line, "
+        f'Environment(..., python="{major}.{minor}") in Python'
+    )
+
+
+def _at_hand() -> list[Interpreter]:
+    """Those whose version is known without starting them."""
+    return [running(), *_pyenv()]
+
+
+def _all() -> list[Interpreter]:
+    known = {one.path: one for one in _at_hand()}
+    for path in _on_path():
+        answer = _ask(path.resolve())
+        if answer is not None:
+            known.setdefault(answer.path, answer)
+    return [one for one in known.values() if _numbers(one.version) >= OLDEST]
+
+
+def _pyenv() -> Iterator[Interpreter]:
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    for path in sorted(root.glob("versions/*/bin/python3")):
+        version = path.parent.parent.name
+        # Other names are PyPy, free-threaded builds, or virtual environments.
+        if re.fullmatch(r"3\.\d+\.\d+", version) and _numbers(version) >= OLDEST:
+            yield Interpreter(path, version)
+
+
+def _on_path() -> Iterator[Path]:
+    names = ["python3", *(f"python3.{minor}" for minor in range(OLDEST[1], _NEWEST_MINOR))]
+    for folder in os.environ.get("PATH", "").split(os.pathsep):
+        # A shim runs whatever its version manager thinks of in the working folder.
+        if folder and Path(folder).name != "shims":
+            yield from (path for name in names if os.access(path := Path(folder) / name, os.X_OK))
+
+
+@lru_cache(maxsize=64)
+def _ask(path: Path) -> Interpreter | None:
+    """What the program at `path` says of itself; None where it is no working CPython."""
+    try:
+        answer = subprocess.run(
+            [path, "-I", "-c", _QUESTION], capture_output=True, text=True, timeout=20, check=True, cwd="/"
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    version, implementation, base = answer.stdout.splitlines()
+    return Interpreter(Path(base), version) if implementation == "cpython" else None
+
+
+def _numbers(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)

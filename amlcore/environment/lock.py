@@ -1,0 +1,207 @@
+"""The lock: every package with its exact version and its hashes, as a requirements file."""
+
+import json
+import re
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from amlcore.environment.interpreter import Interpreter
+from amlcore.environment.specification import Specification, split_hashes
+from amlcore.environment.uv import run_uv
+from amlcore.errors import BuildError
+
+_COMPILE = (
+    "pip",
+    "compile",
+    "requirements.in",
+    "--output-file",
+    "lock.txt",
+    "--generate-hashes",
+    "--no-header",
+    "--no-annotate",
+    "--no-emit-index-url",
+    "--no-emit-find-links",
+)
+
+
+def resolve(
+    specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Callable[[str], None]
+) -> str:
+    """The lock for one interpreter.
+
+    Raises
+    ------
+    BuildError
+        With the resolver's own words.
+    """
+    lock = _compile(
+        specification,
+        python=interpreter.path,
+        guard=guard,
+        log=log,
+        failure=f"environment '{name}' does not resolve for Python {interpreter.version}",
+    )
+    return _only_asked_hashes(lock, specification.requirements)
+
+
+def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Callable[[str], None]) -> str:
+    """The lock with further requirements and what they need; what it held stays as it is.
+
+    Raises
+    ------
+    BuildError
+        Where a requirement does not fit, with the resolver's own words, which name the packages.
+    """
+    held = blocks(lock)
+    pins = tuple(split_hashes(_joined(block))[0] for block in held.values())
+    asked = Specification(requirements=(*pins, *requirements), constraints=(), options=(), python=None, notes=())
+    with tempfile.TemporaryFile() as no_guard:
+        extended = blocks(
+            _compile(
+                asked,
+                python=python,
+                guard=no_guard.fileno(),
+                log=log,
+                failure=f"{', '.join(requirements)} does not fit beside the locked packages",
+            )
+        )
+    hashed = {name: block for name, block in held.items() if "--hash" in block}
+    return _text({**extended, **hashed})
+
+
+def blocks(lock: str) -> dict[str, str]:
+    """The packages of a lock by normalized name, each as it stands there with its hashes."""
+    found: dict[str, str] = {}
+    name = ""
+    for line in lock.splitlines():
+        if line.lstrip().startswith("#") or not line.strip():
+            continue
+        if line[0].isspace():
+            found[name] += "\n" + line
+        else:
+            name = _name(line)
+            found[name] = line
+    return found
+
+
+def pins(lock: str) -> dict[str, str]:
+    """The exact version of each package of a lock that applies to the running interpreter, by normalized name."""
+    from packaging.requirements import Requirement
+
+    found = {}
+    for name, block in blocks(lock).items():
+        requirement = Requirement(split_hashes(_joined(block))[0])
+        if requirement.marker is None or requirement.marker.evaluate():
+            found[name] = str(requirement.specifier).removeprefix("==")
+    return found
+
+
+def has_hashes(lock: str) -> bool:
+    return all("--hash" in block for block in blocks(lock).values())
+
+
+def installed_lock() -> tuple[str, tuple[str, ...]]:
+    """What the running interpreter has, as a lock without hashes, and notes on what no index has.
+
+    Packages that were installed from a folder stand in it as comments: another machine cannot get them.
+    """
+    found: dict[str, tuple[str, bool]] = {}
+    for name, version, from_folder in _distributions():
+        found.setdefault(_normalized(name), (version, from_folder))
+    local = sorted(name for name, (_, from_folder) in found.items() if from_folder)
+    comments = [f"# {name}=={found[name][0]} was installed from a folder" for name in local]
+    pins = [f"{name}=={found[name][0]}" for name in sorted(found) if name not in local]
+    notes = [f"{name} was installed from a folder: the lock cannot bring it elsewhere" for name in local]
+    # amlcore puts its own part of the worker beside every environment, and no script needs the rest.
+    told = tuple(note for note in notes if not note.startswith("amlcore "))
+    return "".join(f"{line}\n" for line in [*comments, *pins]), told
+
+
+def _distributions() -> Iterator[tuple[str, str, bool]]:
+    """Name, version and whether a folder was the source, of each installed distribution.
+
+    The folder's name says the first two (https://packaging.python.org/en/latest/specifications/recording-installed-packages/),
+    which is a hundred times as fast as to read each METADATA.
+    """
+    from importlib.metadata import PathDistribution
+
+    for folder in sys.path:
+        for path in sorted(Path(folder or ".").glob("*.dist-info")):
+            name, _, version = path.stem.removesuffix(".dist-info").partition("-")
+            yield name, version, _from_folder(path)
+        for egg in sorted(Path(folder or ".").glob("*.egg-info")):
+            distribution = PathDistribution(egg)
+            if distribution.metadata["Name"]:
+                yield distribution.metadata["Name"], distribution.version, False
+
+
+def _from_folder(path: Path) -> bool:
+    try:
+        source = json.loads((path / "direct_url.json").read_bytes())
+    except (OSError, ValueError):
+        return False
+    return str(source.get("url", "")).startswith("file:")
+
+
+def _compile(
+    specification: Specification, *, python: Path, guard: int, log: Callable[[str], None], failure: str
+) -> str:
+    prerelease = ["--prerelease", "allow"] if "--pre" in specification.options else []
+    options = [option for option in specification.options if option != "--pre"]
+    with tempfile.TemporaryDirectory(prefix="amlcore-lock-") as name:
+        folder = Path(name)
+        _write_lines(folder / "requirements.in", [*options, *specification.requirements])
+        constraints = []
+        if specification.constraints:
+            _write_lines(folder / "constraints.txt", specification.constraints)
+            constraints = ["--constraints", "constraints.txt"]
+        arguments = [*_COMPILE, *constraints, "--python", str(python), *prerelease]
+        run_uv(arguments, folder=folder, guard=guard, log=log).require(failure)
+        return (folder / "lock.txt").read_text(encoding="utf-8")
+
+
+def _only_asked_hashes(lock: str, requirements: Sequence[str]) -> str:
+    """Keeps of each package only the hashes that a requirement names, where it names any."""
+    asked: dict[str, set[str]] = {}
+    for requirement in requirements:
+        text, hashes = split_hashes(requirement)
+        if hashes:
+            asked.setdefault(_name(text), set()).update(hashes)
+    kept = blocks(lock)
+    for name, wanted in asked.items():
+        if name in kept:
+            kept[name] = _restricted(kept[name], wanted)
+    return _text(kept) if asked else lock
+
+
+def _restricted(block: str, hashes: set[str]) -> str:
+    pin, offered = split_hashes(_joined(block))
+    legal = [one for one in offered if one in hashes]
+    if not legal:
+        raise BuildError(
+            f"{pin}: the index has no file with a hash that the requirement names: {', '.join(sorted(hashes))}"
+        )
+    return " \\\n".join([pin, *(f"    --hash={one}" for one in legal)])
+
+
+def _joined(block: str) -> str:
+    return re.sub(r"\s*\\\n\s*", " ", block)
+
+
+def _text(packages: dict[str, str]) -> str:
+    return "".join(f"{block}\n" for _, block in sorted(packages.items()))
+
+
+def _name(line: str) -> str:
+    found = re.match(r"[A-Za-z0-9._-]+", line)
+    return _normalized(found[0]) if found else line
+
+
+def _normalized(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _write_lines(path: Path, lines: Sequence[str]) -> None:
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -1,0 +1,90 @@
+"""Requirements that stand in TOML: a pyproject.toml, or the PEP 723 block of a script."""
+
+import re
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from amlcore.environment.interpreter import PythonRequest
+from amlcore.environment.place import Place, read_text
+from amlcore.environment.specification import Draft
+from amlcore.errors import EnvironmentSpecError
+
+# https://peps.python.org/pep-0723/#reference-implementation
+_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+_EXAMPLE = """
+# /// script
+# requires-python = ">=3.11"
+# dependencies = ["scikit-learn"]
+# ///"""
+
+
+def read_pyproject(path: Path, *, place: Place, draft: Draft) -> None:
+    """Takes [project].dependencies and requires-python."""
+    text = read_text(path, place=place)
+    document = _load(text, place=place, first=1)
+    project = document.get("project")
+    if not isinstance(project, dict):
+        raise EnvironmentSpecError(f"{place}: has no table [project]; amlcore reads [project].dependencies")
+    if "dependencies" in project.get("dynamic", []):
+        raise EnvironmentSpecError(
+            f"{_line_of('dynamic', text, place=place)}: dependencies are dynamic, known only to the build backend; "
+            "list them in [project].dependencies, or name a requirements file in environment.file"
+        )
+    if "sources" in document.get("tool", {}).get("uv", {}):
+        draft.notes.append(f"[tool.uv.sources] ({place}) is left out: the packages come from the index")
+    _take_table(project, text=text, place=place, folder=path.parent, draft=draft)
+
+
+def read_script(path: Path, *, place: Place, draft: Draft) -> None:
+    """Takes dependencies and requires-python of the script's PEP 723 block."""
+    text = read_text(path, place=place).replace("\r\n", "\n")
+    blocks = [block for block in _BLOCK.finditer(text) if block["type"] == "script"]
+    if len(blocks) != 1:
+        count = "no" if not blocks else "more than one"
+        raise EnvironmentSpecError(
+            f"{place}: has {count} block that says what the script needs (PEP 723). Write one as below, "
+            f"or take another environment, such as environment=sklearn:{_EXAMPLE}"
+        )
+    first = text.count("\n", 0, blocks[0].start("content")) + 1
+    content = "".join(line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(True))
+    table = _load(content, place=place, first=first)
+    _take_table(table, text=text, place=place, folder=path.parent, draft=draft)
+
+
+def _load(text: str, *, place: Place, first: int) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        at = re.search(r"at line (\d+)", str(error))
+        where = place.at(first + int(at[1]) - 1) if at else place
+        raise EnvironmentSpecError(f"{where}: not TOML: {re.sub(r' [(]at .*[)]$', '', str(error))}") from None
+
+
+def _take_table(table: dict[str, Any], *, text: str, place: Place, folder: Path, draft: Draft) -> None:
+    dependencies = table.get("dependencies", [])
+    where = _line_of("dependencies", text, place=place)
+    if not isinstance(dependencies, list) or not all(isinstance(one, str) for one in dependencies):
+        raise EnvironmentSpecError(f"{where}: 'dependencies' must be a list of requirements")
+    for requirement in dependencies:
+        at = _line_of(requirement, text, place=place)
+        draft.take(requirement.strip(), place=at if at.line is not None else where, folder=folder)
+    if "requires-python" in table:
+        where = _line_of("requires-python", text, place=place)
+        draft.python = _python(table["requires-python"], place=where)
+
+
+def _python(wanted: object, *, place: Place) -> PythonRequest:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+    try:
+        SpecifierSet(str(wanted))
+    except InvalidSpecifier:
+        raise EnvironmentSpecError(f"{place}: requires-python is '{wanted}'; legal is for example '>=3.11'") from None
+    return PythonRequest(f"requires-python {wanted}", str(place), str(wanted))
+
+
+def _line_of(piece: str, text: str, *, place: Place) -> Place:
+    """The line where `piece` first stands; the TOML parser does not tell."""
+    at = text.find(piece)
+    return place if at < 0 else place.at(text.count("\n", 0, at) + 1)

@@ -1,0 +1,159 @@
+"""What an environment asks for, read from files and fit for the resolver; no network."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from amlcore.environment.interpreter import PythonRequest
+from amlcore.environment.place import Place, place_of, read_text
+from amlcore.errors import EnvironmentSpecError
+
+_OPTION = re.compile(r"(?P<name>--[a-z][a-z0-9-]*|-[a-zA-Z])\s*=?\s*(?P<value>.*)")
+_NESTED = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
+_EDITABLE = {"-e", "--editable"}
+_FIND_LINKS = {"-f": "--find-links", "--find-links": "--find-links"}
+_INDEX = {"-i": "--index-url", "--index-url": "--index-url", "--extra-index-url": "--extra-index-url"}
+_KEPT = {"--no-index", "--no-binary", "--only-binary", "--pre"}
+# What they ask for holds anyway, or belongs to pip's own work.
+_NEEDLESS = {"--require-hashes", "--prefer-binary", "--trusted-host", "--use-feature", "--use-pep517", "--no-cache-dir"}
+_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2")
+
+
+@dataclass(frozen=True)
+class Specification:
+    """An environment as it was asked for, nested files included."""
+
+    requirements: tuple[str, ...]
+    constraints: tuple[str, ...]
+    options: tuple[str, ...]  # of the resolver: where to look, and what it may take
+    python: PythonRequest | None
+    notes: tuple[str, ...]
+
+
+@dataclass
+class Draft:
+    """A specification while its files are read."""
+
+    root: Path
+    requirements: list[str] = field(default_factory=list)
+    constraints: list[str] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    python: PythonRequest | None = None
+    _open: list[Path] = field(default_factory=list)
+
+    def finished(self) -> Specification:
+        return Specification(
+            requirements=tuple(self.requirements),
+            constraints=tuple(self.constraints),
+            options=tuple(dict.fromkeys(self.options)),
+            python=self.python,
+            notes=tuple(dict.fromkeys(self.notes)),
+        )
+
+    def read_requirements(self, path: Path, *, place: Place, constraint: bool = False) -> None:
+        """Takes each line of a requirements file and of the files it names."""
+        path = path.resolve()
+        if path in self._open:
+            raise EnvironmentSpecError(f"{place}: the file includes itself")
+        self._open.append(path)
+        for line, text in logical_lines(read_text(path, place=place)):
+            self.take(text, place=place.at(line), folder=path.parent, constraint=constraint)
+        self._open.pop()
+
+    def take(self, text: str, *, place: Place, folder: Path, constraint: bool = False) -> None:
+        """Takes one line of a requirements file, or refuses it."""
+        if text.startswith("-"):
+            self._take_option(text, place=place, folder=folder, constraint=constraint)
+            return
+        name = check_requirement(text, place=place)
+        if name == "azureml" or name.startswith("azureml-"):
+            self.notes.append(f"{name} ({place}) is left out: amlcore itself stands in for it")
+        elif constraint:
+            self.constraints.append(text)
+        else:
+            self.requirements.append(text)
+
+    def _take_option(self, text: str, *, place: Place, folder: Path, constraint: bool) -> None:
+        parsed = _OPTION.fullmatch(text)
+        name, value = (parsed["name"], parsed["value"].strip()) if parsed else (text, "")
+        if name in _NESTED:
+            self._take_nested(value, place=place, folder=folder, constraint=constraint or _NESTED[name])
+        elif name in _EDITABLE:
+            raise _local(text, place=place)
+        elif name in _INDEX:
+            self.options.append(f"{_INDEX[name]} {value}")
+            self.notes.append(f"{_INDEX[name]} ({place}) is used for the build and is not kept in the lock")
+        elif name in _FIND_LINKS:
+            self.options.append(f"--find-links {value if '://' in value else (folder / value).resolve()}")
+            self.notes.append(f"--find-links ({place}) is used for the build and is not kept in the lock")
+        elif name in _KEPT:
+            self.options.append(f"{name} {value}".strip())
+        elif name in _NEEDLESS:
+            self.notes.append(f"{name} ({place}) is left out: it is pip's own")
+        else:
+            legal = ", ".join(sorted({*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT}))
+            raise EnvironmentSpecError(f"{place}: '{text}': unknown option '{name}'; legal: {legal}")
+
+    def _take_nested(self, value: str, *, place: Place, folder: Path, constraint: bool) -> None:
+        if not value or "://" in value:
+            raise EnvironmentSpecError(f"{place}: '{value}' must be the path of a file on this machine")
+        path = (folder / value).resolve()
+        if not path.is_file():
+            raise EnvironmentSpecError(f"{place}: names the file '{value}', which is not there ({path})")
+        self.read_requirements(path, place=place_of(path, root=self.root), constraint=constraint)
+
+
+def logical_lines(text: str) -> list[tuple[int, str]]:
+    """The lines of a requirements file with their numbers: continued ones joined, comments and empty ones left out."""
+    lines: list[tuple[int, str]] = []
+    pending = ""
+    first = 0
+    for number, raw in enumerate(text.splitlines(), start=1):
+        first = first if pending else number
+        line = re.sub(r"(^|\s+)#.*$", "", raw).rstrip()
+        if line.endswith("\\"):
+            pending += line[:-1].rstrip() + " "
+            continue
+        joined = (pending + line.strip()).strip()
+        pending = ""
+        if joined:
+            lines.append((first, joined))
+    if pending.strip():
+        lines.append((first, pending.strip()))
+    return lines
+
+
+def split_hashes(text: str) -> tuple[str, tuple[str, ...]]:
+    """A requirement and the hashes written behind it, as `sha256:…`."""
+    requirement, *hashes = re.split(r"\s+--hash(?:=|\s+)", text)
+    return requirement.strip(), tuple(one.strip() for one in hashes)
+
+
+def check_requirement(text: str, *, place: Place) -> str:
+    """The normalized name in a requirement line; empty for a bare URL, whose name only the resolver learns."""
+    from packaging.requirements import InvalidRequirement, Requirement
+    from packaging.utils import canonicalize_name
+
+    requirement, _ = split_hashes(text)
+    if re.match(r"(https?|git\+\w+)://", requirement):
+        return ""
+    if requirement.startswith((".", "/", "~", "file:")) or (requirement.endswith(_ARCHIVES) and "@" not in requirement):
+        raise _local(text, place=place)
+    try:
+        parsed = Requirement(requirement)
+    except InvalidRequirement as error:
+        reason = str(error).splitlines()[0]
+        raise EnvironmentSpecError(
+            f"{place}: '{requirement}' is not a requirement: {reason}; legal is for example 'scikit-learn==1.7.2'"
+        ) from None
+    if parsed.url is not None and parsed.url.startswith((".", "/", "file:")):
+        raise _local(text, place=place)
+    return canonicalize_name(parsed.name)
+
+
+def _local(text: str, *, place: Place) -> EnvironmentSpecError:
+    return EnvironmentSpecError(
+        f"{place}: '{text}' is a path on this machine, which a lock cannot keep; put the code in the script's source "
+        "folder, where it can be imported, or name a package of the index"
+    )

@@ -1,0 +1,78 @@
+"""What can go wrong, as one tree.
+
+AmlcoreError                 exit status 1
+├── RequestError             exit status 2: the request is wrong, nothing was started
+│   ├── ConfigError          a key, a value or an option of the configuration
+│   ├── NotFoundError        a run, model, environment or service that is not there
+│   ├── SnapshotError        a source folder that cannot be taken as it is
+│   ├── EnvironmentSpecError an environment that cannot be built from what was written
+│   ├── ModelError           a model that cannot be registered or loaded
+│   └── DeploymentError      a model that cannot be packaged or served
+└── ExecutionError           exit status 1: the request was right and could not be carried out
+    ├── BuildError           an environment did not resolve or install
+    ├── RecordError          a file of a run's record is damaged
+    └── RunError             a run failed, was lost or was canceled
+"""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class AmlcoreError(Exception):
+    """Any error that amlcore explains by itself; its text is all that a user needs to read."""
+
+    exit_status = 1
+
+
+class RequestError(AmlcoreError):
+    exit_status = 2
+
+
+class ConfigError(RequestError):
+    pass
+
+
+class NotFoundError(RequestError):
+    pass
+
+
+class SnapshotError(RequestError):
+    pass
+
+
+class EnvironmentSpecError(RequestError):
+    pass
+
+
+class ModelError(RequestError):
+    pass
+
+
+class DeploymentError(RequestError):
+    pass
+
+
+class ExecutionError(AmlcoreError):
+    pass
+
+
+class BuildError(ExecutionError):
+    pass
+
+
+class RecordError(ExecutionError):
+    pass
+
+
+class RunError(ExecutionError):
+    pass
+
+
+def legal(name: str, choices: Iterable[str]) -> str:
+    """Says what is legal in place of `name`, the nearest first if one is near."""
+    known = sorted(choices)
+    if not known:
+        return "there are none"
+    near = get_close_matches(name, known, n=1)
+    listed = ", ".join(known)
+    return f"did you mean '{near[0]}'? Legal: {listed}" if near else f"legal: {listed}"

@@ -1,0 +1,137 @@
+"""What a model file holds, as the interpreter that trained it sees it."""
+
+import json
+import os
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import amlcore.worker
+from amlcore.errors import ModelError
+from amlcore.model.sample import Sample
+from amlcore.snapshot import files_of, materialize
+
+PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
+TIMEOUT_S = 600
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the probe found, with the model's own code still in its temporary folder."""
+
+    python: str
+    sklearn: str | None
+    class_name: str
+    methods: list[str]
+    n_features: int | None
+    columns: list[str] | None
+    classes: list[Any] | None
+    sample: Sample | None
+    """As it was given, with the columns that the model takes."""
+    code: dict[str, Path]
+    warnings: list[str]
+
+
+@dataclass(frozen=True)
+class Training:
+    """What trained the model: an interpreter, and the snapshot's code where there is one."""
+
+    interpreter: Path
+    manifest: Path | None
+    objects: Path | None
+    script: str | None
+    """The script's path in the snapshot: its folder is where Python looks for modules first."""
+
+
+@contextmanager
+def examined(model: Path, *, training: Training, sample: Sample | None, where: str) -> Iterator[Findings]:
+    """Load `model` where it was trained, and try the sample on it.
+
+    Raises
+    ------
+    ModelError
+        It cannot be loaded there, or needs a class of the script itself; `where` names the file.
+    """
+    with tempfile.TemporaryDirectory(prefix="amlcore-model-") as temporary:
+        stage = Path(temporary).resolve()
+        found = _run_probe(model, stage=stage, training=training, sample=sample, where=where)
+        if found["main"] is not None:
+            script = Path(training.script).name if training.script else "the script"
+            raise ModelError(
+                f"{where} needs '{found['main']}', which was defined in {script} itself (__main__) and is not there "
+                "when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
+                f"and write `from features import {found['main']}`"
+            )
+        yield _findings(found)
+
+
+def _roots(training: Training, stage: Path) -> list[Path]:
+    """Lay out the snapshot's code as the run had it, and say where Python looked for modules."""
+    code = stage / "code"
+    code.mkdir()
+    if training.manifest is None or training.objects is None:
+        return [code]
+    paths = [file.path for file in files_of(training.manifest)]
+    packages = {PurePosixPath(path).parts[:-1] for path in paths if path.endswith("/__init__.py")}
+
+    def is_code(path: str) -> bool:
+        # The data files of a package go with it.
+        parents = PurePosixPath(path).parts[:-1]
+        return path.endswith(".py") or any(parents[:depth] in packages for depth in range(1, len(parents) + 1))
+
+    materialize(training.manifest, objects=training.objects, into=code, wanted=is_code)
+    return list(dict.fromkeys([(code / (training.script or "")).parent if training.script else code, code]))
+
+
+def _run_probe(model: Path, *, stage: Path, training: Training, sample: Sample | None, where: str) -> dict[str, Any]:
+    arguments, result = stage / "arguments.json", stage / "result.json"
+    given = {"roots": [str(root) for root in _roots(training, stage)], "sample": sample.to_json() if sample else None}
+    arguments.write_text(json.dumps(given), encoding="utf-8")
+    interpreter = training.interpreter.absolute()
+    command = [str(part) for part in (interpreter, PROBE, model.absolute(), arguments, result)]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=stage / "code",
+            env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise ModelError(f"{where} was not loaded within {TIMEOUT_S // 60} minutes") from None
+    except OSError as error:
+        raise ModelError(
+            f"{training.interpreter}, which trained {where}, cannot be started: {error.strerror}"
+        ) from None
+    if done.returncode != 0 or not result.exists():
+        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        raise ModelError(f"{where} cannot be loaded as a model by {training.interpreter}: {said[-1]}")
+    found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    return found
+
+
+def _findings(found: dict[str, Any]) -> Findings:
+    warnings = list(found["load_warnings"])
+    if "predict" not in found["methods"]:
+        warnings.append(f"the model is a {found['class']}, which has no predict: it cannot be served")
+    if found["sample_error"] is not None:
+        warnings.append(f"the model does not take its sample: {found['sample_error']}")
+    sample = Sample(**found["sample"]) if found["sample"] else None
+    return Findings(
+        python=found["python"],
+        sklearn=found["sklearn"],
+        class_name=found["class"],
+        methods=found["methods"],
+        n_features=len(sample.rows[0]) if found["n_features"] is None and sample else found["n_features"],
+        columns=found["columns"] or (sample.columns if sample else None),
+        classes=found["classes"],
+        sample=sample,
+        code={relative: Path(path) for relative, path in found["code"].items()},
+        warnings=warnings,
+    )

@@ -1,0 +1,91 @@
+"""The files of a model: found in what a run wrote, and copied for good."""
+
+import hashlib
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from amlcore.errors import ModelError
+from amlcore.worker.layout import RunLayout
+
+MODEL_FILES = (".joblib", ".pkl", ".pickle")
+LISTED = 20
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    path: str
+    size: int
+    sha256: str
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, run: str) -> Path:
+    """The file or folder `path` that a run wrote to its `outputs/`.
+
+    Raises
+    ------
+    ModelError
+        It is not there, or not in `outputs/`; the message says what is.
+    """
+    outputs = Path(RunLayout(folder).outputs)
+    found = folder / path
+    inside = os.path.normpath(path).startswith("outputs/") and not Path(path).is_absolute()
+    if inside and found.exists() and found.resolve().is_relative_to(outputs.resolve()):
+        return found
+    stray = next((stray for stray in strays if Path(stray).name == Path(path).name), None)
+    if stray is not None and not (inside and found.exists()):
+        raise ModelError(
+            f"{key}={path}: {run} wrote {stray} beside outputs/: a script's files are kept only in ./outputs; "
+            f"write it to outputs/{Path(path).name}"
+        )
+    if not inside:
+        raise ModelError(f"{key}={path}: legal is a path in the run's outputs/, such as outputs/{Path(path).name}")
+    raise ModelError(f"{key}={path}: {run} did not write it; {_listed(outputs)}")
+
+
+def copy_model(source: Path, folder: Path) -> list[ModelFile]:
+    if source.is_file():
+        return copy_files({source.name: source}, folder)
+    return copy_files({str(path.relative_to(source)): path for path in source.rglob("*") if path.is_file()}, folder)
+
+
+def copy_files(sources: dict[str, Path], folder: Path) -> list[ModelFile]:
+    """Copy files for good, hashing what is written."""
+    return [_copy(source, folder / relative, relative) for relative, source in sorted(sources.items())]
+
+
+def main_file(files: list[ModelFile], source: Path) -> str:
+    """The file that is loaded: the only one, or of a folder the only one whose name says that it is a model."""
+    if source.is_file():
+        return files[0].path
+    named = [file.path for file in files if file.path.endswith(MODEL_FILES)]
+    if len(named) != 1:
+        raise ModelError(
+            f"the folder {source.name} must hold exactly one file with the model ({', '.join(MODEL_FILES)}), and holds "
+            f"{', '.join(named) or 'none'}; name the file itself in model.path"
+        )
+    return named[0]
+
+
+def _listed(outputs: Path) -> str:
+    files = sorted(str(path.relative_to(outputs.parent)) for path in outputs.rglob("*") if path.is_file())
+    if not files:
+        return "its outputs/ is empty"
+    more = f" and {len(files) - LISTED} more" if len(files) > LISTED else ""
+    return f"it wrote {', '.join(files[:LISTED])}{more}"
+
+
+def _copy(source: Path, target: Path, relative: str) -> ModelFile:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    hashed = hashlib.sha256()
+    with source.open("rb") as read, target.open("xb") as write:
+        while chunk := read.read(1 << 20):
+            hashed.update(chunk)
+            write.write(chunk)
+    target.chmod(0o444)
+    return ModelFile(relative, target.stat().st_size, hashed.hexdigest())

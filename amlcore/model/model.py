@@ -1,0 +1,217 @@
+"""Models: what was registered, versioned and never changed since."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from amlcore.errors import ModelError, NotFoundError, legal
+from amlcore.worker.layout import read_json
+
+if TYPE_CHECKING:
+    from amlcore.model.registration import ResourceConfiguration
+    from amlcore.serving import Service
+
+RECORD = "model.json"
+
+
+class HasModels(Protocol):
+    """A workspace, as far as models go."""
+
+    @property
+    def models_path(self) -> Path: ...
+
+
+@dataclass(init=False, repr=False)
+class Model:
+    """A registered model; `Model(ws, name)` is the newest version of it, as in Azure ML."""
+
+    class Framework(StrEnum):
+        SCIKITLEARN = "ScikitLearn"
+
+    folder: Path
+    name: str
+    version: int
+    framework: str
+    framework_version: str | None  # as stated, else as trained
+    trained_with: str | None  # the scikit-learn of the training lock
+    run: str | None
+    experiment: str
+    created: str  # ISO 8601, UTC
+    path: str  # the file that is loaded, relative to files/
+    files: list[dict[str, Any]]  # path, size, sha256
+    sha256: str  # of the file that is loaded
+    code: list[str]  # relative to code/
+    code_sha256: dict[str, str]
+    metrics: dict[str, Any]
+    tags: dict[str, str]
+    properties: dict[str, str]
+    description: str
+    resource_configuration: dict[str, Any] | None  # cpu, memory_in_gb, gpu
+    python: str
+    class_name: str
+    methods: list[str]
+    signature: dict[str, Any]  # n_features, columns, dtypes
+    classes: list[Any] | None
+    sample: dict[str, Any] | None  # columns, dtypes, rows
+    warnings: list[str]
+
+    def __init__(self, workspace: HasModels, name: str, version: int | None = None) -> None:
+        reference = name if version is None else f"{name}:{version}"
+        self._read(_find_folder(workspace.models_path, reference))
+
+    def __repr__(self) -> str:
+        return f"Model(name={self.name!r}, version={self.version})"
+
+    @classmethod
+    def load_record(cls, folder: Path) -> Model:
+        """Read the model in `folder`."""
+        model = cls.__new__(cls)
+        model._read(folder)
+        return model
+
+    def _read(self, folder: Path) -> None:
+        try:
+            record = read_json(str(folder / RECORD))
+        except (OSError, ValueError) as error:
+            raise ModelError(f"{folder / RECORD} cannot be read: {error}") from None
+        if record is None:
+            raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
+        self.__dict__.update({**record, "folder": folder, "class_name": record["class"]})
+        del self.__dict__["class"]
+
+    @property
+    def id(self) -> str:
+        return f"{self.name}:{self.version}"
+
+    @property
+    def lock(self) -> str:
+        """The requirements, with hashes, that it was trained with."""
+        return (self.folder / "lock.txt").read_text(encoding="utf-8")
+
+    def verify(self) -> Path:
+        """The file to load, once every file of the model is what was registered.
+
+        Raises
+        ------
+        ModelError
+            A file is gone, or is not what was hashed.
+        """
+        hashes = {f"files/{file['path']}": file["sha256"] for file in self.files}
+        hashes |= {f"code/{path}": sha256 for path, sha256 in self.code_sha256.items()}
+        for relative, sha256 in hashes.items():
+            self._verify_file(relative, sha256)
+        return self.folder / "files" / self.path
+
+    def _verify_file(self, relative: str, sha256: str) -> None:
+        path = self.folder / relative
+        try:
+            with path.open("rb") as stream:
+                actual = hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ModelError(f"{self.id}: {path} cannot be read: {error.strerror}") from None
+        if actual != sha256:
+            raise ModelError(
+                f"{self.id}: {path} is not the file that was registered: its sha256 is {actual}, not {sha256}; "
+                "it was not loaded"
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The model as `aml models --json` lists it."""
+        keys = ("name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created")
+        return {key: getattr(self, key) for key in keys}
+
+    @staticmethod
+    def register(
+        workspace: HasModels,
+        model_path: str,
+        model_name: str,
+        *,
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        description: str | None = None,
+        model_framework: str = Framework.SCIKITLEARN,
+        model_framework_version: str | None = None,
+        resource_configuration: ResourceConfiguration | None = None,
+    ) -> Model:
+        """Register a file of this machine that no run wrote; this interpreter counts as the one that trained it."""
+        from amlcore.model.registration import Registration, register_file
+
+        registration = Registration(
+            name=model_name,
+            path=model_path,
+            framework=str(model_framework),
+            framework_version=model_framework_version,
+            description=description or "",
+            tags=tags or {},
+            properties=properties or {},
+            resource_configuration=resource_configuration,
+        )
+        return register_file(Path(model_path), registration, models=workspace.models_path)
+
+    @staticmethod
+    def deploy(
+        workspace: Any,
+        name: str,
+        models: list[Model],
+        deployment_config: Any = None,
+        overwrite: bool = False,  # noqa: ARG004  v1's; a service of that name is replaced either way
+    ) -> Service:
+        """Package exactly one model, and start its service in the background."""
+        from amlcore.serving import deploy
+
+        return deploy(workspace, name, models, deployment_config)
+
+    @staticmethod
+    def package(workspace: Any, models: list[Model]) -> Any:
+        """Package exactly one model, and start nothing."""
+        from amlcore.serving import package_only
+
+        return package_only(workspace, models)
+
+
+def find(models: Path, reference: str) -> Model:
+    """The model that NAME, NAME:VERSION or NAME:latest means.
+
+    Raises
+    ------
+    NotFoundError
+        There is no such model or version.
+    """
+    return Model.load_record(_find_folder(models, reference))
+
+
+def list_models(models: Path) -> list[Model]:
+    """All versions of all models, newest first."""
+    found = [Model.load_record(folder / str(version)) for folder in _named(models) for version in versions(folder)]
+    return sorted(found, key=lambda model: (model.created, model.version), reverse=True)
+
+
+def versions(folder: Path) -> list[int]:
+    """The versions of the model in `folder`, in order; what is still being prepared is none."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and (path / RECORD).exists())
+
+
+def _named(models: Path) -> Iterator[Path]:
+    if models.is_dir():
+        yield from (folder for folder in models.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+
+
+def _find_folder(models: Path, reference: str) -> Path:
+    name, _, version = reference.partition(":")
+    known = {folder.name: versions(folder) for folder in _named(models)}
+    registered = {folder: numbers for folder, numbers in known.items() if numbers}
+    if name not in registered:
+        raise NotFoundError(f"there is no model '{name}'; {legal(name, registered)}")
+    numbers = registered[name]
+    if version in ("", "latest"):
+        return models / name / str(numbers[-1])
+    if not version.isdecimal() or int(version) not in numbers:
+        raise NotFoundError(f"model '{name}' has no version '{version}'; legal: latest, {', '.join(map(str, numbers))}")
+    return models / name / str(int(version))

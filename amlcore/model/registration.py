@@ -1,0 +1,231 @@
+"""Registration: which file of a run becomes a model, as it is declared, and the registering itself."""
+
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from amlcore.errors import ConfigError, ModelError, legal
+from amlcore.model.examination import Findings, Training, examined
+from amlcore.model.files import copy_files, copy_model, find_written, main_file
+from amlcore.model.model import Model, versions
+from amlcore.model.sample import Sample, read_sample
+from amlcore.worker.layout import RunLayout, write_json
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
+
+
+@dataclass
+class ResourceConfiguration:
+    """What a service of the model may take."""
+
+    cpu: float = 1.0  # cores: workers times threads
+    memory_in_gb: float = 0.5  # GB, stated with the service
+    gpu: int = 0  # scikit-learn uses none
+
+    def __post_init__(self) -> None:
+        for key, value in (("cpu", self.cpu), ("memory_in_gb", self.memory_in_gb)):
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
+                raise ConfigError(f"model.resource_configuration.{key}={value!r}: must be a number above 0")
+        if self.gpu != 0:
+            raise ConfigError(f"model.resource_configuration.gpu={self.gpu!r}: scikit-learn uses no GPU; legal: 0")
+
+
+@dataclass
+class Registration:
+    """What becomes of a run's model file; nothing where `name` is null."""
+
+    name: str | None  # of the model; null: nothing is registered
+    path: str = "outputs/model.joblib"  # the file, or a folder with one such file, in the run's outputs/
+    framework: str = "ScikitLearn"  # the only one there is
+    framework_version: str | None = None  # as stated; null: the version that trained it
+    description: str = ""
+    tags: dict[str, str] = field(default_factory=dict)
+    properties: dict[str, str] = field(default_factory=dict)
+    resource_configuration: ResourceConfiguration | None = None  # sizes the service
+    sample_input: str | None = None  # outputs/sample.csv, .json or .npy; null: what run.log_sample wrote, if anything
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"model.name={self.name!r}: legal are letters, digits, '-', '_' and '.', beginning with a letter or a "
+                "digit, at most 255"
+            )
+        if self.framework not in FRAMEWORKS:
+            raise ConfigError(f"model.framework={self.framework!r}: {legal(self.framework, FRAMEWORKS)}")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a model comes from: a run that has ended, and what it ran in."""
+
+    run: str | None
+    experiment: str
+    folder: Path
+    interpreter: Path
+    lock: str
+    objects: Path | None = None
+    manifest: Path | None = None
+    script: str | None = None
+    metrics: dict[str, Any] = field(default_factory=dict)
+    strays: tuple[str, ...] = ()
+
+    @property
+    def training(self) -> Training:
+        return Training(self.interpreter, self.manifest, self.objects, self.script)
+
+    def written(self, path: str, *, key: str) -> Path:
+        """The file or folder `path` of the run, which must lie in its `outputs/`."""
+        run = f"run {self.run}" if self.run else str(self.folder)
+        return find_written(path, folder=self.folder, strays=self.strays, key=key, run=run)
+
+
+def register(registration: Registration, origin: Origin, *, models: Path) -> Model:
+    """Register a file or folder of the run's `outputs/` as the next version of the model.
+
+    Raises
+    ------
+    ModelError
+        The run did not write it, it cannot be loaded, or its class was defined in the script itself.
+    """
+    return publish(origin.written(registration.path, key="model.path"), registration, origin, models=models)
+
+
+def register_file(path: Path, registration: Registration, *, models: Path) -> Model:
+    """Register a file that no run wrote; this interpreter counts as the one that trained it.
+
+    Raises
+    ------
+    ModelError
+        There is no such file, or it cannot be loaded here.
+    """
+    from amlcore.environment.build import build_current
+
+    if not path.exists():
+        raise ModelError(f"model_path={path}: there is no such file or folder")
+    current = build_current(log=lambda _: None)
+    folder = path.absolute().parent
+    origin = Origin(run=None, experiment="", folder=folder, interpreter=current.python, lock=current.lock)
+    return publish(path.absolute(), registration, origin, models=models)
+
+
+def publish(source: Path, registration: Registration, origin: Origin, *, models: Path) -> Model:
+    """Register `source` as the next version of the model, wherever it lies."""
+    if registration.name is None:
+        raise ModelError("model.name is null: a model needs a name to be registered")
+    if not origin.interpreter.exists():
+        raise ModelError(f"the interpreter that trained the model, {origin.interpreter}, is gone; build it again")
+    with _prepared(models / registration.name) as folder:
+        files = copy_model(source, folder / "files")
+        main = main_file(files, source)
+        sample = _sample(registration, origin)
+        with examined(
+            folder / "files" / main, training=origin.training, sample=sample, where=_shown(source, origin)
+        ) as findings:
+            code = copy_files(findings.code, folder / "code")
+        lock = folder / "lock.txt"
+        lock.write_text(origin.lock, encoding="utf-8")
+        lock.chmod(0o444)
+        record = {
+            **_declared(registration, findings=findings, lock=origin.lock),
+            **_learnt(findings),
+            "run": origin.run,
+            "experiment": origin.experiment,
+            "metrics": origin.metrics,
+            "path": main,
+            "files": [file.to_json() for file in files],
+            "sha256": next(file.sha256 for file in files if file.path == main),
+            "code": sorted(file.path for file in code),
+            "code_sha256": {file.path: file.sha256 for file in code},
+            "created": datetime.now(UTC).isoformat(timespec="microseconds"),
+        }
+        return Model.load_record(_claim(folder, record))
+
+
+def _declared(registration: Registration, *, findings: Findings, lock: str) -> dict[str, Any]:
+    locked = locked_version(lock)
+    trained = locked or findings.sklearn
+    stated = registration.framework_version
+    warnings = list(findings.warnings)
+    if locked and findings.sklearn and locked != findings.sklearn:
+        warnings.append(f"the lock says scikit-learn {locked}, and the interpreter has {findings.sklearn} now")
+    if stated is not None and trained is not None and stated != trained:
+        warnings.append(
+            f"model.framework_version={stated} is kept as stated, and the model was trained with scikit-learn {trained}"
+        )
+    resources = registration.resource_configuration
+    return {
+        "name": registration.name,
+        "framework": registration.framework,
+        "framework_version": stated or trained,
+        "trained_with": trained,
+        "description": registration.description,
+        "tags": dict(registration.tags),
+        "properties": dict(registration.properties),
+        "resource_configuration": asdict(resources) if resources else None,
+        "warnings": warnings,
+    }
+
+
+def _learnt(findings: Findings) -> dict[str, Any]:
+    sample, width = findings.sample, findings.n_features
+    dtypes = sample.dtypes if sample and len(sample.rows[0]) == width else None
+    return {
+        "python": findings.python,
+        "class": findings.class_name,
+        "methods": findings.methods,
+        "classes": findings.classes,
+        "signature": {"n_features": width, "columns": findings.columns, "dtypes": dtypes},
+        "sample": sample.to_json() if sample else None,
+    }
+
+
+def locked_version(lock: str) -> str | None:
+    """The version of scikit-learn in a lock; None where it has none, or several for different platforms."""
+    found = set(re.findall(r"^scikit[-_]learn==([^\s;\\]+)", lock, re.MULTILINE | re.IGNORECASE))
+    return found.pop() if len(found) == 1 else None
+
+
+@contextmanager
+def _prepared(models: Path) -> Iterator[Path]:
+    """A folder beside the versions to prepare one in; gone afterwards, unless it became one."""
+    folder = models / f".tmp-{uuid.uuid4().hex[:12]}"
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise ModelError(f"{models} cannot be written ({error.strerror}); models are registered there") from None
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _claim(folder: Path, record: dict[str, Any]) -> Path:
+    """Make the prepared folder the next version; who renames first has the number, the others take the one after."""
+    while True:
+        version = max(versions(folder.parent), default=0) + 1
+        about = folder / "model.json"
+        write_json(str(about), {"name": record["name"], "version": version, **record})
+        about.chmod(0o444)
+        try:
+            return folder.rename(folder.parent / str(version))
+        except OSError:
+            if not (folder.parent / str(version)).exists():
+                raise
+
+
+def _sample(registration: Registration, origin: Origin) -> Sample | None:
+    if registration.sample_input is not None:
+        return read_sample(origin.written(registration.sample_input, key="model.sample_input"))
+    logged = Path(RunLayout(origin.folder).sample)
+    return read_sample(logged) if logged.exists() else None
+
+
+def _shown(source: Path, origin: Origin) -> str:
+    return str(source.relative_to(origin.folder)) if source.is_relative_to(origin.folder) else str(source)

@@ -1,0 +1,252 @@
+"""The record of a run: its folder, as the driver reads and writes it."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from amlcore.errors import NotFoundError, RecordError
+from amlcore.worker.layout import RunLayout, identity, is_alive, read_json, write_json
+
+KEPT_FACTS = {"id", "experiment", "created"}
+HEARTBEAT_S = 5.0
+LOST_HEARTBEAT_S = 60.0
+"""A driver on another host whose heartbeat is older than this counts as gone."""
+
+
+class RunState(StrEnum):
+    """Azure ML's states of a run, by their own names."""
+
+    NotStarted = "NotStarted"
+    Preparing = "Preparing"
+    Queued = "Queued"
+    Running = "Running"
+    Finalizing = "Finalizing"
+    CancelRequested = "CancelRequested"
+    Completed = "Completed"
+    Failed = "Failed"
+    Canceled = "Canceled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.Completed, RunState.Failed, RunState.Canceled)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is, and how it got there."""
+
+    state: RunState
+    reason: str | None = None
+    at: float = 0.0  # seconds since the epoch
+    exit_status: int | None = None  # what `aml run` passes on, once the run has ended
+    times: dict[str, float] = field(default_factory=dict)  # when each state began
+    usage: dict[str, float] = field(default_factory=dict)  # cpu_s and max_rss_bytes of the script
+
+
+class Record:
+    """A run's folder; one process at a time, its driver, writes what is in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layout = RunLayout(str(folder))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was known at submission: the content of run.json."""
+        facts = self._read(self.layout.run)
+        if facts is None:
+            raise NotFoundError(f"{self.folder} holds no run")
+        if not facts.keys() >= KEPT_FACTS:
+            raise RecordError(f"{self.layout.run} lacks {', '.join(sorted(KEPT_FACTS - facts.keys()))}")
+        return {"parent": None, "script": None, "parameters": {}, **facts}
+
+    @property
+    def status(self) -> Status:
+        value = self._read(self.layout.state) or {"state": "NotStarted"}
+        known = {key: value[key] for key in Status.__dataclass_fields__ if key in value}
+        try:
+            return Status(**{**known, "state": RunState(value["state"])})
+        except (KeyError, ValueError):
+            raise RecordError(f"{self.layout.state} names no state of a run") from None
+
+    def _read(self, path: str) -> dict[str, Any] | None:
+        try:
+            value = read_json(path)
+        except (OSError, ValueError) as error:
+            raise RecordError(f"{path} cannot be read: {error}") from None
+        if value is not None and not isinstance(value, dict):
+            raise RecordError(f"{path} is no record")
+        return value
+
+    def has_ended(self) -> bool:
+        return self.status.state.ended
+
+    def enter(
+        self,
+        state: RunState,
+        reason: str | None = None,
+        *,
+        exit_status: int | None = None,
+        usage: dict[str, float] | None = None,
+    ) -> None:
+        """Write that the run is in `state` from now on; entering it again only renews the reason."""
+        before = self.status
+        now = datetime.now(UTC).timestamp()
+        status = Status(
+            state=state,
+            reason=reason,
+            at=now,
+            exit_status=exit_status,
+            times={**before.times, state.value: before.times.get(state.value, now)},
+            usage=usage or before.usage,
+        )
+        write_json(self.layout.state, asdict(status))
+
+    def drive(self) -> None:
+        """Say that this process drives the run from now on."""
+        write_json(self.layout.driver, identity())
+
+    def release(self) -> None:
+        """Say that nobody drives the run any more: all that was asked for is done."""
+        Path(self.layout.driver).unlink(missing_ok=True)
+
+    def beat(self) -> None:
+        """Renew the driver's heartbeat."""
+        os.utime(self.layout.driver)
+
+    @property
+    def driven(self) -> bool:
+        """Whether a driver still looks after this run."""
+        driver = self._read(self.layout.driver)
+        if driver is None:
+            return False
+        alive = is_alive(driver)
+        if alive is None:  # on another host only its heartbeat can be seen
+            age = datetime.now(UTC).timestamp() - Path(self.layout.driver).stat().st_mtime
+            return age < LOST_HEARTBEAT_S
+        return bool(alive)
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt's number; 0 before a worker has claimed the run."""
+        try:
+            numbers = [int(name) for name in os.listdir(self.layout.attempts) if name.isdigit()]
+        except FileNotFoundError:
+            return 0
+        return max(numbers, default=0)
+
+    @property
+    def claim(self) -> dict[str, Any] | None:
+        """Who runs the newest attempt."""
+        return self._read(self.layout.attempt(self.attempt).claim)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """How the newest attempt ended; None as long as it has not."""
+        return self._read(self.layout.attempt(self.attempt).result)
+
+    def withdraw(self) -> bool:
+        """Take back a request that no worker has claimed; False where one has it."""
+        queued = self._read(self.layout.queued)
+        if queued is None:
+            return True
+        try:
+            os.unlink(queued["path"])
+        except FileNotFoundError:
+            return False
+        return True
+
+    @property
+    def executing(self) -> bool:
+        """Whether a process of the newest attempt may still be alive."""
+        claim = self.claim
+        if claim is None:
+            return False
+        return any(is_alive(claim[name]) is not False for name in ("worker", "supervisor", "script") if claim.get(name))
+
+    def collect(self) -> str | None:
+        """Keep what the newest attempt wrote to ./outputs and ./logs, remove its copy, list and hash the outputs.
+
+        Returns
+        -------
+        str or None
+            What could not be kept, and why.
+        """
+        attempt = self.layout.attempt(self.attempt)
+        lost = [
+            f"./{Path(source).name} was no folder when the script ended: nothing of it was kept"
+            for source in (attempt.outputs, attempt.logs)
+            if Path(source).is_symlink() or Path(source).is_file()
+        ]
+        for source, target in ((attempt.outputs, self.layout.outputs), (attempt.logs, self.layout.logs)):
+            _move(Path(source), Path(target))
+        for number in os.listdir(self.layout.attempts):
+            _remove(Path(self.layout.attempts, number, "work"))
+        outputs = Path(self.layout.outputs)
+        listing = [
+            {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": _digest(path)}
+            for path in _files(outputs)
+            if path.resolve().is_relative_to(outputs)
+        ]
+        write_json(self.layout.listing, listing)
+        return "; ".join(lost) or None
+
+    @property
+    def listing(self) -> list[dict[str, Any]]:
+        """The kept outputs: path, size in bytes, sha256."""
+        return list(read_json(self.layout.listing) or [])
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move what lies in the folder `source` into `target`; links are moved as links, and never followed.
+
+    A name that is taken in `target` gets `.script` before its ending.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    if source.is_symlink() or not source.is_dir():
+        return
+    for entry in sorted(source.iterdir()):
+        kept = target / entry.name
+        if kept.exists() or kept.is_symlink():
+            kept = kept.with_name(f"{kept.stem}.script{kept.suffix}")
+        entry.rename(kept)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also where the script took its own permissions away."""
+    for parent, _, _ in os.walk(folder, onerror=None):
+        os.chmod(parent, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(parent) / name for name in sorted(names) if (Path(parent) / name).is_file())
+
+
+def _digest(path: Path) -> str:
+    if not os.access(path, os.R_OK):
+        path.chmod(path.stat().st_mode | 0o400)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def strict(value: Any) -> Any:
+    """`value` as strict JSON can hold it: NaN and the infinities become text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(item) for item in value]
+    return value

@@ -1,0 +1,62 @@
+"""The Request: one run as a plain value, laid where a worker claims it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amlcore.worker.layout import write_json
+
+
+@dataclass(frozen=True)
+class WorkerKind:
+    """What must be the same for two runs to share a worker: all that is read at start or import."""
+
+    interpreter: str  # the full path of the environment's Python
+    environment_variables: dict[str, str] = field(default_factory=dict)
+    cores: int | None = None
+    preload: tuple[str, ...] = ()  # modules imported before the script is; empty: a cold worker
+
+    @property
+    def key(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Request:
+    """All that a worker needs to run a script once; its form is the queue's file format."""
+
+    run: str
+    folder: str
+    objects: str
+    manifest: str
+    script: str
+    argv: list[str]
+    environment_variables: dict[str, str]
+    inputs: dict[str, dict[str, str]]
+    timeout_s: float | None
+    mem_bytes: int | None
+    attempt: int = 1
+    kill_wait_s: float = 5.0  # seconds from SIGTERM to SIGKILL
+    resumable: bool = False  # an attempt that is told to end leaves no result, since another may follow
+
+    @property
+    def name(self) -> str:
+        """The name of its file in a queue."""
+        return f"{self.run}.{self.attempt}.json"
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def lay(self, folder: Path) -> str:
+        """Write the request where workers look for it; its path comes back."""
+        path = str(folder / self.name)
+        write_json(path, self.to_json())
+        return path
+
+    @classmethod
+    def at(cls, path: Path) -> Request:
+        return cls(**json.loads(path.read_text()))

@@ -1,0 +1,304 @@
+"""The Run: one execution of a script, as its record tells."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import warnings
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.errors import NotFoundError, RecordError, RunError
+from amlcore.record import Record, RunState, Status
+from amlcore.settle import last_lines, request_cancel, settle
+from amlcore.stream import LogStream, binary
+from amlcore.worker import context
+from amlcore.worker.layout import append_line, read_json
+from amlcore.worker.metrics import last_by_name, last_values, read_metrics
+
+if TYPE_CHECKING:
+    from amlcore.model import Model, Registration
+
+POLL_S = 0.05
+
+
+class Run(context.Run):
+    """A run in its folder; inside its script it logs, outside it can be followed, canceled and registered from."""
+
+    @property
+    def record(self) -> Record:
+        return Record(Path(self.folder))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was known at submission."""
+        return self.record.facts
+
+    @property
+    def created(self) -> str:
+        return str(self.facts["created"])
+
+    @property
+    def status(self) -> Status:
+        """How far the run is; one whose driver is gone is settled first."""
+        settle(self.record)
+        return self.record.status
+
+    def has_ended(self) -> bool:
+        return self.status.state.ended
+
+    @property
+    def exit_status(self) -> int:
+        """What `aml run` passes on: the script's own exit status, or amlcore's."""
+        return self.status.exit_status or 0
+
+    def get_status(self) -> str:
+        return self.status.state.value
+
+    def summary(self) -> dict[str, Any]:
+        """The run as one row of a list; its keys are a contract."""
+        status, facts = self.status, self.facts
+        return {
+            "id": facts["id"],
+            "experiment": facts["experiment"],
+            "parent": facts["parent"],
+            "state": status.state.value,
+            "reason": status.reason,
+            "script": facts["script"],
+            "parameters": facts["parameters"],
+            "metrics": last_values(self.layout.metrics, "scalar"),
+            "model": self.model,
+            "attempt": self.record.attempt,
+            "created": facts["created"],
+            "duration_s": self.duration_s,
+            "folder": self.folder,
+        }
+
+    def get_details(self) -> dict[str, Any]:
+        """All that is recorded of the run, as `aml show --json` prints it; its metrics by their last values."""
+        status, layout = self.status, self.layout
+        records = read_metrics(layout.metrics)
+        return {
+            **self.facts,
+            **self.summary(),
+            "exit_status": status.exit_status,
+            "times": status.times,
+            "usage": status.usage,
+            "tags": last_by_name(records, "tag"),
+            "properties": last_by_name(records, "property"),
+            "environment": read_json(layout.environment) or {"name": self.facts.get("environment")},
+            "outputs": self.record.listing,
+            "series": [record for record in records if record["kind"] not in ("tag", "property")],
+        }
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the script's start to its end, or until now; None before it began."""
+        status = self.record.status
+        begun = status.times.get(RunState.Running)
+        if begun is None:
+            return None
+        ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
+        return round(ended - begun, 3)
+
+    @property
+    def model(self) -> str | None:
+        """The model registered from this run last, as NAME:VERSION."""
+        try:
+            lines = Path(self.record.layout.models).read_text(encoding="utf-8").splitlines()
+            return str(json.loads(lines[-1])["model"])
+        except (OSError, ValueError, LookupError, TypeError):
+            return None
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,  # noqa: ARG002  v1's; outputs are kept before a run counts as ended
+        raise_on_error: bool = True,
+    ) -> dict[str, Any]:
+        """Wait until the run has ended.
+
+        Parameters
+        ----------
+        show_output : bool
+            Print what the script prints, as it appears.
+
+        Returns
+        -------
+        dict
+            `get_details()`.
+
+        Raises
+        ------
+        RunError
+            The run failed or was canceled, and `raise_on_error` is true.
+        """
+        for _ in self.follow(show_output=show_output):
+            time.sleep(POLL_S)
+        status = self.record.status
+        if raise_on_error and status.state is not RunState.Completed:
+            raise RunError(self.explanation)
+        return self.get_details()
+
+    def follow(self, *, show_output: bool) -> Iterator[Status]:
+        """The run's status again and again until it has ended; what its script prints is copied meanwhile."""
+        stream = LogStream.of_run(self.record.layout, stdout=binary(sys.stdout), stderr=binary(sys.stderr))
+        while not (status := self.status).state.ended or self.record.driven:
+            if show_output:
+                stream.pump()
+            yield status
+        if show_output:
+            stream.pump()
+
+    @property
+    def explanation(self) -> str:
+        """Why the run did not complete: the reason, the last lines of its log, and where the whole log is."""
+        status = self.record.status
+        if status.state is RunState.Canceled:
+            return f"run {self.id} was canceled" + ("" if status.reason == "canceled" else f": {status.reason}")
+        lines = "".join(f"\n  | {line}" for line in last_lines(self.record)) if self.record.attempt else ""
+        return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}"
+
+    def cancel(self) -> None:
+        """Ask for the end of the run; a run that has ended stays as it is."""
+        if not self.has_ended():
+            request_cancel(self.record)
+
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str = "outputs/model.joblib",
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        sample_input_dataset: str | None = None,
+        resource_configuration: Any = None,
+    ) -> Model:
+        """Register a file or folder of this run's outputs as the next version of `model_name`.
+
+        Parameters
+        ----------
+        sample_input_dataset : str, optional
+            A path in the run with rows as the model takes them; default: what `run.log_sample` kept.
+
+        Raises
+        ------
+        ModelError
+            The path was not written, or the model cannot be loaded from it.
+        """
+        from amlcore.model import Registration
+
+        return self.register(
+            Registration(
+                name=model_name,
+                path=model_path,
+                tags=tags or {},
+                properties=properties or {},
+                framework=model_framework or "ScikitLearn",
+                framework_version=model_framework_version,
+                description=description or "",
+                sample_input=sample_input_dataset,
+                resource_configuration=resource_configuration,
+            )
+        )
+
+    def register(self, registration: Registration) -> Model:
+        """Register what `registration` names, and note it in the record."""
+        from amlcore.model import register
+
+        model = register(registration, _origin(self), models=self.workspace_path / "models")
+        append_line(self.record.layout.models, {"model": f"{model.name}:{model.version}", "at": _now()})
+        return model
+
+    @property
+    def workspace_path(self) -> Path:
+        """The root of the workspace that the run belongs to: outputs/<experiment>/<run> lies in it."""
+        return Path(self.folder).parent.parent.parent
+
+    def get_file_names(self) -> list[str]:
+        """The kept outputs, as paths inside the run's folder."""
+        return [str(item["path"]) for item in self.record.listing]
+
+
+def newest_first(folders: Iterable[Path]) -> list[Run]:
+    """The runs in `folders`; one whose record is damaged is left out with a warning that names it."""
+    created: list[tuple[str, Run]] = []
+    for folder in folders:
+        run = Run(str(folder))
+        try:
+            created.append((run.created, run))
+        except RecordError as error:
+            warnings.warn(f"a run is left out: {error}", stacklevel=3)
+    return [run for _, run in sorted(created, key=lambda pair: pair[0], reverse=True)]
+
+
+def find(folders: Iterable[Path], reference: str) -> Run:
+    """The run that `reference` means: its id, a unique beginning of it, or `latest` (of those that are no child).
+
+    Raises
+    ------
+    NotFoundError
+        None matches, or several do.
+    """
+    known = {folder.name: folder for folder in folders}
+    if not known:
+        raise NotFoundError(f"run '{reference}': there are no runs here yet")
+    if reference == "latest":
+        return next(run for run in newest_first(known.values()) if run.facts["parent"] is None)
+    if reference in known:
+        return Run(str(known[reference]))
+    matches = sorted(name for name in known if name.startswith(reference))
+    if len(matches) == 1:
+        return Run(str(known[matches[0]]))
+    if matches:
+        raise NotFoundError(f"run '{reference}': {len(matches)} runs begin so: {', '.join(matches[:8])}")
+    newest = ", ".join(sorted(known, reverse=True)[:8])
+    raise NotFoundError(f"run '{reference}': there is none; the newest are {newest}")
+
+
+def _origin(run: Run) -> Any:
+    """What the registration of a model needs to know of this run."""
+    from amlcore.environment import build_lock
+    from amlcore.model import Origin
+    from amlcore.workspace import Workspace
+
+    record = run.record
+    status = run.status
+    environment = read_json(record.layout.environment)
+    if environment is None or not Path(record.layout.lock).exists():
+        raise RunError(f"run {run.id} has no environment of its own, so no model can be registered from it")
+    if status.state is not RunState.Completed:
+        raise RunError(f"run {run.id} is {status.state}; a model is registered from a completed run")
+    workspace = Workspace.at(run.workspace_path)
+    lock = Path(record.layout.lock).read_text(encoding="utf-8")
+    interpreter = Path(environment["python"])
+    if not interpreter.exists():
+        cache = workspace.environments_path
+        interpreter = build_lock(
+            lock,
+            python_version=environment["python_version"],
+            cache=cache,
+            log=lambda line: print(line, file=sys.stderr),
+        ).python
+    store = workspace.state_path / "snapshots"
+    return Origin(
+        run=run.id,
+        experiment=str(run.facts["experiment"]),
+        folder=record.folder,
+        interpreter=interpreter,
+        lock=lock,
+        objects=store / "objects",
+        manifest=store / "manifests" / f"{run.facts['snapshot']['id']}.json",
+        metrics=last_values(run.layout.metrics, "scalar"),
+        script=run.facts["script"],
+        strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat()

@@ -1,0 +1,227 @@
+"""The ScriptRunConfig: which script of which folder runs, with which arguments and inputs."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amlcore.compute import ComputeTarget
+from amlcore.environment import Environment
+from amlcore.errors import ConfigError, RequestError, legal
+from amlcore.worker.inputs import InputError, is_folder, walk
+from amlcore.worker.layout import input_variable
+
+INPUT_MODES = ("in_place", "copy")
+INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
+INPUT_REFERENCE = re.compile(r"\$\{input:([^}]*)\}")
+
+
+@dataclass
+class Input:
+    """A file or folder that a script reads.
+
+    Parameters
+    ----------
+    path : str
+        Where it lies now.
+    mode : str
+        `in_place`: the script reads it where it lies; `copy`: it reads a copy of its own.
+    """
+
+    path: str
+    mode: str = "in_place"
+
+    def __post_init__(self) -> None:
+        if self.mode not in INPUT_MODES:
+            raise ConfigError(f"script.inputs: mode '{self.mode}': {legal(self.mode, INPUT_MODES)}")
+
+    def digest(self) -> tuple[str, int]:
+        """The sha256 of the content (of a folder: of its names and contents, links followed) and its size in bytes.
+
+        Raises
+        ------
+        RequestError
+            Something in it is no file and no folder, leads nowhere or back to where it lies, or cannot be read.
+        """
+        path = Path(self.path)
+        try:
+            return _folder_digest(path) if is_folder(self.path) else (_file_digest(path), path.stat().st_size)
+        except InputError as error:
+            raise RequestError(f"script.inputs: {error}") from None
+        except OSError as error:
+            raise RequestError(f"script.inputs: {error.filename} cannot be read ({error.strerror})") from None
+
+
+@dataclass
+class ScriptRunConfig:
+    """A script as it is to be run; in Python, with its environment and compute target too (Azure ML's v1 form)."""
+
+    source_directory: str = "."  # the folder of which a snapshot is taken
+    script: str | None = None  # the script's path inside that folder
+    arguments: Any = None  # {name: value}, or in YAML and Python a list as it stands on a command line
+    inputs: dict[str, Any] = field(default_factory=dict)  # name: path, or name: {path, mode}
+    environment_variables: dict[str, str] = field(default_factory=dict)  # set for the script
+
+    # How v1 code says them; in YAML they are the groups `environment` and `compute`.
+    environment: Environment | None = field(default=None, metadata={"omegaconf_ignore": True})
+    compute_target: ComputeTarget | str | None = field(default=None, metadata={"omegaconf_ignore": True})
+
+    def __post_init__(self) -> None:
+        self.command_line()
+        _check_names(self.inputs)
+        self.inputs = {name: _input(name, value) for name, value in self.inputs.items()}
+
+    @property
+    def run_config(self) -> ScriptRunConfig:
+        """Azure ML's v1 kept environment and target one level deeper; here they are the same object."""
+        return self
+
+    @property
+    def target(self) -> ComputeTarget | str | None:
+        return self.compute_target
+
+    @target.setter
+    def target(self, target: ComputeTarget | str | None) -> None:
+        self.compute_target = target
+
+    @property
+    def name(self) -> str:
+        return Path(self.script or "").stem
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The arguments by name; what stands alone on a command line is listed under `args`."""
+        if isinstance(self.arguments, Mapping):
+            return dict(self.arguments)
+        return _parse(self.command_line())
+
+    def command_line(self) -> list[str]:
+        """The arguments as the script's `sys.argv[1:]`."""
+        if self.arguments is None:
+            return []
+        if isinstance(self.arguments, Mapping):
+            return [word for name, value in self.arguments.items() for word in _words(str(name), value)]
+        if isinstance(self.arguments, (list, tuple)):
+            for value in self.arguments:
+                if isinstance(value, (Mapping, list, tuple)) or value is None:
+                    raise ConfigError(f"script.arguments: {value!r} in a list; each item is text or a number")
+            return [_text(value) for value in self.arguments]
+        raise ConfigError(
+            f"script.arguments={self.arguments!r}: "
+            "give a mapping ({kernel: linear}) or a list (['--kernel', 'linear'])"
+        )
+
+    def check(self) -> None:
+        """Make sure that all which the run needs is there.
+
+        Raises
+        ------
+        ConfigError, RequestError
+            The script, its folder or an input is missing.
+        """
+        if not self.script:
+            raise ConfigError(
+                "script.script is not set: name a script (`aml run train.py`, script.script=train.py) "
+                "or an option (script=train_iris)"
+            )
+        source = Path(self.source_directory)
+        if not source.is_dir():
+            what = "is a file, not a folder" if source.exists() else "does not exist"
+            raise RequestError(f"script.source_directory={self.source_directory}: the folder {what}")
+        script = source / self.script
+        if not script.is_file():
+            scripts = [path.name for path in script.parent.glob("*.py")] if script.parent.is_dir() else []
+            raise RequestError(f"script.script={self.script}: no such file in {source}; {legal(script.name, scripts)}")
+        root, place = source.resolve(), script.parent.resolve() / script.name
+        if not (place.is_relative_to(root) and script.resolve().is_relative_to(root)):
+            raise RequestError(f"script.script={self.script}: lies outside script.source_directory={source}")
+        if Path(self.script).is_absolute() or ".." in Path(self.script).parts:
+            raise ConfigError(
+                f"script.script={self.script}: give its path inside script.source_directory: {place.relative_to(root)}"
+            )
+        for name, value in self.inputs.items():
+            if not Path(value.path).exists():
+                raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
+        for word in self.command_line():
+            for name in INPUT_REFERENCE.findall(word):
+                if name not in self.inputs:
+                    raise ConfigError(f"script.arguments: ${{input:{name}}}: {legal(name, self.inputs)}")
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse a name that is no safe part of a path, or whose environment variable another one has."""
+    taken: dict[str, str] = {}
+    for name in names:
+        if not INPUT_NAME.fullmatch(name):
+            raise ConfigError(f"script.inputs.{name}: use letters, digits, '_' and '-' in the name, a letter first")
+        other = taken.setdefault(input_variable(name), name)
+        if other != name:
+            raise ConfigError(f"script.inputs: {other} and {name} would share the variable {input_variable(name)}")
+
+
+def _input(name: str, value: Any) -> Input:
+    if isinstance(value, Input):
+        return value
+    if isinstance(value, str):
+        return Input(value)
+    if isinstance(value, Mapping) and "path" in value and set(value) <= {"path", "mode"}:
+        return Input(**value)
+    raise ConfigError(f"script.inputs.{name}={value!r}: give a path, or {{path: …, mode: in_place|copy}}")
+
+
+def _words(name: str, value: Any) -> Iterator[str]:
+    flag = name if name.startswith("-") else f"--{name}"
+    match value:
+        case None | False:
+            return
+        case True:
+            yield flag
+        case Mapping():
+            raise ConfigError(
+                f"script.arguments.{name}={value!r}: an argument is text, a number, true, false or a list"
+            )
+        case list() | tuple():
+            yield flag
+            yield from (_text(item) for item in value)
+        case _:
+            yield flag
+            yield _text(value)
+
+
+def _text(value: Any) -> str:
+    return str(value)
+
+
+def _parse(words: list[str]) -> dict[str, Any]:
+    parameters: dict[str, Any] = {}
+    name: str | None = None
+    for word in words:
+        if word.startswith("--") and len(word) > 2:
+            name, equals, value = word[2:].partition("=")
+            parameters[name] = value if equals else True
+            name = None if equals else name
+        elif name is not None:
+            parameters[name] = word
+            name = None
+        else:
+            parameters.setdefault("args", []).append(word)
+    return parameters
+
+
+def _folder_digest(folder: Path) -> tuple[str, int]:
+    whole, size = hashlib.sha256(), 0
+    for parent, names in walk(str(folder)):
+        for file in (Path(parent, name) for name in names):
+            relative = file.relative_to(folder).as_posix()
+            whole.update(f"{relative}\0{_file_digest(file)}\n".encode(errors="surrogateescape"))
+            size += file.stat().st_size
+    return whole.hexdigest(), size
+
+
+def _file_digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,208 @@
+"""The Workspace: a folder that remembers its runs, models, environments and services."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amlcore.errors import ConfigError, NotFoundError, RequestError
+from amlcore.worker.layout import read_json, write_json
+
+if TYPE_CHECKING:
+    from amlcore.environment import Environment
+    from amlcore.experiment import Experiment
+    from amlcore.model import Model
+    from amlcore.run import Run
+    from amlcore.serving import Service
+
+BOUND_ENVIRONMENTS = ("file", "script")  # options that say nothing without a run's own file
+MARKER = Path(".amlcore/config.json")
+AZURE_MARKERS = (Path(".azureml/config.json"), Path("aml_config/config.json"), Path("config.json"))
+
+
+@dataclass
+class Workspace:
+    """A folder and what amlcore keeps in it; as a config group, its limits and its table of names."""
+
+    snapshot_max_mb: float = 300.0  # the most that a source folder may weigh, in MB
+    snapshot_max_files: int = 2000  # the most files that a source folder may hold
+    environments_folder: str | None = None  # where built environments are cached; null: the user's cache folder
+    environment_names: dict[str, str] = field(default_factory=dict)  # names used elsewhere, and the options they mean
+    compute_names: dict[str, str] = field(default_factory=dict)  # likewise, such as cpu-cluster: local
+
+    # The folder itself: where it lies is found, not configured.
+    root: str = field(default=".", metadata={"omegaconf_ignore": True})
+
+    def __post_init__(self) -> None:
+        if self.snapshot_max_mb <= 0:
+            raise ConfigError(f"workspace.snapshot_max_mb={self.snapshot_max_mb}: must be above 0")
+        if self.snapshot_max_files <= 0:
+            raise ConfigError(f"workspace.snapshot_max_files={self.snapshot_max_files}: must be above 0")
+        self.root = str(Path(self.root).absolute())
+
+    @classmethod
+    def from_config(cls, path: str | None = None) -> Workspace:
+        """Open the workspace whose marker is nearest to `path` (the working directory), looking upwards.
+
+        Raises
+        ------
+        NotFoundError
+            There is no marker in `path` or in any folder above it.
+        """
+        from amlcore.config import compose_workspace
+
+        start = Path(path or ".").absolute()
+        root = find_root(start if start.is_dir() else start.parent)
+        if root is None:
+            raise NotFoundError(
+                f"no workspace: neither {start} nor a folder above it has {MARKER} (or Azure ML's config.json); "
+                f"`aml init {start}` makes one, and Workspace.create() does in Python"
+            )
+        return compose_workspace(root)
+
+    @classmethod
+    def at(cls, start: Path | None = None) -> Workspace:
+        """Open the nearest workspace as `from_config` does, or the folder itself where there is none."""
+        try:
+            start = (start or Path.cwd()).absolute()
+        except FileNotFoundError:
+            raise RequestError("the working folder has been removed; change to one that is there") from None
+        return cls(root=str(find_root(start) or start))
+
+    @classmethod
+    def create(cls, name: str | None = None, *, path: str = ".") -> Workspace:
+        """Make `path` a workspace, unless it is one already, and open it."""
+        root = Path(path).absolute()
+        marker = root / MARKER
+        if not marker.exists():
+            marker.parent.mkdir(parents=True, exist_ok=True)
+            write_json(str(marker), {"workspace_name": name or root.name})
+        return cls.from_config(str(root))
+
+    @property
+    def path(self) -> Path:
+        return Path(self.root)
+
+    @property
+    def name(self) -> str:
+        for marker in (MARKER, *AZURE_MARKERS):
+            config = read_json(str(self.path / marker))
+            if isinstance(config, dict) and "workspace_name" in config:
+                return str(config["workspace_name"])
+        return self.path.name
+
+    @property
+    def outputs_path(self) -> Path:
+        return self.path / "outputs"
+
+    @property
+    def models_path(self) -> Path:
+        return self.path / "models"
+
+    @property
+    def state_path(self) -> Path:
+        """What amlcore keeps for itself: snapshots, queues, slots, services."""
+        return self.path / ".amlcore"
+
+    @property
+    def environments_path(self) -> Path:
+        """Where built environments are cached, by content."""
+        if self.environments_folder is not None:
+            return self.path / self.environments_folder
+        if cache := os.environ.get("AMLCORE_ENVIRONMENTS"):
+            return Path(cache)
+        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amlcore" / "environments"
+
+    @property
+    def run_folders(self) -> Iterator[Path]:
+        """The folders of all runs, in no order."""
+        for experiment in _folders(self.outputs_path):
+            for run in _folders(experiment):
+                if (run / "run.json").exists():
+                    yield run
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        from amlcore.experiment import Experiment
+
+        return {folder.name: Experiment(self, folder.name) for folder in sorted(_folders(self.outputs_path))}
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
+        from amlcore.run import newest_first
+
+        return newest_first(self.run_folders)
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The newest version of each registered model."""
+        from amlcore.model import list_models
+
+        newest: dict[str, Model] = {}
+        for model in list_models(self.models_path):
+            if model.name not in newest or model.version > newest[model.name].version:
+                newest[model.name] = model
+        return newest
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """The environments that can be chosen by name here."""
+        from amlcore.config import compose_environment, environment_options
+
+        standing = [name for name in environment_options(self) if name not in BOUND_ENVIRONMENTS]
+        return {name: compose_environment(self, name) for name in standing}
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services that were started here, running or not."""
+        from amlcore.serving import list_services
+
+        return {service.name: service for service in list_services(self.state_path / "services")}
+
+    webservices = services
+
+    def writable(self) -> None:
+        """Make sure that runs can be recorded here.
+
+        Raises
+        ------
+        RequestError
+            `outputs/` cannot be written.
+        """
+        try:
+            self.outputs_path.mkdir(exist_ok=True)
+            self.state_path.mkdir(exist_ok=True)
+        except OSError as error:
+            raise RequestError(f"{error.filename}: {error.strerror}; runs are recorded there") from None
+        for folder in (self.outputs_path, self.state_path):
+            if not os.access(folder, os.W_OK | os.X_OK):
+                raise RequestError(f"{folder} cannot be written; runs are recorded there")
+
+
+def find_root(start: Path) -> Path | None:
+    """The nearest folder with a marker, from `start` upwards."""
+    for folder in (start, *start.parents):
+        if (folder / MARKER).exists() or any(_is_azure_marker(folder / marker) for marker in AZURE_MARKERS):
+            return folder
+    return None
+
+
+def _is_azure_marker(path: Path) -> bool:
+    # Many tools call a file config.json; Azure's names a workspace.
+    if not path.is_file():
+        return False
+    try:
+        config = read_json(str(path))
+    except ValueError:
+        return False
+    return isinstance(config, dict) and "workspace_name" in config
+
+
+def _folders(path: Path) -> Iterator[Path]:
+    if path.is_dir():
+        with os.scandir(path) as entries:
+            yield from (Path(entry.path) for entry in entries if entry.is_dir() and not entry.name.startswith("."))
