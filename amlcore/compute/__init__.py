@@ -1,0 +1,10 @@
+"""Where runs execute: one protocol, one backend a file."""
+
+from amlcore.compute.local import Local
+from amlcore.compute.slurm import Slurm
+from amlcore.compute.target import ComputeTarget, Ending, Sight, Slots
+
+__all__ = ["BACKENDS", "ComputeTarget", "Ending", "Local", "Sight", "Slots", "Slurm"]
+
+BACKENDS: dict[str, type[ComputeTarget]] = {"local": Local, "slurm": Slurm}
+"""Each backend by the `kind` that its options carry."""

@@ -1,0 +1,114 @@
+"""The Allocation: what runs on a node for as long as Slurm leaves it there, a worker on the queue of its driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from amlcore.compute.local import worker_environment
+from amlcore.errors import ExecutionError
+from amlcore.request import Request, WorkerKind
+from amlcore.worker import main as worker_main
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, read_json
+from amlcore.worker.processes import adopt_orphans
+from amlcore.worker.supervise import failed_result, write_result
+
+
+@dataclass(frozen=True)
+class Allocation:
+    """One job of Slurm; started again after a failed node or a preemption, it goes on where it was."""
+
+    queue: str
+    kind: WorkerKind
+    max_requeues: int
+
+    def __call__(self) -> None:
+        """Take up what an earlier start of this job left, then work; returns when the worker has ended.
+
+        Raises
+        ------
+        ExecutionError
+            The worker could not work.
+        """
+        owner = job_id()
+        queue = QueueLayout(self.queue)
+        claimed = Path(queue.claimed, owner)
+        claimed.mkdir(exist_ok=True)
+        for path in sorted(claimed.iterdir()):
+            if not path.name.startswith("."):
+                self._again(path, queue)
+        adopt_orphans()
+        with open(queue.log, "ab") as log:
+            worker = subprocess.Popen(
+                [self.kind.interpreter, worker_main.__file__, queue.folder],
+                env={**worker_environment(replace(self.kind, cores=self.cores)), OWNER_VARIABLE: owner},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        status = worker.wait()
+        _wait_for_supervisors()
+        if status:
+            raise ExecutionError(f"the worker ended with status {status}; it says in {queue.log}: {tail(queue.log)}")
+
+    @property
+    def cores(self) -> int:
+        """Threads for a run: as many cores as Slurm gave on this node."""
+        return self.kind.cores or int(os.environ.get("SLURM_CPUS_ON_NODE", "1"))
+
+    def _again(self, path: Path, queue: QueueLayout) -> None:
+        """Lay the request of an interrupted attempt anew, as the next attempt.
+
+        The new attempt's folder is made first: from then on nothing that the old one still writes is looked at.
+        """
+        request = Request.at(path)
+        run = RunLayout(request.folder)
+        if read_json(run.attempt(request.attempt).result) is None:
+            following = replace(request, attempt=request.attempt + 1)
+            os.makedirs(run.attempt(following.attempt).folder, exist_ok=True)
+            _keep_logs(run, request.attempt)
+            if request.attempt > self.max_requeues:
+                words = f"interrupted {request.attempt} times, and compute.max_requeues={self.max_requeues}"
+                write_result(following.to_json(), failed_result(following.to_json(), words), print)
+            else:
+                following.lay(Path(queue.new))
+        path.unlink(missing_ok=True)
+
+
+def job_id() -> str:
+    """The job that this process belongs to, as squeue and sacct name it."""
+    array = os.environ.get("SLURM_ARRAY_JOB_ID")
+    return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
+
+
+def tail(path: str, characters: int = 2000) -> str:
+    try:
+        return Path(path).read_text(errors="replace").strip()[-characters:]
+    except FileNotFoundError:
+        return ""
+
+
+def _keep_logs(run: RunLayout, attempt: int) -> None:
+    """Put what an attempt has said beside the log; its orphan, should there be one, goes on writing there."""
+    kept = Path(run.logs, f"attempt-{attempt}")
+    kept.mkdir(exist_ok=True)
+    for stream in (run.stdout, run.stderr):
+        with suppress(FileNotFoundError):
+            shutil.move(stream, kept)
+
+
+def _wait_for_supervisors() -> None:
+    """A worker that is told to end leaves its supervisor ending the script; the job lasts until it has."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+        except InterruptedError:
+            time.sleep(0.01)

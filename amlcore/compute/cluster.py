@@ -1,0 +1,182 @@
+"""The Cluster: what Slurm's own commands tell about partitions and jobs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+
+from amlcore.errors import ConfigError, ExecutionError
+
+COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
+COMMAND_TIMEOUT_S = 60
+UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
+PARTITION_FORMAT = "%P|%a|%l|%c|%m|%D"
+JOB_FORMAT = "%i|%T|%r"
+ENDED = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
+)
+
+# What squeue(1) calls the reason, and what it means to a user.
+REASONS = {
+    "None": "Slurm has not looked at the job yet",
+    "Resources": "no node has enough free cores or memory at the moment (Resources)",
+    "Priority": "other jobs come first (Priority)",
+    "BeginTime": "Slurm starts the job again after a pause of about two minutes (BeginTime)",
+    "JobArrayTaskLimit": "compute.slots runs are active already (JobArrayTaskLimit)",
+    "PartitionDown": "the partition is down (PartitionDown)",
+    "Dependency": "it waits for other jobs (Dependency)",
+    "QOSMaxJobsPerUserLimit": "your jobs have reached the limit of the QOS (QOSMaxJobsPerUserLimit)",
+}
+
+
+class UnreachableError(ExecutionError):
+    """The Slurm controller, or its accounting, does not answer at the moment."""
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Alike nodes of a partition, and what a job may ask of it."""
+
+    name: str
+    default: bool
+    limit_min: float | None  # the longest time of a job; None: no limit
+    cores: int  # of a node
+    mem_mb: int  # of a node
+    nodes: int
+
+
+@dataclass(frozen=True)
+class QueuedJob:
+    """A job that Slurm holds or runs."""
+
+    state: str
+    reason: str
+
+    @property
+    def why(self) -> str:
+        """Why it waits, in words."""
+        if self.state == "CONFIGURING":
+            return "its nodes are coming up"
+        return REASONS.get(self.reason, self.reason)
+
+
+@dataclass(frozen=True)
+class EndedJob:
+    """A job as accounting remembers it."""
+
+    state: str
+    node: str
+    exit_code: str  # exit status and signal, as sacct(1) writes them: 1:0
+
+
+def check_present() -> None:
+    """Make sure that this machine has Slurm's commands.
+
+    Raises
+    ------
+    ConfigError
+        Some are missing.
+    """
+    missing = [name for name in COMMANDS if shutil.which(name) is None]
+    if missing:
+        raise ConfigError(
+            f"compute=slurm: this machine has no {', '.join(missing)}; run it where Slurm's commands are "
+            "(a login node of the cluster), or on this machine with compute=local"
+        )
+
+
+def partitions() -> list[Partition]:
+    """The partitions that Slurm shows to this user, an entry for each sort of node."""
+    return parse_partitions(ask("sinfo", "--noheader", "--exact", f"--format={PARTITION_FORMAT}"))
+
+
+def jobs() -> dict[str, QueuedJob]:
+    """This user's jobs that have not ended, by id; each task of an array by itself."""
+    return parse_jobs(ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--format={JOB_FORMAT}"))
+
+
+def ended_jobs(ids: list[str]) -> dict[str, EndedJob]:
+    """What accounting knows of jobs that have ended; the others are left out."""
+    if not ids:
+        return {}
+    whole = sorted({name.split("_")[0] for name in ids})  # tasks that never began are shown with their array alone
+    command = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,NodeList,ExitCode")
+    known = parse_ended(ask(*command, f"--jobs={','.join(whole)}"))
+    return {name: known[name] for name in ids if name in known}
+
+
+def cancel(ids: list[str], *, pending_only: bool = False) -> None:
+    """End jobs; what has ended already is no error."""
+    if ids:
+        ask("scancel", "--quiet", *(["--state=PENDING"] if pending_only else []), *ids, check=False)
+
+
+def ask(*command: str, check: bool = True) -> str:
+    """What one of Slurm's commands prints.
+
+    Raises
+    ------
+    UnreachableError
+        The controller does not answer.
+    ExecutionError
+        The command refuses.
+    """
+    try:
+        said = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise UnreachableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT_S} s") from None
+    if said.returncode == 0 or not check:
+        return said.stdout
+    words = said.stderr.strip()
+    kind = UnreachableError if is_unreachable(words) else ExecutionError
+    raise kind(f"{command[0]}: {words}")
+
+
+def is_unreachable(words: str) -> bool:
+    """Whether the words of a command mean that the controller was away, rather than that it refused."""
+    return any(sign in words for sign in UNREACHABLE)
+
+
+def parse_partitions(text: str) -> list[Partition]:
+    rows = [line.split("|") for line in text.splitlines() if line]
+    return [
+        Partition(name.rstrip("*"), name.endswith("*"), minutes(limit), int(cores), int(mem), int(nodes))
+        for name, up, limit, cores, mem, nodes in rows
+        if up == "up"
+    ]
+
+
+def parse_jobs(text: str) -> dict[str, QueuedJob]:
+    rows = [line.split("|") for line in text.splitlines() if line]
+    return {name: QueuedJob(state, reason) for name, state, reason in rows}
+
+
+def parse_ended(text: str) -> dict[str, EndedJob]:
+    found = {}
+    for line in text.splitlines():
+        name, state, node, code = line.split("|")
+        word = state.split()[0]  # CANCELLED by 1000
+        if word in ENDED:
+            found.update(dict.fromkeys(tasks(name), EndedJob(word, node, code)))
+    return found
+
+
+def tasks(name: str) -> list[str]:
+    """The jobs that a name stands for: `7_[0-2,5%3]` for four tasks of an array, any other for itself."""
+    array, bracket, listed = name.partition("_[")
+    if not bracket:
+        return [name]
+    spans = [span.split("-") for span in listed.rstrip("]").split("%")[0].split(",")]
+    return [f"{array}_{number}" for span in spans for number in range(int(span[0]), int(span[-1]) + 1)]
+
+
+def minutes(limit: str) -> float | None:
+    """A time limit as sinfo(1) writes it, [days-]hours:minutes:seconds, in minutes."""
+    if limit in ("infinite", "n/a"):
+        return None
+    days, _, clock = limit.rpartition("-")
+    parts = [float(part) for part in clock.split(":")]
+    hours, mins, seconds = [0.0] * (3 - len(parts)) + parts
+    return float(days or 0) * 1440 + hours * 60 + mins + seconds / 60

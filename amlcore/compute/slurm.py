@@ -1,0 +1,180 @@
+"""Slurm: a cluster as a compute target, through submitit."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+from amlcore.compute import cluster
+from amlcore.compute.cluster import Partition
+from amlcore.compute.slurm_slots import SlurmSlots
+from amlcore.compute.slurm_slots import look as look_at
+from amlcore.compute.target import ComputeTarget, Sight
+from amlcore.errors import ConfigError, legal
+from amlcore.record import Record
+from amlcore.workspace import Workspace
+
+WORKER_MB = 300
+"""Memory of a job besides the run's own: the worker and submitit."""
+
+MARGIN_MIN = 2
+"""Minutes of a job besides the runs' own: its start and its end."""
+
+
+@dataclass
+class Slurm(ComputeTarget):
+    """A cluster: a slot is a job, in which a worker takes runs."""
+
+    kind: str = "slurm"
+    cores: int | None = 1  # cores a run may use; null: all that Slurm gives
+    kill_wait_s: float = 20.0  # seconds from SIGTERM to SIGKILL, at the time limit and on cancel
+    partition: str | None = None  # where jobs go; null: the cluster's default
+    account: str | None = None  # who is charged; null: your default account
+    qos: str | None = None  # quality of service; null: your default
+    nodes: int = 1  # nodes of a job; the script runs on the first, and may reach the others by srun
+    gpus: int = 0  # GPUs on each node
+    constraint: str | None = None  # features that the nodes must have, as sbatch writes them: "skylake&ssd"
+    exclusive: bool = False  # true: no other job on the same nodes
+    max_requeues: int = 3  # how often a run starts again after a failed node or a preemption
+    allocation_min: float | None = None  # minutes that a job lasts, taking run after run; null: a job for each run
+    idle_min: float = 2.0  # minutes that a job without a run waits for the next one
+    setup: list[str] = field(default_factory=list)  # shell lines before the worker: "module load cuda"
+    options: dict[str, Any] = field(default_factory=dict)  # more options of sbatch: {reservation: mine, nice: 100}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, least in (("nodes", 1), ("gpus", 0), ("max_requeues", 0), ("idle_min", 0)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"compute.{key}={getattr(self, key)}: must be at least {least}")
+        if self.allocation_min is not None and self.allocation_min < (self.time_min or 1):
+            raise ConfigError(
+                f"compute.allocation_min={self.allocation_min:g}: must hold one run at least, "
+                f"which takes {self.time_min or 1} minutes (compute.timeout_min={self.timeout_min})"
+            )
+
+    def open(self, workspace: Workspace) -> SlurmSlots:
+        return SlurmSlots(
+            state=workspace.state_path,
+            parameters=self.sbatch(),
+            slots=self.slots,
+            max_requeues=self.max_requeues,
+            settings={"lease_s": self.lease_s, "patience_s": self.idle_min * 60},
+        )
+
+    def check(self) -> None:
+        cluster.check_present()
+        try:
+            found = cluster.partitions()
+        except cluster.UnreachableError as error:
+            raise ConfigError(f"compute=slurm: {error}; try again later, or run here with compute=local") from None
+        self.fits(found)
+
+    @staticmethod
+    def look(record: Record) -> Sight:
+        return look_at(record)
+
+    @property
+    def resumable(self) -> bool:
+        return True
+
+    @property
+    def time_min(self) -> int | None:
+        """Minutes that a job for one run takes at the most; None: as long as the partition gives by default."""
+        if self.timeout_min is None:
+            return None
+        return math.ceil(self.timeout_min + self.kill_wait_s / 60) + MARGIN_MIN
+
+    @property
+    def mem_mb(self) -> int | None:
+        """Megabytes of a job, binary ones as Slurm counts; None: what the cluster gives by default."""
+        return None if self.mem_bytes is None else math.ceil(self.mem_bytes / 2**20) + WORKER_MB
+
+    @property
+    def lease_s(self) -> float | None:
+        """For how long a worker takes further runs; 0: one run."""
+        if self.allocation_min is None:
+            return 0.0
+        return 60 * (self.allocation_min - (self.time_min or MARGIN_MIN))
+
+    def sbatch(self) -> dict[str, Any]:
+        """What is asked of Slurm for each job, in submitit's words."""
+        time = self.time_min if self.allocation_min is None else math.ceil(self.allocation_min)
+        wanted = {
+            "job_name": "amlcore",
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "time": time,
+            "nodes": self.nodes,
+            "ntasks_per_node": 1,
+            "cpus_per_task": self.cores,
+            "mem": None if self.mem_mb is None else f"{self.mem_mb}M",
+            "gpus_per_node": self.gpus or None,
+            "constraint": self.constraint,
+            "exclusive": True if self.exclusive else None,
+            "array_parallelism": self.slots,
+            "setup": self.setup or None,
+            "use_srun": False,  # the script may call srun itself
+            "wckey": None,
+        }
+        requeue = {"requeue": True} if self.max_requeues else {"no-requeue": True}
+        return {key: value for key, value in wanted.items() if value is not None or key in ("time", "wckey")} | {
+            "additional_parameters": {**requeue, **self.options}
+        }
+
+    def fits(self, partitions: list[Partition]) -> None:
+        """Compare what is asked with what the partitions have.
+
+        Raises
+        ------
+        ConfigError
+            Slurm would refuse it, or never start it.
+        """
+        names = sorted({part.name for part in partitions})
+        choice = [part for part in partitions if self.partition == part.name or (part.default and not self.partition)]
+        if not choice and self.partition is None:
+            raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
+        if not choice:
+            raise ConfigError(f"compute.partition={self.partition}: {legal(self.partition or '', names)}")
+        self._fits("cores", self.cores, [part.cores for part in choice], partitions)
+        self._fits("nodes", self.nodes, [sum(part.nodes for part in choice)], partitions)
+        self._fits("mem_gb", self.mem_mb, [part.mem_mb for part in choice], partitions)
+        key = "timeout_min" if self.allocation_min is None else "allocation_min"
+        self._fits(key, self.sbatch()["time"], [part.limit_min for part in choice], partitions)
+        if not any(self._has(part) for part in choice):
+            wanted = f"compute.cores={self.cores} and compute.mem_gb={self.mem_gb}"
+            raise ConfigError(f"{wanted} together fit no node of partition {choice[0].name}; {_sizes(partitions)}")
+
+    def _fits(self, key: str, wanted: float | None, has: list[Any], partitions: list[Partition]) -> None:
+        if wanted is None or any(most is None or wanted <= most for most in has):
+            return
+        extra = {
+            "mem_gb": f" ({wanted} MB with {WORKER_MB} MB for the worker)",
+            "timeout_min": f" ({wanted} minutes with start and end)",
+        }.get(key, "")
+        where = "the default partition" if self.partition is None else f"partition {self.partition}"
+        raise ConfigError(
+            f"compute.{key}={getattr(self, key):g}{extra} is more than {where} has; "
+            f"{self._largest(key, max(has))} would fit; {_sizes(partitions)}"
+        )
+
+    def _largest(self, key: str, most: float) -> str:
+        """The largest value of a key that fits, with what a job takes besides subtracted."""
+        if key == "mem_gb":
+            return f"compute.mem_gb={math.floor((most - WORKER_MB) * 2**20 / 1e7) / 100:g}"
+        if key == "timeout_min":
+            return f"compute.timeout_min={max(most - MARGIN_MIN - math.ceil(self.kill_wait_s / 60), 0):g}"
+        return f"compute.{key}={most:g}"
+
+    def _has(self, part: Partition) -> bool:
+        return (self.cores or 1) <= part.cores and (self.mem_mb or 0) <= part.mem_mb
+
+
+def _sizes(partitions: list[Partition]) -> str:
+    rows = [
+        f"{part.name}: {part.nodes} node{'s' * (part.nodes > 1)} of {part.cores} cores, {part.mem_mb} MB, "
+        + ("no time limit" if part.limit_min is None else f"at most {part.limit_min:g} minutes")
+        for part in partitions
+    ]
+    return f"partitions: {'; '.join(rows)}"

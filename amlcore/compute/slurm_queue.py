@@ -1,0 +1,139 @@
+"""The SlurmQueue: a folder of requests for the jobs of one kind, as any process can read it."""
+
+from __future__ import annotations
+
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from amlcore.compute.allocation import tail
+from amlcore.compute.cluster import EndedJob, QueuedJob
+from amlcore.compute.target import Ending, Sight
+from amlcore.record import RunState
+from amlcore.request import Request
+from amlcore.worker.layout import QueueLayout, RunLayout, identity, read_json, write_json
+
+HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "UNKNOWN")
+
+ENDINGS = {
+    "CANCELLED": "canceled in Slurm",
+    "NODE_FAIL": "its node failed, and Slurm did not start the job again",
+    "TIMEOUT": "Slurm ended the job at its time limit",
+    "OUT_OF_MEMORY": "Slurm ended the job at its memory limit",
+    "UNKNOWN": "Slurm knows nothing of the job any more",
+    "PREEMPTED": "other jobs preempted it, and Slurm did not start it again",
+}
+
+
+class SlurmQueue:
+    """Who holds which request: nobody yet, or a job."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout = QueueLayout(folder)
+
+    @classmethod
+    def of_request(cls, path: str) -> SlurmQueue:
+        """The queue in which a request was laid at `path`."""
+        return cls(Path(path).parent.parent)
+
+    def make(self, settings: dict[str, object]) -> None:
+        for folder in (self.layout.new, self.layout.claimed, self.layout.jobs, self.layout.ended):
+            os.makedirs(folder)
+        write_json(self.layout.worker, {**settings, "driver": identity()})
+
+    def add_jobs(self, ids: list[str]) -> None:
+        for name in ids:
+            Path(self.layout.jobs, name).touch()
+
+    @property
+    def jobs(self) -> list[str]:
+        """All jobs that were asked for, ended or not."""
+        return _names(self.layout.jobs)
+
+    @property
+    def ended(self) -> list[str]:
+        """The jobs whose worker takes no more requests."""
+        return _names(self.layout.ended)
+
+    @property
+    def new(self) -> list[str]:
+        """The names of the requests that no worker has."""
+        return _names(self.layout.new)
+
+    @property
+    def claimed(self) -> dict[str, str]:
+        """The jobs by the names of the requests that they claimed."""
+        return {name: job for job in _names(self.layout.claimed) for name in _names(f"{self.layout.claimed}/{job}")}
+
+    def request(self, name: str) -> Request | None:
+        """The request of a name, wherever it lies."""
+        for path in (Path(self.layout.new, name), *Path(self.layout.claimed).glob(f"*/{name}")):
+            with suppress(FileNotFoundError):
+                return Request.at(path)
+        return None
+
+    def withdraw(self, run: str) -> bool:
+        """Take back the request of `run`; False where no request of it waits."""
+        for name in self.new:
+            if name.startswith(f"{run}."):
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.layout.new, name))
+                    return True
+        return False
+
+    def sight(self, run: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> Sight:
+        """What is known of `run`, given this user's jobs and what accounting says of those of this queue."""
+        for name, job in self.claimed.items():
+            if name.startswith(f"{run}."):
+                return self._of_claimed(name, job, active=active, ended=ended)
+        if not self.waits(run):
+            return Sight()  # it is changing hands at this moment, or it has its result
+        mine = [active[job] for job in self.jobs if job in active]
+        if any(job.state == "RUNNING" for job in mine):
+            return Sight(waiting="a worker starts, or finishes another run")
+        if mine:
+            return Sight(waiting=mine[0].why)
+        if failed := self.failed(ended):
+            return Sight(ending=self.ending(ended[failed], failed))
+        return Sight(waiting="a job is being asked for")
+
+    def waits(self, run: str) -> bool:
+        """Whether no worker has the request of `run` yet."""
+        return any(name.startswith(f"{run}.") for name in self.new)
+
+    def failed(self, ended: dict[str, EndedJob]) -> str | None:
+        """A job whose worker never came to its regular end, so that the next one would fare no better."""
+        regular = {*self.claimed.values(), *self.ended}
+        bad = [job for job in self.jobs if job in ended and ended[job].state in HOPELESS and job not in regular]
+        return bad[-1] if bad else None
+
+    def ending(self, job: EndedJob, name: str) -> Ending:
+        """How a run ends whose job ended without its result."""
+        state = RunState.Canceled if job.state == "CANCELLED" else RunState.Failed
+        words = ENDINGS.get(job.state, f"the worker ended before the run did: {self._said(name)}")
+        where = f" on {job.node}" if job.node not in ("", "None assigned") else ""
+        return Ending(state, f"{words} (job {name}{where}, {job.state})")
+
+    def _of_claimed(self, name: str, job: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> Sight:
+        request = self.request(name)
+        if request is None or _has_result(request):
+            return Sight()
+        if job in active:
+            waits = active[job].state in ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
+            return Sight(waiting=f"attempt {request.attempt} was interrupted; {active[job].why}" if waits else None)
+        return Sight(ending=self.ending(ended[job], job)) if job in ended else Sight()
+
+    def _said(self, job: str) -> str:
+        log = Path(self.layout.folder, "slurm", f"{job}_0_log.err")
+        return tail(self.layout.log) or tail(str(log), 600)
+
+
+def _has_result(request: Request) -> bool:
+    return read_json(RunLayout(request.folder).attempt(request.attempt).result) is not None
+
+
+def _names(folder: str) -> list[str]:
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
