@@ -1,0 +1,224 @@
+"""Composition: arguments in, a Job out, everything checked once at this border."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import hydra
+import yaml
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.default_element import GroupDefault
+from hydra.core.object_type import ObjectType
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+
+from amlcore.config.explain import SHIPPED, Explanation
+from amlcore.config.job import Job, store_schemas
+from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, legal
+
+if TYPE_CHECKING:
+    from hydra.core.config_search_path import ConfigSearchPath
+
+    from amlcore.compute import ComputeTarget
+    from amlcore.environment import Environment
+    from amlcore.workspace import Workspace
+
+FILE_OPTION = "file"
+"""The option of `environment` that holds nothing but what a file of requirements says."""
+
+_ROOT: ContextVar[Path] = ContextVar("root")
+
+
+def compose(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
+    """Compose the job that `overrides` ask for in the workspace at `root`, apart from any Hydra program that runs.
+
+    Raises
+    ------
+    ConfigError
+        A key, a value or an option is wrong; the message says where it was written and what is legal.
+    """
+    with explained(root, overrides) as explanation:
+        overrides = implied(overrides, root=root)
+        config = loader().load_configuration(config_name, overrides, run_mode=RunMode.RUN)
+        if config.hydra.mode == RunMode.MULTIRUN:
+            raise ConfigError("hydra.mode=MULTIRUN: amlcore sweeps by itself; say `aml run -m`, or choose sweep=grid")
+        with open_dict(config):
+            del config["hydra"]
+        _honour_none(config, overrides)
+        return _job(config, root, explanation)
+
+
+def answer(overrides: list[str], *, root: Path, flags: Sequence[str]) -> None:
+    """Let Hydra answer one of its own flags, such as --cfg, --info or --help, on stdout."""
+    with explained(root, overrides):
+        _hydra_main([*flags, *implied(overrides, root=root)])
+
+
+def compose_workspace(root: Path) -> Workspace:
+    return compose([], root=root).workspace
+
+
+def compose_environment(workspace: Workspace, name: str) -> Environment:
+    """The environment that `name` means in `workspace`: an option, or a name of its table."""
+    known = environment_options(workspace)
+    if name not in known and name not in workspace.environment_names:
+        raise NotFoundError(f"environment '{name}': {legal(name, [*known, *workspace.environment_names])}")
+    return compose([f"environment={name}"], root=workspace.path).environment
+
+
+def compose_compute(workspace: Workspace, name: str) -> ComputeTarget:
+    """The compute target that `name` means in `workspace`: an option, or a name of its table."""
+    return compose([f"compute={name}"], root=workspace.path).compute
+
+
+def environment_options(workspace: Workspace) -> list[str]:
+    """The names that `environment=` can be."""
+    with _rooted(workspace.path):
+        return list(loader().get_group_options("environment", ObjectType.CONFIG))
+
+
+def quoted(text: str) -> str:
+    """`text` as a quoted string of Hydra's override grammar, where a backslash counts only before what it escapes."""
+    escaped = re.sub(r"(\\*)(['\"]|\$\{|$)", _escaped, text)
+    return f"'{escaped}'"
+
+
+def _escaped(match: re.Match[str]) -> str:
+    backslashes, special = match[1], match[2]
+    if special == '"':
+        return match[0]
+    return backslashes * 2 + (f"\\{special}" if special else "")
+
+
+def extend(search_path: ConfigSearchPath) -> None:
+    """Let the project's own conf/ come before the shipped one; called by the search-path plugin."""
+    conf = _ROOT.get(SHIPPED.parent) / "conf"
+    if conf.is_dir() and not conf.samefile(SHIPPED):
+        search_path.prepend(provider="project", path=f"file://{conf}", anchor="main")
+
+
+def implied(overrides: list[str], *, root: Path) -> list[str]:
+    """Name the options that are meant: by a file of requirements, and by names of the workspace's table."""
+    known = [_known(override, root=root) for override in overrides]
+    known = [*_choices_of_experiment(known), *known]
+    names_file = any(override.startswith("environment.file=") for override in overrides)
+    names_option = any(override.startswith("environment=") for override in overrides)
+    return [f"environment={FILE_OPTION}", *known] if names_file and not names_option else known
+
+
+def _choices_of_experiment(overrides: list[str]) -> list[str]:
+    """The options that the chosen experiment names, as overrides: else those of a project's config.yaml would count."""
+    name = next((item.partition("=")[2] for item in overrides if item.startswith("experiment=")), "")
+    given = {item.partition("=")[0] for item in overrides}
+    loaded = loader().repository.load_config(f"experiment/{name}") if name else None
+    listed = loaded.defaults_list or [] if loaded else []
+    chosen = [item for item in listed if isinstance(item, GroupDefault) and item.override]
+    pairs = [(str(item.group).lstrip("/"), item.value) for item in chosen]
+    return [f"{group}={option}" for group, option in pairs if group not in given and not group.startswith("hydra")]
+
+
+def _known(override: str, *, root: Path) -> str:
+    """The override with the option that the workspace's table gives for a name used elsewhere."""
+    group, _, name = override.partition("=")
+    if group not in ("environment", "compute") or name in loader().get_group_options(group, ObjectType.CONFIG):
+        return override
+    workspace = compose_workspace(root)
+    table = workspace.environment_names if group == "environment" else workspace.compute_names
+    return f"{group}={table.get(name, name)}"
+
+
+def _honour_none(config: DictConfig, overrides: list[str]) -> None:
+    """Let `model=none` and `deployment=none` stand, although the values of an experiment come after them."""
+    if "model=none" in overrides and not any(override.startswith("model.name=") for override in overrides):
+        config.model.name = None
+    if "deployment=none" in overrides:
+        config.deployment = None
+
+
+def loader() -> ConfigLoaderImpl:
+    return ConfigLoaderImpl(create_config_search_path(str(SHIPPED)))
+
+
+def _hydra_main(arguments: list[str]) -> None:
+    # Hydra reads the command line of a program and prints its errors; both are lent to it here.
+    given, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    sys.argv = ["aml", *arguments]
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    try:
+        hydra.main(config_path=str(SHIPPED), config_name="config", version_base="1.3")(_nothing)()
+    finally:
+        sys.argv = given
+        del os.environ["HYDRA_FULL_ERROR"]
+        if full_error is not None:
+            os.environ["HYDRA_FULL_ERROR"] = full_error
+
+
+def _nothing(_: DictConfig) -> None:
+    """A program for Hydra that is only asked about itself."""
+
+
+@contextmanager
+def _rooted(root: Path) -> Iterator[None]:
+    store_schemas()
+    token = _ROOT.set(root)
+    try:
+        yield
+    finally:
+        _ROOT.reset(token)
+
+
+@contextmanager
+def explained(root: Path, overrides: list[str]) -> Iterator[Explanation]:
+    with _rooted(root):
+        explanation = Explanation(loader, overrides, root)
+        try:
+            yield explanation
+        except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
+            raise explanation.of(error) from None
+        except AmlcoreError:
+            raise
+        except Exception as error:  # Hydra lets through whatever a strange file makes Python say
+            raise explanation.of_null() or explanation.of_any(error) from error
+
+
+def _job(config: DictConfig, root: Path, explanation: Explanation) -> Job:
+    for key in _unknown(config, ""):
+        raise explanation.of_unknown(config, key)
+    for key in sorted(OmegaConf.missing_keys(config)):
+        raise explanation.of_unset(str(key))
+    # A `???` in the option would not do: it does not overrule the null of the schema.
+    if config.environment.name == FILE_OPTION and config.environment.file is None:
+        raise explanation.of_unset("environment.file")
+    try:
+        job = cast(Job, OmegaConf.to_object(config))
+    except AmlcoreError as error:
+        raise explanation.located(error) from None
+    return job.rooted(root)
+
+
+def _unknown(node: Any, prefix: str) -> list[str]:
+    """The keys that the schema does not have: `+` and `++` put them past it."""
+    if not isinstance(node, DictConfig) or node._is_none() or node._is_missing():
+        return []
+    kind = OmegaConf.get_type(node)
+    if not is_dataclass(kind):
+        return []
+    known = {field.name for field in fields(kind) if not field.metadata.get("omegaconf_ignore")}
+    found = []
+    for key in node:
+        if key not in known:
+            found.append(f"{prefix}{key!s}")
+        elif not OmegaConf.is_interpolation(node, key):
+            found += _unknown(node._get_node(key), f"{prefix}{key!s}.")
+    return found

@@ -1,0 +1,123 @@
+"""The Job: all nouns of one request together, as Hydra composes them."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import asdict, dataclass, field, replace
+from enum import Enum
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra.core.config_store import ConfigStore
+from omegaconf import DictConfig, OmegaConf
+
+from amlcore.compute import BACKENDS, ComputeTarget
+from amlcore.environment import Environment
+from amlcore.model import Registration
+from amlcore.script import ScriptRunConfig
+from amlcore.serving import Deployment
+from amlcore.sweep import EarlyTermination, Sweep
+from amlcore.workspace import Workspace
+
+# Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.
+OmegaConf.register_new_resolver("input", lambda *name: f"${{input:{','.join(map(str, name))}}}", replace=True)
+
+
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a sweep writes one configuration a trial
+
+
+@dataclass
+class Job:
+    """A whole request: where, in what, on what, which script, and what becomes of its model."""
+
+    workspace: Workspace
+    environment: Environment
+    compute: ComputeTarget
+    script: ScriptRunConfig
+    model: Registration
+    sweep: Sweep | None = None
+    deployment: Deployment | None = None
+    experiment_name: str | None = None
+    experiment: Any = field(default=None, repr=False)  # where a file of conf/experiment without a package would go
+
+    @property
+    def name(self) -> str:
+        """The experiment that the run belongs to."""
+        return self.experiment_name or re.sub(r"\W+", "-", self.script.name, flags=re.ASCII).strip("-_") or "script"
+
+    def rooted(self, root: Path) -> Job:
+        """The same job with the paths of its script absolute, relative ones taken from `root`."""
+        script = replace(
+            self.script,
+            source_directory=str(root / self.script.source_directory),
+            inputs={name: replace(value, path=str(root / value.path)) for name, value in self.script.inputs.items()},
+        )
+        return replace(self, script=script, workspace=replace(self.workspace, root=str(root)))
+
+    def to_yaml(self) -> str:
+        script = replace(self.script, environment=None, compute_target=None)
+        value = asdict(replace(self, script=script), dict_factory=_plain)
+        for ignored in ("environment", "compute_target"):
+            del value["script"][ignored]
+        del value["experiment"]
+        value["root"] = value["workspace"].pop("root")
+        return str(yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
+
+    @classmethod
+    def from_yaml(cls, text: str) -> Job:
+        """The job that `to_yaml` wrote."""
+        return cls.from_value(yaml.safe_load(text))
+
+    @classmethod
+    def from_value(cls, value: dict[str, Any]) -> Job:
+        """The job of a mapping that `to_yaml` wrote as YAML."""
+        return cls.from_config(job_config(value)).rooted(Path(value["root"]))
+
+    @classmethod
+    def from_config(cls, config: DictConfig) -> Job:
+        return cast(Job, OmegaConf.to_object(config))
+
+
+def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: value.value if isinstance(value, Enum) else value for name, value in items}
+
+
+def job_config(value: dict[str, Any]) -> DictConfig:
+    """The typed configuration of a job from the mapping that `Job.to_yaml` wrote; its paths are not rooted yet."""
+    schema = OmegaConf.structured(Job)
+    schema.compute = OmegaConf.structured(BACKENDS[value["compute"]["kind"]])
+    if value.get("sweep") is not None:
+        schema.sweep = OmegaConf.structured(Sweep)
+        if value["sweep"].get("early_termination") is not None:
+            schema.sweep.early_termination = OmegaConf.structured(EarlyTermination)
+    return cast(
+        DictConfig, OmegaConf.merge(schema, {key: literal(item) for key, item in value.items() if key != "root"})
+    )
+
+
+def literal(value: Any) -> Any:
+    """`value` with its texts escaped, since they were resolved before and mean themselves now."""
+    if isinstance(value, str):
+        return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)
+    if isinstance(value, dict):
+        return {key: literal(item) for key, item in value.items()}
+    return [literal(item) for item in value] if isinstance(value, list) else value
+
+
+def store_schemas() -> None:
+    """Tell Hydra the types of all groups; their options name them in their defaults lists."""
+    store = ConfigStore.instance()
+    for name, noun in {
+        "job": Job,
+        "workspace": Workspace,
+        "environment": Environment,
+        "script": ScriptRunConfig,
+        "model": Registration,
+        "sweep": Sweep,
+        "deployment": Deployment,
+    }.items():
+        store.store(group="schema", name=name, node=noun)
+    for name, backend in BACKENDS.items():
+        store.store(group="schema/compute", name=name, node=backend)
+    store.store(group="schema/sweep", name="early_termination", node=EarlyTermination)

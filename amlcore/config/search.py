@@ -1,0 +1,284 @@
+"""The Search: what a sweep's overrides mean, composed and checked before its first trial."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+
+from amlcore.config.composition import compose, explained, implied, loader, quoted
+from amlcore.config.job import Job, job_config, literal
+from amlcore.errors import ConfigError
+from amlcore.sweep import Dimension, Space, Sweep, Values
+from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
+
+SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
+LIMITS = (
+    *("max_total_runs", "max_concurrent_runs", "max_duration_minutes", "trial_timeout_min", "max_failures", "resume"),
+    "search_space",  # what it means is compared, in the Space
+)
+
+
+@dataclass(frozen=True)
+class Base:
+    """A job as composed for one choice of the groups that a sweep goes over; its trials differ in values alone."""
+
+    choices: dict[str, str]
+    job: Job
+
+    def with_values(self, values: Values) -> Job:
+        """The job with some of its values set; it is one run, and no sweep."""
+        config = deepcopy(self._config)
+        for key, value in values.items():
+            OmegaConf.update(config, key, literal(value))
+        return Job.from_config(config).rooted(self.job.workspace.path)
+
+    @cached_property
+    def _config(self) -> DictConfig:
+        config = job_config(yaml.safe_load(replace(self.job, sweep=None).to_yaml()))
+        OmegaConf.set_struct(config, True)
+        return config
+
+
+@dataclass(frozen=True)
+class Search:
+    """The jobs that a sweep starts from, and the space of what it varies in them."""
+
+    bases: list[Base]
+    space: Space
+    overrides: list[str]  # those that are the same for all trials
+
+    @property
+    def job(self) -> Job:
+        """The job of the sweep itself."""
+        return self.bases[0].job
+
+    @property
+    def sweep(self) -> Sweep:
+        assert self.job.sweep is not None
+        return self.job.sweep
+
+    @property
+    def total(self) -> int:
+        """How many trials there will be, if nothing ends the sweep before."""
+        limits = [self.sweep.max_total_runs, len(self.space.grid()) if self.sweep.is_grid else None]
+        return min(limit for limit in limits if limit is not None)
+
+    def trial(self, values: Values) -> tuple[Job, list[str]]:
+        """The job of one trial, and the overrides that it stands for."""
+        base = next(base for base in self.bases if base.choices.items() <= values.items())
+        job = base.with_values({key: value for key, value in values.items() if key not in base.choices})
+        same = [override for override in self.overrides if not override.lstrip("+~").startswith(("sweep=", "sweep."))]
+        return job, [*same, *(f"{key}={_written(value)}" for key, value in values.items())]
+
+    def with_sweep(self, sweep: Sweep) -> Search:
+        """The same search under the limits of another declaration."""
+        first = self.bases[0]
+        return replace(self, bases=[Base(first.choices, replace(first.job, sweep=sweep)), *self.bases[1:]])
+
+    def is_same(self, other: Search) -> bool:
+        """Whether both try the same: all but how long, how many and where."""
+        return self._essence() == other._essence()
+
+    def _essence(self) -> tuple[Any, ...]:
+        bases = [(base.choices, replace(base.job, sweep=None).to_yaml()) for base in self.bases]
+        sweep = {key: value for key, value in asdict(self.sweep).items() if key not in LIMITS}
+        return sweep, bases, self.space.to_json()
+
+    def to_json(self) -> dict[str, Any]:
+        bases = [{"choices": base.choices, "job": yaml.safe_load(base.job.to_yaml())} for base in self.bases]
+        return {"bases": bases, "space": self.space.to_json(), "overrides": self.overrides}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Search:
+        bases = [Base(base["choices"], Job.from_value(base["job"])) for base in value["bases"]]
+        return cls(bases, Space.from_json(value["space"]), value["overrides"])
+
+
+def compose_search(overrides: list[str], *, root: Path, config_name: str = "config") -> Search | None:
+    """What `overrides` with several values, and the search space of their `sweep`, ask for; None where it is no sweep.
+
+    Raises
+    ------
+    ConfigError
+        A key, a value, an option or the space is wrong.
+    """
+    with explained(root, overrides):
+        parsed = OverridesParser.create(config_loader=loader()).parse_overrides(overrides)
+        fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
+        swept = [item for item in parsed if item.is_sweep_override()]
+        if not _chooses_sweep(implied(fixed, root=root), config_name):
+            if not swept:
+                return None
+            fixed = ["sweep=grid", *fixed]
+        groups = [item for item in swept if _options(_key(item))]
+        values = [item for item in swept if item not in groups]
+        first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *map(_first_value, values)]
+    job = compose(first, root=root, config_name=config_name)
+    assert job.sweep is not None
+    space = _space(job.sweep, swept)
+    added = [f"{key}={_first_of(space[key[1:]])}" for key, _ in _flat(job.sweep.search_space) if key.startswith("+")]
+    chosen = {key: space[key].choices for key in space if _options(key)}
+    bases = []
+    for combination in itertools.product(*chosen.values()):
+        choices = dict(zip(chosen, map(str, combination), strict=True))
+        chosen_groups = [f"{key}={name}" for key, name in choices.items()]
+        words = [*fixed, *chosen_groups, *map(_first_value, values), *added]
+        bases.append(Base(choices, compose(words, root=root, config_name=config_name)))
+    search = Search(bases, space, fixed)
+    _check(search)
+    return search
+
+
+def _chooses_sweep(overrides: list[str], config_name: str) -> bool:
+    listed = loader().compute_defaults_list(config_name, overrides, RunMode.RUN)
+    return listed.overrides.known_choices.get("sweep", "none") != "none"
+
+
+def _space(sweep: Sweep, swept: list[Override]) -> Space:
+    """The space of YAML and command line together; what the command line says of a key counts."""
+    dimensions: dict[str, Dimension] = {}
+    for key, written in _flat(sweep.search_space):
+        with _named(f"sweep.search_space.{key}"):
+            dimensions[key.removeprefix("+")] = _dimension(key, written, grid=sweep.is_grid)
+    for item in swept:
+        with _named(str(item.input_line)):
+            dimensions[_key(item)] = _of_override(item, grid=sweep.is_grid)
+    if not dimensions:
+        raise ConfigError(
+            "sweep.search_space is empty; give a key several values (-m KEY=a,b) or a range (-m 'KEY=interval(0,1)')"
+        )
+    return Space(dimensions)
+
+
+def _flat(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of a search space with what stands behind each, nested or with dots in them."""
+    for name, value in written.items():
+        if isinstance(value, Mapping) and not {"type", "values", "when"} & value.keys():
+            yield from _flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
+    """The dimension that a value of `sweep.search_space` means."""
+    when: Mapping[str, tuple[Any, ...]] = {}
+    if isinstance(written, Mapping) and "when" in written:
+        when = {
+            str(other): tuple(allowed if isinstance(allowed, list) else [allowed])
+            for other, allowed in written["when"].items()
+        }
+        rest = {name: value for name, value in written.items() if name != "when"}
+        written = rest["values"] if set(rest) == {"values"} else rest
+    if isinstance(written, list):
+        dimension = Dimension.of(written)
+    elif isinstance(written, Mapping) and "type" in written:
+        dimension = dimension_of_mapping(written)
+    elif isinstance(written, str) and is_call(written):
+        dimension = dimension_of_call(written)
+    else:
+        override = OverridesParser.create(config_loader=loader()).parse_override(f"{key}={written}")
+        if not override.is_sweep_override():
+            raise ConfigError(
+                f"{written!r} is no range; write a list, choice(a,b), range(1,10), interval(0,1), "
+                "or Azure ML's {type: uniform, min_value: 0, max_value: 1}"
+            )
+        dimension = _of_override(override, grid=grid)
+    if grid and dimension.kind != "choice":
+        raise ConfigError("a grid takes lists and ranges of whole steps; choose sweep=random or sweep=tpe for this")
+    return dimension.with_condition(when)
+
+
+def _of_override(override: Override, *, grid: bool) -> Dimension:
+    """The dimension of an override, as Hydra's own sweepers understand it: a range's end counts except in a grid."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        if grid:
+            raise ConfigError("a grid cannot try every value of an interval; choose sweep=random or sweep=tpe")
+        assert value.start is not None
+        assert value.end is not None
+        return Dimension.between(value.start, value.end, log="log" in value.tags)
+    if isinstance(value, RangeSweep) and not grid and not value.shuffle:
+        assert value.start is not None
+        assert value.stop is not None
+        return Dimension.between(value.start, value.stop, step=value.step)
+    return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
+
+
+def _check(search: Search) -> None:
+    """Make sure that the schema takes every end of every dimension."""
+    search.sweep.check()
+    for key in search.space:
+        if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
+            raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value")
+    for base in search.bases:
+        for key in search.space.keys() - base.choices.keys():
+            for value in search.space[key].ends:
+                _check_value(base, key, value)
+
+
+def _check_value(base: Base, key: str, value: Any) -> None:
+    with _named(f"{key}={_written(value)}"):
+        try:
+            base.with_values({key: value})
+        except (ConfigAttributeError, ConfigKeyError):
+            raise ConfigError(
+                f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {key.rpartition('.')[0]}"
+            ) from None
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """Puts the name of what was wrong before an error that only says why."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"{name}: {str(error).strip().partition(chr(10))[0]}") from None
+    except ConfigError as error:
+        if str(error).startswith((name, "sweep.search_space")):
+            raise
+        raise ConfigError(f"{name}: {error}") from None
+
+
+def _key(override: Override) -> str:
+    return override.key_or_group
+
+
+def _options(key: str) -> list[str]:
+    return loader().get_group_options(key, ObjectType.CONFIG) if "." not in key else []
+
+
+def _first(override: Override) -> str:
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return str(value.start)
+    for item in override.sweep_string_iterator():
+        return item
+    raise ConfigError(f"{override.input_line}: there is nothing to choose from")
+
+
+def _first_of(dimension: Dimension) -> str:
+    value = dimension.ends[0]
+    return quoted(value) if isinstance(value, str) else _written(value)
+
+
+def _first_value(override: Override) -> str:
+    return f"{override.get_key_element()}={_first(override)}"
+
+
+def _written(value: Any) -> str:
+    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).partition("\n")[0]
