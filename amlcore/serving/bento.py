@@ -1,0 +1,182 @@
+"""Package: a registered model becomes a Bento in BentoML's own store."""
+
+from __future__ import annotations
+
+import glob
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from amlcore.errors import DeploymentError, NotFoundError, legal
+from amlcore.serving.deployment import Deployment
+from amlcore.worker.layout import write_json
+
+if TYPE_CHECKING:
+    from amlcore.model import Model
+
+SERVICE = Path(__file__).parent / "service"
+
+
+@dataclass(frozen=True)
+class Bento:
+    """One packaging of a model, in BentoML's store."""
+
+    name: str
+    version: str
+    path: Path
+    created: str  # ISO 8601, UTC
+    labels: dict[str, str]  # model, model_version, run, sha256
+
+    @property
+    def tag(self) -> str:
+        return f"{self.name}:{self.version}"
+
+    @property
+    def serve_command(self) -> str:
+        return f"bentoml serve {self.tag}"
+
+    @property
+    def model(self) -> str:
+        """The model it serves, as NAME:VERSION."""
+        return f"{self.labels['model']}:{self.labels['model_version']}"
+
+
+def package(model: Model, deployment: Deployment, *, serving_lock: str) -> Bento:
+    """Build a new version of the service's Bento; `serving_lock` is the training lock with bentoml added.
+
+    Raises
+    ------
+    DeploymentError
+        The model cannot be served, or not as the deployment says.
+    ModelError
+        Its files are not those that were registered.
+    """
+    deployment.check()
+    name = deployment.service_name(model.name)
+    check_model(model)
+    settings = _settings(model, deployment, name=name)
+    with tempfile.TemporaryDirectory(prefix="amlcore-bento-") as temporary:
+        stage = Path(temporary)
+        shutil.copytree(model.folder, stage / "model")
+        shutil.copytree(SERVICE, stage / "amlcore_service", ignore=shutil.ignore_patterns("__pycache__"))
+        write_json(str(stage / "service.json"), settings)
+        (stage / "requirements.txt").write_text(serving_lock)
+        (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(model, settings)))
+        version = _build(stage, name=name)
+    return find_bento(f"{name}:{version}")
+
+
+def check_model(model: Model) -> None:
+    """Make sure that BentoML can serve `model`, and that its files are those that were registered.
+
+    Raises
+    ------
+    DeploymentError, ModelError
+        It cannot, or they are not.
+    """
+    from packaging.specifiers import SpecifierSet
+
+    if model.framework != model.Framework.SCIKITLEARN:
+        raise DeploymentError(f"{model.id} is a {model.framework} model; only ScikitLearn models are packaged")
+    if "predict" not in model.methods:
+        raise DeploymentError(f"{model.id} ({model.class_name}) has no predict; it cannot be served")
+    supported = metadata.metadata("bentoml")["Requires-Python"]
+    if model.python not in SpecifierSet(supported):
+        raise DeploymentError(
+            f"{model.id} was trained on Python {model.python}, and BentoML needs {supported}: train it in an "
+            "environment with a newer Python, such as environment.python=3.11, to serve it"
+        )
+    model.verify()
+
+
+def _settings(model: Model, deployment: Deployment, *, name: str) -> dict[str, Any]:
+    resources = model.resource_configuration or {}
+    size = deployment.size(cpu=resources.get("cpu"), memory_in_gb=resources.get("memory_in_gb"))
+    return {
+        "name": name,
+        "scikit_learn": model.trained_with or model.framework_version,
+        "workers": size.workers,
+        "threads": size.threads,
+        "timeout_s": deployment.timeout_s,
+        "resources": size.resources,
+    }
+
+
+def _bentofile(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
+    labels = {
+        "model": model.name,
+        "model_version": str(model.version),
+        "run": model.run or "",
+        "sha256": model.sha256,
+    }
+    text = model.description or f"{model.class_name}, trained with scikit-learn {settings['scikit_learn']}."
+    return {
+        "service": "amlcore_service.app:service",
+        "name": settings["name"],
+        "description": f"# {model.name}, version {model.version}\n\n{text}\n",
+        "labels": labels,
+        "include": ["*"],
+        "python": {"requirements_txt": "./requirements.txt", "lock_packages": False},
+        "docker": {"python_version": ".".join(model.python.split(".")[:2])},
+    }
+
+
+def _build(stage: Path, *, name: str) -> str:
+    """Build in a process of its own, since BentoML changes directory, module table and logging of the one it is in."""
+    command = [sys.executable, "-m", "bentoml", "build", str(stage), "--output", "tag"]
+    done = subprocess.run(command, cwd=stage, env=quiet_environment(), capture_output=True, text=True, check=False)
+    # Not by the name: BentoML's printer turns one such as `:car:` into a picture.
+    found = re.search(r"^__tag__.*?([a-z0-9]{16})$", done.stdout, re.MULTILINE)
+    if done.returncode != 0 or found is None:
+        said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-10:]
+        raise DeploymentError(f"BentoML could not build '{name}':\n" + "\n".join(said))
+    return found[1]
+
+
+def quiet_environment() -> dict[str, str]:
+    """This process's environment with BentoML's telemetry off, and its store where it is even from another folder."""
+    home = os.environ.get("BENTOML_HOME")
+    return {
+        **os.environ,
+        "BENTOML_DO_NOT_TRACK": "True",
+        **({"BENTOML_HOME": str(Path(home).absolute())} if home else {}),
+    }
+
+
+def find_bento(tag: str) -> Bento:
+    """The Bento NAME, NAME:latest or NAME:VERSION that amlcore packaged."""
+    name, _, version = tag.partition(":")
+    versions = list_bentos(name)
+    if not versions:
+        raise NotFoundError(f"there is no service '{name}'; {legal(name, {bento.name for bento in list_bentos()})}")
+    if version in ("", "latest"):
+        return versions[0]
+    for bento in versions:
+        if bento.version == version:
+            return bento
+    raise NotFoundError(f"service '{name}' has no version '{version}'; {legal(version, [b.version for b in versions])}")
+
+
+def list_bentos(name: str = "*") -> list[Bento]:
+    """The Bentos in BentoML's store that amlcore packaged, of one name or of all, newest first."""
+    store = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml") / "bentos"
+    found = [_read(path) for path in store.glob(f"{glob.escape(name) if name != '*' else name}/*/bento.yaml")]
+    ours = [bento for bento in found if "model_version" in bento.labels]
+    return sorted(ours, key=lambda bento: bento.created, reverse=True)
+
+
+def _read(path: Path) -> Bento:
+    """A Bento by its own bento.yaml: asking BentoML costs half a second of import."""
+    # the C loader of libyaml where it was built in: a lock with its hashes is long
+    about = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    labels = about.get("labels") or {}
+    return Bento(about["name"], str(about["version"]), path.parent.absolute(), about["creation_time"], labels)

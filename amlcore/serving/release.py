@@ -1,0 +1,90 @@
+"""From a registered model to a service: its lock, its Bento, the interpreter that serves it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from importlib import metadata
+from pathlib import Path
+
+from amlcore.environment import build_lock, extend_lock
+from amlcore.environment.lock import pins
+from amlcore.errors import DeploymentError
+from amlcore.model import Model
+from amlcore.serving.bento import Bento, check_model, package
+from amlcore.serving.deployment import Deployment
+from amlcore.serving.webservice import Service, start
+from amlcore.workspace import Workspace
+
+Log = Callable[[str], None]
+
+# BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
+UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
+
+
+def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
+    """Package `model` as a new Bento; its requirements are the training lock with bentoml added.
+
+    Raises
+    ------
+    BuildError
+        bentoml does not fit beside the locked packages; the message names them.
+    DeploymentError
+        The model cannot be served, or not as `deployment` says.
+    """
+    deployment.check()
+    check_model(model)
+    lock = (model.folder / "lock.txt").read_text(encoding="utf-8")
+    python = _python(workspace, lock, version=model.python, log=log)
+    serving_lock = extend_lock(
+        lock, [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS], python=python, log=log
+    )
+    return package(model, deployment, serving_lock=serving_lock)
+
+
+def package_only(workspace: Workspace, models: list[Model]) -> Bento:
+    """Package exactly one model under its own name."""
+    return package_model(workspace, _only(models), Deployment(), log=_to_stderr)
+
+
+def deploy(workspace: Workspace, name: str, models: list[Model], deployment: Deployment | None = None) -> Service:
+    """Package exactly one model and serve it on loopback in the background; a service of that name is replaced."""
+    named = replace(deployment or Deployment(), name=name)
+    bento = package_model(workspace, _only(models), named, log=_to_stderr)
+    python = interpreter(workspace, bento, log=_to_stderr)
+    return start(bento, python=python, folder=workspace.state_path / "services" / name)
+
+
+def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:
+    """The Python that serves `bento` as its model was trained: this one if it has the same packages, else its own."""
+    # Not env/python/requirements.txt: BentoML adds a line without a hash to that one.
+    lock = (bento.path / "src" / "requirements.txt").read_text(encoding="utf-8")
+    model = json.loads((bento.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
+    return _python(workspace, lock, version=model["python"], log=log)
+
+
+def _only(models: list[Model]) -> Model:
+    if len(models) != 1:
+        raise DeploymentError(f"a service without code takes exactly one model, not {len(models)}")
+    return models[0]
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+def _python(workspace: Workspace, lock: str, *, version: str, log: Log) -> Path:
+    if version == platform.python_version() and _is_here(lock):
+        return Path(sys.executable)
+    cache = workspace.environments_path
+    return build_lock(lock, python_version=version, cache=cache, log=log, name="service").python
+
+
+def _is_here(lock: str) -> bool:
+    try:
+        return all(metadata.version(name) == wanted for name, wanted in pins(lock).items())
+    except metadata.PackageNotFoundError:
+        return False

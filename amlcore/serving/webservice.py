@@ -1,0 +1,266 @@
+"""Service: a Bento that answers requests on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from amlcore.errors import DeploymentError, NotFoundError
+from amlcore.serving.bento import Bento, quiet_environment
+from amlcore.worker.layout import identity, is_alive, read_json, write_json
+
+LOOPBACK = "127.0.0.1"
+
+FOLDER_VARIABLE = "AMLCORE_SERVICE"
+"""The environment variable by which all processes of a service are found, orphans too."""
+
+_started: list[subprocess.Popen[bytes]] = []  # kept so that none is collected, and asked so that none stays a zombie
+
+
+@dataclass(frozen=True)
+class ServiceLayout:
+    """All names inside a service's folder."""
+
+    folder: Path
+
+    @property
+    def record(self) -> Path:
+        return self.folder / "service.json"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "service.log"
+
+    @property
+    def was_healthy(self) -> Path:
+        return self.folder / "healthy"
+
+    @property
+    def bentoml_home(self) -> Path:
+        return self.folder / "bentoml"
+
+
+class Service:
+    """A service that was started in the background, found by its folder from any process."""
+
+    def __init__(self, folder: Path) -> None:
+        self._layout = ServiceLayout(folder)
+        self._record = read_json(str(self._layout.record))
+        if self._record is None:
+            raise NotFoundError(f"there is no service '{folder.name}' running from {folder.parent}")
+
+    @property
+    def name(self) -> str:
+        return str(self._record["name"])
+
+    @property
+    def bento(self) -> str:
+        """The tag of the Bento that it serves."""
+        return str(self._record["bento"])
+
+    @property
+    def port(self) -> int:
+        return int(self._record["port"])
+
+    @property
+    def log(self) -> Path:
+        return self._layout.log
+
+    @property
+    def scoring_uri(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}/predict"
+
+    @property
+    def swagger_uri(self) -> str:
+        return f"http://{LOOPBACK}:{self.port}/docs.json"
+
+    @property
+    def state(self) -> str:
+        """Transitioning until it is ready, then Healthy; Unhealthy while it does not answer, Failed once ended."""
+        for process in _started:
+            process.poll()
+        if not self._layout.record.exists() or is_alive(self._record["process"]) is False:
+            return "Failed"
+        if self._is_ready():
+            self._layout.was_healthy.touch()
+            return "Healthy"
+        return "Unhealthy" if self._layout.was_healthy.exists() else "Transitioning"
+
+    def _is_ready(self) -> bool:
+        try:
+            return _request(f"http://{LOOPBACK}:{self.port}/readyz", timeout_s=5)[0] == 200
+        except OSError:
+            return False
+
+    def wait_for_deployment(self, show_output: bool = False, *, timeout_s: float = 120.0) -> None:
+        """Wait until it is Healthy; `show_output` prints its log then."""
+        until = time.monotonic() + timeout_s
+        while (state := self.state) == "Transitioning" and time.monotonic() < until:
+            time.sleep(0.1)
+        if state != "Healthy":
+            tail = self.get_logs(num_lines=10)
+            raise DeploymentError(f"service '{self.name}' is {state}; the end of {self._layout.log}:\n{tail}")
+        if show_output:
+            print(self.get_logs())
+
+    def run(self, input_data: Any) -> Any:
+        """The service's answer to rows, a DataFrame, an array, or a whole body as text, dict or bytes."""
+        status, answer = _request(self.scoring_uri, body=_body(input_data), timeout_s=None)
+        value = json.loads(answer)
+        if status != 200:
+            error = value["error"]
+            said = error["message"] if isinstance(error, dict) else error
+            raise DeploymentError(f"service '{self.name}' answered {status}: {said}")
+        return value
+
+    def get_logs(self, num_lines: int = 5000) -> str:
+        """The last lines that it has printed."""
+        if not self._layout.log.exists():
+            return ""
+        lines = self._layout.log.read_text(errors="replace").splitlines()
+        return "\n".join(lines[-num_lines:])
+
+    def delete(self) -> None:
+        """Stop it with all its processes, and forget it; its Bento stays."""
+        stop(self._layout.folder)
+        shutil.rmtree(self._layout.folder, ignore_errors=True)
+
+
+def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None) -> Service:
+    """Serve `bento` by the interpreter `python` on loopback; a service that ran from `folder` before is replaced."""
+    layout = ServiceLayout(folder.absolute())
+    stop(layout.folder)
+    shutil.rmtree(layout.folder, ignore_errors=True)
+    layout.folder.mkdir(parents=True)
+    port = port or _free_port()
+    environment = {
+        **quiet_environment(),
+        FOLDER_VARIABLE: str(layout.folder),
+        # BentoML empties the metrics folder of its home when it starts: two services must not share one
+        "BENTOML_HOME": str(layout.bentoml_home),
+    }
+    with layout.log.open("wb") as log:
+        process = subprocess.Popen(
+            _command(bento, python=python, host=LOOPBACK, port=port),
+            cwd=layout.folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    _started.append(process)
+    record = {"name": folder.name, "bento": bento.tag, "port": port, "process": identity(process.pid)}
+    write_json(str(layout.record), record)
+    return Service(layout.folder)
+
+
+def serve_in_foreground(bento: Bento, *, python: Path, port: int = 3000, host: str = LOOPBACK) -> NoReturn:
+    """Become `bentoml serve` in the interpreter `python`, so that signals and the exit status are its own."""
+    # not from the user's folder: a module there would be imported in place of one of the service's
+    os.chdir(bento.path)
+    command = _command(bento, python=python, host=host, port=port)
+    os.execve(command[0], command, quiet_environment())
+
+
+def list_services(folder: Path) -> list[Service]:
+    """The services whose records lie in `folder`, by name."""
+    return [Service(record.parent) for record in sorted(folder.glob(f"*/{ServiceLayout(folder).record.name}"))]
+
+
+def stop(folder: Path, *, wait_s: float = 10.0) -> None:
+    """End all processes of the service in `folder`: kindly first, then by force."""
+    record = read_json(str(ServiceLayout(folder).record))
+    if record is not None and is_alive(record["process"]) is None:
+        host = record["process"]["host"]
+        raise DeploymentError(f"service '{record['name']}' runs on {host}; it can only be stopped there")
+    if record is not None and is_alive(record["process"]):
+        _signal([record["process"]["pid"]], signal.SIGTERM)
+        _wait_until_gone(folder, wait_s)
+    _signal(_processes(folder), signal.SIGKILL)
+    _wait_until_gone(folder, wait_s)
+
+
+def _wait_until_gone(folder: Path, wait_s: float) -> None:
+    until = time.monotonic() + wait_s
+    while _processes(folder) and time.monotonic() < until:
+        time.sleep(0.05)
+
+
+def _processes(folder: Path) -> list[int]:
+    """All that the service in `folder` has started, as proc(5) tells it by their environment."""
+    for process in _started:
+        process.poll()
+    mark = f"{FOLDER_VARIABLE}={folder.absolute()}".encode()
+    return [int(path.parent.name) for path in Path("/proc").glob("[0-9]*/environ") if mark in _environment(path)]
+
+
+def _environment(path: Path) -> list[bytes]:
+    try:
+        return path.read_bytes().split(b"\0")
+    except OSError:  # another user's, or gone by now
+        return []
+
+
+def _signal(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
+
+
+def _command(bento: Bento, *, python: Path, host: str, port: int) -> list[str]:
+    # by its path and not its tag, which BentoML would first try to import as a module
+    return [str(python), "-m", "bentoml", "serve", str(bento.path), "--host", host, "--port", str(port)]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind((LOOPBACK, 0))
+        return int(probe.getsockname()[1])
+
+
+def _request(url: str, *, body: bytes | None = None, timeout_s: float | None) -> tuple[int, bytes]:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    try:
+        with opener.open(request, timeout=timeout_s) as response:
+            return response.status, response.read()
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code, error.read()
+
+
+def _body(input_data: Any) -> bytes:
+    if isinstance(input_data, bytes):
+        return input_data
+    if isinstance(input_data, str):
+        return input_data.encode()
+    if hasattr(input_data, "to_dict"):  # a DataFrame
+        input_data = input_data.to_dict("records")
+    is_body = isinstance(input_data, dict) and "data" in input_data
+    return json.dumps(_plain(input_data if is_body else {"data": input_data})).encode()
+
+
+def _plain(value: Any) -> Any:
+    """`value` in JSON's types: numpy's arrays and scalars unpacked, NaN as null."""
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return _plain(value.tolist())
+    if isinstance(value, float) and value != value:  # noqa: PLR0124 - what makes a NaN
+        return None
+    return str(value) if hasattr(value, "isoformat") else value
