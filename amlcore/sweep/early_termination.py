@@ -1,0 +1,129 @@
+"""EarlyTermination: which running trials are not worth their slot any more, by what they have logged so far.
+
+Azure ML's three policies are here, by its own rules: an interval is one log of the primary metric; a trial is judged
+at every `evaluation_interval`-th of them, from the `delay_evaluation`-th on. The others are Optuna's pruners.
+Source: Azure ML, "How to tune hyperparameters: early termination", and azureml.train.hyperdrive.policy.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from amlcore.errors import ConfigError, legal
+from amlcore.sweep.goal import Goal
+
+if TYPE_CHECKING:
+    from optuna.pruners import BasePruner
+
+Histories = Mapping[int, Sequence[float]]
+"""What each trial has logged of the primary metric, by its number."""
+
+POLICIES = ("bandit", "median", "truncation")
+PRUNERS = {
+    "asha": "SuccessiveHalvingPruner",
+    "hyperband": "HyperbandPruner",
+    "percentile": "PercentilePruner",
+    "threshold": "ThresholdPruner",
+}
+
+
+@dataclass
+class EarlyTermination:
+    """When a trial is stopped before its script has ended."""
+
+    policy: str = "???"  # bandit, median, truncation by Azure ML's rules; asha, hyperband, … by Optuna's
+    evaluation_interval: int = 1  # judged at each so many-th log of the primary metric
+    delay_evaluation: int = 0  # the first log of the primary metric that may be judged
+    slack_factor: float | None = None  # bandit: may be behind the best by this ratio
+    slack_amount: float | None = None  # bandit: may be behind the best by this much
+    truncation_percentage: int | None = None  # truncation: so many per cent are stopped at each interval
+    options: dict[str, Any] = field(default_factory=dict)  # given to Optuna's pruner as they are
+
+    def __post_init__(self) -> None:
+        known = [*POLICIES, *PRUNERS]
+        if self.policy not in known:
+            raise ConfigError(f"sweep.early_termination.policy={self.policy}: {legal(self.policy, known)}")
+        for key, least in (("evaluation_interval", 1), ("delay_evaluation", 0)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"sweep.early_termination.{key}={getattr(self, key)}: must be at least {least}")
+        if self.policy == "bandit":
+            self._check_slack()
+        if self.policy == "truncation" and not 1 <= (self.truncation_percentage or 0) <= 99:
+            raise ConfigError(
+                f"sweep.early_termination.truncation_percentage={self.truncation_percentage}: must be from 1 to 99"
+            )
+
+    @property
+    def is_azures(self) -> bool:
+        return self.policy in POLICIES
+
+    def pruner(self) -> BasePruner:
+        """Optuna's pruner; it decides by itself when a trial is judged."""
+        import optuna
+
+        if self.is_azures:
+            return optuna.pruners.NopPruner()
+        try:
+            pruner: BasePruner = getattr(optuna.pruners, PRUNERS[self.policy])(**self.options)
+        except (TypeError, ValueError) as error:
+            raise ConfigError(f"sweep.early_termination.options={self.options}: {self.policy}: {error}") from None
+        return pruner
+
+    def is_due(self, interval: int) -> bool:
+        """Whether a trial is judged at its `interval`-th log, counted from 1."""
+        return interval >= self.delay_evaluation and interval % self.evaluation_interval == 0
+
+    def verdict(self, number: int, histories: Histories, goal: Goal) -> str | None:
+        """Why trial `number` is to be stopped after what it logged last, by Azure ML's rules; None where it goes on."""
+        interval = len(histories[number])
+        if not self.is_due(interval):
+            return None
+        if self.policy == "bandit":
+            return self._bandit(number, histories, goal, interval)
+        if self.policy == "median":
+            return _median(number, histories, goal, interval)
+        return self._truncation(number, histories, goal, interval)
+
+    def _bandit(self, number: int, histories: Histories, goal: Goal, interval: int) -> str | None:
+        """Stopped where its best so far is behind the best of all at this interval by more than the slack."""
+        own = goal.best(histories[number])
+        best = goal.best(goal.best(history[:interval]) for history in histories.values() if len(history) >= interval)
+        limit = self._limit(best, goal)
+        if not goal.better(limit, own):
+            return None
+        return f"bandit: {own:.6g} at interval {interval}, the best is {best:.6g} and the limit {limit:.6g}"
+
+    def _limit(self, best: float, goal: Goal) -> float:
+        if self.slack_amount is not None:
+            return best - goal.sign * self.slack_amount
+        ratio = 1 + (self.slack_factor or 0.0)
+        # best / ratio is worse than the best only where more is better and above zero, or both are turned round.
+        return best / ratio if goal.sign * best > 0 else best * ratio
+
+    def _truncation(self, number: int, histories: Histories, goal: Goal, interval: int) -> str | None:
+        """Stopped where it is among the lowest so many per cent of those that came to this interval."""
+        reached = {other: history[interval - 1] for other, history in histories.items() if len(history) >= interval}
+        ranked = sorted(reached, key=lambda other: (goal.sign * reached[other], -other))  # the worst first
+        cut = len(ranked) * (self.truncation_percentage or 0) // 100
+        if number not in ranked[:cut]:
+            return None
+        return f"truncation: {reached[number]:.6g} is among the lowest {cut} of {len(ranked)} at interval {interval}"
+
+    def _check_slack(self) -> None:
+        given = [slack for slack in (self.slack_factor, self.slack_amount) if slack is not None]
+        if len(given) != 1:
+            raise ConfigError("sweep.early_termination: bandit takes slack_factor or slack_amount, one of them")
+        if given[0] < 0:
+            raise ConfigError(f"sweep.early_termination: the slack of bandit is {given[0]:g}; it must not be below 0")
+
+
+def _median(number: int, histories: Histories, goal: Goal, interval: int) -> str | None:
+    """Stopped where its best so far is worse than the median of all averages up to this interval."""
+    averages = [statistics.fmean(history[:interval]) for history in histories.values() if len(history) >= interval]
+    own, median = goal.best(histories[number]), statistics.median(averages)
+    if not goal.better(median, own):
+        return None
+    return f"median: {own:.6g} at interval {interval}, the median of the averages is {median:.6g}"

@@ -1,0 +1,186 @@
+"""The loop of a sweep: a slot that frees gets the next trial at once. It knows no processes and no files of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from amlcore.sweep.study import Study, Trial, TrialState
+from amlcore.sweep.sweep import Sweep
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial has come to its end."""
+
+    number: int
+    state: TrialState
+    value: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True)
+class Reported:
+    """A running trial has logged the primary metric once more."""
+
+    number: int
+    value: float
+
+
+class Trials(Protocol):
+    """Where the trials of a sweep are carried out."""
+
+    def start(self, trial: Trial) -> None:
+        """Begin to carry out a trial, or go on with one that was begun before."""
+
+    def poll(self) -> Iterable[Ended | Reported]:
+        """What has been logged and what has ended since the last call, each once."""
+
+    def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
+        """Ask for the end of a trial; that it has ended is polled like any other end, as PRUNED where it is that."""
+
+    def history(self, number: int) -> list[float]:
+        """What a trial that has ended logged of the primary metric."""
+
+
+@dataclass
+class Tally:
+    """How far a sweep is."""
+
+    running: set[int] = field(default_factory=set)
+    counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
+    best: Trial | None = None
+
+    @property
+    def ended(self) -> int:
+        return sum(self.counts.values())
+
+
+class Loop:
+    """Keeps the slots of a sweep busy until nothing is left to try.
+
+    Parameters
+    ----------
+    slots : int
+        How many trials run at once.
+    clock : callable
+        Seconds, as `time.monotonic`.
+    """
+
+    def __init__(
+        self,
+        study: Study,
+        trials: Trials,
+        *,
+        sweep: Sweep,
+        slots: int,
+        clock: Callable[[], float],
+    ) -> None:
+        self._study = study
+        self._trials = trials
+        self._sweep = sweep
+        self._slots = min(slots, sweep.max_concurrent_runs or slots)
+        self._clock = clock
+        self._began = clock()
+        self._known: dict[int, Trial] = {}
+        self.tally = Tally()
+        self.stopped: str | None = None  # why no further trial begins, where it is not that all have been tried
+        self._given_up: set[int] = set()
+        self._histories: dict[int, list[float]] = {}
+        for trial in study.trials():
+            if trial.state is not TrialState.RUNNING:
+                self._count(trial)
+                if sweep.early_termination is not None and sweep.early_termination.is_azures:
+                    self._histories[trial.number] = trials.history(trial.number)
+        for trial in study.unfinished():
+            self._start(trial)
+
+    @property
+    def over(self) -> bool:
+        return not self.tally.running and (self.stopped is not None or self._study.room <= 0)
+
+    @property
+    def spent_s(self) -> float:
+        return self._clock() - self._began
+
+    @property
+    def failed_too_often(self) -> bool:
+        most = self._sweep.max_failures
+        return most is not None and self.tally.counts[TrialState.FAIL] > most
+
+    def step(self) -> list[Trial]:
+        """Tell the study what has ended, then fill the slots.
+
+        Returns
+        -------
+        list of Trial
+            Those that ended.
+        """
+        ended = []
+        for event in self._trials.poll():
+            if isinstance(event, Ended):
+                ended.append(self._tell(event))
+            else:
+                self._judge(event)
+        self._check_limits()
+        while self.stopped is None and self._study.room > 0 and len(self.tally.running) < self._slots:
+            self._start(self._study.ask())
+        return ended
+
+    def stop(self, reason: str) -> None:
+        """Begin no further trial, and end those that run."""
+        if self.stopped is not None:
+            return
+        self.stopped = reason
+        for number in self.tally.running:
+            self._trials.stop(number, reason)
+
+    def _judge(self, event: Reported) -> None:
+        """Stop a trial that early termination gives up."""
+        policy = self._sweep.early_termination
+        if policy is None:
+            return
+        history = self._histories.setdefault(event.number, [])
+        history.append(event.value)
+        if policy.is_azures:
+            reason = policy.verdict(event.number, self._histories, self._sweep.goal)
+        else:
+            pruned = self._study.report(event.number, len(history), event.value)
+            reason = f"{policy.policy}: {event.value:.6g} at interval {len(history)}" if pruned else None
+        if reason is not None and event.number not in self._given_up:
+            self._given_up.add(event.number)
+            self._trials.stop(event.number, f"early termination by {reason}", pruned=True)
+
+    def _check_limits(self) -> None:
+        if self._sweep.timeout_s is not None and self.spent_s >= self._sweep.timeout_s:
+            self.stop(f"the sweep reached sweep.max_duration_minutes={self._sweep.max_duration_minutes:g}")
+        elif self.failed_too_often:
+            self.stop(f"more trials failed than sweep.max_failures={self._sweep.max_failures}")
+
+    def _start(self, trial: Trial) -> None:
+        self._known[trial.number] = trial
+        self.tally.running.add(trial.number)
+        self._trials.start(trial)
+
+    def _tell(self, end: Ended) -> Trial:
+        self.tally.running.remove(end.number)
+        self._study.tell(end.number, end.state, end.value, end.reason)
+        trial = Trial(end.number, self._known.pop(end.number).values, end.state, end.value, end.reason)
+        self._count(trial)
+        return trial
+
+    def _count(self, trial: Trial) -> None:
+        self.tally.counts[trial.state] += 1
+        if trial.state is TrialState.COMPLETE and trial.value is not None and self._is_best(trial):
+            self.tally.best = trial
+
+    def _is_best(self, trial: Trial) -> bool:
+        best = self.tally.best
+        assert trial.value is not None
+        if best is None or best.value is None:
+            return True
+        # Of equals the earliest counts, whichever ended first.
+        return self._sweep.goal.better(trial.value, best.value) or (
+            trial.value == best.value and trial.number < best.number
+        )

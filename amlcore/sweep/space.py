@@ -1,0 +1,99 @@
+"""The Space: all parameters of a sweep, with what each may be."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from amlcore.errors import ConfigError, legal
+from amlcore.sweep.dimension import Dimension, Kind
+
+if TYPE_CHECKING:
+    from optuna.trial import Trial
+
+Values = dict[str, Any]
+
+
+class Space(Mapping[str, Dimension]):
+    """Dimensions by their keys; one that depends on another comes after it.
+
+    Raises
+    ------
+    ConfigError
+        A condition names what the space does not have, or values that it never takes.
+    """
+
+    def __init__(self, dimensions: Mapping[str, Dimension]) -> None:
+        self._dimensions: dict[str, Dimension] = {}
+        waiting = dict(dimensions)
+        for key, dimension in dimensions.items():
+            self._check_condition(key, dimension, dimensions)
+        while waiting:
+            ready = [key for key, dimension in waiting.items() if not dimension.when.keys() & waiting.keys()]
+            if not ready:
+                raise ConfigError(f"sweep.search_space: {', '.join(waiting)} depend on each other in a circle")
+            for key in ready:
+                self._dimensions[key] = waiting.pop(key)
+
+    def __getitem__(self, key: str) -> Dimension:
+        return self._dimensions[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._dimensions)
+
+    def __len__(self) -> int:
+        return len(self._dimensions)
+
+    def draw(self, trial: Trial) -> Values:
+        """The values of `trial`; a parameter whose condition does not hold has none."""
+        values: Values = {}
+        for key, dimension in self.items():
+            if _holds(dimension.when, values):
+                values[key] = dimension.draw(key, trial)
+        return values
+
+    def grid(self) -> list[Values]:
+        """All points in the order of nested loops, the first key outermost, each once."""
+        points: dict[str, Values] = {}
+        for combination in itertools.product(*(dimension.choices for dimension in self.values())):
+            values: Values = {}
+            for (key, dimension), value in zip(self.items(), combination, strict=True):
+                if _holds(dimension.when, values):
+                    values[key] = value
+            points.setdefault(json.dumps(values), values)
+        return list(points.values())
+
+    def encoded(self, values: Values) -> Values:
+        """The point `values` of a grid as Optuna keeps it."""
+        return {key: self[key].encoded[self[key].choices.index(value)] for key, value in values.items()}
+
+    @property
+    def is_grid(self) -> bool:
+        return all(dimension.kind is Kind.choice for dimension in self.values())
+
+    def describe(self) -> dict[str, str]:
+        return {key: dimension.describe() for key, dimension in self.items()}
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [{"key": key, **dimension.to_json()} for key, dimension in self.items()]
+
+    @classmethod
+    def from_json(cls, value: list[dict[str, Any]]) -> Space:
+        fields = [dict(item) for item in value]
+        return cls({item.pop("key"): Dimension.from_json(item) for item in fields})
+
+    @staticmethod
+    def _check_condition(key: str, dimension: Dimension, known: Mapping[str, Dimension]) -> None:
+        for other, values in dimension.when.items():
+            if other not in known:
+                raise ConfigError(f"sweep.search_space.{key}: when: {other}: {legal(other, set(known) - {key})}")
+            for value in values:
+                if known[other].kind is Kind.choice and value not in known[other].choices:
+                    choices = map(str, known[other].choices)
+                    raise ConfigError(f"sweep.search_space.{key}: when: {other}={value}: {legal(str(value), choices)}")
+
+
+def _holds(when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:
+    return all(key in values and values[key] in allowed for key, allowed in when.items())

@@ -1,0 +1,208 @@
+"""The Study: what has been tried and reached, kept by Optuna in a file that only the driver of its sweep writes."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amlcore.errors import RunError
+from amlcore.sweep.sampler import make_sampler
+from amlcore.sweep.space import Space, Values
+from amlcore.sweep.sweep import Sweep
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+NAME = "sweep"
+
+
+class TrialState(StrEnum):
+    """How far a trial is, by Optuna's names."""
+
+    RUNNING = "RUNNING"
+    COMPLETE = "COMPLETE"
+    PRUNED = "PRUNED"
+    FAIL = "FAIL"
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One point of the search space, and what came of it."""
+
+    number: int
+    values: Values
+    state: TrialState = TrialState.RUNNING
+    value: float | None = None  # of the primary metric
+    reason: str | None = None
+
+
+class Study:
+    """The trials of one sweep.
+
+    Parameters
+    ----------
+    file : Path, optional
+        Where the study is kept; without it, in memory.
+
+    Raises
+    ------
+    RunError
+        Another process drives the sweep.
+    """
+
+    def __init__(self, sweep: Sweep, space: Space, *, file: Path | None = None) -> None:
+        import optuna
+
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self._sweep = sweep
+        self._space = space
+        self._lock = None if file is None else _owned(file)
+        self._study = optuna.create_study(
+            study_name=NAME,
+            storage=optuna.storages.InMemoryStorage() if file is None else _journal(file),
+            direction=sweep.goal.value,
+            load_if_exists=True,
+            sampler=optuna.samplers.RandomSampler(),
+            pruner=None if sweep.early_termination is None else sweep.early_termination.pruner(),
+        )
+        self.asked = len(self._study.get_trials(deepcopy=False))
+        self._study.sampler = make_sampler(
+            sweep.sampler, seed=sweep.seed, asked=self.asked, options=sweep.sampler_options
+        )
+        self._grid = space.grid() if sweep.is_grid else None
+        self._ids: dict[int, int] = {}
+
+    @property
+    def room(self) -> int:
+        """How many further trials may be asked for."""
+        limits = [self._sweep.max_total_runs, None if self._grid is None else len(self._grid)]
+        return min(limit for limit in limits if limit is not None) - self.asked
+
+    def ask(self) -> Trial:
+        """The next trial."""
+        if self._grid is not None:
+            self._study.enqueue_trial(self._space.encoded(self._grid[self.asked]))
+        asked = self._study.ask()
+        self._ids[asked.number] = asked._trial_id
+        self.asked += 1
+        with _unwarned():
+            return Trial(asked.number, self._space.draw(asked))
+
+    def unfinished(self) -> list[Trial]:
+        """The trials that were asked for and never told; one whose values were not all kept draws the rest now."""
+        import optuna
+
+        found = []
+        for frozen in self._study.get_trials(deepcopy=False):
+            if not frozen.state.is_finished():
+                self._ids[frozen.number] = frozen._trial_id
+                if frozen.state is optuna.trial.TrialState.WAITING:
+                    self._study._storage.set_trial_state_values(frozen._trial_id, optuna.trial.TrialState.RUNNING)
+                with _unwarned():
+                    values = self._space.draw(optuna.trial.Trial(self._study, frozen._trial_id))
+                found.append(Trial(frozen.number, values))
+        return found
+
+    def tell(self, number: int, state: TrialState, value: float | None = None, reason: str | None = None) -> None:
+        """Write how a trial ended."""
+        import optuna
+
+        storage, trial_id = self._study._storage, self._ids.pop(number)
+        # A finished trial cannot be written to, so what is to be kept with it comes first.
+        if reason is not None:
+            storage.set_trial_user_attr(trial_id, "reason", reason)
+        if value is None and state is TrialState.COMPLETE:
+            # Without a primary metric there is nothing to tell Optuna but that the trial is over.
+            storage.set_trial_user_attr(trial_id, "completed", True)
+            state = TrialState.FAIL
+        values = [value] if value is not None and state is TrialState.COMPLETE else None
+        with _unwarned():
+            self._study.tell(number, values, state=optuna.trial.TrialState[state.value])
+
+    def report(self, number: int, interval: int, value: float) -> bool:
+        """Keep what a running trial has logged.
+
+        Returns
+        -------
+        bool
+            Whether Optuna's pruner would stop it.
+        """
+        storage, trial_id = self._study._storage, self._ids[number]
+        storage.set_trial_intermediate_value(trial_id, interval, value)
+        with _unwarned():
+            return self._study.pruner.prune(self._study, storage.get_trial(trial_id))
+
+    def trials(self) -> list[Trial]:
+        """All trials, by number."""
+        return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
+
+    def close(self) -> None:
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
+    def _trial(self, frozen: FrozenTrial) -> Trial:
+        values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
+        completed = frozen.user_attrs.get("completed", False)
+        state = TrialState.COMPLETE if completed else TrialState(frozen.state.name)
+        value = frozen.values[0] if frozen.values else None
+        return Trial(frozen.number, values, state, value, frozen.user_attrs.get("reason"))
+
+
+def _owned(file: Path) -> int:
+    """A lock on the study that ends with this process."""
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RunError(f"{file} is being written: another process drives this sweep") from None
+    _repair(handle)
+    return handle
+
+
+def _repair(handle: int) -> None:
+    """Cut off a last line that a killed writer left unfinished: the next one would be mixed with it."""
+    size = os.fstat(handle).st_size
+    end = os.pread(handle, size, 0).rfind(b"\n") + 1
+    if end != size:
+        os.ftruncate(handle, end)
+
+
+def _journal(file: Path) -> BaseStorage:
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
+
+    class NoLock(JournalFileSymlinkLock):
+        """The file has one writer; a lock beside it would only outlive a killed one."""
+
+        def acquire(self) -> bool:
+            return True
+
+        def release(self) -> None:
+            pass
+
+    return JournalStorage(JournalFileBackend(str(file), lock_obj=NoLock(str(file))))
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    # Optuna warns of what is meant here, such as a dimension that only some trials have.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def first_trials(sweep: Sweep, space: Space, count: int) -> Iterator[Trial]:
+    """The trials that a sweep would begin with."""
+    study = Study(sweep, space)
+    for _ in range(min(count, study.room)):
+        yield study.ask()
