@@ -1,0 +1,306 @@
+"""What each verb does; the one place that knows all the parts."""
+
+from __future__ import annotations
+
+import math
+import socket
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, RecordError, RequestError, RunError
+from amlcore.record import Record, RunState
+from amlcore.run import Run, find
+from amlcore.settle import kill_orphan
+from amlcore.stream import LogStream
+from amlcore.worker.layout import read_json
+from amlcore.workspace import Workspace
+
+if TYPE_CHECKING:
+    from amlcore.config import Job
+    from amlcore.model import Model
+
+CANCEL_WAIT_S = 30.0
+ORPHAN_WAIT_S = 6.0  # the kill wait of a supervisor, and a little more
+POLL_S = 0.05
+
+Say = Callable[[str], None]
+
+
+def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:
+    """Submit `job` and see it through: stream, register, package.
+
+    Returns
+    -------
+    int
+        The script's own exit status, or amlcore's.
+    """
+    from amlcore.submission import submit
+
+    check_model(job)
+    return _see_through(job, submit(job, overrides=overrides), detach=detach, say=say)
+
+
+def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:
+    """Run again what an earlier run ran: the same snapshot, lock, configuration and inputs."""
+    from amlcore import snapshot
+    from amlcore.submission import Pinned, submit
+
+    earlier = find_run(workspace, reference)
+    record = earlier.record
+    if not Path(record.layout.config).exists():
+        raise RequestError(f"run {earlier.id} was not submitted by amlcore, so there is nothing to repeat")
+    if Path(record.layout.sweep).exists():
+        raise RequestError(f"run {earlier.id} is a sweep; `aml rerun {earlier.id}_0` repeats one of its trials")
+    environment = read_json(record.layout.environment)
+    if environment is None or not Path(record.layout.lock).exists():
+        raise RequestError(f"run {earlier.id} never had an environment ({earlier.status.reason}); submit it anew")
+    job = _job(record)
+    _check_inputs(earlier, job)
+    pinned = Pinned(
+        run=earlier.id,
+        snapshot=snapshot.load(earlier.facts["snapshot"]["id"], store=workspace.state_path / "snapshots"),
+        lock=Path(record.layout.lock).read_text(encoding="utf-8"),
+        environment=environment,
+    )
+    return _see_through(job, submit(job, overrides=earlier.facts["overrides"], pinned=pinned), detach=detach, say=say)
+
+
+def drive(folder: Path) -> int:
+    """Carry out a submitted run in this process; a background driver's whole work."""
+    record = Record(folder)
+    return _carry_out(_job(record), record, say=lambda line: print(line, file=sys.stderr, flush=True), stream=None)
+
+
+def find_run(workspace: Workspace, reference: str) -> Run:
+    return find(workspace.run_folders, reference)
+
+
+def runs(
+    workspace: Workspace, *, experiment: str | None, sort: str | None, children: bool, say: Say
+) -> list[dict[str, Any]]:
+    """The runs as the command line lists them: newest first, or by the last value of a metric, the highest first."""
+    found = _summaries(workspace, say=say)
+    if experiment is not None:
+        found = [run for run in found if run["experiment"] == experiment]
+    if not children:
+        found = [run for run in found if run["parent"] is None]
+    if sort is not None:
+        names = {name for run in found for name in run["metrics"]}
+        if sort not in names:
+            raise NotFoundError(f"--sort {sort}: no run logged it; logged were: {', '.join(sorted(names)) or 'none'}")
+        found.sort(key=lambda run: _rank(run["metrics"].get(sort)), reverse=True)
+    return found
+
+
+def _summaries(workspace: Workspace, *, say: Say) -> list[dict[str, Any]]:
+    """Each run as a row, newest first; one whose record is damaged is named, and hides none of the others."""
+    found = []
+    for folder in workspace.run_folders:
+        try:
+            found.append(Run(str(folder)).summary())
+        except (RecordError, PermissionError) as error:
+            say(f"warning: a run is left out: {error}")
+    return sorted(found, key=lambda run: str(run["created"]), reverse=True)
+
+
+def logs(run: Run, *, file: str | None, follow: bool) -> None:
+    """Print a run's log, and go on while it grows if `follow`."""
+    layout = run.record.layout
+    if file is None:
+        stream = LogStream.of_run(layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+        if not run.record.attempt and Path(layout.build_log).exists():
+            stream = LogStream([(Path(layout.build_log), sys.stderr.buffer)])
+    else:
+        stream = LogStream([(_log_file(run, file), sys.stdout.buffer)])
+    while follow and not run.has_ended():
+        stream.pump()
+        time.sleep(POLL_S)
+    stream.pump()
+
+
+def wait(run: Run) -> int:
+    """Wait until a run has ended.
+
+    Returns
+    -------
+    int
+        Its exit status.
+    """
+    for _ in run.follow(show_output=False):
+        time.sleep(POLL_S)
+    return run.exit_status
+
+
+def cancel(run: Run) -> RunState:
+    """Cancel a run and wait until it has ended."""
+    if run.has_ended():
+        raise RequestError(f"run {run.id} has ended already: {run.status.state}")
+    run.cancel()
+    begun = time.monotonic()
+    while not run.has_ended() and time.monotonic() - begun < CANCEL_WAIT_S:
+        if time.monotonic() - begun > ORPHAN_WAIT_S:
+            kill_orphan(run.record)
+        time.sleep(POLL_S)
+    if not run.has_ended():
+        raise RunError(f"run {run.id} was asked to end and has not within {CANCEL_WAIT_S:.0f} s: {run.status.state}")
+    return run.status.state
+
+
+def find_model(workspace: Workspace, reference: str) -> Model:
+    from amlcore.model import find as find_registered
+
+    return find_registered(workspace.models_path, reference)
+
+
+def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Say) -> int:
+    """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
+    from amlcore.serving import find_bento, serve_in_foreground
+    from amlcore.serving.release import interpreter
+
+    _check_port(host, port)
+    try:
+        bento = find_bento(reference)
+    except NotFoundError:
+        name = reference.partition(":")[0]
+        if name in workspace.models:
+            raise NotFoundError(f"model '{name}' is registered, and not packaged yet: aml deploy {name}") from None
+        raise
+    python = interpreter(workspace, bento, log=say)
+    say(f"serving {bento.tag} (model {bento.model}) on http://{host}:{port}")
+    serve_in_foreground(bento, python=python, port=port, host=host)
+
+
+def _check_port(host: str, port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            raise RequestError(f"--host {host} --port {port}: {error.strerror}; choose another") from None
+
+
+def environments(workspace: Workspace) -> list[dict[str, Any]]:
+    """The built environments, then the names that can be chosen and are not built."""
+    from amlcore.config import environment_options
+    from amlcore.environment import list_environments
+
+    built: list[dict[str, Any]] = [
+        {
+            "names": list(item.names),
+            "key": item.key,
+            "python": item.python,
+            "state": "ready" if item.ready else "unfinished",
+            "size_bytes": item.size_bytes,
+            "last_used": None if item.last_used is None else datetime.fromtimestamp(item.last_used, UTC).isoformat(),
+        }
+        for item in list_environments(workspace.environments_path)
+    ]
+    known = {name for item in built for name in item["names"]}
+    blank = {"key": None, "python": None, "state": "on demand", "size_bytes": None, "last_used": None}
+    return built + [{"names": [name], **blank} for name in environment_options(workspace) if name not in known]
+
+
+def _job(record: Record) -> Job:
+    """The job that a run was submitted with."""
+    from amlcore.config import Job
+
+    try:
+        return Job.from_yaml(Path(record.layout.config).read_text(encoding="utf-8"))
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise RecordError(f"{record.layout.config} cannot be read: {error}") from None
+
+
+def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:
+    from amlcore.experiment import drive_in_background
+
+    say(f"run {record.folder.name} in {record.folder}")
+    if detach:
+        drive_in_background(record)
+        say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
+        return 0
+    stream = LogStream.of_run(record.layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+    return _carry_out(job, record, say=say, stream=stream)
+
+
+def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) -> int:
+    from amlcore.driver import Driver
+
+    try:
+        status = Driver(job, record, say=say, stream=stream).drive()
+        run = Run(str(record.folder))
+        if status.state is not RunState.Completed:
+            say(run.explanation)
+            return status.exit_status or 1
+        say(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
+        return publish(job, run, say=say)
+    finally:
+        record.release()
+
+
+def publish(job: Job, run: Run, *, say: Say) -> int:
+    """Register and package what `job` says; a failure is kept with the run, whose script did end well."""
+    if job.model.name is None:
+        return 0
+    try:
+        model = run.register(job.model)
+        for warning in model.warnings:
+            say(f"warning: {warning}")
+        say(f"registered {model.name}:{model.version}")
+        if job.deployment is not None:
+            from amlcore.serving.release import package_model
+
+            bento = package_model(job.workspace, model, job.deployment, log=say)
+            say(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
+    except AmlcoreError as error:
+        say(f"error: {error}")
+        run.record.enter(RunState.Completed, str(error), exit_status=1)
+        return 1
+    return 0
+
+
+def check_model(job: Job) -> None:
+    """Find out before the training whether its model could be registered and packaged."""
+    if job.model.name is not None and Path(job.model.path).parts[:1] != ("outputs",):
+        raise ConfigError(
+            f"model.path={job.model.path}: a script's files are kept only in outputs/; such as outputs/model.joblib"
+        )
+    if job.deployment is None:
+        return
+    if job.model.name is None:
+        raise ConfigError("deployment: there is no model to package; give it a name with model.name=NAME")
+    job.deployment.check()
+    job.deployment.service_name(job.model.name)
+    resources = job.model.resource_configuration
+    if resources is not None:
+        job.deployment.size(cpu=resources.cpu, memory_in_gb=resources.memory_in_gb)
+
+
+def _check_inputs(earlier: Run, job: Job) -> None:
+    """Make sure that the inputs are what the earlier run read."""
+    for name, known in earlier.facts["inputs"].items():
+        value = job.script.inputs[name]
+        if not Path(value.path).exists():
+            raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
+        if value.digest()[0] != known["sha256"]:
+            raise RequestError(
+                f"script.inputs.{name}={value.path} has changed since run {earlier.id}: "
+                f"its sha256 was {known['sha256']}"
+            )
+
+
+def _log_file(run: Run, name: str) -> Path:
+    layout = run.record.layout
+    for folder in (layout.logs, layout.attempt(run.record.attempt).logs):
+        path = Path(folder, name)
+        if path.is_file() and path.resolve().is_relative_to(Path(folder).resolve()):
+            return path
+    raise NotFoundError(f"run {run.id} has no file {name} in logs/")
+
+
+def _rank(value: Any) -> tuple[bool, float]:
+    number = isinstance(value, (int, float)) and not math.isnan(value)
+    return (number, float(value) if number else 0.0)

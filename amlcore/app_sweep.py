@@ -1,0 +1,127 @@
+"""What `aml` does with a sweep: submit it, see it through, register its best."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+
+from amlcore import app
+from amlcore.app import Say, check_model, find_run, publish
+from amlcore.config import Search
+from amlcore.errors import RequestError
+from amlcore.progress import Progress
+from amlcore.record import Record, RunState
+from amlcore.run import Run
+from amlcore.sweep.study import TrialState
+from amlcore.sweep_driver import SweepDriver, load_search, submit_sweep
+from amlcore.tables import trials as print_trials
+from amlcore.worker.layout import write_json
+from amlcore.workspace import Workspace
+
+RELEASE_WAIT_S = 10.0
+POLL_S = 0.05
+
+
+def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -> int:
+    """Submit a sweep and see it through: try, compare, register the best, package it.
+
+    Returns
+    -------
+    int
+        0 where a trial came to a result.
+    """
+    check_model(search.job)
+    record = submit_sweep(search, overrides=overrides)
+    say(f"sweep {record.folder.name} in {record.folder}")
+    return _see_through(search, record, detach=detach, say=say)
+
+
+def _see_through(search: Search, record: Record, *, detach: bool, say: Say) -> int:
+    from amlcore.experiment import drive_in_background
+
+    if detach:
+        drive_in_background(record)
+        say(f"goes on in the background; wait for it with: aml wait {record.folder.name}")
+        return 0
+    return _carry_out(search, record, say=say)
+
+
+def resume(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:
+    """Go on with a sweep whose driver is gone."""
+    record = find_run(workspace, reference).record
+    return _resume(load_search(record), record, detach=detach, say=say)
+
+
+def resume_same(search: Search, *, detach: bool, say: Say) -> int:
+    """Go on with the newest sweep of the same search, under the limits of this one."""
+    experiment = search.job.workspace.outputs_path / search.job.name
+    for folder in sorted(experiment.glob("*/sweep.json"), reverse=True):
+        record = Record(folder.parent)
+        earlier = load_search(record)
+        if earlier.is_same(search):
+            again = earlier.with_sweep(search.sweep)
+            write_json(record.layout.sweep, again.to_json())
+            return _resume(again, record, detach=detach, say=say)
+    raise RequestError(
+        f"sweep.resume=true: no sweep of this search lies in {experiment}; without it, the command begins one"
+    )
+
+
+def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
+    until = time.monotonic() + RELEASE_WAIT_S
+    while record.has_ended() and record.driven and time.monotonic() < until:  # the last of its driver's work
+        time.sleep(POLL_S)
+    if record.driven:
+        raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
+    Path(record.layout.cancel).unlink(missing_ok=True)
+    say(f"sweep {record.folder.name} goes on in {record.folder}")
+    return _see_through(search, record, detach=detach, say=say)
+
+
+def drive(folder: Path) -> int:
+    """Carry out what was submitted into `folder` in this process; a background driver's whole work."""
+    record = Record(folder)
+    if not Path(record.layout.sweep).exists():
+        return app.drive(folder)
+    return _carry_out(load_search(record), record, say=lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _carry_out(search: Search, record: Record, *, say: Say) -> int:
+    try:
+        return _to_its_end(search, record, say=say)
+    finally:
+        record.release()
+
+
+def _to_its_end(search: Search, record: Record, *, say: Say) -> int:
+    with Progress(search.sweep, total=search.total, say=say) as progress:
+        driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
+        status = driver.drive()
+    if driver.trials:
+        print_trials(driver.trials, metric=search.sweep.primary_metric, goal=search.sweep.goal)
+    states = [trial.state for trial in driver.trials]
+    say(
+        f"{len(states)} trials: {states.count(TrialState.COMPLETE)} done, {states.count(TrialState.PRUNED)} pruned, "
+        f"{states.count(TrialState.FAIL)} failed"
+    )
+    if status.state is not RunState.Completed:
+        say(f"sweep {record.folder.name} {status.state}: {status.reason}")
+        return status.exit_status or 1
+    if status.reason is not None:
+        say(status.reason)
+    best = driver.best
+    if best is not None:
+        say(f"best: trial {best.number}, {search.sweep.primary_metric}={best.value:.6g}")
+        run = Run(f"{record.folder}_{best.number}")
+        if run.model is None:  # a resumed sweep may have come so far before
+            return _publish(search, record, run, say=say)
+    return 0
+
+
+def _publish(search: Search, record: Record, best: Run, *, say: Say) -> int:
+    """Register and package the best; a failure is kept with the sweep too, whose trials did end well."""
+    exit_status = publish(search.job, best, say=say)
+    if exit_status:
+        record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
+    return exit_status

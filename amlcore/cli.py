@@ -1,0 +1,284 @@
+"""The verbs of `aml`: arguments in, a call of the app, what it found printed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amlcore.arguments import parser
+from amlcore.errors import AmlcoreError, ConfigError
+from amlcore.settle import INTERRUPTED
+from amlcore.terminal import catch_signals, print_json, say
+
+if TYPE_CHECKING:
+    from amlcore.run import Run
+    from amlcore.workspace import Workspace
+
+MACHINE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Carry out one command line; the exit status is the return value."""
+    try:
+        status = _call(list(arguments))
+        sys.stdout.flush()
+        return status
+    except AmlcoreError as error:
+        say(f"error: {error}")
+        return error.exit_status
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        if error.errno not in MACHINE_ERRORS:
+            raise
+        return _machine_failed(error)
+
+
+def _call(arguments: list[str]) -> int:
+    match arguments[:1]:
+        case ["run"]:
+            from amlcore.cli_run import run
+
+            return run(arguments[1:])
+        case ["-sc" | "--shell-completion"]:
+            from amlcore.completion import complete
+
+            return complete(arguments[1:])
+        case ["_drive"]:  # what a detached run's driver is started as
+            from amlcore import app_sweep
+
+            return app_sweep.drive(Path(arguments[1]))
+    aml = parser()
+    options, further = aml.parse_known_args(arguments)
+    if further and (not hasattr(options, "overrides") or any(item.startswith("-") for item in further)):
+        aml.error(f"unrecognized arguments: {' '.join(further)}")
+    if further:  # argparse does not take a list up again behind a flag
+        options.overrides += further
+    return VERBS[options.verb](options)
+
+
+def _machine_failed(error: OSError) -> int:
+    """Say what the machine refused; a reader that has gone is told nothing."""
+    if error.errno == errno.EPIPE or error.filename is None:
+        # Nothing more can be written there, not even by the interpreter when it flushes at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    if error.errno == errno.EPIPE:
+        return 128 + signal.SIGPIPE
+    say(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
+    return 1
+
+
+def _runs(options: Namespace) -> int:
+    from amlcore import app, tables
+
+    found = app.runs(_workspace(), experiment=options.experiment, sort=options.sort, children=options.children, say=say)
+    shown = found if options.all else found[: options.limit]
+    if options.json:
+        print_json(shown)
+    else:
+        tables.runs(shown)
+        if len(shown) < len(found):
+            say(f"{len(found) - len(shown)} more; --all lists them")
+    return 0
+
+
+def _show(options: Namespace) -> int:
+    from amlcore import tables
+
+    details = _run(options).get_details()
+    if options.json:
+        print_json(details)
+    else:
+        tables.details(details)
+    return 0
+
+
+def _logs(options: Namespace) -> int:
+    from amlcore import app
+
+    app.logs(_run(options), file=options.file, follow=options.follow)
+    return 0
+
+
+def _cancel(options: Namespace) -> int:
+    from amlcore import app
+
+    run = _run(options)
+    say(f"run {run.id} is {app.cancel(run)}")
+    return 0
+
+
+def _wait(options: Namespace) -> int:
+    from amlcore import app
+
+    run = _run(options)
+    status = app.wait(run)
+    say(f"run {run.id} is {run.get_status()}")
+    return status
+
+
+def _rerun(options: Namespace) -> int:
+    from amlcore import app
+
+    return app.rerun(_workspace(), options.run, detach=options.detach, say=say)
+
+
+def _resume(options: Namespace) -> int:
+    from amlcore import app_sweep
+
+    catch_signals()
+    return app_sweep.resume(_workspace(), options.run, detach=options.detach, say=say)
+
+
+def _register(options: Namespace) -> int:
+    model = _run(options).register_model(
+        options.name, model_path=options.path, model_framework_version=options.framework_version
+    )
+    for warning in model.warnings:
+        say(f"warning: {warning}")
+    if options.json:
+        print_json(model.to_json())
+    else:
+        print(f"{model.name}:{model.version}")
+    return 0
+
+
+def _models(options: Namespace) -> int:
+    from amlcore import tables
+    from amlcore.model import list_models
+
+    found = [model.to_json() for model in list_models(_workspace().models_path)]
+    if options.json:
+        print_json(found)
+    else:
+        tables.models(found)
+    return 0
+
+
+def _deploy(options: Namespace) -> int:
+    from amlcore import app
+    from amlcore.config import compose
+    from amlcore.serving.release import package_model
+
+    workspace = _workspace()
+    model = app.find_model(workspace, options.model)
+    chosen = [] if any(item.startswith("deployment=") for item in options.overrides) else ["deployment=bento"]
+    job = compose([*chosen, *options.overrides], root=workspace.path)
+    if job.deployment is None:
+        raise ConfigError("deployment: there is none to package with; choose deployment=bento")
+    bento = package_model(job.workspace, model, job.deployment, log=say)
+    if options.json:
+        print_json(
+            {
+                "service": bento.name,
+                "tag": bento.tag,
+                "model": model.name,
+                "version": model.version,
+                "serve": bento.serve_command,
+            }
+        )
+    else:
+        print(bento.tag)
+        say(f"serve it with: {bento.serve_command}")
+    return 0
+
+
+def _serve(options: Namespace) -> int:
+    from amlcore import app
+
+    return app.serve(_workspace(), options.service, host=options.host, port=options.port, say=say)
+
+
+def _env_list(options: Namespace) -> int:
+    from amlcore import app, tables
+
+    found = app.environments(_workspace())
+    if options.json:
+        print_json(found)
+    else:
+        tables.environments(found)
+    return 0
+
+
+def _env_build(options: Namespace) -> int:
+    from amlcore.config import compose
+
+    workspace = _workspace()
+    job = compose([f"environment={options.name}", *options.overrides], root=workspace.path)
+    built = job.environment.build(root=workspace.path, cache=job.workspace.environments_path, log=say)
+    print(built.python)
+    return 0
+
+
+def _env_prune(options: Namespace) -> int:
+    from amlcore.environment import prune
+
+    removed = prune(_workspace().environments_path, unused_days=options.days)
+    say(f"removed {len(removed)} environments")
+    return 0
+
+
+def _doctor(options: Namespace) -> int:
+    import shutil
+
+    from amlcore import doctor
+    from amlcore.config import compose
+
+    workspace = _workspace()
+    wanted = any(item.startswith("compute=") for item in options.overrides)
+    chosen = [] if wanted else ["compute=slurm" if shutil.which("sbatch") else "compute=local"]
+    target = compose([*chosen, *options.overrides], root=workspace.path).compute
+    status = 0
+    for finding in doctor.examine(workspace, target):
+        print(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.words}", flush=True)
+        status = status if finding.good else 1
+    if target.kind == "local":
+        say("runs go on this machine; for a cluster: aml doctor compute=slurm")
+    return status
+
+
+def _init(options: Namespace) -> int:
+    from amlcore.project import init
+
+    for path in init(Path(options.folder)):
+        print(path)
+    say(f"now: cd {options.folder} && aml run")
+    return 0
+
+
+def _workspace() -> Workspace:
+    from amlcore.workspace import Workspace
+
+    return Workspace.at()
+
+
+def _run(options: Namespace) -> Run:
+    from amlcore.app import find_run
+
+    return find_run(_workspace(), options.run)
+
+
+VERBS: dict[str, Callable[[Namespace], int]] = {
+    "runs": _runs,
+    "show": _show,
+    "logs": _logs,
+    "cancel": _cancel,
+    "wait": _wait,
+    "rerun": _rerun,
+    "resume": _resume,
+    "register": _register,
+    "models": _models,
+    "deploy": _deploy,
+    "serve": _serve,
+    "env": _env_list,
+    "env build": _env_build,
+    "env prune": _env_prune,
+    "doctor": _doctor,
+    "init": _init,
+}

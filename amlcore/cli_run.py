@@ -1,0 +1,140 @@
+"""`aml run`: flags, a script at hand and Hydra's overrides, in any order."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from amlcore import app
+from amlcore.config import Search, answer, compose, compose_search, quoted
+from amlcore.errors import ConfigError
+from amlcore.submission import dry_run
+from amlcore.terminal import catch_signals, say
+from amlcore.workspace import Workspace
+
+
+def run(arguments: list[str]) -> int:
+    """Carry out `aml run`; the exit status is the script's own."""
+    given, arguments_after = _split(arguments)
+    options, unknown = _parser().parse_known_intermixed_args(given)
+    if unknown:
+        words = " ".join(unknown)
+        raise ConfigError(f"{words}: no flag of aml run; a script's own arguments come after --, as in `-- {words}`")
+    root = Workspace.at().path
+    overrides = _overrides(options.overrides, arguments_after, root=root)
+    if question := _question(options):
+        answer(overrides, root=root, flags=[f"--config-name={options.config_name}", *question])
+        return 0
+    if not options.multirun:
+        job = compose(overrides, root=root, config_name=options.config_name)
+    if options.multirun or job.sweep is not None:
+        search = compose_search(overrides, root=root, config_name=options.config_name)
+        if search is not None:
+            return _sweep(search, options, overrides)
+        job = compose(overrides, root=root, config_name=options.config_name)
+    if options.dry_run:
+        _print_yaml(dry_run(job))
+        return 0
+    catch_signals()
+    return app.run_job(job, overrides=overrides, detach=options.detach, say=say)
+
+
+def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) -> int:
+    from amlcore import app_sweep
+    from amlcore.sweep_driver import dry_run_sweep
+
+    if options.dry_run:
+        _print_yaml(dry_run_sweep(search))
+        return 0
+    catch_signals()
+    if search.sweep.resume:
+        return app_sweep.resume_same(search, detach=options.detach, say=say)
+    return app_sweep.run_sweep(search, overrides=overrides, detach=options.detach, say=say)
+
+
+def _print_yaml(value: dict[str, Any]) -> None:
+    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), end="")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="aml run", add_help=False, allow_abbrev=False)
+    parser.add_argument("overrides", nargs="*")
+    parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("--dry-run", action="store_true")
+    parser.add_argument("--detach", action="store_true")
+    parser.add_argument("-h", "--help", action="store_true")
+    parser.add_argument("--hydra-help", action="store_true")
+    parser.add_argument("-c", "--cfg", choices=["job", "hydra", "all"])
+    parser.add_argument("-p", "--package")
+    parser.add_argument("--resolve", action="store_true")
+    parser.add_argument(
+        "-i",
+        "--info",
+        nargs="?",
+        const="all",
+        choices=["all", "config", "defaults", "defaults-tree", "plugins", "searchpath"],
+    )
+    parser.add_argument("-cn", "--config-name", default="config")
+    return parser
+
+
+def _question(options: argparse.Namespace) -> list[str]:
+    """The flags that Hydra answers by itself."""
+    if options.help:
+        return ["--help"]
+    if options.hydra_help:
+        return ["--hydra-help"]
+    if options.info:
+        return ["--info", options.info]
+    if options.cfg:
+        package = ["--package", options.package] if options.package else []
+        return ["--cfg", options.cfg, *package, *(["--resolve"] if options.resolve else [])]
+    return []
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """What stands before `--`, and what stands after it: the script's own arguments."""
+    if "--" not in arguments:
+        return arguments, None
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _overrides(words: list[str], arguments_after: list[str] | None, *, root: Path) -> list[str]:
+    """Hydra's overrides; a script at hand and its arguments become some of them."""
+    overrides = list(words)
+    files = [word for word in words if _names_script(word)]
+    if len(files) > 1 or (files and not files[0].endswith(".py")):
+        wrong = files[0] if not files[0].endswith(".py") else files[1]
+        raise ConfigError(
+            f"'{wrong}': give a script (aml run train.py), KEY=VALUE, or the script's own arguments after --"
+        )
+    if files:
+        script = Path(files[0]).absolute()
+        folder = script.parent.relative_to(root) if script.parent.is_relative_to(root) else script.parent
+        overrides.remove(files[0])
+        # What the project says of its own script's model does not hold for another script.
+        none = [f"{group}=none" for group in ("model", "deployment") if not _speaks_of(group, overrides)]
+        overrides = [
+            *none,
+            "script=script",
+            f"script.source_directory={quoted(str(folder))}",
+            f"script.script={quoted(script.name)}",
+            *overrides,
+        ]
+    if arguments_after is not None:
+        listed = ",".join(quoted(word) for word in arguments_after)
+        # Hydra cannot lay a list over a mapping; null makes room for it.
+        overrides += ["script.arguments=null", f"script.arguments=[{listed}]"]
+    return overrides
+
+
+def _names_script(word: str) -> bool:
+    return ("=" not in word and not word.startswith("~")) or (word.endswith(".py") and Path(word).is_file())
+
+
+def _speaks_of(group: str, overrides: list[str]) -> bool:
+    return any(item.lstrip("+").startswith((f"{group}=", f"{group}.", "experiment=")) for item in overrides)

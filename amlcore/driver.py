@@ -1,0 +1,191 @@
+"""The driver of one run: prepares its environment, lays its request, follows it to its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+
+from amlcore import settle
+from amlcore.compute import Slots
+from amlcore.config.job import Job
+from amlcore.environment import BuiltEnvironment, build_lock
+from amlcore.environment.lock import pins
+from amlcore.errors import AmlcoreError, BuildError
+from amlcore.record import HEARTBEAT_S, Record, RunState, Status
+from amlcore.stream import LogStream
+from amlcore.submission import request
+from amlcore.worker.layout import read_json, write_json
+
+POLL_S = 0.01
+REMIND_S = 60.0
+"""How often a run that waits says so again."""
+
+Say = Callable[[str], None]
+
+
+class Driver:
+    """Carries a submitted job out; the only writer of the run's state while it lives.
+
+    Parameters
+    ----------
+    say : callable
+        Takes amlcore's own words, a line at a time.
+    stream : LogStream, optional
+        Where the script's output goes as it appears, besides its files.
+    """
+
+    def __init__(self, job: Job, record: Record, *, say: Say, stream: LogStream | None = None) -> None:
+        self._job = job
+        self._record = record
+        self._say = say
+        self._stream = stream
+        self._slots: Slots | None = None
+
+    def drive(self) -> Status:
+        """Bring the run to its end; an interruption cancels it.
+
+        Returns
+        -------
+        Status
+            How it ended.
+        """
+        self._record.drive()
+        try:
+            self._until_ended()
+        except AmlcoreError as error:
+            settle.fail(self._record, str(error))
+        except BaseException as error:
+            settle.fail(self._record, f"amlcore itself failed: {type(error).__name__}: {error}")
+            raise
+        finally:
+            if self._slots is not None:
+                self._slots.close()
+        return self._record.status
+
+    def _until_ended(self) -> None:
+        """Carry the run out; the first interruption cancels it, a further one kills the script."""
+        interrupted = False
+        while not self._record.has_ended():
+            try:
+                if interrupted:
+                    self._cancel()
+                else:
+                    self._execute(prepare(self._job, self._record, say=self._say))
+            except KeyboardInterrupt:
+                if interrupted:
+                    settle.kill(self._record)
+                    if self._slots is not None:
+                        self._slots.end(self._record.folder.name)
+                interrupted = True
+
+    def _execute(self, built: BuiltEnvironment) -> None:
+        if Path(self._record.layout.cancel).exists():
+            settle.cancel(self._record)
+            return
+        wanted, kind = request(self._job, self._record, built)
+        self._slots = self._job.compute.open(self._job.workspace)
+        self._record.enter(RunState.Queued)
+        write_json(self._record.layout.request, wanted.to_json())
+        queued = self._slots.submit(wanted, kind, keep=(built.hold(),))
+        write_json(self._record.layout.queued, {"path": queued})
+        self._follow(self._slots)
+
+    def _follow(self, slots: Slots) -> None:
+        """Watch the run's files until they hold a result, and keep its state in step with them."""
+        record, run = self._record, self._record.folder.name
+        waiting: str | None = None
+        queued = said = beaten = time.monotonic()
+        while record.result is None:
+            lost = slots.poll()
+            if run in lost and record.result is None:
+                settle.end(record, lost[run])
+                return
+            if self._cancel_requested() and record.claim is None and slots.withdraw(run):
+                settle.cancel(record)
+                return
+            reason = slots.waiting(run)
+            settle.keep_in_step(record, reason)
+            now = time.monotonic()
+            if reason is not None and (reason != waiting or now - said > REMIND_S):
+                said = now
+                self._say(f"Queued for {now - queued:.0f} s: {reason}" if now - queued >= 1 else f"Queued: {reason}")
+            waiting = reason
+            if self._stream is not None:
+                self._stream.pump()
+            if now - beaten > HEARTBEAT_S:
+                beaten = now
+                record.beat()
+            time.sleep(POLL_S)
+        if RunState.Running not in record.status.times:
+            record.enter(RunState.Running)
+        if self._stream is not None:
+            self._stream.pump()
+        settle.finalize(record)
+
+    def _cancel_requested(self) -> bool:
+        if not Path(self._record.layout.cancel).exists():
+            return False
+        if self._record.status.state is not RunState.CancelRequested:
+            self._record.enter(RunState.CancelRequested)
+        return True
+
+    def _cancel(self) -> None:
+        self._say("canceling; interrupt again to kill the script at once")
+        settle.request_cancel(self._record)
+        if self._slots is None or not Path(self._record.layout.queued).exists():
+            settle.cancel(self._record)
+        else:
+            self._follow(self._slots)
+
+
+def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
+    """Build the environment of `job`, or find it built; its log streams and stays in the run."""
+    record.enter(RunState.Preparing)
+    with open(record.layout.build_log, "a", encoding="utf-8", buffering=1) as log:
+
+        def keep(line: str) -> None:
+            log.write(f"{line}\n")
+            say(line)
+
+        pinned = read_json(record.layout.environment)
+        cache = job.workspace.environments_path
+        if pinned is None or job.environment.user_managed_dependencies:
+            built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
+        else:
+            lock = Path(record.layout.lock).read_text(encoding="utf-8")
+            built = build_lock(
+                lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
+            )
+    if pinned is not None:
+        _check_same(Path(record.layout.lock).read_text(encoding="utf-8"), built.lock)
+    keep_environment(record, built, name=job.environment.name)
+    return built
+
+
+def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:
+    """Write into the record which environment the run has."""
+    Path(record.layout.lock).write_text(built.lock, encoding="utf-8")
+    facts = {
+        **asdict(built),
+        "python": str(built.python),
+        "folder": str(built.folder or ""),
+        "notes": list(built.notes),
+    }
+    del facts["lock"]
+    write_json(record.layout.environment, {**facts, "name": name})
+
+
+def _check_same(wanted: str, found: str) -> None:
+    """Make sure that a repetition gets the packages of the run that it repeats."""
+    before, now = pins(wanted), pins(found)
+    changed = [
+        f"{name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise BuildError(
+            f"this interpreter's packages have changed since the run that is repeated: {', '.join(changed)}"
+        )

@@ -1,0 +1,93 @@
+"""The Experiment: a name under which runs of a workspace are kept together."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+from amlcore.compute import ComputeTarget
+from amlcore.config import Job, compose_compute, compose_environment
+from amlcore.environment import Environment
+from amlcore.errors import ConfigError
+from amlcore.model import Registration
+from amlcore.record import Record
+from amlcore.run import Run
+from amlcore.script import ScriptRunConfig
+from amlcore.submission import EXPERIMENT_NAME, submit
+from amlcore.worker.layout import identity, write_json
+from amlcore.workspace import Workspace
+
+DEFAULT_ENVIRONMENT = "sklearn"
+DEFAULT_COMPUTE = "local"
+
+_DRIVERS: list[subprocess.Popen[bytes]] = []  # kept, so that each is reaped and none is warned about
+
+
+class Experiment:
+    """The runs of one name in a workspace.
+
+    Raises
+    ------
+    ConfigError
+        The name cannot be a folder's.
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        if not EXPERIMENT_NAME.fullmatch(name):
+            raise ConfigError(f"experiment_name={name}: use letters, digits, '-', '_' and '.', a letter or digit first")
+        self.workspace = workspace
+        self.name = name
+
+    def submit(self, config: ScriptRunConfig, tags: dict[str, str] | None = None) -> Run:
+        """Take the snapshot of `config` and run it in the background; returns at once.
+
+        Raises
+        ------
+        RequestError
+            What the request names is missing or wrong; nothing was started.
+        """
+        job = Job(
+            workspace=self.workspace,
+            environment=self._environment(config.environment),
+            compute=self._compute(config.compute_target),
+            script=replace(config, environment=None, compute_target=None),
+            model=Registration(name=None),
+            experiment_name=self.name,
+        ).rooted(Path.cwd())
+        job = replace(job, workspace=self.workspace)
+        record = submit(job, overrides=[])
+        run = Run(str(record.folder))
+        for key, value in (tags or {}).items():
+            run.tag(key, value)
+        drive_in_background(record)
+        return run
+
+    def get_runs(self) -> list[Run]:
+        """The runs of this experiment, newest first."""
+        return [run for run in self.workspace.runs if run.facts["experiment"] == self.name]
+
+    def _environment(self, wanted: Environment | str | None) -> Environment:
+        if isinstance(wanted, Environment):
+            return wanted
+        return compose_environment(self.workspace, wanted or DEFAULT_ENVIRONMENT)
+
+    def _compute(self, wanted: ComputeTarget | str | None) -> ComputeTarget:
+        if isinstance(wanted, ComputeTarget):
+            return wanted
+        return compose_compute(self.workspace, wanted or DEFAULT_COMPUTE)
+
+
+def drive_in_background(record: Record) -> None:
+    """Start a driver of its own for a submitted run; it outlives this process."""
+    with open(record.layout.driver_log, "ab") as log:
+        driver = subprocess.Popen(
+            [sys.executable, "-m", "amlcore", "_drive", str(record.folder)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    _DRIVERS.append(driver)
+    write_json(record.layout.driver, identity(driver.pid))

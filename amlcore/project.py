@@ -1,0 +1,34 @@
+"""A new project: the folder that `aml init` writes."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from amlcore.errors import RequestError
+from amlcore.workspace import MARKER, Workspace
+
+TEMPLATE = Path(__file__).parent / "template"
+
+
+def init(folder: Path) -> list[Path]:
+    """Write a small project into `folder`, a marker, a config and a script, and return what was written.
+
+    Raises
+    ------
+    RequestError
+        A file of the same name is there already; nothing was written then.
+    """
+    files = [path for path in sorted(TEMPLATE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
+    targets = {path: folder / path.relative_to(TEMPLATE) for path in files}
+    for target in targets.values():
+        if target.exists():
+            raise RequestError(f"{target} is there already; choose an empty folder, or remove it")
+    try:
+        for source, target in targets.items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise RequestError(f"{error.filename}: {error.strerror}") from None
+    Workspace.create(path=str(folder))
+    return [folder / MARKER, *targets.values()]

@@ -1,0 +1,236 @@
+"""The submission of a job: everything checked, the source and inputs pinned down, the run's folder made."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from amlcore import __version__, snapshot
+from amlcore.config.job import Job
+from amlcore.environment import BuiltEnvironment
+from amlcore.errors import ConfigError
+from amlcore.record import Record, RunState
+from amlcore.request import Request, WorkerKind
+from amlcore.snapshot import Snapshot, SnapshotLimits
+from amlcore.worker import preload
+from amlcore.worker.layout import create_run_folder, write_json
+
+EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+
+
+@dataclass(frozen=True)
+class Pinned:
+    """What an earlier run fixed for its repetition."""
+
+    run: str
+    snapshot: Snapshot
+    lock: str
+    environment: dict[str, Any]
+
+
+def check(job: Job) -> None:
+    """Find out before anything starts whether `job` can be carried out here.
+
+    Raises
+    ------
+    RequestError
+        Something that it names is missing or wrong.
+    """
+    if not job.script.script:
+        job.script.check()
+    if not EXPERIMENT_NAME.fullmatch(job.name):
+        raise ConfigError(f"experiment_name={job.name}: use letters, digits, '-', '_' and '.', a letter or digit first")
+    job.script.check()
+    job.environment.specify(job.workspace.path)
+    job.compute.check()
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a job's script, inputs and repository were when it was submitted."""
+
+    snapshot: dict[str, Any]
+    inputs: dict[str, dict[str, Any]]
+    git: dict[str, Any] | None
+
+
+def submit(job: Job, *, overrides: list[str], pinned: Pinned | None = None) -> Record:
+    """Check `job`, take its snapshot, hash its inputs and lay its record, in the state NotStarted."""
+    check(job)
+    job.workspace.writable()
+    source = pin(job, pinned=pinned)
+    _, folder = create_run_folder(job.workspace.root, job.name)
+    return lay(job, source, folder=Path(folder), overrides=overrides, pinned=pinned)
+
+
+def pin(job: Job, *, pinned: Pinned | None = None) -> Source:
+    """Take the snapshot of `job` and hash its inputs."""
+    taken = pinned.snapshot if pinned else take_snapshot(job)
+    return Source(
+        snapshot={"id": taken.id, "files": taken.files, "size_bytes": taken.size_bytes},
+        inputs={name: _describe(value) for name, value in job.script.inputs.items()},
+        git=git_state(Path(job.script.source_directory)),
+    )
+
+
+def lay(
+    job: Job,
+    source: Source,
+    *,
+    folder: Path,
+    overrides: list[str],
+    pinned: Pinned | None = None,
+    parent: str | None = None,
+    more: dict[str, Any] | None = None,
+) -> Record:
+    """Lay the record of a run in its folder, in the state NotStarted.
+
+    Parameters
+    ----------
+    more : dict
+        Further facts of the run, for run.json.
+    """
+    record = Record(folder)
+    Path(record.layout.logs).mkdir(exist_ok=True)
+    facts = {
+        "id": record.folder.name,
+        "experiment": job.name,
+        "parent": parent,
+        "created": datetime.now(UTC).isoformat(),
+        "script": job.script.script,
+        "source_directory": job.script.source_directory,
+        "parameters": job.script.parameters,
+        "arguments": job.script.command_line(),
+        "overrides": overrides,
+        "environment": job.environment.name,
+        "compute": job.compute.kind,
+        "snapshot": source.snapshot,
+        "inputs": source.inputs,
+        "git": source.git,
+        "versions": {"amlcore": __version__, "python": platform.python_version()},
+        "host": socket.gethostname(),
+        "user": _user(),
+        "rerun_of": pinned.run if pinned else None,
+        **(more or {}),
+    }
+    Path(record.layout.config).write_text(job.to_yaml(), encoding="utf-8")
+    Path(record.layout.overrides).write_text("".join(f"- {item}\n" for item in overrides), encoding="utf-8")
+    if pinned:
+        Path(record.layout.lock).write_text(pinned.lock, encoding="utf-8")
+        write_json(record.layout.environment, pinned.environment)
+    record.drive()
+    write_json(record.layout.run, facts)
+    record.enter(RunState.NotStarted)
+    return record
+
+
+def take_snapshot(job: Job) -> Snapshot:
+    return snapshot.take(Path(job.script.source_directory), **_snapshot_options(job))
+
+
+def dry_run(job: Job) -> dict[str, Any]:
+    """The request as it would be submitted, with nothing written or started."""
+    check(job)
+    taken = snapshot.digest(Path(job.script.source_directory), **_snapshot_options(job))
+    specification = job.environment.specify(job.workspace.path)
+    return {
+        "experiment": job.name,
+        "script": job.script.script,
+        "arguments": job.script.command_line(),
+        "source_directory": job.script.source_directory,
+        "snapshot": {"id": taken.id, "files": taken.files, "size_bytes": taken.size_bytes},
+        "inputs": {name: _describe(value) for name, value in job.script.inputs.items()},
+        "environment_variables": job.script.environment_variables,
+        "environment": {**asdict(job.environment), "requirements": list(specification.requirements)},
+        "compute": asdict(job.compute),
+        "model": asdict(job.model) if job.model.name else None,
+        "deployment": asdict(job.deployment) if job.deployment else None,
+        "workspace": job.workspace.root,
+    }
+
+
+def request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[Request, WorkerKind]:
+    """The plain values that a worker carries out `job` by, and the kind of worker that can."""
+    store = job.workspace.state_path / "snapshots"
+    script = job.script
+    assert script.script is not None
+    kind = WorkerKind(
+        interpreter=str(built.python),
+        environment_variables=script.environment_variables,
+        cores=job.compute.cores,
+        preload=_preload(script.source_directory, script.script) if job.compute.warm else (),
+    )
+    wanted = Request(
+        run=record.folder.name,
+        folder=str(record.folder),
+        objects=str(store / "objects"),
+        manifest=str(store / "manifests" / f"{record.facts['snapshot']['id']}.json"),
+        script=script.script,
+        argv=script.command_line(),
+        environment_variables=script.environment_variables,
+        inputs={name: {"path": value.path, "mode": value.mode} for name, value in script.inputs.items()},
+        timeout_s=job.compute.timeout_s,
+        mem_bytes=job.compute.mem_bytes,
+        kill_wait_s=job.compute.kill_wait_s,
+        resumable=job.compute.resumable,
+    )
+    return wanted, kind
+
+
+@lru_cache
+def _preload(folder: str, script: str) -> tuple[str, ...]:
+    # Once a driver: all trials of a sweep run the source as it was when the first was submitted.
+    return tuple(preload.imports(folder, script))
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """The commit that `folder` stands at and whether its tree has changes; None outside a repository."""
+    if shutil.which("git") is None:
+        return None
+    said = subprocess.run(
+        ["git", "-C", str(folder), "status", "--porcelain=v2", "--branch", "--untracked-files=normal", "--", "."],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GIT_OPTIONAL_LOCKS": "0"},
+    )
+    if said.returncode != 0:
+        return None
+    heads = dict(line[2:].split(" ", 1) for line in said.stdout.splitlines() if line.startswith("# "))
+    commit = heads.get("branch.oid", "(initial)")
+    return {
+        "commit": None if commit == "(initial)" else commit,
+        "branch": heads.get("branch.head"),
+        "dirty": any(not line.startswith("# ") for line in said.stdout.splitlines()),
+    }
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that nobody has named
+        return str(os.getuid())
+
+
+def _snapshot_options(job: Job) -> dict[str, Any]:
+    workspace = job.workspace
+    return {
+        "store": workspace.state_path / "snapshots",
+        "limits": SnapshotLimits(workspace.snapshot_max_mb, workspace.snapshot_max_files),
+        "exclude": (workspace.outputs_path, workspace.models_path, workspace.state_path),
+    }
+
+
+def _describe(value: Any) -> dict[str, Any]:
+    sha256, size = value.digest()
+    return {"path": value.path, "mode": value.mode, "sha256": sha256, "size_bytes": size}

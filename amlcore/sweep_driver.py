@@ -1,0 +1,217 @@
+"""The driver of a sweep: lays its record, runs its loop, and brings it to its end."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from amlcore import settle
+from amlcore.config import Job, Search
+from amlcore.driver import prepare
+from amlcore.environment import BuiltEnvironment
+from amlcore.errors import AmlcoreError, RequestError
+from amlcore.record import HEARTBEAT_S, Record, RunState, Status
+from amlcore.submission import check, dry_run, lay, pin
+from amlcore.sweep.loop import Loop, Tally
+from amlcore.sweep.study import Study, Trial, TrialState, first_trials
+from amlcore.trials import TrialRuns
+from amlcore.worker.layout import RUN_VARIABLE, RunLayout, create_run_folder, read_json, write_json
+from amlcore.worker.metrics import write_record
+
+POLL_S = 0.004
+SHOWN_FIRST = 5
+
+Say = Callable[[str], None]
+Watch = Callable[[Tally, list[Trial]], None]
+"""Is told of every step: how far the sweep is, and which trials have ended by it."""
+
+
+def check_search(search: Search) -> None:
+    """Find out before anything starts whether the sweep can be carried out here."""
+    _check_nesting()
+    for base in search.bases:
+        check(base.job)
+    if search.job.model.name is not None and search.sweep.primary_metric is None:
+        raise RequestError(
+            "sweep.primary_metric is not set: which trial's model would be registered? Name what the script logs, "
+            "such as sweep.primary_metric=accuracy"
+        )
+
+
+def _check_nesting() -> None:
+    """Refuse a sweep inside a trial: it would wait for the slot that the trial itself holds."""
+    folder = os.environ.get(RUN_VARIABLE)
+    facts = None if folder is None else read_json(RunLayout(folder).run)
+    if facts is not None and "trial" in facts:
+        raise RequestError(f"a sweep inside a trial of a sweep (run {facts['id']}) is not carried out; search in one")
+
+
+def submit_sweep(search: Search, *, overrides: list[str]) -> Record:
+    """Check the sweep, take its snapshots and lay its record, in the state NotStarted."""
+    check_search(search)
+    job = search.job
+    job.workspace.writable()
+    source, kept = pin(job), search.to_json()
+    _, folder = create_run_folder(job.workspace.root, job.name)
+    record = Record(Path(folder))
+    write_json(record.layout.sweep, kept)
+    same = {key: value for key, value in job.script.parameters.items() if f"script.arguments.{key}" not in search.space}
+    return lay(
+        job,
+        source,
+        folder=record.folder,
+        overrides=overrides,
+        more={"parameters": same, "arguments": None, "sweep": described(search)},
+    )
+
+
+def described(search: Search) -> dict[str, Any]:
+    """What is searched, how, and for what, in words."""
+    sweep = search.sweep
+    known = {
+        "sampler": sweep.sampler,
+        "primary_metric": sweep.primary_metric,
+        "goal": sweep.goal.value,
+        "max_total_runs": search.total,
+        "seed": sweep.seed,
+    }
+    return {**known, "search_space": search.space.describe()}
+
+
+def dry_run_sweep(search: Search) -> dict[str, Any]:
+    """The space as it was understood, the first trials, and the request of the first; nothing is written or started."""
+    check_search(search)
+    sweep = search.sweep
+    first = list(first_trials(sweep, search.space, SHOWN_FIRST))
+    said = "first_trials" if sweep.is_grid or sweep.seed is not None else "trials_such_as"
+    job, _ = search.trial(first[0].values)
+    return {
+        "sweep": described(search),
+        said: [trial.values for trial in first],
+        "request": dry_run(replace(job, model=search.job.model, deployment=search.job.deployment)),
+    }
+
+
+class SweepDriver:
+    """Carries a submitted sweep out, or on; the only writer of its state and its study while it lives.
+
+    Parameters
+    ----------
+    watch : callable
+        Is told of every step.
+    """
+
+    def __init__(self, search: Search, record: Record, *, say: Say, watch: Watch) -> None:
+        self._search = search
+        self._record = record
+        self._say = say
+        self._watch = watch
+        self._beaten = time.monotonic()
+        self._interrupted = False
+        self._explained = False
+        self.best: Trial | None = None
+        self.trials: list[Trial] = []
+
+    def drive(self) -> Status:
+        """Bring the sweep to its end; an interruption cancels it.
+
+        Returns
+        -------
+        Status
+            How it ended.
+        """
+        record, sweep = self._record, self._search.sweep
+        study = Study(sweep, self._search.space, file=Path(record.layout.study))
+        record.drive()
+        runs = TrialRuns(self._search, record, build=self._build)
+        try:
+            for base in self._search.bases:
+                runs.environment(base.job)
+            record.enter(RunState.Running)
+            slots = self._search.job.compute.slots
+            loop = Loop(study, runs, sweep=sweep, slots=slots, clock=time.monotonic)
+            self._follow(loop, runs)
+            self.trials = study.trials()
+            self._finish(loop)
+        except AmlcoreError as error:
+            settle.fail(record, str(error))
+        except KeyboardInterrupt:
+            settle.request_cancel(record)
+            settle.cancel(record)
+        except BaseException as error:
+            settle.fail(record, f"amlcore itself failed: {type(error).__name__}: {error}")
+            raise
+        finally:
+            runs.close()
+            study.close()
+        return record.status
+
+    def _follow(self, loop: Loop, runs: TrialRuns) -> None:
+        while not loop.over:
+            try:
+                ended = loop.step()
+                for trial in ended:
+                    self._explain(trial)
+                self._watch(loop.tally, ended)
+                if Path(self._record.layout.cancel).exists():
+                    loop.stop(settle.cancel_reason(self._record))
+                self._beat()
+                if not ended:
+                    time.sleep(POLL_S)
+            except KeyboardInterrupt:
+                if self._interrupted:
+                    runs.kill()
+                else:
+                    self._interrupted = True
+                    self._say("canceling; interrupt again to kill the trials at once")
+                    settle.request_cancel(self._record)
+                    loop.stop("canceled")
+
+    def _explain(self, trial: Trial) -> None:
+        """Say at the first trial that ends so that the metric has another name; the others would only repeat it."""
+        if not self._explained and trial.reason is not None and trial.reason.startswith("sweep.primary_metric="):
+            self._explained = True
+            self._say(f"warning: trial {trial.number}: {trial.reason}")
+
+    def _finish(self, loop: Loop) -> None:
+        record, metric = self._record, self._search.sweep.primary_metric
+        record.enter(RunState.Finalizing)
+        self.best = loop.tally.best
+        if self.best is not None and metric is not None:
+            write_record(record.layout.metrics, "scalar", metric, value=self.best.value)
+            write_record(record.layout.metrics, "tag", "best", value=f"{record.folder.name}_{self.best.number}")
+        if Path(record.layout.cancel).exists():
+            record.enter(RunState.Canceled, settle.cancel_reason(record), exit_status=settle.INTERRUPTED)
+        elif loop.failed_too_often:
+            settle.fail(record, str(loop.stopped))
+        elif not loop.tally.counts[TrialState.COMPLETE]:
+            settle.fail(record, f"none of {loop.tally.ended} trials came to a result{self._first_reason()}")
+        else:
+            record.enter(RunState.Completed, loop.stopped, exit_status=0)
+
+    def _first_reason(self) -> str:
+        failed = next((trial for trial in self.trials if trial.reason is not None), None)
+        return "" if failed is None else f"; trial {failed.number}: {failed.reason}"
+
+    def _beat(self) -> None:
+        now = time.monotonic()
+        if now - self._beaten > HEARTBEAT_S:
+            self._beaten = now
+            self._record.beat()
+
+    def _build(self, job: Job) -> BuiltEnvironment:
+        if job.environment == self._search.job.environment:
+            return prepare(self._search.job, self._record, say=self._say)
+        return job.environment.build(root=job.workspace.path, cache=job.workspace.environments_path, log=self._say)
+
+
+def load_search(record: Record) -> Search:
+    """The search that a sweep was submitted with."""
+    kept = read_json(record.layout.sweep)
+    if kept is None:
+        raise RequestError(f"run {record.folder.name} is no sweep")
+    return Search.from_json(kept)

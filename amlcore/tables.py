@@ -1,0 +1,137 @@
+"""Tables for people; what programs read is --json."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from amlcore.record import strict
+
+if TYPE_CHECKING:
+    from amlcore.sweep import Goal
+    from amlcore.sweep.study import Trial
+
+PIPED_WIDTH = 240
+SHOWN_METRICS = 4
+SHOWN_TRIALS = 20
+STATE_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
+TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "RUNNING": "cyan"}
+
+
+def runs(found: list[dict[str, Any]]) -> None:
+    table = _table("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
+    for run in found:
+        table.add_row(
+            run["id"],
+            run["experiment"],
+            Text(run["state"], style=STATE_STYLES.get(run["state"], "cyan")),
+            _local(run["created"]),
+            "" if run["duration_s"] is None else f"{run['duration_s']:.1f}",
+            pairs(run["parameters"]),
+            pairs(dict(list(run["metrics"].items())[:SHOWN_METRICS])),
+            run["model"] or "",
+        )
+    _print(table)
+
+
+def models(found: list[dict[str, Any]]) -> None:
+    table = _table("model", "framework", "run", "metrics", "created")
+    for model in found:
+        table.add_row(
+            f"{model['name']}:{model['version']}",
+            f"{model['framework']} {model['framework_version'] or ''}",
+            model["run"] or "",
+            pairs(dict(list(model["metrics"].items())[:SHOWN_METRICS])),
+            _local(model["created"]),
+        )
+    _print(table)
+
+
+def environments(found: list[dict[str, Any]]) -> None:
+    table = _table("environment", "python", "state", "MB", "last used", "key")
+    for item in found:
+        size = item["size_bytes"]
+        table.add_row(
+            ", ".join(item["names"]),
+            item["python"] or "",
+            item["state"],
+            "" if size is None else f"{size / 1e6:.0f}",
+            _local(item["last_used"]) if item["last_used"] else "",
+            item["key"] or "",
+        )
+    _print(table)
+
+
+def details(found: dict[str, Any]) -> None:
+    """One fact a line; what has facts of its own is indented."""
+    console = _console()
+    for key, value in found.items():
+        if key == "series":
+            continue
+        if isinstance(value, dict) and value:
+            console.print(Text(key, style="bold"))
+            for name, item in value.items():
+                console.print(Text(f"  {name}: {_plain(item)}"))
+        else:
+            console.print(Text.assemble((key, "bold"), f": {_plain(value)}"))
+
+
+def trials(found: list[Trial], *, metric: str | None, goal: Goal) -> None:
+    """The trials of a sweep, the best first."""
+    table = _table("trial", metric or "", *short(_all_values(found)), "state")
+    shown = ranked(found, goal)[:SHOWN_TRIALS]
+    for trial in shown:
+        values = [_plain(trial.values.get(key)) for key in _all_values(found)]
+        state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
+        table.add_row(str(trial.number), _plain(trial.value), *values, state)
+    _print(table)
+
+
+def ranked(found: list[Trial], goal: Goal) -> list[Trial]:
+    """The trials by what they reached, the best first and of equals the earliest; then those without a result."""
+    sign = -1 if goal == "maximize" else 1
+    return sorted(found, key=lambda trial: (trial.value is None, sign * (trial.value or 0.0), trial.number))
+
+
+def short(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a trial with the names of a script's arguments alone."""
+    return {key.removeprefix("script.arguments."): value for key, value in values.items()}
+
+
+def _all_values(found: list[Trial]) -> dict[str, Any]:
+    return {key: value for trial in found for key, value in trial.values.items()}
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    return table
+
+
+def _console() -> Console:
+    # Whoever reads a pipe splits lines: nothing is wrapped there.
+    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
+
+
+def _print(table: Table) -> None:
+    _console().print(table)
+
+
+def pairs(values: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_plain(value)}" for name, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e6 else str(strict(value))
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"

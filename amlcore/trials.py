@@ -1,0 +1,249 @@
+"""The TrialRuns: the trials of a sweep as child runs on its compute targets."""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from amlcore import settle
+from amlcore.compute import BACKENDS, Ending, Slots
+from amlcore.config import Job, Search
+from amlcore.driver import keep_environment
+from amlcore.environment import BuiltEnvironment
+from amlcore.errors import legal
+from amlcore.model import Registration
+from amlcore.record import HEARTBEAT_S, Record, RunState
+from amlcore.submission import Source, lay, pin, request
+from amlcore.sweep.loop import Ended, Reported
+from amlcore.sweep.study import Trial, TrialState
+from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.metrics import MetricsTail, read_metrics
+
+LOST_CHECK_S = 1.0
+CLAIM_WAIT_S = 30.0
+"""How long a worker that a gone driver left with a request may take to begin it."""
+
+Builder = Callable[[Job], BuiltEnvironment]
+
+
+@dataclass
+class TrialRun:
+    """A trial that is carried out, or waits for it."""
+
+    trial: Trial
+    record: Record
+    slots: Slots
+    tail: MetricsTail
+    metrics: dict[str, Any] = field(default_factory=dict)
+    begun: bool = False
+    adopted_at: float | None = None  # when it was taken over from a driver that is gone
+    beaten: float = field(default_factory=time.monotonic)
+    checked: float = field(default_factory=time.monotonic)
+
+    def read_metrics(self) -> list[tuple[str, Any]]:
+        """The values of its scalars that are new, each with its name."""
+        new = [(record["name"], record["value"]) for record in self.tail.read_new() if record["kind"] == "scalar"]
+        self.metrics.update(new)
+        return new
+
+
+class TrialRuns:
+    """Lays the records of trials, submits them, follows their files and settles them.
+
+    Parameters
+    ----------
+    record : Record
+        Of the sweep; the record of trial 7 lies beside it, with _7 behind its name.
+    build : callable
+        Builds the environment of a job, or finds it built.
+    """
+
+    def __init__(self, search: Search, record: Record, *, build: Builder) -> None:
+        self._search = search
+        self._record = record
+        self._build = build
+        self._running: dict[int, TrialRun] = {}
+        self._slots: dict[str, Slots] = {}
+        self._built: dict[str, BuiltEnvironment] = {}
+        self._held: set[tuple[int, str]] = set()
+        self._sources: dict[str, dict[str, Any]] = read_json(record.layout.sources) or {}
+
+    def record_of(self, number: int) -> Record:
+        return Record(self._record.folder.with_name(f"{self._record.folder.name}_{number}"))
+
+    def start(self, trial: Trial) -> None:
+        record = self.record_of(trial.number)
+        job, overrides = self._search.trial(trial.values)
+        job = self._limited(job)
+        if not Path(record.layout.run).exists():
+            # What a driver left that was killed while it made the folder is no run yet.
+            shutil.rmtree(record.folder, ignore_errors=True)
+            record.folder.mkdir()
+            lay(
+                job,
+                self.source(job),
+                folder=record.folder,
+                overrides=overrides,
+                parent=self._record.folder.name,
+                more={"trial": trial.number},
+            )
+        running = TrialRun(trial, record, self._open(job), MetricsTail(record.layout.metrics))
+        self._running[trial.number] = running
+        if record.has_ended() or record.result is not None:
+            return
+        record.drive()
+        if self._is_laid(record):
+            running.adopted_at = time.monotonic()
+            return
+        built = self.environment(job)
+        keep_environment(record, built, name=job.environment.name)
+        wanted, kind = request(job, record, built)
+        write_json(record.layout.request, wanted.to_json())
+        record.enter(RunState.Queued)
+        holder = (id(running.slots), kind.key)
+        keep = () if holder in self._held else (built.hold(),)
+        self._held.add(holder)
+        write_json(record.layout.queued, {"path": running.slots.submit(wanted, kind, keep=keep)})
+
+    def poll(self) -> Iterator[Ended | Reported]:
+        lost = [slots.poll() for slots in self._slots.values()]
+        why = {run: reason for found in lost for run, reason in found.items()}
+        for number, running in list(self._running.items()):
+            has_ended = self._look(running, why)
+            yield from (Reported(number, value) for value in self._new_values(running))
+            if has_ended:
+                del self._running[number]
+                running.record.release()
+                yield self._ended(running)
+
+    def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
+        settle.request_cancel(self._running[number].record, reason, pruned=pruned)
+
+    def history(self, number: int) -> list[float]:
+        logged = [(item["name"], item["value"]) for item in read_metrics(self.record_of(number).layout.metrics)]
+        return self._values(logged)
+
+    def kill(self) -> None:
+        """End the scripts of all trials at once."""
+        for running in self._running.values():
+            settle.kill(running.record)
+
+    def close(self) -> None:
+        for slots in self._slots.values():
+            slots.close()
+
+    def source(self, job: Job) -> Source:
+        """The snapshot and inputs of `job`, taken once for all trials that share them."""
+        script = job.script
+        key = repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
+        if key not in self._sources:
+            self._sources[key] = asdict(pin(job))
+            write_json(self._record.layout.sources, self._sources)
+        return Source(**self._sources[key])
+
+    def environment(self, job: Job) -> BuiltEnvironment:
+        """The environment of `job`, built once for all trials that share it."""
+        key = repr(job.environment)
+        if key not in self._built:
+            self._built[key] = self._build(job)
+        return self._built[key]
+
+    @staticmethod
+    def _is_laid(record: Record) -> bool:
+        """Whether a worker has the request of an earlier driver, or may have it; one that none has is taken back."""
+        if record.claim is not None:
+            return True
+        if not Path(record.layout.request).exists():
+            return False
+        # A driver that was killed between laying a request and noting where leaves no way to take it back.
+        return not Path(record.layout.queued).exists() or not record.withdraw()
+
+    def _limited(self, job: Job) -> Job:
+        """The job of one trial: within the sweep's own time for it, and nothing is registered from it by itself."""
+        limits = [job.compute.timeout_min, self._search.sweep.trial_timeout_min]
+        timeout_min = min((limit for limit in limits if limit is not None), default=None)
+        compute = replace(job.compute, timeout_min=timeout_min)
+        return replace(job, compute=compute, model=Registration(name=None), deployment=None)
+
+    def _open(self, job: Job) -> Slots:
+        place = job.compute.place
+        if place not in self._slots:
+            self._slots[place] = job.compute.open(job.workspace)
+        return self._slots[place]
+
+    def _look(self, running: TrialRun, lost: dict[str, Ending]) -> bool:
+        """Keep the state of a trial's run in step with its files; true once it has ended."""
+        record, run = running.record, running.record.folder.name
+        if record.result is not None:
+            if not record.has_ended():
+                settle.finalize(record)
+            return True
+        if run in lost:
+            settle.end(record, lost[run])
+            return True
+        if not running.begun:
+            if record.has_ended():
+                return True
+            if Path(record.layout.cancel).exists() and running.slots.withdraw(run):
+                settle.cancel(record)
+                return True
+            if record.claim is not None:
+                running.begun = True
+                record.enter(RunState.Running)
+        return self._is_lost(running)
+
+    def _is_lost(self, running: TrialRun) -> bool:
+        record, now = running.record, time.monotonic()
+        if now - running.beaten > HEARTBEAT_S:
+            running.beaten = now
+            record.beat()
+        if now - running.checked < LOST_CHECK_S:
+            return False
+        running.checked = now
+        waited = running.adopted_at is not None and now - running.adopted_at > CLAIM_WAIT_S
+        if not running.begun and not waited:
+            return False
+        ending = BACKENDS[record.facts["compute"]].look(record).ending
+        if ending is None or record.result is not None:
+            return False
+        settle.end(record, ending)
+        return True
+
+    def _new_values(self, running: TrialRun) -> list[float]:
+        return self._values(running.read_metrics()) if running.begun or running.record.attempt else []
+
+    def _values(self, logged: list[tuple[str, Any]]) -> list[float]:
+        """Of all that was logged, the numbers of the primary metric."""
+        metric = self._search.sweep.primary_metric
+        return [float(value) for name, value in logged if name == metric and _is_number(value)]
+
+    def _ended(self, running: TrialRun) -> Ended:
+        number, status = running.trial.number, running.record.status
+        if status.state is RunState.Canceled and settle.was_pruned(running.record):
+            return Ended(number, TrialState.PRUNED, reason=status.reason)
+        if status.state is not RunState.Completed:
+            return Ended(number, TrialState.FAIL, reason=status.reason)
+        metric = self._search.sweep.primary_metric
+        if metric is None:
+            return Ended(number, TrialState.COMPLETE)
+        value = running.metrics.get(metric)
+        if value is None:
+            return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
+        if not _is_number(value):
+            return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which cannot be compared")
+        return Ended(number, TrialState.COMPLETE, float(value))
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not math.isnan(value)
+
+
+def _unlogged(metric: str, metrics: dict[str, Any]) -> str:
+    if not metrics:
+        return f"sweep.primary_metric={metric}: the script logged no metric at all; run.log('{metric}', value) does"
+    return f"sweep.primary_metric={metric}: the script did not log it; {legal(metric, metrics)}"
