@@ -1,0 +1,113 @@
+"""Model folders as registration leaves them, with models that were really trained."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import joblib
+import sklearn
+
+from amlcore.model import Model
+
+LOCK = f"scikit-learn=={sklearn.__version__} \\\n    --hash=sha256:{'0' * 64}\n"
+
+
+class KeepsNoColumns:
+    """A step that asks for a column by its name and leaves no record of the columns that it saw."""
+
+    def fit(self, frame, _=None):
+        return self
+
+    def transform(self, frame):
+        return frame[["age"]].fillna(0)
+
+
+def register(root: Path, estimator, *, name="sklearn-iris", version=1, frame=None, sample=True, **changes) -> Model:
+    """`frame`: a DataFrame that the model was trained on; without `sample` nothing is known of its types."""
+    folder = root / "models" / name / str(version)
+    (folder / "files").mkdir(parents=True)
+    (folder / "code").mkdir()
+    file = folder / "files" / "model.joblib"
+    joblib.dump(estimator, file)
+    sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+    methods = [method for method in ("predict", "predict_proba", "decision_function") if hasattr(estimator, method)]
+    columns = None if frame is None else list(frame.columns)
+    dtypes = None if frame is None or not sample else [str(dtype) for dtype in frame.dtypes]
+    rows = None if dtypes is None else json.loads(frame.head(3).to_json(orient="values"))
+    about = {
+        "name": name,
+        "version": version,
+        "framework": "ScikitLearn",
+        "framework_version": sklearn.__version__,
+        "run": "iris_1",
+        "experiment": "iris",
+        "created": "2026-01-01T00:00:00+00:00",
+        "path": "model.joblib",
+        "files": [{"path": "model.joblib", "size": file.stat().st_size, "sha256": sha256}],
+        "sha256": sha256,
+        "code": [],
+        "code_sha256": {},
+        "trained_with": sklearn.__version__,
+        "metrics": {},
+        "tags": {},
+        "properties": {},
+        "description": "",
+        "resource_configuration": {"cpu": 1.0, "memory_in_gb": 0.5, "gpu": 0},
+        "python": "3.11.7",
+        "class": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
+        "methods": methods,
+        "signature": {
+            "n_features": getattr(estimator, "n_features_in_", None),
+            "columns": columns,
+            "dtypes": dtypes,
+        },
+        "classes": None,
+        "sample": None if rows is None else {"columns": columns, "dtypes": dtypes, "rows": rows},
+        "warnings": [],
+    }
+    (folder / "model.json").write_text(json.dumps({**about, **changes}))
+    (folder / "lock.txt").write_text(LOCK)
+    return Model.load_record(folder)
+
+
+def iris(**options):
+    """An SVC on the iris data, trained on an array, as the article's script trains it."""
+    from sklearn.datasets import load_iris
+    from sklearn.svm import SVC
+
+    data, target = load_iris(return_X_y=True)
+    return SVC(kernel="linear", random_state=0, **options).fit(data, target)
+
+
+def passengers():
+    """A table of numbers, texts, truth values and gaps, with what is to be predicted."""
+    import pandas as pd
+
+    frame = pd.DataFrame(
+        {
+            "age": [22.0, 38.0, None, 35.0, 54.0, 2.0, 27.0, 14.0],
+            "class": [3, 1, 3, 1, 1, 3, 3, 2],
+            "port": ["S", "C", "S", "Q", "S", None, "S", "C"],
+            "alone": [False, False, True, False, True, True, False, True],
+        }
+    )
+    return frame, ["no", "yes", "yes", "yes", "no", "no", "yes", "no"]
+
+
+def mixed_pipeline():
+    """A classifier of text labels behind a ColumnTransformer over mixed columns with missing values."""
+    from sklearn.compose import ColumnTransformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    prepare = ColumnTransformer(
+        [
+            ("numbers", SimpleImputer(), ["age", "class"]),
+            ("texts", OneHotEncoder(handle_unknown="ignore"), ["port"]),
+            ("rest", "passthrough", ["alone"]),
+        ]
+    )
+    frame, labels = passengers()
+    return make_pipeline(prepare, LogisticRegression()).fit(frame, labels), frame

@@ -1,0 +1,234 @@
+"""Composition: what is legal becomes a Job, and each mistake one message."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import amlcore
+from amlcore.config import Job, compose, quoted
+from amlcore.errors import ConfigError, RequestError
+from amlcore.script import ScriptRunConfig
+from amlcore.submission import EXPERIMENT_NAME
+
+Write = Callable[[str, str], Path]
+SHIPPED = Path(amlcore.__file__).parent / "conf"
+GROUPS = ("workspace", "environment", "compute", "script", "model", "sweep", "deployment", "experiment")
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [f"{group}={path.stem}" for group in GROUPS for path in sorted((SHIPPED / group).glob("*.yaml"))],
+)
+def test_every_shipped_option_composes_and_survives_its_record(choice: str, project: Path) -> None:
+    overrides = ["script=train_iris", choice] if not choice.startswith(("script=", "experiment=")) else [choice]
+    overrides += {"model=sklearn": ["model.name=iris"], "environment=file": ["environment.file=r.txt"]}.get(choice, [])
+
+    job = compose(overrides, root=project)
+
+    assert Job.from_yaml(job.to_yaml()).to_yaml() == job.to_yaml()
+
+
+@pytest.mark.parametrize(
+    "override",
+    [f"{group}={path.stem}" for group in GROUPS for path in sorted((SHIPPED / group).glob("*.yaml"))],
+)
+def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
+    group, name = override.split("=")
+    first_lines = (SHIPPED / group / f"{name}.yaml").read_text().splitlines()[:2]
+
+    assert any(line.startswith("#") and "aml run" in line for line in first_lines)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (
+            ["compute.slot=3"],
+            ["compute.slot:", "did you mean 'slots'", "timeout_min", "on the command line: compute.slot=3"],
+        ),
+        (["+compute.partition=x"], ["compute.partition:", "no such key", "slots", "+compute.partition=x"]),
+        (["++compute.slot=3"], ["compute.slot:", "did you mean 'slots'"]),
+        (["++script.argument.a=3"], ["script.argument:", "did you mean 'arguments'"]),
+        (["+colour=red"], ["colour:", "no such key", "compute"]),
+        (["compute.slots=two"], ["compute.slots=two", "a whole number", "on the command line"]),
+        (["+compute.slots=3"], ["compute.slots", "there already", "without the +"]),
+        (["model=sklearn"], ["model.name is not set"]),
+        (["compute.slots=0"], ["compute.slots=0", "at least 1", "on the command line"]),
+        (["compute.timeout_min=-1"], ["compute.timeout_min=-1", "above 0"]),
+        (["compute.kind=slurm"], ["compute.kind=slurm", "compute=slurm"]),
+        (["workspace.snapshot_max_mb=-3"], ["workspace.snapshot_max_mb=-3", "above 0"]),
+        (["compute=locall"], ["compute=locall", "did you mean 'local'", "on the command line"]),
+        (["comput=local"], ["comput", "did you mean 'compute'"]),
+        (["experiment=irs"], ["experiment=irs", "did you mean 'iris'"]),
+        (["deployment.workers=2"], ["deployment.workers=2", "deployment=bento"]),
+        (["compute.slots=1,2"], ["compute.slots=1,2", "several values"]),
+        (["compute.slots=[1"], ["'compute.slots=[1'", "cannot be read"]),
+        (["experiment_name=${nope}"], ["experiment_name=${nope}", "'nope' not found"]),
+        (["compute.slots=???"], ["compute.slots is not set"]),
+        (
+            ["script=train_iris", "script.arguments.kernal=rbf"],
+            ["script.arguments.kernal", "+script.arguments.kernal=VALUE"],
+        ),
+        (["script.inputs={data: d.csv}"], ["script.inputs.data", "+script.inputs.data=VALUE"]),
+        (["+script.inputs.data=3"], ["script.inputs.data=3", "{path: …, mode: in_place|copy}"]),
+        (["+script.inputs.data={path: a, mode: link}"], ["'link'", "copy", "in_place"]),
+        (["script.arguments=7"], ["script.arguments=7", "mapping"]),
+        (["+script.arguments.a={b: 1}"], ["script.arguments.a", "number"]),
+    ],
+)
+def test_a_mistake_on_the_command_line_is_one_message(overrides: list[str], parts: list[str], project: Path) -> None:
+    with pytest.raises(RequestError) as caught:
+        compose(overrides, root=project)
+
+    assert all(part in str(caught.value) for part in parts), str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("yaml", "parts"),
+    [
+        ("slotz: 3\n", ["compute.slotz", "conf/compute/mine.yaml:4", "did you mean 'slots'"]),
+        ("\ncores: many\n", ["compute.cores=many", "conf/compute/mine.yaml:5"]),
+        ("\n\ncores: 0\n", ["compute.cores=0", "at least 1", "conf/compute/mine.yaml:6"]),
+        ("cores: [1\n", ["conf/compute/mine.yaml:5", "not YAML"]),
+        ("slots: ${nowhere}\n", ["nowhere"]),
+    ],
+)
+def test_a_mistake_in_a_file_names_its_line(yaml: str, parts: list[str], project: Path, write: Write) -> None:
+    write("conf/compute/mine.yaml", f"defaults:\n  - local\n  - _self_\n{yaml}")
+
+    with pytest.raises(ConfigError) as caught:
+        compose(["compute=mine"], root=project)
+
+    assert all(part in str(caught.value) for part in parts), str(caught.value)
+
+
+def test_an_option_without_a_type_is_told_how_to_get_one(project: Path, write: Write) -> None:
+    write("conf/compute/mine.yaml", "slots: 3\n")
+
+    with pytest.raises(ConfigError, match="defaults: \\[local, _self_\\]"):
+        compose(["compute=mine"], root=project)
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "part"),
+    [
+        ("conf/config.yaml", "", "defaults: [base, _self_, experiment: null]"),
+        ("conf/config.yaml", "defaults: base\n", "conf"),
+        ("conf/config.yaml", "defaults: [config]\n", "conf"),
+        ("conf/config.yaml", "defaults: [base, _self_]\nscript: 3\n", "conf"),
+        ("conf/config.yaml", "a: &x [*x]\n", "conf"),
+        ("conf/config.yaml", "defaults:\n\t- base\n", "not YAML"),
+        ("conf/compute/mine.yaml", "defaults: [mine]\n", "conf"),
+    ],
+)
+def test_a_strange_file_is_one_message(path: str, text: str, part: str, project: Path, write: Write) -> None:
+    write(path, text)
+
+    with pytest.raises(ConfigError) as caught:
+        compose(["script=train_iris", *(["compute=mine"] if "mine" in path else [])], root=project)
+
+    assert part in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_file_that_is_no_utf_8_is_one_message(project: Path, write: Write) -> None:
+    write("conf/config.yaml", "").write_bytes(b"defaults: [base, _self_]\n# \xff\n")
+
+    with pytest.raises(ConfigError, match="conf"):
+        compose([], root=project)
+
+
+@pytest.mark.parametrize("script", ["_x.py", "sp ace.py", "ünï.py", "-d.py"])
+def test_a_script_of_any_name_has_an_experiment(script: str) -> None:
+    job = compose([f"script.script={quoted(script)}"], root=Path.cwd())
+
+    assert EXPERIMENT_NAME.fullmatch(job.name)
+
+
+def test_a_project_extends_and_overrides_the_shipped_groups(project: Path, write: Write) -> None:
+    write("conf/compute/big.yaml", "defaults:\n  - local\n  - _self_\nslots: 8\n")
+    write("conf/script/train_iris.yaml", "defaults:\n  - /schema/script@_here_\n  - _self_\nscript: mine.py\n")
+    write("conf/config.yaml", "defaults:\n  - base\n  - override compute: big\n  - _self_\nexperiment_name: mine\n")
+
+    job = compose(["script=train_iris"], root=project)
+
+    assert (job.compute.slots, job.script.script, job.experiment_name) == (8, "mine.py", "mine")
+
+
+def test_a_file_of_requirements_replaces_the_curated_ones(project: Path) -> None:
+    job = compose(["environment.file=requirements.txt"], root=project)
+
+    assert (job.environment.name, job.environment.packages) == ("file", [])
+
+
+def test_a_name_of_the_workspaces_table_means_its_option(project: Path) -> None:
+    assert compose(["environment=AzureML-Tutorial"], root=project).environment.name == "sklearn"
+
+
+def test_paths_start_at_the_root(project: Path) -> None:
+    job = compose(["script.source_directory=src", "+script.inputs.data=d.csv"], root=project)
+
+    assert job.script.source_directory == str(project / "src")
+    assert job.script.inputs["data"].path == str(project / "d.csv")
+
+
+def test_composing_leaves_no_folder_and_the_command_line_as_they_were(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import sys
+
+    monkeypatch.chdir(project)
+    before, given = sorted(project.rglob("*")), list(sys.argv)
+
+    compose([], root=project)
+
+    assert (sorted(project.rglob("*")), sys.argv) == (before, given)
+
+
+@pytest.mark.parametrize("reference", ["${input:data}", "${input:my data}/a.csv", "${input:a,b}", "${input:}"])
+def test_a_reference_to_an_input_stays_as_it_is_written(reference: str, project: Path, write: Write) -> None:
+    write(
+        "conf/script/mine.yaml",
+        f"defaults:\n  - /schema/script@_here_\n  - _self_\nscript: a.py\narguments:\n  data: {reference}\n",
+    )
+
+    job = compose(["script=mine", f"+script.arguments.again={reference}"], root=project)
+
+    assert job.script.arguments == {"data": reference, "again": reference}
+    assert Job.from_yaml(job.to_yaml()).script.arguments == job.script.arguments
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"kernel": "rbf", "penalty": 1.5}, ["--kernel", "rbf", "--penalty", "1.5"]),
+        ({"verbose": True, "quiet": False, "seed": None}, ["--verbose"]),
+        ({"layers": [10, 20]}, ["--layers", "10", "20"]),
+        ({"-C": 1}, ["-C", "1"]),
+        (["--kernel", "rbf", 3], ["--kernel", "rbf", "3"]),
+        (None, []),
+    ],
+)
+def test_arguments_become_a_command_line(arguments: object, words: list[str]) -> None:
+    assert ScriptRunConfig(script="a.py", arguments=arguments).command_line() == words
+
+
+def test_arguments_of_a_list_are_known_by_name() -> None:
+    config = ScriptRunConfig(script="a.py", arguments=["in.csv", "--kernel", "rbf", "--fast", "--alpha=0.1"])
+
+    assert config.parameters == {"args": ["in.csv"], "kernel": "rbf", "fast": True, "alpha": "0.1"}
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
+@given(
+    text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
+    | st.sampled_from(["\\", "\\'", "'\\\\'", "${a}", "\\${a}", "a=b,c", "[1]", ""])
+)
+def test_any_text_passes_through_the_command_line(text: str, project: Path) -> None:
+    job = compose(["script.arguments=null", f"script.arguments=[{quoted(text)}]"], root=project)
+
+    assert job.script.arguments == [text]

@@ -1,0 +1,722 @@
+"""The flow as a user calls it: `aml run` and the verbs around it, with real scripts in real processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amlcore.worker.layout import is_alive
+from tests.conftest import Aml
+
+Write = Callable[[str, str], Path]
+HERE = "environment=current"
+
+# Says that it has begun, then waits for the file that its argument names.
+GO = "import os, sys, time\nprint('begun', flush=True)\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.02)\n"
+
+# Does not end when it is asked to.
+DEAF = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(4711)\n"
+
+TRAIN = """
+import os, joblib
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+from amlcore import Run
+X, y = load_iris(return_X_y=True)
+model = LogisticRegression(max_iter=500).fit(X, y)
+run = Run.get_context()
+run.log("accuracy", model.score(X, y))
+run.log_sample(X)
+os.makedirs("outputs", exist_ok=True)
+joblib.dump(model, "outputs/model.joblib")
+"""
+
+
+@contextmanager
+def background(project: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """`aml` running in the background, ended at the latest with the block."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "amlcore", *arguments],
+        cwd=project,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def until(condition: Callable[[], Any], *, within_s: float = 30.0) -> Any:
+    """Wait for `condition` to become true, and return its value."""
+    end = time.monotonic() + within_s
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    raise AssertionError(f"not within {within_s} s")
+
+
+def runs(aml: Aml, *arguments: str) -> list[dict[str, Any]]:
+    found = aml("runs", "--json", *arguments).json
+    assert isinstance(found, list)
+    return found
+
+
+def sleepers() -> list[str]:
+    """The processes that the test's scripts left: those that sleep for 4711 seconds."""
+    found = subprocess.run(["pgrep", "-f", "^sleep 4711"], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def test_a_script_runs_where_there_is_nothing_else(tmp_path: Path, aml: Aml) -> None:
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare/hello.py").write_text("import sys\nprint('hello', sys.argv[1:])\n")
+
+    said = aml("run", "hello.py", HERE, "--", "--to", "you = me", "a'b", cwd=tmp_path / "bare")
+
+    assert said.out == """hello ['--to', 'you = me', "a'b"]\n"""
+    (run,) = aml("runs", "--json", cwd=tmp_path / "bare").json
+    assert (run["state"], run["experiment"], run["parameters"]) == (
+        "Completed",
+        "hello",
+        {"to": "you = me", "args": ["a'b"]},
+    )
+
+
+def test_the_keys_of_a_run_are_the_contract(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    aml("run", "a.py", HERE)
+
+    assert list(runs(aml)[0]) == [
+        *("id", "experiment", "parent", "state", "reason", "script", "parameters", "metrics", "model", "attempt"),
+        *("created", "duration_s", "folder"),
+    ]
+
+
+def test_show_tells_what_a_run_was_made_of(project: Path, aml: Aml, write: Write) -> None:
+    subprocess.run(["git", "init", "-q", str(project)], check=True)
+    git = ["git", "-C", str(project), "-c", "user.name=a", "-c", "user.email=a@b"]
+    write("src/a.py", "open('outputs/x.txt', 'w').write('x')")
+    write("data.csv", "a,b\n1,2\n")
+    subprocess.run([*git, "add", "."], check=True)
+    subprocess.run([*git, "commit", "-qm", "one"], check=True)
+
+    aml("run", "src/a.py", HERE, "+script.inputs.data=data.csv")
+    found = aml("show", "latest", "--json").json
+
+    commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+    assert (found["git"]["commit"], found["git"]["dirty"]) == (commit, False)
+    assert found["inputs"]["data"]["sha256"] == hashlib.sha256(b"a,b\n1,2\n").hexdigest()
+    assert [item["path"] for item in found["outputs"]] == ["outputs/x.txt"]
+    assert found["snapshot"]["files"] == 1
+    assert found["usage"]["max_rss_bytes"] > 1e6
+    assert {"Preparing", "Queued", "Running", "Finalizing", "Completed"} <= set(found["times"])
+    write("src/a.py", "print(2)")
+    aml("run", "src/a.py", HERE)
+    assert aml("show", "latest", "--json").json["git"]["dirty"] is True
+
+
+def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> None:
+    write("a.py", "import sys\nprint('so far')\nprint('why it failed', file=sys.stderr)\nsys.exit(7)")
+
+    said = aml("run", "a.py", HERE, status=7)
+
+    assert said.out == "so far\n"
+    assert "exit status 7" in said.err
+    assert "| why it failed" in said.err
+    assert "whole log:" in said.err
+    (run,) = runs(aml)
+    assert (run["state"], run["reason"]) == ("Failed", "the script ended with exit status 7")
+    assert aml("wait", "latest", status=7).status == 7
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parts"),
+    [
+        (["run"], ["script.script is not set", "aml run train.py"]),
+        (["run", "trian.py"], ["trian.py", "did you mean 'train.py'"]),
+        (
+            ["run", "script.source_directory=nowhere", "script.script=a.py"],
+            ["source_directory", "nowhere", "does not exist"],
+        ),
+        (["run", "script.source_directory=train.py", "script.script=a.py"], ["source_directory", "is a file"]),
+        (["run", "script.script=../train.py", "script.source_directory=sub"], ["../train.py", "outside"]),
+        (["run", "train.py", "environment=sklern"], ["environment=sklern", "did you mean 'sklearn'"]),
+        (["run", "train.py", "compute.slot=1"], ["compute.slot", "did you mean 'slots'"]),
+        (["run", "train.py", "compute.cores=many"], ["compute.cores=many", "a whole number"]),
+        (["run", "train.py", "environment.file=no.txt"], ["no.txt"]),
+        (["run", "train.py", "environment.file=bad.yml"], ["bad.yml"]),
+        (["run", "train.py", "+script.inputs.data=no.csv"], ["script.inputs.data", "no.csv", "no such file"]),
+        (["run", "train.py", "--", "${input:data}"], ["${input:data}"]),
+        (["run", "train.py", "deployment=bento"], ["model.name=NAME"]),
+        (
+            ["run", "train.py", "model.name=m", "model.path=model.joblib"],
+            ["model.path=model.joblib", "outputs/model.joblib"],
+        ),
+        (
+            ["run", "train.py", "model=sklearn", "model.name=mmm", "deployment=bento", "deployment.workers=4"],
+            ["deployment.workers=4", "at most 1"],
+        ),
+        (["run", "train.py", "environment=file"], ["environment.file is not set"]),
+        (["run", "train.py", "deployment=bento", "model.name=a_b"], ["deployment.name=a-b"]),
+        (["run", "train.py", "model.name=a/b"], ["model.name", "a/b"]),
+        (["run", "train.py", "experiment_name=a/b"], ["experiment_name=a/b", "letters"]),
+        (["run", "train.py", "other.py"], ["'other.py'", "after --"]),
+        (["run", "train"], ["'train'", "aml run train.py"]),
+        (["run", "-m", "train.py", "compute.slots=1,2"], ["compute.slots", "the same for all trials"]),
+        (["show", "nothing"], ["'nothing'", "no runs here yet"]),
+        (["deploy", "nothing"], ["nothing"]),
+        (["serve", "nothing-such"], ["nothing-such"]),
+        (["run", "train.py", "train.py"], ["'train.py'", "after --"]),
+        (["run", "train.py", "compute.mem_gb=inf"], ["compute.mem_gb=inf"]),
+        (["run", "train.py", "workspace.root=x"], ["workspace.root", "no such key"]),
+        (["init", " "], ["give the folder a name"]),
+        (["runs", "--sort", "accuracy"], ["--sort accuracy"]),
+    ],
+)
+def test_a_wrong_request_is_one_message_and_starts_nothing(
+    arguments: list[str], parts: list[str], project: Path, aml: Aml, write: Write
+) -> None:
+    write("train.py", "print('ran')")
+    write("bad.yml", "dependencies: [python=3.11\n")
+    (project / "sub").mkdir()
+
+    said = aml(*arguments, status=2)
+
+    assert all(part in said.err for part in parts), said.err
+    assert said.out == ""
+    assert not list((project / "outputs").glob("*/*"))
+
+
+def test_a_flag_of_the_script_is_told_where_it_belongs(aml: Aml) -> None:
+    assert "-- --data x" in aml("run", "train.py", "--data", "x", status=2).err
+
+
+def test_a_port_that_is_taken_or_none_is_refused(aml: Aml) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        assert f"--port {port}" in aml("serve", "wine", "--port", port, status=2).err
+    assert "1 to 65535" in aml("serve", "wine", "--port", "99999", status=2).err
+
+
+def test_an_experiment_chooses_the_script_of_a_project_too(tmp_path: Path, aml: Aml) -> None:
+    import yaml
+
+    folder = tmp_path / "new"
+    aml("init", str(folder))
+    (folder / "scripts/other.py").write_text("print('other')\n")
+    (folder / "conf/script/other.yaml").write_text(
+        "defaults:\n  - /schema/script@_here_\n  - _self_\nsource_directory: scripts\nscript: other.py\n"
+    )
+    (folder / "conf/experiment").mkdir()
+    (folder / "conf/experiment/mine.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /script: other\n  - override /environment: current\n"
+    )
+
+    said = aml("run", "experiment=mine", "--dry-run", cwd=folder)
+    chosen = aml("run", "experiment=mine", "script=train", "--dry-run", cwd=folder)
+
+    assert (yaml.safe_load(said.out)["script"], yaml.safe_load(said.out)["environment"]["name"]) == (
+        "other.py",
+        "current",
+    )
+    assert yaml.safe_load(chosen.out)["script"] == "train.py"
+
+
+def test_outputs_that_cannot_be_written_are_said(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    outputs = project / "outputs"
+    outputs.mkdir()
+    mounted = os.geteuid() == 0
+    if mounted and subprocess.run(["mount", "-t", "tmpfs", "-o", "ro", "none", str(outputs)], check=False).returncode:
+        pytest.skip("root may write everywhere, and this machine lets nobody mount a read-only folder")
+    outputs.chmod(0o555) if not mounted else None
+    try:
+        said = aml("run", "a.py", HERE, status=2)
+    finally:
+        subprocess.run(["umount", str(outputs)], check=True) if mounted else outputs.chmod(0o755)
+
+    assert str(outputs) in said.err
+    assert "cannot be written" in said.err
+
+
+def test_an_unresolvable_requirement_fails_the_run_in_the_resolvers_words(aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    write("requirements.txt", "joblib==1.2.0\njoblib==1.3.0\n")
+
+    said = aml("run", "a.py", "environment.file=requirements.txt", status=1)
+
+    assert "joblib" in said.err
+    assert "unsatisfiable" in said.err
+    (run,) = runs(aml)
+    assert run["state"] == "Failed"
+    assert "unsatisfiable" in (Path(run["folder"]) / "logs/environment.txt").read_text()
+
+
+def test_output_streams_while_the_script_runs_and_can_be_followed(project: Path, aml: Aml, write: Write) -> None:
+    write(
+        "a.py",
+        "import sys, time\n"
+        "print('first')\n"
+        "open('logs/own.log', 'w').write('own words')\n"
+        "while not __import__('os').path.exists(sys.argv[1]): time.sleep(0.05)\n"
+        "print('last')\n",
+    )
+    go = project / "go"
+    with background(project, "run", "a.py", HERE, "--", str(go)) as driver:
+        assert driver.stdout is not None
+        assert driver.stdout.readline() == "first\n"
+        (run,) = runs(aml)
+        assert run["state"] == "Running"
+        assert aml("logs", "latest").out == "first\n"
+        assert aml("logs", "latest", "own.log").out == "own words"
+        with background(project, "logs", "latest", "--follow") as follower:
+            assert follower.stdout is not None
+            assert follower.stdout.readline() == "first\n"
+            go.touch()
+            assert follower.stdout.readline() == "last\n"
+            assert follower.wait(20) == 0
+        assert driver.wait(20) == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interruption_cancels_the_run_with_its_children(
+    number: signal.Signals, project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", "import subprocess\nprint('begun', flush=True)\nsubprocess.run(['sleep', '4711'])\n")
+    with background(project, "run", "a.py", HERE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        until(sleepers)
+        os.kill(driver.pid, number)
+        assert driver.wait(20) == 130
+
+    (run,) = runs(aml)
+    assert run["state"] == "Canceled"
+    until(lambda: not sleepers())
+    assert not (Path(run["folder"]) / "attempts/1/work").exists()
+
+
+def test_cancel_ends_a_run_of_another_process(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "import time\nprint('begun', flush=True)\ntime.sleep(4711)\n")
+    with background(project, "run", "a.py", HERE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        assert "Canceled" in aml("cancel", "latest").err
+        assert driver.wait(20) == 130
+
+    assert "ended already" in aml("cancel", "latest", status=2).err
+
+
+def test_a_detached_run_goes_on_and_registers(project: Path, aml: Aml, write: Write) -> None:
+    write("train.py", TRAIN)
+
+    said = aml("run", "train.py", HERE, "model.name=iris", "--detach")
+
+    assert said.out == ""
+    assert aml("wait", "latest").status == 0
+    assert runs(aml)[0]["model"] == "iris:1"
+
+
+def test_a_run_outlives_its_driver_and_is_settled_by_the_next_command(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", GO + "open('outputs/done', 'w').write('x')\n")
+    with background(project, "run", "a.py", HERE, "--", str(project / "go")) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        driver.kill()
+
+    assert runs(aml)[0]["state"] == "Running"
+    (project / "go").touch()
+    assert aml("wait", "latest").status == 0
+    (run,) = runs(aml)
+    assert run["state"] == "Completed"
+    assert (Path(run["folder"]) / "outputs/done").read_text() == "x"
+
+
+def test_an_orphan_that_ignores_sigterm_is_killed(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", DEAF)
+    with background(project, "run", "a.py", HERE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        driver.kill()
+        claim = json.loads((Path(runs(aml)[0]["folder"]) / "attempts/1/claim.json").read_text())
+        os.kill(claim["worker"]["pid"], signal.SIGKILL)
+
+    aml("cancel", "latest", status=None)
+
+    assert runs(aml)[0]["state"] in ("Canceled", "Failed")
+    assert not is_alive(claim["script"])
+
+
+def test_a_run_under_nohup_outlives_its_terminal(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", GO)
+    driver = subprocess.Popen(
+        ["nohup", sys.executable, "-m", "amlcore", "run", "a.py", HERE, "--", str(project / "go")],
+        cwd=project,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert driver.stdout is not None
+    with driver.stdout:
+        driver.stdout.readline()
+        driver.send_signal(signal.SIGHUP)
+        time.sleep(0.5)
+        (project / "go").touch()
+        assert driver.wait(20) == 0
+
+
+def test_several_interruptions_still_cancel(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", DEAF)
+    with background(project, "run", "a.py", HERE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        for _ in range(3):
+            driver.send_signal(signal.SIGINT)
+            time.sleep(0.4)
+        assert driver.wait(20) == 130
+
+    assert runs(aml)[0]["state"] == "Canceled"
+
+
+@pytest.mark.parametrize("damage", ["", "{", "{}", "[]", '{"state": "Odd"}'])
+@pytest.mark.parametrize("file", ["run.json", "state.json", "metrics/x.jsonl", "models.jsonl"])
+def test_a_damaged_record_hides_no_other_run(file: str, damage: str, project: Path, aml: Aml, write: Write) -> None:
+    for name in ("good", "bad"):
+        folder = f"outputs/e/{name}"
+        write(f"{folder}/run.json", f'{{"id": "{name}", "experiment": "e", "created": "2026-01-01T00:00:00+00:00"}}')
+        write(f"{folder}/state.json", '{"state": "Completed"}')
+    write(f"outputs/e/bad/{file}", damage)
+    write("outputs/foreign/readme.txt", "not ours")
+
+    found = aml("runs", "--json")
+
+    assert "good" in [run["id"] for run in found.json]
+    if "bad" not in [run["id"] for run in found.json]:
+        assert "outputs/e/bad" in found.err
+
+
+def test_latest_is_no_child(aml: Aml, write: Write) -> None:
+    write("a.py", "from amlcore import Run\nwith Run.get_context().child_run('fold') as fold: fold.log('score', 1)\n")
+    aml("run", "a.py", HERE)
+
+    assert aml("show", "latest", "--json").json["parent"] is None
+    (child,) = [run for run in runs(aml, "--children") if run["parent"]]
+    assert (child["state"], child["metrics"]) == ("Completed", {"score": 1})
+
+
+def test_streams_that_cannot_be_written_do_not_stop_a_run(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "print('x')\nopen('outputs/done', 'w').write('x')\n")
+    command = f"{sys.executable} -m amlcore run a.py {HERE}"
+
+    for redirect in (">&-", "2>&-", ">/dev/full"):
+        said = subprocess.run(
+            f"{command} {redirect}", shell=True, cwd=project, capture_output=True, text=True, check=False
+        )
+        assert "Traceback" not in said.stderr, redirect
+    assert [run["state"] for run in runs(aml)] == ["Completed"] * 3
+
+
+def test_a_full_disk_is_said_without_a_traceback(project: Path, aml: Aml, write: Write) -> None:
+    small = project / "small"
+    small.mkdir()
+    if (
+        os.geteuid()
+        or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=100k", "none", str(small)], check=False).returncode
+    ):
+        pytest.skip("this machine lets nobody mount a small file system")
+    try:
+        (small / ".azureml").mkdir()
+        (small / ".azureml/config.json").write_text('{"workspace_name": "small"}')
+        (small / "a.py").write_text("print(1)\n" + "#" * 60_000)
+        said = aml("run", "a.py", HERE, cwd=small, status=1)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
+
+    assert "No space left" in said.err
+    assert "Traceback" not in said.err
+
+
+def test_a_driver_lost_before_the_script_began_is_a_failed_run(project: Path, aml: Aml, write: Write) -> None:
+    write("long.py", "import time\nprint('begun', flush=True)\ntime.sleep(4711)\n")
+    write("a.py", "print(1)")
+    with background(project, "run", "long.py", HERE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with background(project, "run", "a.py", HERE) as waiter:
+            until(lambda: runs(aml)[0]["state"] == "Queued" and "compute.slots=1" in str(runs(aml)[0]["reason"]))
+            waiter.kill()
+            waiter.wait()
+        lost = runs(aml, "--experiment", "a")[0]
+        assert (lost["state"], "lost" in lost["reason"]) == ("Failed", True)
+        aml("cancel", runs(aml, "--experiment", "long")[0]["id"])
+
+
+def test_eight_runs_at_once_are_eight_runs(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "import os\nopen('outputs/pid', 'w').write(str(os.getpid()))\n")
+    drivers = [
+        subprocess.Popen(
+            [sys.executable, "-m", "amlcore", "run", "a.py", HERE, "compute.slots=3"],
+            cwd=project,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(8)
+    ]
+
+    assert [driver.wait(120) for driver in drivers] == [0] * 8
+    found = runs(aml)
+    assert [run["state"] for run in found] == ["Completed"] * 8
+    assert len({(Path(run["folder"]) / "outputs/pid").read_text() for run in found}) == 8
+
+
+def test_a_time_limit_ends_a_run(aml: Aml, write: Write) -> None:
+    write("a.py", "import time\ntime.sleep(4711)\n")
+
+    said = aml("run", "a.py", HERE, "compute.timeout_min=0.02", status=1)
+
+    assert runs(aml)[0]["state"] == "Failed"
+    assert "timeout" in said.err or "time" in said.err
+
+
+def test_editing_the_source_after_submission_changes_nothing(project: Path, aml: Aml, write: Write) -> None:
+    write("helper.py", "WORD = 'before'\n")
+    write("a.py", "import time\nprint('begun', flush=True)\ntime.sleep(1)\nimport helper\nprint(helper.WORD)\n")
+    with background(project, "run", "a.py", HERE) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        write("helper.py", "WORD = 'after'\n")
+        assert driver.stdout.readline() == "before\n"
+        assert driver.wait(20) == 0
+
+
+def test_what_outputs_links_to_stays_where_it_is(tmp_path: Path, aml: Aml, write: Write) -> None:
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    (precious / "file").write_text("mine")
+    write("a.py", "import os, sys\nos.rmdir('outputs')\nos.symlink(sys.argv[1], 'outputs')\n")
+    write("b.py", "import os, sys\nos.symlink(sys.argv[1], 'outputs/link')\nopen('outputs/own', 'w').write('x')\n")
+
+    linked = aml("run", "a.py", HERE, "--", str(precious))
+    inside = aml("run", "b.py", HERE, "--", str(precious))
+
+    assert (precious / "file").read_text() == "mine"
+    assert "nothing of it was kept" in linked.err
+    assert inside.status == 0
+    assert [item["path"] for item in aml("show", "latest", "--json").json["outputs"]] == ["outputs/own"]
+
+
+def test_a_dollar_in_an_argument_survives_detaching_and_a_rerun(aml: Aml, write: Write) -> None:
+    write("a.py", "import sys\nprint(sys.argv[1:])\n")
+
+    first = aml("run", "a.py", HERE, "--", "${a}", "\\${b}")
+    aml("run", "a.py", HERE, "--detach", "--", "${a}", "\\${b}")
+    aml("wait", "latest")
+
+    assert first.out == str(["${a}", "\\${b}"]) + "\n"
+    assert aml("logs", "latest").out == first.out
+    assert aml("rerun", "latest").out == first.out
+
+
+def test_none_stands_although_an_experiment_says_otherwise(project: Path, aml: Aml, write: Write) -> None:
+    import yaml
+
+    write("scripts/iris/train_iris.py", "print(1)")
+
+    said = aml("run", "experiment=iris", "model=none", "deployment=none", "--dry-run")
+
+    assert (yaml.safe_load(said.out)["model"], yaml.safe_load(said.out)["deployment"]) == (None, None)
+
+
+def test_a_script_at_hand_is_not_the_projects_own_model(tmp_path: Path, aml: Aml) -> None:
+    folder = tmp_path / "new"
+    aml("init", str(folder))
+    (folder / "other.py").write_text("print('no model')\n")
+
+    aml("run", "other.py", HERE, cwd=folder)
+
+    assert aml("models", "--json", cwd=folder).json == []
+
+
+def test_rerun_gives_the_same_outputs(project: Path, aml: Aml, write: Write) -> None:
+    write("train.py", TRAIN)
+    write("data.csv", "1\n")
+    aml("run", "train.py", HERE, "+script.inputs.data=data.csv")
+    write("train.py", "raise SystemExit('edited since')")
+
+    aml("rerun", "latest")
+
+    again, first = runs(aml)
+    hashes = [aml("show", run["id"], "--json").json["outputs"][0]["sha256"] for run in (again, first)]
+    assert hashes[0] == hashes[1]
+    assert aml("show", again["id"], "--json").json["rerun_of"] == first["id"]
+    write("data.csv", "2\n")
+    assert "has changed since run" in aml("rerun", first["id"], status=2).err
+
+
+def test_dry_run_prints_the_request_and_starts_nothing(project: Path, aml: Aml, write: Write) -> None:
+    import yaml
+
+    write("train.py", TRAIN)
+
+    said = aml("run", "train.py", HERE, "--dry-run", "compute.slots=2")
+
+    request = yaml.safe_load(said.out)
+    assert (request["script"], request["compute"]["slots"]) == ("train.py", 2)
+    assert sorted(path.relative_to(project).as_posix() for path in project.rglob("*")) == [
+        *(".amlcore", ".amlcore/config.json", "train.py"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "part"),
+    [
+        (["--cfg", "job"], "slots: 3"),
+        (["--cfg", "job", "--package", "compute"], "slots: 3"),
+        (["--info", "defaults"], "compute/local"),
+        (["--help"], "compute: local"),
+    ],
+)
+def test_hydra_answers_its_flags_anywhere_among_the_overrides(flags: list[str], part: str, aml: Aml) -> None:
+    said = aml("run", "compute.slots=3", *flags, HERE)
+
+    assert part in said.out
+
+
+@pytest.mark.parametrize(
+    ("line", "choices"),
+    [
+        ("aml ru", {"run", "runs"}),
+        ("aml run compute=", {"compute=local", "compute=slurm"}),
+        ("aml run compute.ti", {"compute.timeout_min="}),
+        ("aml run environment=skl", {"environment=sklearn", "environment=sklearn-1.2"}),
+    ],
+)
+def test_tab_completes_verbs_groups_and_keys(line: str, choices: set[str], aml: Aml) -> None:
+    said = aml("-sc", "query=bash", env={"COMP_LINE": line, "COMP_POINT": str(len(line))})
+
+    assert set(said.out.split()) == choices
+
+
+def test_tab_completion_installs(aml: Aml) -> None:
+    assert "complete" in aml("-sc", "install=bash").out
+
+
+def test_two_workspaces_do_not_see_each_others_runs(tmp_path: Path, project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    aml("run", "a.py", HERE)
+    other = tmp_path / "other"
+
+    aml("init", str(other))
+
+    assert aml("runs", "--json", cwd=other).json == []
+    assert len(aml("runs", "--json", cwd=project).json) == 1
+
+
+def test_the_workspace_is_found_from_below(project: Path, aml: Aml, write: Write) -> None:
+    write("sub/deep/a.py", "print(1)")
+
+    aml("run", "a.py", HERE, cwd=project / "sub/deep")
+
+    assert len(runs(aml)) == 1
+
+
+def test_register_names_a_file_written_beside_outputs(aml: Aml, write: Write) -> None:
+    write("train.py", TRAIN.replace("outputs/model.joblib", "model.joblib"))
+
+    said = aml("run", "train.py", HERE, "model.name=iris", status=1)
+
+    assert "outputs/model.joblib" in said.err
+    assert "beside outputs/" in said.err
+    (run,) = runs(aml)
+    assert (run["state"], "beside outputs/" in run["reason"]) == ("Completed", True)
+    assert aml("wait", "latest", status=1).status == 1
+
+
+def test_a_class_of_the_script_is_refused_with_the_way_out(aml: Aml, write: Write) -> None:
+    write(
+        "train.py",
+        "import joblib\nfrom sklearn.base import BaseEstimator\n"
+        "class Mine(BaseEstimator):\n    def predict(self, X): return X\n"
+        "joblib.dump(Mine(), 'outputs/model.joblib')\n",
+    )
+
+    said = aml("run", "train.py", HERE, "model.name=mine", status=1)
+
+    assert "Mine" in said.err
+    assert "module" in said.err
+    assert aml("models", "--json").json == []
+
+
+def test_models_are_listed_with_what_they_came_from(aml: Aml, write: Write) -> None:
+    write("train.py", TRAIN)
+    aml("run", "train.py", HERE, "model.name=iris")
+    assert aml("register", "latest", "--name", "iris").out == "iris:2\n"
+
+    found = aml("models", "--json").json
+
+    assert [(model["name"], model["version"]) for model in found] == [("iris", 2), ("iris", 1)]
+    assert found[0]["run"] == runs(aml)[0]["id"]
+    assert found[0]["metrics"]["accuracy"] > 0.9
+    assert runs(aml, "--sort", "accuracy")[0]["model"] == "iris:2"
+
+
+def test_nan_and_infinity_survive_as_strict_json(aml: Aml, write: Write) -> None:
+    write(
+        "a.py",
+        "from amlcore import Run\nrun = Run.get_context()\n"
+        "run.log('nan', float('nan'))\nrun.log('inf', float('inf'))\nrun.log('low', -float('inf'))\n",
+    )
+    aml("run", "a.py", HERE)
+
+    text = aml("runs", "--json").out
+
+    metrics = json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))[0]["metrics"]
+    assert metrics == {"nan": "NaN", "inf": "Infinity", "low": "-Infinity"}
+
+
+def test_a_new_project_runs_at_once(tmp_path: Path, aml: Aml) -> None:
+    folder = tmp_path / "new"
+
+    aml("init", str(folder))
+    said = aml("run", HERE, cwd=folder)
+
+    assert "accuracy" in said.out
+    assert aml("models", "--json", cwd=folder).json[0]["name"] == "wine"
+    assert "is there already" in aml("init", str(folder), status=2).err
+
+
+def test_a_closed_pipe_is_no_traceback(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "for i in range(100000): print(i)\n")
+
+    said = subprocess.run(
+        f"{sys.executable} -m amlcore run a.py {HERE} | head -n 1",
+        shell=True,
+        cwd=project,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert said.stdout == "0\n"
+    assert "Traceback" not in said.stderr
+    until(lambda: runs(aml)[0]["state"] == "Completed")

@@ -1,0 +1,143 @@
+"""Deployments, and the Bentos that are built of them."""
+
+import json
+import subprocess
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+import yaml
+
+from amlcore.errors import DeploymentError, ModelError, NotFoundError
+from amlcore.serving.bento import find_bento, list_bentos, package
+from amlcore.serving.deployment import Deployment
+from tests.serving_models import LOCK, iris, register
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "store"))
+    return tmp_path / "store"
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("Iris", "iris"), ("sk_iris", "sk-iris"), ("1st", None), ("ab", None), ("a" * 33, "a" * 32), ("iris-", "iris")],
+)
+def test_a_name_that_azure_would_refuse(name, near):
+    with pytest.raises(DeploymentError, match="3 to 32 lower-case letters") as error:
+        Deployment(name=name).check()
+    assert near is None or f"deployment.name={near}" in str(error.value)
+    with pytest.raises(DeploymentError, match=f"the model's name '{name}'"):
+        Deployment().service_name(name)
+
+
+def test_a_deployment_without_a_name_takes_the_models():
+    assert Deployment().service_name("sklearn-iris") == "sklearn-iris"
+    assert Deployment(name="other").service_name("Any_Model") == "other"
+
+
+@pytest.mark.parametrize(
+    ("deployment", "cpu", "expected"),
+    [
+        (Deployment(), None, (1, 1)),
+        (Deployment(), 0.1, (1, 1)),
+        (Deployment(), 4.0, (4, 1)),
+        (Deployment(threads=2), 5.0, (2, 2)),
+        (Deployment(workers=2), 4.0, (2, 1)),
+        (Deployment(workers=8, threads=2), None, (8, 2)),
+    ],
+)
+def test_workers_times_threads_stay_within_the_cpu(deployment, cpu, expected):
+    size = deployment.size(cpu=cpu, memory_in_gb=None)
+    assert (size.workers, size.threads) == expected
+
+
+def test_more_workers_than_the_cpu_allows():
+    with pytest.raises(DeploymentError, match=r"workers=3 times deployment.threads=1 is more than the 2\.5 cpu"):
+        Deployment(workers=3).size(cpu=2.5, memory_in_gb=None)
+
+
+@pytest.mark.parametrize("change", [{"workers": 0}, {"threads": -1}, {"timeout_s": 0.0}])
+def test_sizes_are_more_than_nothing(change):
+    with pytest.raises(DeploymentError, match="must be more than 0"):
+        Deployment(**change).check()
+
+
+def test_the_shipped_option_says_every_default():
+    shipped = yaml.safe_load((Path(__file__).parents[1] / "conf" / "deployment" / "bento.yaml").read_text())
+    del shipped["defaults"]
+    assert shipped == asdict(Deployment())
+
+
+def test_a_bento_carries_the_model_its_lock_and_its_size(tmp_path, store, capfd):
+    model = register(tmp_path, iris(), resource_configuration={"cpu": 2, "memory_in_gb": 0.5, "gpu": 0})
+    bento = package(model, Deployment(timeout_s=30.0), serving_lock=LOCK + "bentoml==1.4.39\n")
+    assert capfd.readouterr() == ("", "")
+    assert bento.path.is_relative_to(store)
+    assert (bento.name, bento.model) == ("sklearn-iris", "sklearn-iris:1")
+    assert bento.serve_command == f"bentoml serve sklearn-iris:{bento.version}"
+
+    about = yaml.safe_load((bento.path / "bento.yaml").read_text())
+    config = about["services"][0]["config"]
+    assert config == {"workers": 2, "traffic": {"timeout": 30.0}, "resources": {"cpu": 2, "memory": "512Mi"}}
+    assert {"name": "OMP_NUM_THREADS", "value": "1", "stage": "all"} in about["envs"]
+    assert about["labels"]["run"] == "iris_1"
+    assert about["labels"]["sha256"] == json.loads((model.folder / "model.json").read_text())["sha256"]
+    assert about["image"]["python_version"] == "3.11"
+
+    source = bento.path / "src"
+    assert (source / "requirements.txt").read_text() == LOCK + "bentoml==1.4.39\n"
+    for file in ("model.json", "files/model.joblib"):
+        assert (source / "model" / file).read_bytes() == (model.folder / file).read_bytes()
+    described = yaml.safe_load((bento.path / "apis" / "openapi.yaml").read_text())
+    assert "422" in described["paths"]["/predict"]["post"]["responses"]
+
+
+def test_each_packaging_is_a_new_version(tmp_path, store):
+    model = register(tmp_path, iris())
+    first, second = (package(model, Deployment(name="flowers"), serving_lock=LOCK) for _ in range(2))
+    assert first.version != second.version
+    assert find_bento("flowers") == find_bento("flowers:latest") == second
+    assert find_bento(first.tag) == first
+    assert list_bentos() == [second, first]
+    with pytest.raises(NotFoundError, match="did you mean 'flowers'"):
+        find_bento("flower")
+    with pytest.raises(NotFoundError, match="no version 'x'"):
+        find_bento("flowers:x")
+
+
+def test_bentos_of_others_are_left_alone(tmp_path, store):
+    source = tmp_path / "other"
+    source.mkdir()
+    (source / "other.py").write_text("import bentoml\n\n@bentoml.service\nclass Other:\n    pass\n")
+    (source / "bentofile.yaml").write_text("{service: 'other:Other', python: {lock_packages: false}}")
+    command = [sys.executable, "-m", "bentoml", "build", str(source), "-q"]
+    subprocess.run(command, cwd=source, check=True, capture_output=True)
+    assert list(store.glob("bentos/other/*"))
+    assert list_bentos() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"python": "3.6.15"}, r"Python 3\.6\.15, and BentoML needs >=3\.9"),
+        ({"framework": "Custom"}, "only ScikitLearn models"),
+        ({"methods": ["transform"]}, "has no predict"),
+        ({"name": "My_Model"}, "deployment.name=my-model"),
+        ({"code_sha256": {"gone.py": "0"}}, r"gone\.py cannot be read"),
+    ],
+)
+def test_a_model_that_cannot_be_served_is_not_packaged(tmp_path, store, changes, says):
+    model = register(tmp_path, iris(), **changes)
+    with pytest.raises((DeploymentError, ModelError), match=says):
+        package(model, Deployment(), serving_lock=LOCK)
+    assert not store.exists()
+
+
+def test_the_lock_and_not_what_was_stated_decides_the_version(tmp_path, store):
+    model = register(tmp_path, iris(), framework_version="0.19.1")
+    bento = package(model, Deployment(), serving_lock=LOCK)
+    settings = json.loads((bento.path / "src" / "service.json").read_text())
+    assert LOCK.startswith(f"scikit-learn=={settings['scikit_learn']} ")

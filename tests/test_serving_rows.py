@@ -1,0 +1,242 @@
+"""What a service makes of a request's body, in process: the same code that travels inside a Bento."""
+
+import json
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from amlcore.serving.service.predictor import Model, ModelFault, plain
+from tests.serving_models import KeepsNoColumns, iris, mixed_pipeline, passengers, register
+
+
+def predictor(root, estimator, **options):
+    model = register(root, estimator, **options)
+    about = json.loads((model.folder / "model.json").read_text())
+    bento = root / "bento"
+    bento.mkdir()
+    (bento / "model").symlink_to(model.folder)
+    settings = {"name": about["name"], "scikit_learn": about["framework_version"]}
+    (bento / "service.json").write_text(json.dumps(settings))
+    return Model(bento).load()
+
+
+def ask(predictor, data, method="predict"):
+    body = data if isinstance(data, bytes) else json.dumps({"data": data}).encode()
+    status, answer = predictor.answer(method, body)
+    return status, json.loads(answer, parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
+
+
+@pytest.fixture(scope="module")
+def flowers(tmp_path_factory):
+    return predictor(tmp_path_factory.mktemp("iris"), iris())
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    estimator, frame = mixed_pipeline()
+    return predictor(tmp_path_factory.mktemp("people"), estimator, name="people", frame=frame)
+
+
+@pytest.fixture(scope="module")
+def untyped(tmp_path_factory):
+    estimator, frame = mixed_pipeline()
+    return predictor(tmp_path_factory.mktemp("untyped"), estimator, name="people", frame=frame, sample=False)
+
+
+RECORD = {"age": 40, "class": 1, "port": "S", "alone": True}
+
+
+def test_many_rows_one_flat_row_and_none_of_the_difference(flowers):
+    row = [5.1, 3.5, 1.4, 0.2]
+    assert ask(flowers, [row, [6.7, 3.0, 5.2, 2.3]]) == (
+        200,
+        {"predictions": [0, 2], "model": "sklearn-iris", "version": 1},
+    )
+    assert ask(flowers, row)[1]["predictions"] == [0]
+
+
+@pytest.mark.parametrize("service", ["people", "untyped"])
+def test_records_in_any_order_answer_as_the_model_does(service, request):
+    loaded = request.getfixturevalue(service)
+    estimator, frame = mixed_pipeline()
+    records = json.loads(frame.to_json(orient="records"))
+    turned = [dict(reversed(record.items())) for record in records]
+    lists = [list(record.values()) for record in records]
+    expected = estimator.predict(frame).tolist()
+    for data in (records, turned, lists):
+        assert ask(loaded, data)[1]["predictions"] == expected
+    status, answer = ask(loaded, records, "predict_proba")
+    assert status == 200
+    np.testing.assert_array_equal(answer["probabilities"], estimator.predict_proba(frame))
+    assert answer["classes"] == ["no", "yes"]
+    assert ask(loaded, records[1])[1]["predictions"] == expected[1:2]
+
+
+@pytest.mark.parametrize(
+    ("data", "status", "where", "says"),
+    [
+        (b"", 400, (None, None), "not JSON"),
+        (b"{", 400, (None, None), "not JSON"),
+        (b"\xff\xfe\xfa", 400, (None, None), "not JSON"),
+        (b"[" * 100_000, 400, (None, None), "not JSON"),
+        (b"[[1, 2, 3, 4]]", 400, (None, None), '{"data": rows}'),
+        (b'{"rows": [[1, 2, 3, 4]]}', 400, (None, None), '{"data": rows}'),
+        (b'{"data": [[1, 2, 3, 4]], "method": "predict_proba"}', 400, (None, None), "unknown key 'method'"),
+        (b'{"data": [[1, 2, 3, NaN]]}', 400, (None, None), "a missing value is null"),
+        (b'{"data": [[1, 2, 3, 1e999]]}', 422, (0, 3), "too large"),
+        ([[1, 2, 3, 10**400]], 422, (0, 3), "too large"),
+        ([], 422, (None, None), "no rows"),
+        (None, 422, (None, None), "got null"),
+        (5, 422, (None, None), "got 5"),
+        ("5.1", 422, (None, None), "got '5.1'"),
+        ([[]], 422, (0, None), "row 0 is empty"),
+        ([1, 2, 3], 422, (0, None), "row 0 has 3 values, the model takes 4"),
+        ([[1, 2, 3, 4], [1, 2, 3, 4, 5]], 422, (1, None), "row 1 has 5 values, the model takes 4"),
+        ([[1, 2, 3, 4], 5], 422, (1, None), "row 1 must be a list or a record, got 5"),
+        ([[1, 2, 3, [4]]], 422, (0, 3), "got a list"),
+        ([[1, 2, True, 4]], 422, (0, 2), "got true"),
+        ([[1, 2, None, 4]], 422, (0, 2), "NaN"),
+        ([[1, 2, 3, "abc"]], 422, (None, None), "'abc'"),
+        ([[1, 2, 3, "4.0"]], 422, (None, None), "'4.0' is text where the model wants a number"),
+        ([{"a": 1}], 422, (0, None), "without column names"),
+    ],
+)
+def test_a_bad_body_names_what_is_wrong(flowers, data, status, where, says):
+    actual, answer = ask(flowers, data)
+    assert actual == status
+    assert (answer["error"]["row"], answer["error"]["column"]) == where
+    assert says in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("record", "column", "says"),
+    [
+        ({**RECORD, "age": "40"}, "age", "expected a number, got '40'"),
+        ({**RECORD, "age": True}, "age", "expected a number, got true"),
+        ({**RECORD, "port": 5}, "port", "expected text, got 5"),
+        ({**RECORD, "alone": 1}, "alone", "expected true or false, got 1"),
+        ({**RECORD, "prot": "S"}, "prot", "did you mean 'port'?"),
+        ({key: RECORD[key] for key in ("age", "class", "alone")}, "port", "'port' is missing"),
+    ],
+)
+def test_a_bad_record_names_its_row_and_column(people, record, column, says):
+    status, answer = ask(people, [RECORD, record])
+    assert status == 422
+    assert (answer["error"]["row"], answer["error"]["column"]) == (1, column)
+    assert says in answer["error"]["message"]
+
+
+def test_types_that_are_not_known_are_not_guessed(untyped):
+    assert ask(untyped, RECORD)[0] == 200
+    status, answer = ask(untyped, {**RECORD, "age": "40"})
+    assert status == 422
+    assert "'40'" in answer["error"]["message"]
+
+
+def test_a_model_sees_the_types_that_it_was_trained_on(people):
+    frame, _ = passengers()
+    rows = json.loads(frame.to_json(orient="values"))
+    given = people._signature.to_input(people._signature.read(rows))
+    assert given.dtypes.to_dict() == frame.dtypes.to_dict()
+    assert given.equals(frame)
+
+
+def test_several_outputs_text_labels_and_numbers(tmp_path):
+    from sklearn.ensemble import RandomForestClassifier
+    from sklearn.linear_model import LinearRegression
+
+    features = np.random.default_rng(0).normal(size=(40, 3))
+    labels = np.column_stack([np.where(features[:, 0] > 0, "up", "down"), np.where(features[:, 1] > 0, "a", "b")])
+    forest = RandomForestClassifier(5, random_state=0).fit(features, labels)
+    (tmp_path / "forest").mkdir()
+    service = predictor(tmp_path / "forest", forest)
+    rows = features[:4].tolist()
+    assert ask(service, rows)[1]["predictions"] == forest.predict(features[:4]).tolist()
+    answer = ask(service, rows, "predict_proba")[1]
+    assert answer["classes"] == [["down", "up"], ["a", "b"]]
+    for output, expected in enumerate(forest.predict_proba(features[:4])):
+        np.testing.assert_array_equal([row[output] for row in answer["probabilities"]], expected)
+
+    (tmp_path / "line").mkdir()
+    line = LinearRegression().fit(features, features @ [[1.0, 2.0], [0.5, 1.0], [0.0, 3.0]])
+    assert ask(predictor(tmp_path / "line", line), rows)[1]["predictions"] == line.predict(features[:4]).tolist()
+
+
+def test_texts_are_rows_of_a_text_model(tmp_path):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    model = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(["good fine", "bad poor"], ["+", "-"])
+    service = predictor(tmp_path, model)
+    assert ask(service, ["fine", "poor"])[1]["predictions"] == ["+", "-"]
+    assert ask(service, [["fine"], ["poor"]])[1]["predictions"] == ["+", "-"]
+    assert ask(service, [[1.0], [2.0]])[0] == 422
+
+
+def test_a_sample_knows_the_columns_that_the_model_does_not(tmp_path):
+    from sklearn.linear_model import LinearRegression
+    from sklearn.pipeline import make_pipeline
+
+    frame, _ = passengers()
+    model = make_pipeline(KeepsNoColumns(), LinearRegression()).fit(frame, range(len(frame)))
+    signature = {"n_features": None, "columns": None, "dtypes": None}
+    service = predictor(tmp_path, model, frame=frame, signature=signature)
+    assert ask(service, [RECORD])[1]["predictions"] == model.predict(frame.assign(age=40.0))[:1].tolist()
+
+
+def test_what_json_lacks_becomes_null():
+    assert plain(np.array([1.5, np.nan, -np.inf])) == [1.5, None, None]
+    assert plain(np.array([np.float64("nan"), "a", np.int64(3)], dtype=object)) == [None, "a", 3]
+
+
+def test_a_file_that_is_not_the_registered_one_is_not_loaded(tmp_path):
+    model = register(tmp_path, iris())
+    (model.folder / "files" / "model.joblib").write_bytes(b"cos\nsystem\n")
+    (tmp_path / "model").symlink_to(model.folder)
+    (tmp_path / "service.json").write_text(json.dumps({"name": "x", "scikit_learn": "?"}))
+    loading = Model(tmp_path)
+    loading.settings["scikit_learn"] = loading.about["framework_version"]
+    with pytest.raises(ModelFault, match="is not the file that was registered"):
+        loading.load()
+
+
+def test_another_version_of_scikit_learn_is_refused(tmp_path):
+    model = register(tmp_path, iris())
+    (tmp_path / "model").symlink_to(model.folder)
+    (tmp_path / "service.json").write_text(json.dumps({"name": "flowers", "scikit_learn": "1.2.2"}))
+    with pytest.raises(ModelFault, match=r"trained with scikit-learn 1\.2\.2 .* `aml serve flowers`"):
+        Model(tmp_path).load()
+
+
+values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+json_values = st.recursive(
+    values,
+    lambda inner: (
+        st.lists(inner, max_size=5)
+        | st.dictionaries(st.sampled_from(["age", "class", "port", "alone", "x"]), inner, max_size=5)
+    ),
+    max_leaves=20,
+)
+near_rows = st.lists(
+    st.lists(values, min_size=4, max_size=4)
+    | st.fixed_dictionaries({"age": values, "class": values, "port": values, "alone": values}),
+    max_size=4,
+)
+
+
+@pytest.mark.parametrize("service", ["flowers", "people", "untyped"])
+@given(
+    body=st.binary() | json_values.map(json.dumps) | (json_values | near_rows).map(lambda d: json.dumps({"data": d}))
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_body_is_a_fault_of_the_service(service, request, body):
+    loaded = request.getfixturevalue(service)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # numpy on numbers near the limits of float
+        status, answer = ask(loaded, body if isinstance(body, bytes) else body.encode())
+    assert status in (200, 400, 422)
+    assert ("predictions" in answer) == (status == 200)

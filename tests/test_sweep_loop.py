@@ -1,0 +1,276 @@
+"""The loop of a sweep apart from processes: a made clock, and trials that end in any order or never."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from amlcore.errors import RunError
+from amlcore.sweep import Dimension, Goal, Space, Sweep
+from amlcore.sweep.loop import Ended, Loop
+from amlcore.sweep.study import Study, Trial, TrialState
+
+SPACE = Space({"x": Dimension.between(0.0, 1.0), "kind": Dimension.of(["a", "b"])})
+GRID = Space({"a": Dimension.of([1, 2]), "b": Dimension.of(["x", "y", "z"])})
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Made:
+    """Trials that end when and as it was laid down."""
+
+    def __init__(self, clock: Clock, durations: list[float], states: list[TrialState] | None = None) -> None:
+        self._clock = clock
+        self._durations = durations
+        self._states = states or [TrialState.COMPLETE]
+        self.begun: dict[int, float] = {}
+        self.values: dict[int, dict[str, object]] = {}
+        self.running: dict[int, Trial] = {}
+        self.stopped: dict[int, str] = {}
+        self.most = 0
+
+    def start(self, trial: Trial) -> None:
+        assert trial.number not in self.running
+        self.running[trial.number] = trial
+        self.begun.setdefault(trial.number, self._clock.now)
+        self.values[trial.number] = trial.values
+        self.most = max(self.most, len(self.running))
+
+    def poll(self) -> Iterator[Ended]:
+        for number in sorted(self.running):
+            if number in self.stopped:
+                del self.running[number]
+                yield Ended(number, TrialState.FAIL, reason=self.stopped[number])
+            elif self.ends(number) <= self._clock.now:
+                del self.running[number]
+                state = self._states[number % len(self._states)]
+                yield Ended(number, state, float(number % 3) if state is TrialState.COMPLETE else None)
+
+    def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
+        self.stopped[number] = reason
+
+    def history(self, number: int) -> list[float]:
+        return []
+
+    def ends(self, number: int) -> float:
+        return self.begun[number] + self._durations[number % len(self._durations)]
+
+    def next(self) -> float:
+        return min(self.ends(number) for number in self.running)
+
+
+def sweep_of(total: int | None, **fields: object) -> Sweep:
+    return replace(Sweep("random", primary_metric="m", seed=1, max_total_runs=total), **fields)  # type: ignore[arg-type]
+
+
+def run(loop: Loop, trials: Made, clock: Clock, *, steps: int = 10_000) -> None:
+    for _ in range(steps):
+        loop.step()
+        if loop.over:
+            return
+        clock.now = max(clock.now, trials.next() if trials.running and not trials.stopped else clock.now)
+    raise AssertionError("the loop does not end")
+
+
+def greedy(durations: list[float], slots: int) -> float:
+    """The wall time of a schedule in which the slot that frees first gets the next trial."""
+    free = [0.0] * slots
+    for duration in durations:
+        free[free.index(min(free))] += duration
+    return max(free)
+
+
+lengths = st.lists(st.integers(1, 100).map(float), min_size=1, max_size=30)
+
+
+@given(durations=lengths, slots=st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_a_slot_that_frees_gets_the_next_trial_at_once(durations: list[float], slots: int) -> None:
+    clock = Clock()
+    trials = Made(clock, durations)
+    sweep = sweep_of(len(durations))
+    loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=slots, clock=clock)
+
+    run(loop, trials, clock)
+
+    assert clock.now == greedy(durations, slots)
+    assert trials.most == min(slots, len(durations))
+
+
+@given(
+    durations=lengths,
+    states=st.lists(st.sampled_from([TrialState.COMPLETE, TrialState.FAIL, TrialState.PRUNED]), min_size=1, max_size=7),
+    total=st.integers(1, 25),
+    slots=st.integers(1, 4),
+    restarts=st.lists(st.integers(1, 6), max_size=4),
+)
+@settings(max_examples=60, deadline=None)
+def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
+    durations: list[float],
+    states: list[TrialState],
+    total: int,
+    slots: int,
+    restarts: list[int],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    file = tmp_path_factory.mktemp("study") / "study.jsonl"
+    clock, sweep = Clock(), sweep_of(total)
+    trials = Made(clock, durations, states)
+    for steps in [*restarts, None]:
+        study = Study(sweep, SPACE, file=file)
+        left = dict(trials.running)  # they run on while there is no driver
+        trials.running.clear()
+        loop = Loop(study, trials, sweep=sweep, slots=slots, clock=clock)
+        assert {number: trial.values for number, trial in left.items()} == {
+            number: trial.values for number, trial in trials.running.items()
+        }
+        if steps is None:
+            run(loop, trials, clock)
+        else:
+            for _ in range(steps):
+                loop.step()
+                clock.now = max(clock.now, trials.next() if trials.running else clock.now)
+        found = study.trials()
+        study.close()
+
+    assert [trial.number for trial in found] == list(range(total))
+    assert [trial.state for trial in found] == [states[number % len(states)] for number in range(total)]
+    assert [trial.values for trial in found] == [trials.values[number] for number in range(total)]
+    assert len({trial.values["x"] for trial in found}) == total  # a seeded sampler draws no point again
+    assert sum(loop.tally.counts.values()) == total
+
+
+@given(
+    reached=st.lists(st.tuples(st.sampled_from(list(TrialState)[1:]), st.integers(0, 3)), min_size=1, max_size=12),
+    goal=st.sampled_from(Goal),
+    order=st.randoms(use_true_random=False),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_best_is_the_earliest_of_the_best_completed(
+    reached: list[tuple[TrialState, int]], goal: Goal, order: object
+) -> None:
+    clock, sweep = Clock(), sweep_of(len(reached), goal=goal)
+    shuffled = list(range(len(reached)))
+    order.shuffle(shuffled)  # type: ignore[attr-defined]
+
+    class AsTold(Made):
+        def poll(self) -> Iterator[Ended]:
+            for number in shuffled:
+                if number in self.running:
+                    del self.running[number]
+                    state, value = reached[number]
+                    yield Ended(number, state, float(value) if state is TrialState.COMPLETE else None)
+
+    loop = Loop(Study(sweep, SPACE), AsTold(clock, [1.0]), sweep=sweep, slots=20, clock=clock)
+    while not loop.over:
+        loop.step()
+
+    completed = [(value, number) for number, (state, value) in enumerate(reached) if state is TrialState.COMPLETE]
+    sign = 1 if goal is Goal.minimize else -1
+    expected = min(completed, key=lambda pair: (sign * pair[0], pair[1]))[1] if completed else None
+    assert (loop.tally.best.number if loop.tally.best else None) == expected
+
+
+def test_a_grid_tries_every_point_once_in_the_order_of_nested_loops() -> None:
+    clock, sweep = Clock(), Sweep("grid")
+    trials = Made(clock, [1.0])
+    loop = Loop(Study(sweep, GRID), trials, sweep=sweep, slots=2, clock=clock)
+
+    run(loop, trials, clock)
+
+    assert list(trials.values.values()) == GRID.grid()
+
+
+def test_too_many_failures_end_the_sweep() -> None:
+    clock, sweep = Clock(), sweep_of(50, max_failures=2)
+    trials = Made(clock, [1.0], [TrialState.FAIL])
+    loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=1, clock=clock)
+
+    run(loop, trials, clock)
+
+    assert loop.failed_too_often
+    assert loop.tally.counts[TrialState.FAIL] == 3
+    assert loop.stopped == "more trials failed than sweep.max_failures=2"
+
+
+def test_the_time_of_a_sweep_ends_it_with_its_running_trials() -> None:
+    clock, sweep = Clock(), sweep_of(50, max_duration_minutes=1.0)
+    trials = Made(clock, [25.0, 1000.0])
+    loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=2, clock=clock)
+
+    for clock.now in range(0, 70, 5):
+        loop.step()
+
+    assert loop.over
+    assert trials.stopped == dict.fromkeys(trials.stopped, "the sweep reached sweep.max_duration_minutes=1")
+    assert trials.stopped
+    assert loop.tally.best is not None
+
+
+def test_fewer_at_once_than_there_are_slots() -> None:
+    clock, sweep = Clock(), sweep_of(10, max_concurrent_runs=2)
+    trials = Made(clock, [3.0, 1.0, 2.0])
+    loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=8, clock=clock)
+
+    run(loop, trials, clock)
+
+    assert trials.most == 2
+
+
+def test_a_study_has_one_writer_and_mends_a_line_that_a_killed_one_left(tmp_path: Path) -> None:
+    file, sweep = tmp_path / "study.jsonl", sweep_of(9)
+    study = Study(sweep, SPACE, file=file)
+    with pytest.raises(RunError, match="another process drives this sweep"):
+        Study(sweep, SPACE, file=file)
+    first = study.ask()
+    study.close()
+    with file.open("ab") as stream:
+        stream.write(b'{"op_code":5,"worker_id":"x","tri')
+
+    again = Study(sweep, SPACE, file=file)
+
+    assert again.unfinished() == [first]
+    assert again.ask().number == 1
+    again.close()
+
+
+def test_a_trial_that_was_killed_while_it_was_drawn_is_drawn_to_its_end(tmp_path: Path) -> None:
+    file, sweep = tmp_path / "study.jsonl", sweep_of(9)
+    study = Study(sweep, SPACE, file=file)
+    study.ask()
+    study.close()
+    lines = file.read_bytes().splitlines(keepends=True)
+    for kept in range(2, len(lines)):
+        file.write_bytes(b"".join(lines[:kept]))
+        again = Study(sweep, SPACE, file=file)
+        (trial,) = again.unfinished()
+        assert trial.number == 0
+        assert set(trial.values) == {"x", "kind"}
+        again.close()
+
+
+def test_a_grid_point_that_was_killed_while_it_was_asked_for_is_not_lost(tmp_path: Path) -> None:
+    file, sweep = tmp_path / "study.jsonl", Sweep("grid")
+    study = Study(sweep, GRID, file=file)
+    study.ask()
+    study.close()
+    lines = file.read_bytes().splitlines(keepends=True)
+    for kept in range(2, len(lines)):
+        file.write_bytes(b"".join(lines[:kept]))
+        again = Study(sweep, GRID, file=file)
+        assert [trial.values for trial in again.unfinished()] == GRID.grid()[:1]
+        assert again.ask().values == GRID.grid()[1]
+        again.close()

@@ -1,0 +1,252 @@
+"""The search space: Hydra's and Azure ML's terms, what they mean, and each mistake one message."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+from amlcore.config import Search, compose_search
+from amlcore.errors import ConfigError, RequestError
+from amlcore.sweep import Dimension, Space, Sweep
+from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping
+from amlcore.sweep.study import first_trials
+
+Write = Callable[[str, str], Path]
+C = "script.arguments.C"
+BASE = ["script=s", "environment=current", "sweep=random"]
+
+
+@pytest.fixture
+def root(project: Path, write: Write) -> Path:
+    write("src/train.py", "")
+    write(
+        "conf/script/s.yaml",
+        "defaults: [/schema/script@_here_, _self_]\n"
+        "source_directory: src\nscript: train.py\narguments: {C: 1.0, kernel: rbf, gamma: 0.1}\n",
+    )
+    return project
+
+
+def search(root: Path, *overrides: str) -> Search:
+    found = compose_search([*BASE, *overrides], root=root)
+    assert found is not None
+    return found
+
+
+# What the Optuna sweeper of Hydra documents, and what it makes of it.
+@pytest.mark.parametrize(
+    ("written", "distribution"),
+    [
+        ("interval(-5.5,5)", FloatDistribution(-5.5, 5.0)),
+        ("interval(1,10)", FloatDistribution(1.0, 10.0)),
+        ("int(interval(1,10))", IntDistribution(1, 10)),
+        ("tag(log,interval(0.001,10))", FloatDistribution(0.001, 10.0, log=True)),
+        ("tag(log,int(interval(1,100)))", IntDistribution(1, 100, log=True)),
+        ("range(1,10)", IntDistribution(1, 10)),
+        ("range(1,10,2)", IntDistribution(1, 9, step=2)),
+        ("range(-0.5,0.5,step=0.25)", FloatDistribution(-0.5, 0.5, step=0.25)),
+        ("choice(linear,rbf)", CategoricalDistribution(["linear", "rbf"])),
+        ("linear,rbf", CategoricalDistribution(["linear", "rbf"])),
+        ("'a b','c,d'", CategoricalDistribution(["a b", "c,d"])),
+    ],
+)
+def test_an_override_means_what_hydras_optuna_sweeper_means_by_it(written: str, distribution: Any, root: Path) -> None:
+    assert search(root, f"{C}={written}").space[C].distribution == distribution
+
+
+def test_a_range_in_a_grid_ends_before_its_end_as_hydras_own_sweeper_has_it(root: Path) -> None:
+    found = compose_search(["script=s", f"{C}=range(1,4)", "compute.cores=1,2"], root=root)
+
+    assert found is not None
+    assert found.sweep.is_grid
+    points = [tuple(values.values()) for values in found.space.grid()]
+    assert points == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]
+
+
+def test_values_keep_their_types_and_reach_the_script(root: Path) -> None:
+    found = compose_search(["script=s", f"{C}=1,2.5,true,null,[1,2],'3'"], root=root)
+
+    assert found is not None
+    words = [found.trial(values)[0].script.command_line() for values in found.space.grid()]
+    rest = ["--kernel", "rbf", "--gamma", "0.1"]
+    assert words == [
+        *(["--C", "1", *rest], ["--C", "2.5", *rest], ["--C", *rest], rest, ["--C", "1", "2", *rest]),
+        ["--C", "3", *rest],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("mapping", "call", "distribution"),
+    [
+        ({"type": "choice", "values": ["a", "b"]}, None, CategoricalDistribution(["a", "b"])),
+        ({"type": "randint", "upper": 10}, "randint(10)", IntDistribution(0, 9)),
+        ({"type": "uniform", "min_value": 0.05, "max_value": 0.1}, "uniform(0.05, 0.1)", FloatDistribution(0.05, 0.1)),
+        (
+            {"type": "loguniform", "min_value": -6, "max_value": -1},
+            "loguniform(min_value=-6, max_value=-1)",
+            FloatDistribution(math.exp(-6), math.exp(-1), log=True),
+        ),
+    ],
+)
+def test_azures_terms_mean_what_azure_means_by_them(mapping: Any, call: str | None, distribution: Any) -> None:
+    assert dimension_of_mapping(mapping).distribution == distribution
+    assert call is None or dimension_of_call(call) == dimension_of_mapping(mapping)
+
+
+@pytest.mark.parametrize(
+    ("written", "drawn", "value"),
+    [
+        ("quniform(0, 100, 5)", 52.4, 50.0),
+        ("quniform(0, 1, 0.1)", 0.32, 0.3),
+        ("qloguniform(0, 5, 2)", 4.9, 4.0),
+        ("normal(10, 3)", 0.5, 10.0),
+        ("normal(10, 3)", 0.841344746, 13.0),
+        ("qnormal(10, 3, 2)", 0.841344746, 12.0),
+        ("lognormal(0, 1)", 0.5, 1.0),
+        ("lognormal(0, 1)", 0.841344746, math.e),
+        ("qlognormal(2, 1, 5)", 0.5, 5.0),
+    ],
+)
+def test_what_optuna_lacks_is_made_of_what_it_draws(written: str, drawn: float, value: float) -> None:
+    assert dimension_of_call(written).value(drawn) == pytest.approx(value, rel=1e-6)
+
+
+def test_normal_draws_are_normal() -> None:
+    space = Space({"x": dimension_of_call("normal(10, 3)")})
+    drawn = [trial.values["x"] for trial in first_trials(Sweep("random", seed=1, max_total_runs=2000), space, 2000)]
+
+    assert sum(drawn) / 2000 == pytest.approx(10, abs=0.25)
+    assert sum(1 for value in drawn if abs(value - 10) < 3) / 2000 == pytest.approx(0.683, abs=0.04)
+
+
+def test_a_space_in_yaml_in_both_terms_nested_or_with_dots(root: Path, write: Write) -> None:
+    write(
+        "conf/sweep/mine.yaml",
+        "defaults: [random, _self_]\n"
+        "search_space:\n"
+        "  script.arguments.C: tag(log, interval(0.1, 10))\n"
+        "  script:\n    arguments:\n      kernel: [rbf, linear]\n"
+        "      gamma: {type: uniform, min_value: 0, max_value: 1, when: {script.arguments.kernel: rbf}}\n"
+        "  +script.arguments.degree: randint(4)\n",
+    )
+
+    found = search(root, "sweep=mine")
+
+    assert found.space.describe() == {
+        "script.arguments.C": "float from 0.1 to 10, on a log scale",
+        "script.arguments.kernel": "one of rbf, linear",
+        "script.arguments.degree": "int from 0 to 3",
+        "script.arguments.gamma": "float from 0 to 1, where script.arguments.kernel is rbf",
+    }
+    drawn = [trial.values for trial in first_trials(found.sweep, found.space, 20)]
+    assert {"script.arguments.gamma" in values for values in drawn} == {True, False}
+    assert all(("script.arguments.gamma" in v) == (v["script.arguments.kernel"] == "rbf") for v in drawn)
+    assert Search.from_json(found.to_json()).space.describe() == found.space.describe()
+
+
+def test_a_conditional_grid_has_each_point_once() -> None:
+    space = Space(
+        {
+            "gamma": Dimension.of([1, 2]).with_condition({"kernel": ("rbf",)}),
+            "kernel": Dimension.of(["linear", "rbf"]),
+        }
+    )
+
+    assert space.grid() == [{"kernel": "linear"}, {"kernel": "rbf", "gamma": 1}, {"kernel": "rbf", "gamma": 2}]
+
+
+def test_a_sweep_over_groups_has_a_job_for_each_choice(root: Path, write: Write) -> None:
+    write("src/other.py", "")
+    write(
+        "conf/script/t.yaml",
+        "defaults: [/schema/script@_here_, _self_]\nsource_directory: src\nscript: other.py\narguments: {C: 2}\n",
+    )
+
+    found = compose_search(["script=s,t", "environment=current,sklearn"], root=root)
+
+    assert found is not None
+    jobs = [found.trial(values)[0] for values in found.space.grid()]
+    assert [(job.script.script, job.environment.name) for job in jobs] == [
+        *(("train.py", "current"), ("train.py", "sklearn"), ("other.py", "current"), ("other.py", "sklearn")),
+    ]
+
+
+def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path) -> None:
+    found = compose_search(["script=s", "environment=AzureML-Tutorial", f"{C}=1,2"], root=root)
+
+    assert found is not None
+    assert found.job.environment.name == "sklearn"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "parts"),
+    [
+        (["script.arguments.c=1,2"], ["script.arguments.c:", "no such key"]),
+        (["compute.slot=1,2"], ["compute.slot:", "did you mean 'slots'"]),
+        (["compute.cores=1,0"], ["compute.cores=0", "at least 1"]),
+        (["compute.cores=1,x"], ["compute.cores", "'x'", "Integer"]),
+        (["compute.slots=1,2"], ["compute.slots", "the same for all trials"]),
+        (["environment=current,curent"], ["environment=curent", "did you mean 'current'"]),
+        ([f"{C}=interval(2,1)"], [f"{C}=interval(2,1)", "nothing between 2 and 1"]),
+        ([f"{C}=tag(log,interval(0,1))"], ["log scale", "above 0"]),
+        ([f"{C}=1,2,1"], [f"{C}=1,2,1", "1 stands there twice"]),
+        ([f"{C}=interval(0,1)", "sweep=grid"], ["a grid", "sweep=random or sweep=tpe"]),
+        ([f"{C}=interval(0,1)", "sweep=tpe"], ["sweep.primary_metric is not set"]),
+        ([f"{C}=interval(0,1)", "sweep.sampler=tp"], ["sweep.sampler=tp", "did you mean 'tpe'"]),
+        ([f"{C}=1,2", "sweep.goal=larger"], ["sweep.goal", "larger"]),
+        ([f"{C}=1,2", "sweep.max_total_runs=0"], ["sweep.max_total_runs=0", "at least 1"]),
+        ([f"{C}=1,2", "sweep.max_duration_minutes=0"], ["max_duration_minutes=0", "above 0"]),
+        ([f"{C}=1,2", "sweep.max_total=3"], ["sweep.max_total", "did you mean 'max_total_runs'"]),
+        (["model=sklearn", "model.name=a,b"], ["model.name", "the same for all trials"]),
+        ([], ["sweep.search_space is empty"]),
+        (["+sweep.search_space.script.arguments.c=[1,2]"], ["script.arguments.c", "no such key"]),
+        (["+sweep.search_space.compute.slots='uniform(1)'"], ["uniform(1)", "uniform(min_value, max_value)"]),
+        (["+sweep.search_space.script.arguments.C={type: unifom}"], ["unifom", "did you mean 'uniform'"]),
+        (["+sweep.search_space.script.arguments.C={type: uniform, min_value: 1}"], ["max_value is missing"]),
+        (["+sweep.search_space.script.arguments.C={type: uniform, min: 1}"], ["uniform has no min"]),
+        (["+sweep.search_space.script.arguments.C=5"], ["script.arguments.C", "no range"]),
+        (
+            ["+sweep.search_space.script.arguments.C={values: [1,2], when: {kernel: rbf}}"],
+            ["script.arguments.C", "when: kernel"],
+        ),
+    ],
+)
+def test_a_mistake_in_a_sweep_is_one_message(overrides: list[str], parts: list[str], root: Path) -> None:
+    with pytest.raises(RequestError) as caught:
+        search(root, *overrides)
+
+    assert [part for part in parts if part not in str(caught.value)] == [], caught.value
+    assert "\n" not in str(caught.value)
+
+
+numbers = st.floats(-1e6, 1e6, allow_nan=False)
+
+
+@given(low=numbers, high=numbers, step=st.none() | st.floats(1e-3, 1e6))
+def test_a_range_is_kept_as_it_is_or_refused(low: float, high: float, step: float | None) -> None:
+    try:
+        dimension = Dimension.between(low, high, step=step)
+    except ConfigError:
+        assert low > high
+        return
+    assert low <= dimension.high <= high
+    assert Space.from_json(Space({"x": dimension}).to_json())["x"] == dimension
+    assert dimension.distribution is not None
+
+
+def test_more_options_than_the_sampler_takes_are_refused() -> None:
+    with pytest.raises(ConfigError, match="sampler_options"):
+        list(
+            first_trials(
+                Sweep("random", max_total_runs=1, sampler_options={"colour": 1}),
+                Space({"x": Dimension.between(0.0, 1.0)}),
+                1,
+            )
+        )
