@@ -9,6 +9,15 @@ from amlcore import __version__
 
 def parser() -> argparse.ArgumentParser:
     """The parser of `aml`; the verb that it finds is `options.verb`, by name."""
+    return _parser()[0]
+
+
+def verbs() -> list[str]:
+    """The verbs of `aml`, as a shell completes them."""
+    return _parser()[1]
+
+
+def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     aml = argparse.ArgumentParser(
         prog="aml", description="What Azure ML does for a scikit-learn script, on your own machines."
     )
@@ -78,7 +87,7 @@ def parser() -> argparse.ArgumentParser:
     doctor.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as compute=slurm compute.partition=main")
     init = add("init", "write a small project that runs at once")
     init.add_argument("folder", metavar="DIR", type=_named)
-    return aml
+    return aml, list(verbs.choices)
 
 
 def _add_environments(env: argparse.ArgumentParser) -> None:

@@ -4,21 +4,7 @@ from __future__ import annotations
 
 import os
 
-VERBS = (
-    "run",
-    "runs",
-    "show",
-    "logs",
-    "cancel",
-    "wait",
-    "rerun",
-    "register",
-    "models",
-    "deploy",
-    "serve",
-    "env",
-    "init",
-)
+from amlcore.arguments import verbs
 
 
 def complete(arguments: list[str]) -> int:
@@ -31,7 +17,7 @@ def complete(arguments: list[str]) -> int:
     if arguments[:1] and arguments[0].startswith("query="):
         if len(words) < 2 or (len(words) == 2 and not line.endswith(" ")):
             begun = words[1] if len(words) == 2 else ""
-            print(" ".join(verb for verb in VERBS if verb.startswith(begun)))
+            print(" ".join(verb for verb in verbs() if verb.startswith(begun)))
             return 0
         if words[1] != "run":
             return 0

@@ -72,6 +72,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
             ["script=train_iris", "script.arguments.kernal=rbf"],
             ["script.arguments.kernal", "+script.arguments.kernal=VALUE"],
         ),
+        (["script.argumnts.c=1"], ["script.argumnts.c", "did you mean 'arguments'"]),
         (["script.inputs={data: d.csv}"], ["script.inputs.data", "+script.inputs.data=VALUE"]),
         (["+script.inputs.data=3"], ["script.inputs.data=3", "{path: …, mode: in_place|copy}"]),
         (["+script.inputs.data={path: a, mode: link}"], ["'link'", "copy", "in_place"]),

@@ -606,6 +606,7 @@ def test_hydra_answers_its_flags_anywhere_among_the_overrides(flags: list[str], 
     ("line", "choices"),
     [
         ("aml ru", {"run", "runs"}),
+        ("aml res", {"resume"}),
         ("aml run compute=", {"compute=local", "compute=slurm"}),
         ("aml run compute.ti", {"compute.timeout_min="}),
         ("aml run environment=skl", {"environment=sklearn", "environment=sklearn-1.2"}),

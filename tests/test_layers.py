@@ -11,7 +11,8 @@ PACKAGE = Path(amlcore.__file__).parent
 LINES = [
     ["__main__"],
     ["cli"],
-    ["arguments", "cli_run", "completion"],
+    ["cli_run", "completion"],
+    ["arguments"],
     ["app_sweep"],
     ["progress"],
     ["app", "doctor", "tables", "project", "terminal"],

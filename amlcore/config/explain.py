@@ -125,10 +125,13 @@ class Explanation:
         if "nterpolation" in said:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
         if said.startswith("Key "):
-            parent, _, name = key.rpartition(".")
             if is_dataclass(kind):
-                return ConfigError(f"{key}: there is no such key{where}; {legal(name, _keys(kind))}")
-            return ConfigError(f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {parent}")
+                return ConfigError(
+                    f"{key}: there is no such key{where}; {legal(_first_unknown(key, kind), _keys(kind))}"
+                )
+            return ConfigError(
+                f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {key.rpartition('.')[0]}"
+            )
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
         return ConfigError(f"{key or 'conf/'}: {said[:1].lower()}{said[1:]}{where}")
@@ -210,6 +213,12 @@ def _keys(kind: Any) -> list[str]:
     if not is_dataclass(kind):
         return []
     return [field.name for field in fields(kind) if not field.metadata.get("omegaconf_ignore")]
+
+
+def _first_unknown(key: str, kind: Any) -> str:
+    """The part of a dotted key at which it leaves the schema, if that is not its last one."""
+    known, parts = set(_keys(kind)), key.split(".")
+    return parts[-2] if len(parts) > 2 and parts[-1] not in known and parts[-2] not in known else parts[-1]
 
 
 def _package_key(config_path: str, key: str) -> str:
