@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
-import random
 import shutil
 import signal
-import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +16,6 @@ from tests.test_flow import background, until
 
 Write = Callable[[str, str], Path]
 HERE = "environment=current"
-KILLS = int(os.environ.get("AMLCORE_TEST_KILLS", "6"))
-CREATE_TRIAL, SET_STATE = 4, 6
-"""Operations in the journal of Optuna."""
 IRIS = Path(__file__).parent.parent / "scripts/iris"
 
 LOGS = """
@@ -252,40 +245,6 @@ RESUMED = [
     "sweep.primary_metric=score",
     "compute.slots=2",
 ]
-
-
-@pytest.mark.usefixtures("toy")
-def test_a_driver_that_is_killed_again_and_again_loses_no_trial_and_repeats_none(project: Path, aml: Aml) -> None:
-    """Each time the sweep is resumed; at the end record and study agree."""
-    space = ["script.arguments.x=interval(-10,10)", "script.arguments.sleep=0.1,0.2", "sweep.max_total_runs=30"]
-    moments, kills = random.Random(0), 0
-    while kills < KILLS:
-        goes_on = ["sweep.resume=true"] if kills else []
-        with background(project, *RESUMED, *space, *goes_on) as process:
-            until(lambda: list(project.glob("outputs/*/*/study.jsonl")))
-            with suppress(subprocess.TimeoutExpired):
-                process.wait(moments.uniform(1.0, 4.0))
-                assert process.returncode == 0
-                break
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            kills += 1
-    assert kills >= 2  # else nothing was shown
-    parent_id = aml("runs", "--json").json[0]["id"]
-    aml("resume", parent_id)
-
-    parent, trials = sweep_and_trials(aml)
-    study = [json.loads(line) for line in (Path(parent["folder"]) / "study.jsonl").read_text().splitlines()]
-    asked = [line for line in study if line["op_code"] == CREATE_TRIAL]
-    told = [line["trial_id"] for line in study if line["op_code"] == SET_STATE and line["state"] in (1, 2, 3)]
-    assert parent["state"] == "Completed"
-    assert [run["id"] for run in trials] == [f"{parent_id}_{number}" for number in range(30)]
-    assert len(asked) == 30
-    assert sorted(told) == list(range(30))
-    assert {run["state"] for run in trials} == {"Completed"}
-    assert len({run["parameters"]["x"] for run in trials}) == 30
-    assert all(run["attempt"] == 1 for run in trials)
-    assert all(len((Path(run["folder"]) / "logs/stdout.txt").read_text().splitlines()) == 1 for run in trials)
 
 
 @pytest.mark.usefixtures("toy")

@@ -1,0 +1,124 @@
+"""A sweep whose driver is killed again and again, at any moment of its work."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amlcore.worker.layout import read_json
+from tests.conftest import Aml
+from tests.test_flow import background, until
+from tests.test_sweep_flow import sweep_and_trials
+
+Write = Callable[[str, str], Path]
+TRIALS = 40
+KILLS = TRIALS // 2
+SLOTS = 2
+SEED = int(os.environ.get("AMLCORE_TEST_SEED", "0"))
+CREATE_TRIAL, SET_PARAM, SET_STATE = 4, 5, 6
+"""Operations in the journal of Optuna."""
+
+# A trial ends once the test lets as many end: a fast machine cannot be done before the last kill.
+GATED = """
+import argparse, os, time
+from amlcore import Run
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--kind")
+parser.add_argument("--gate")
+args = parser.parse_args()
+Run.get_context().log("score", -(args.x - 3) ** 2)
+number = int(os.environ["AMLCORE_RUN"].rpartition("_")[2])
+while int(open(args.gate).read() or 0) <= number:
+    time.sleep(0.01)
+print("ran")
+"""
+
+
+class Killed:
+    """A sweep of which each driver is killed at its own point of the journal."""
+
+    def __init__(self, project: Path) -> None:
+        self._project = project
+        self.gate = project / "gate"
+        self.command = [
+            *("run", "-m", "train.py", "environment=current", "sweep=tpe", "sweep.seed=1", f"compute.slots={SLOTS}"),
+            *("sweep.primary_metric=score", f"sweep.max_total_runs={TRIALS}", f"+script.arguments.gate={self.gate}"),
+            *("+script.arguments.x=interval(-10,10)", "+script.arguments.kind=a,b"),
+        ]
+
+    @property
+    def folder(self) -> Path | None:
+        return next((path.parent for path in self._project.glob("outputs/*/*/sweep.json")), None)
+
+    @property
+    def journal(self) -> list[dict[str, Any]]:
+        """What Optuna has written of the trials; the last line may be half written."""
+        file = self._project / "no sweep" if self.folder is None else self.folder / "study.jsonl"
+        lines = file.read_bytes().splitlines(keepends=True) if file.exists() else []
+        written = [json.loads(line) for line in lines if line.endswith(b"\n")]
+        return [line for line in written if line["op_code"] in (CREATE_TRIAL, SET_PARAM, SET_STATE)]
+
+    def let_end(self, trials: int) -> None:
+        """Let the first so many trials end, and no other."""
+        later = self.gate.with_name("later")
+        later.write_text(str(trials))
+        later.rename(self.gate)
+
+    @contextmanager
+    def driven(self, arguments: list[str]) -> Iterator[subprocess.Popen[str]]:
+        """A driver that has the sweep in hand."""
+        with background(self._project, *arguments) as process:
+            until(lambda: self._driver() == process.pid or process.poll() is not None, within_s=60)
+            yield process
+
+    def _driver(self) -> int | None:
+        driver = None if self.folder is None else read_json(str(self.folder / "driver.json"))
+        return None if driver is None else int(driver["pid"])
+
+
+@pytest.mark.slow
+def test_twenty_killed_drivers_lose_no_trial_and_repeat_none(project: Path, aml: Aml, write: Write) -> None:
+    """Each is killed after as many lines of the study as it was drawn for; at the end record and study agree."""
+    write("train.py", GATED)
+    sweep, moments = Killed(project), random.Random(SEED)
+    for kill in range(KILLS):
+        ended = SLOTS * kill
+        sweep.let_end(ended)
+        # A trial is created, gets its two values and an end: so much is in the journal when the gate holds all slots.
+        held = 3 * (ended + SLOTS) + ended
+        lines = moments.randint(held - 4 * SLOTS + 1, held)
+        again = ["aml resume", "sweep.resume=true"][kill % 2]
+        resumed = ["resume", "latest"] if again == "aml resume" else [*sweep.command, "sweep.resume=true"]
+        with sweep.driven(resumed if kill else sweep.command) as process:
+            until(lambda lines=lines: len(sweep.journal) >= lines or process.poll() is not None, within_s=60)
+            assert process.poll() is None, process.communicate()  # it is killed in the middle of its work, every time
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+    sweep.let_end(TRIALS)
+    aml("resume", "latest")
+
+    parent, trials = sweep_and_trials(aml)
+    told = [line for line in sweep.journal if line["op_code"] == SET_STATE and line["state"] in (1, 2, 3)]
+    assert parent["state"] == "Completed"
+    assert len(aml("runs", "--json").json) == 1
+    assert [run["id"] for run in trials] == [f"{parent['id']}_{number}" for number in range(TRIALS)]
+    assert Counter(line["op_code"] for line in sweep.journal)[CREATE_TRIAL] == TRIALS
+    assert sorted(line["trial_id"] for line in told) == list(range(TRIALS))
+    assert {run["state"] for run in trials} == {"Completed"}
+    values = {line["trial_id"]: line["values"] for line in told}
+    assert [values[number] for number in range(TRIALS)] == [[run["metrics"]["score"]] for run in trials]
+    assert len({run["parameters"]["x"] for run in trials}) == TRIALS
+    assert [run["attempt"] for run in trials] == [1] * TRIALS
+    assert [(Path(run["folder"]) / "logs/stdout.txt").read_text() for run in trials] == ["ran\n"] * TRIALS
+    assert parent["metrics"]["score"] == max(run["metrics"]["score"] for run in trials)
