@@ -6,7 +6,7 @@ import sys
 import time
 from pathlib import Path
 
-from amlcore import app
+from amlcore import app, tables
 from amlcore.app import Say, check_model, find_run, publish
 from amlcore.config import Search
 from amlcore.errors import RequestError
@@ -15,7 +15,6 @@ from amlcore.record import Record, RunState
 from amlcore.run import Run
 from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, load_search, submit_sweep
-from amlcore.tables import trials as print_trials
 from amlcore.worker.layout import write_json
 from amlcore.workspace import Workspace
 
@@ -95,11 +94,14 @@ def _carry_out(search: Search, record: Record, *, say: Say) -> int:
 
 
 def _to_its_end(search: Search, record: Record, *, say: Say) -> int:
+    metrics = search.sweep.metrics
     with Progress(search.sweep, total=search.total, say=say) as progress:
         driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
         status = driver.drive()
     if driver.trials:
-        print_trials(driver.trials, metric=search.sweep.primary_metric, goal=search.sweep.goal)
+        tables.trials(driver.trials, metrics=metrics, front=driver.front)
+    if len(metrics) > 1 and len(driver.front):
+        say(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
     states = [trial.state for trial in driver.trials]
     say(
         f"{len(states)} trials: {states.count(TrialState.COMPLETE)} done, {states.count(TrialState.PRUNED)} pruned, "
@@ -112,7 +114,8 @@ def _to_its_end(search: Search, record: Record, *, say: Say) -> int:
         say(status.reason)
     best = driver.best
     if best is not None:
-        say(f"best: trial {best.number}, {search.sweep.primary_metric}={best.value:.6g}")
+        among = f" in {metrics[0]}" if len(metrics) > 1 else ""
+        say(f"best{among}: trial {best.number}, {tables.reached(best, metrics)}")
         run = Run(f"{record.folder}_{best.number}")
         if run.model is None:  # a resumed sweep may have come so far before
             return _publish(search, record, run, say=say)

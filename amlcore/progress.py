@@ -14,7 +14,7 @@ from rich.table import Table
 from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.tables import pairs, short
+from amlcore.tables import pairs, reached, short
 
 SHOWN = 8
 REFRESH_S = 0.1
@@ -74,16 +74,19 @@ class Progress:
         return table
 
     def _words(self, trial: Trial) -> str:
-        metric = self._sweep.primary_metric
         if trial.state is not TrialState.COMPLETE:
-            reached: str = f"{trial.state.lower()}: {trial.reason}"
+            said: str = f"{trial.state.lower()}: {trial.reason}"
         else:
-            reached = "done" if trial.value is None else f"{metric}={trial.value:.6g}"
-        return f"trial {trial.number}: {reached}  {pairs(short(trial.values))}"
+            said = reached(trial, self._sweep.metrics) or "done"
+        return f"trial {trial.number}: {said}  {pairs(short(trial.values))}"
 
     def _best(self, tally: Tally) -> str:
         best = tally.best
-        return "" if best is None else f", best {best.value:.6g} by trial {best.number}"
+        if best is None:
+            return ""
+        if len(self._sweep.metrics) > 1:
+            return f", {len(tally.front)} on the Pareto front"
+        return f", best {best.value:.6g} by trial {best.number}"
 
     def _left(self, tally: Tally) -> str:
         done = tally.ended - (self._ended_before or 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
 from amlcore.submission import check, dry_run, lay, pin
+from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop, Tally
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.trials import TrialRuns
@@ -35,7 +36,7 @@ def check_search(search: Search) -> None:
     _check_nesting()
     for base in search.bases:
         check(base.job)
-    if search.job.model.name is not None and search.sweep.primary_metric is None:
+    if search.job.model.name is not None and not search.sweep.metrics:
         raise RequestError(
             "sweep.primary_metric is not set: which trial's model would be registered? Name what the script logs, "
             "such as sweep.primary_metric=accuracy"
@@ -75,7 +76,7 @@ def described(search: Search) -> dict[str, Any]:
     known = {
         "sampler": sweep.sampler,
         "primary_metric": sweep.primary_metric,
-        "goal": sweep.goal.value,
+        "goal": [goal.value for goal in sweep.goals] if len(sweep.metrics) > 1 else sweep.goals[0].value,
         "max_total_runs": search.total,
         "seed": sweep.seed,
     }
@@ -113,8 +114,12 @@ class SweepDriver:
         self._beaten = time.monotonic()
         self._interrupted = False
         self._explained = False
-        self.best: Trial | None = None
+        self.front = Front(search.sweep.goals)
         self.trials: list[Trial] = []
+
+    @property
+    def best(self) -> Trial | None:
+        return self.front.best
 
     def drive(self) -> Status:
         """Bring the sweep to its end; an interruption cancels it.
@@ -178,12 +183,11 @@ class SweepDriver:
             self._say(f"warning: trial {trial.number}: {trial.reason}")
 
     def _finish(self, loop: Loop) -> None:
-        record, metric = self._record, self._search.sweep.primary_metric
+        record = self._record
         record.enter(RunState.Finalizing)
-        self.best = loop.tally.best
-        if self.best is not None and metric is not None:
-            write_record(record.layout.metrics, "scalar", metric, value=self.best.value)
-            write_record(record.layout.metrics, "tag", "best", value=f"{record.folder.name}_{self.best.number}")
+        self.front = loop.tally.front
+        if self.best is not None:
+            self._keep_best(self.best)
         if Path(record.layout.cancel).exists():
             record.enter(RunState.Canceled, settle.cancel_reason(record), exit_status=settle.INTERRUPTED)
         elif loop.failed_too_often:
@@ -192,6 +196,15 @@ class SweepDriver:
             settle.fail(record, f"none of {loop.tally.ended} trials came to a result{self._first_reason()}")
         else:
             record.enter(RunState.Completed, loop.stopped, exit_status=0)
+
+    def _keep_best(self, best: Trial) -> None:
+        folder, name = self._record.layout.metrics, self._record.folder.name
+        metrics = self._search.sweep.metrics
+        for metric, value in zip(metrics, best.reached, strict=True):
+            write_record(folder, "scalar", metric, value=value)
+        write_record(folder, "tag", "best", value=f"{name}_{best.number}")
+        if len(metrics) > 1:
+            write_record(folder, "table", "pareto_front", value=_columns(self.front.trials, metrics, name=name))
 
     def _first_reason(self) -> str:
         failed = next((trial for trial in self.trials if trial.reason is not None), None)
@@ -207,6 +220,16 @@ class SweepDriver:
         if job.environment == self._search.job.environment:
             return prepare(self._search.job, self._record, say=self._say)
         return job.environment.build(root=job.workspace.path, cache=job.workspace.environments_path, log=self._say)
+
+
+def _columns(trials: list[Trial], metrics: Sequence[str], *, name: str) -> dict[str, list[Any]]:
+    """The trials of the sweep `name` as columns: their runs, what they reached, and their values."""
+    keys = dict.fromkeys(key for trial in trials for key in trial.values)
+    return {
+        "run": [f"{name}_{trial.number}" for trial in trials],
+        **{metric: [trial.reached[index] for trial in trials] for index, metric in enumerate(metrics)},
+        **{key: [trial.values.get(key) for trial in trials] for key in keys},
+    }
 
 
 def load_search(record: Record) -> Search:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from rich.text import Text
 from amlcore.record import strict
 
 if TYPE_CHECKING:
-    from amlcore.sweep import Goal
+    from amlcore.sweep.front import Front
     from amlcore.sweep.study import Trial
 
 PIPED_WIDTH = 240
@@ -81,21 +82,28 @@ def details(found: dict[str, Any]) -> None:
             console.print(Text.assemble((key, "bold"), f": {_plain(value)}"))
 
 
-def trials(found: list[Trial], *, metric: str | None, goal: Goal) -> None:
-    """The trials of a sweep, the best first."""
-    table = _table("trial", metric or "", *short(_all_values(found)), "state")
-    shown = ranked(found, goal)[:SHOWN_TRIALS]
-    for trial in shown:
-        values = [_plain(trial.values.get(key)) for key in _all_values(found)]
+def trials(found: list[Trial], *, metrics: Sequence[str], front: Front) -> None:
+    """The trials of a sweep, the best first; of several metrics those of the Pareto front first, and marked so."""
+    several = len(metrics) > 1
+    keys = list(_all_values(found))
+    table = _table("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else []))
+    for trial in ranked(found, front)[:SHOWN_TRIALS]:
+        reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
+        values = [_plain(trial.values.get(key)) for key in keys]
         state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
-        table.add_row(str(trial.number), _plain(trial.value), *values, state)
+        mark = [("yes" if trial in front else "")] if several else []
+        table.add_row(str(trial.number), *reached, *values, state, *mark)
     _print(table)
 
 
-def ranked(found: list[Trial], goal: Goal) -> list[Trial]:
-    """The trials by what they reached, the best first and of equals the earliest; then those without a result."""
-    sign = -1 if goal == "maximize" else 1
-    return sorted(found, key=lambda trial: (trial.value is None, sign * (trial.value or 0.0), trial.number))
+def ranked(found: list[Trial], front: Front) -> list[Trial]:
+    """The trials that no other beats, then the others by what they reached, then those without a result."""
+    return sorted(found, key=lambda trial: (trial not in front, not trial.reached, front.rank(trial)))
+
+
+def reached(trial: Trial, metrics: Sequence[str]) -> str:
+    """What a trial reached in each metric, in words."""
+    return ", ".join(f"{name}={value:.6g}" for name, value in zip(metrics, trial.reached, strict=False))
 
 
 def short(values: dict[str, Any]) -> dict[str, Any]:

@@ -125,8 +125,8 @@ class TrialRuns:
         settle.request_cancel(self._running[number].record, reason, pruned=pruned)
 
     def history(self, number: int) -> list[float]:
-        logged = [(item["name"], item["value"]) for item in read_metrics(self.record_of(number).layout.metrics)]
-        return self._values(logged)
+        records = read_metrics(self.record_of(number).layout.metrics)
+        return self._values([(item["name"], item["value"]) for item in records if item["kind"] == "scalar"])
 
     def kill(self) -> None:
         """End the scripts of all trials at once."""
@@ -218,8 +218,8 @@ class TrialRuns:
         return self._values(running.read_metrics()) if running.begun or running.record.attempt else []
 
     def _values(self, logged: list[tuple[str, Any]]) -> list[float]:
-        """Of all that was logged, the numbers of the primary metric."""
-        metric = self._search.sweep.primary_metric
+        """Of all that was logged, the numbers that early termination judges a trial by."""
+        metric = self._search.sweep.judged
         return [float(value) for name, value in logged if name == metric and _is_number(value)]
 
     def _ended(self, running: TrialRun) -> Ended:
@@ -228,15 +228,18 @@ class TrialRuns:
             return Ended(number, TrialState.PRUNED, reason=status.reason)
         if status.state is not RunState.Completed:
             return Ended(number, TrialState.FAIL, reason=status.reason)
-        metric = self._search.sweep.primary_metric
-        if metric is None:
+        reached = []
+        for metric in self._search.sweep.metrics:
+            value = running.metrics.get(metric)
+            if value is None:
+                return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
+            if not _is_number(value):
+                return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which cannot be compared")
+            reached.append(float(value))
+        if not reached:
             return Ended(number, TrialState.COMPLETE)
-        value = running.metrics.get(metric)
-        if value is None:
-            return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
-        if not _is_number(value):
-            return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which cannot be compared")
-        return Ended(number, TrialState.COMPLETE, float(value))
+        first, *further = reached
+        return Ended(number, TrialState.COMPLETE, first, further=tuple(further))
 
 
 def _is_number(value: Any) -> bool:

@@ -80,7 +80,13 @@ class Job:
 
 
 def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: value.value if isinstance(value, Enum) else value for name, value in items}
+    return {name: _plain_value(value) for name, value in items}
+
+
+def _plain_value(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_plain_value(item) for item in value]
+    return value.value if isinstance(value, Enum) else value
 
 
 def job_config(value: dict[str, Any]) -> DictConfig:

@@ -25,6 +25,7 @@ from amlcore.config.job import Job, job_config, literal
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
 from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
+from amlcore.sweep.sampler import SAMPLERS
 
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
 LIMITS = (
@@ -82,7 +83,11 @@ class Search:
         """The job of one trial, and the overrides that it stands for."""
         base = next(base for base in self.bases if base.choices.items() <= values.items())
         job = base.with_values({key: value for key, value in values.items() if key not in base.choices})
-        same = [override for override in self.overrides if not override.lstrip("+~").startswith(("sweep=", "sweep."))]
+        same = [
+            override
+            for override in self.overrides
+            if not override.lstrip("+~").startswith(("sweep=", "sweep.", "sweep/"))
+        ]
         return job, [*same, *(f"{key}={_written(value)}" for key, value in values.items())]
 
     def with_sweep(self, sweep: Sweep) -> Search:
@@ -221,10 +226,17 @@ def _of_override(override: Override, *, grid: bool) -> Dimension:
 
 def _check(search: Search) -> None:
     """Make sure that the schema takes every end of every dimension."""
-    search.sweep.check()
     for key in search.space:
         if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
-            raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value")
+            several = f", or a list: {key}=[a,b]" if key in ("sweep.primary_metric", "sweep.goal") else ""
+            raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value{several}")
+    search.sweep.check()
+    numbers = SAMPLERS[search.sweep.sampler].numbers
+    if sum(dimension.kind != "choice" for dimension in search.space.values()) < numbers:
+        raise ConfigError(
+            f"sweep.sampler={search.sweep.sampler} needs at least {numbers} parameters that are numbers, such as "
+            "KEY=interval(0,1) or KEY=range(1,9); sweep=tpe takes any"
+        )
     for base in search.bases:
         for key in search.space.keys() - base.choices.keys():
             for value in search.space[key].ends:

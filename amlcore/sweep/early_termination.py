@@ -8,6 +8,7 @@ Source: Azure ML, "How to tune hyperparameters: early termination", and azureml.
 from __future__ import annotations
 
 import statistics
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -25,9 +26,12 @@ POLICIES = ("bandit", "median", "truncation")
 PRUNERS = {
     "asha": "SuccessiveHalvingPruner",
     "hyperband": "HyperbandPruner",
+    "patient": "PatientPruner",
     "percentile": "PercentilePruner",
     "threshold": "ThresholdPruner",
+    "wilcoxon": "WilcoxonPruner",
 }
+PATIENT = "patient"
 
 
 @dataclass
@@ -41,6 +45,9 @@ class EarlyTermination:
     slack_amount: float | None = None  # bandit: may be behind the best by this much
     truncation_percentage: int | None = None  # truncation: so many per cent are stopped at each interval
     options: dict[str, Any] = field(default_factory=dict)  # given to Optuna's pruner as they are
+    wrapped: str | None = None  # patient: which of Optuna's others it holds back; null: it decides by itself
+    wrapped_options: dict[str, Any] = field(default_factory=dict)  # given to that one as they are
+    metric: str | None = None  # what is judged; null: the primary metric
 
     def __post_init__(self) -> None:
         known = [*POLICIES, *PRUNERS]
@@ -51,6 +58,8 @@ class EarlyTermination:
                 raise ConfigError(f"sweep.early_termination.{key}={getattr(self, key)}: must be at least {least}")
         if self.policy == "bandit":
             self._check_slack()
+        if self.wrapped is not None:
+            self._check_wrapped(self.wrapped)
         if self.policy == "truncation" and not 1 <= (self.truncation_percentage or 0) <= 99:
             raise ConfigError(
                 f"sweep.early_termination.truncation_percentage={self.truncation_percentage}: must be from 1 to 99"
@@ -66,11 +75,11 @@ class EarlyTermination:
 
         if self.is_azures:
             return optuna.pruners.NopPruner()
-        try:
-            pruner: BasePruner = getattr(optuna.pruners, PRUNERS[self.policy])(**self.options)
-        except (TypeError, ValueError) as error:
-            raise ConfigError(f"sweep.early_termination.options={self.options}: {self.policy}: {error}") from None
-        return pruner
+        options = self.options
+        if self.policy == PATIENT:
+            held = None if self.wrapped is None else _made(self.wrapped, self.wrapped_options, key="wrapped_options")
+            options = {**options, "wrapped_pruner": held}
+        return _made(self.policy, options, key="options")
 
     def is_due(self, interval: int) -> bool:
         """Whether a trial is judged at its `interval`-th log, counted from 1."""
@@ -112,12 +121,31 @@ class EarlyTermination:
             return None
         return f"truncation: {reached[number]:.6g} is among the lowest {cut} of {len(ranked)} at interval {interval}"
 
+    def _check_wrapped(self, wrapped: str) -> None:
+        if self.policy != PATIENT:
+            raise ConfigError(f"sweep.early_termination.wrapped={wrapped}: only policy={PATIENT} wraps another")
+        known = PRUNERS.keys() - {PATIENT}
+        if wrapped not in known:
+            raise ConfigError(f"sweep.early_termination.wrapped={wrapped}: {legal(wrapped, known)}")
+
     def _check_slack(self) -> None:
         given = [slack for slack in (self.slack_factor, self.slack_amount) if slack is not None]
         if len(given) != 1:
             raise ConfigError("sweep.early_termination: bandit takes slack_factor or slack_amount, one of them")
         if given[0] < 0:
             raise ConfigError(f"sweep.early_termination: the slack of bandit is {given[0]:g}; it must not be below 0")
+
+
+def _made(policy: str, options: dict[str, Any], *, key: str) -> BasePruner:
+    import optuna
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+            pruner: BasePruner = getattr(optuna.pruners, PRUNERS[policy])(**options)
+    except (TypeError, ValueError) as error:
+        raise ConfigError(f"sweep.early_termination.{key}: {policy}: {error}") from None
+    return pruner
 
 
 def _median(number: int, histories: Histories, goal: Goal, interval: int) -> str | None:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from amlcore.sweep.front import Front
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.sweep.sweep import Sweep
 
@@ -18,11 +19,12 @@ class Ended:
     state: TrialState
     value: float | None = None
     reason: str | None = None
+    further: tuple[float, ...] = ()  # of the further primary metrics
 
 
 @dataclass(frozen=True)
 class Reported:
-    """A running trial has logged the primary metric once more."""
+    """A running trial has logged once more what it is judged by."""
 
     number: int
     value: float
@@ -41,16 +43,20 @@ class Trials(Protocol):
         """Ask for the end of a trial; that it has ended is polled like any other end, as PRUNED where it is that."""
 
     def history(self, number: int) -> list[float]:
-        """What a trial that has ended logged of the primary metric."""
+        """What a trial that has ended logged of what it was judged by."""
 
 
 @dataclass
 class Tally:
     """How far a sweep is."""
 
+    front: Front
     running: set[int] = field(default_factory=set)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
-    best: Trial | None = None
+
+    @property
+    def best(self) -> Trial | None:
+        return self.front.best
 
     @property
     def ended(self) -> int:
@@ -84,7 +90,7 @@ class Loop:
         self._clock = clock
         self._began = clock()
         self._known: dict[int, Trial] = {}
-        self.tally = Tally()
+        self.tally = Tally(Front(sweep.goals))
         self.stopped: str | None = None  # why no further trial begins, where it is not that all have been tried
         self._given_up: set[int] = set()
         self._histories: dict[int, list[float]] = {}
@@ -144,7 +150,7 @@ class Loop:
         history = self._histories.setdefault(event.number, [])
         history.append(event.value)
         if policy.is_azures:
-            reason = policy.verdict(event.number, self._histories, self._sweep.goal)
+            reason = policy.verdict(event.number, self._histories, self._sweep.goals[0])
         else:
             pruned = self._study.report(event.number, len(history), event.value)
             reason = f"{policy.policy}: {event.value:.6g} at interval {len(history)}" if pruned else None
@@ -165,22 +171,13 @@ class Loop:
 
     def _tell(self, end: Ended) -> Trial:
         self.tally.running.remove(end.number)
-        self._study.tell(end.number, end.state, end.value, end.reason)
-        trial = Trial(end.number, self._known.pop(end.number).values, end.state, end.value, end.reason)
+        self._study.tell(end.number, end.state, end.value, end.reason, further=end.further)
+        values = self._known.pop(end.number).values
+        trial = Trial(end.number, values, end.state, end.value, end.reason, end.further)
         self._count(trial)
         return trial
 
     def _count(self, trial: Trial) -> None:
         self.tally.counts[trial.state] += 1
-        if trial.state is TrialState.COMPLETE and trial.value is not None and self._is_best(trial):
-            self.tally.best = trial
-
-    def _is_best(self, trial: Trial) -> bool:
-        best = self.tally.best
-        assert trial.value is not None
-        if best is None or best.value is None:
-            return True
-        # Of equals the earliest counts, whichever ended first.
-        return self._sweep.goal.better(trial.value, best.value) or (
-            trial.value == best.value and trial.number < best.number
-        )
+        if trial.state is TrialState.COMPLETE and trial.value is not None:
+            self.tally.front.add(trial)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError
@@ -18,27 +20,52 @@ class SamplerKind:
     """One of Optuna's samplers as a sweep uses it."""
 
     name: str  # in optuna.samplers
-    needs_metric: bool  # whether it learns from what the trials reach
+    learns: bool  # whether it chooses by what the trials reach
+    several: bool = True  # whether it takes several metrics at once
+    numbers: int = 0  # how many parameters must be numbers for it to do anything
     options: tuple[tuple[str, Any], ...] = ()
     continues: bool = False  # whether the same seed goes on where the study stands, instead of beginning again
+    module: str | None = None  # what it needs beside Optuna
+    extra: str | None = None  # the extra of amlcore that brings it
 
 
-SAMPLERS = {
-    GRID: SamplerKind("RandomSampler", needs_metric=False),  # every point is given; it never chooses one
-    "random": SamplerKind("RandomSampler", needs_metric=False),
+QUIET = ("warn_independent_sampling", False)
+NAMED = {
+    GRID: SamplerKind("RandomSampler", learns=False),  # every point is given; it never chooses one
+    "random": SamplerKind("RandomSampler", learns=False),
     "sobol": SamplerKind(
         "QMCSampler",
-        needs_metric=False,
-        options=(
-            ("qmc_type", "sobol"),
-            ("scramble", True),
-            ("warn_asynchronous_seeding", False),
-            ("warn_independent_sampling", False),
-        ),
+        learns=False,
+        options=(("qmc_type", "sobol"), ("scramble", True), ("warn_asynchronous_seeding", False), QUIET),
         continues=True,
     ),
-    "tpe": SamplerKind("TPESampler", needs_metric=True),
+    "tpe": SamplerKind("TPESampler", learns=True),
+    "gp": SamplerKind("GPSampler", learns=True, options=(QUIET,), module="torch", extra="gp"),
+    "cmaes": SamplerKind("CmaEsSampler", learns=True, several=False, numbers=2, options=(QUIET,)),
+    "nsga2": SamplerKind("NSGAIISampler", learns=True),
 }
+BY_PATH = {f"optuna.samplers.{kind.name}": kind for name, kind in NAMED.items() if name != GRID} | {
+    "optuna.samplers.NSGAIIISampler": SamplerKind("NSGAIIISampler", learns=True)
+}
+"""Left out are those that end a study by themselves or need objects to be made of."""
+
+SAMPLERS = NAMED | BY_PATH
+
+
+def check_sampler(name: str) -> None:
+    """Make sure that what the sampler needs is installed.
+
+    Raises
+    ------
+    ConfigError
+        It is not.
+    """
+    kind = SAMPLERS[name]
+    if kind.module is not None and find_spec(kind.module) is None:
+        raise ConfigError(
+            f"sweep.sampler={name} needs {kind.module}, which is not installed here: "
+            f"pip install 'amlcore[{kind.extra}]'"
+        )
 
 
 def make_sampler(name: str, *, seed: int | None, asked: int, options: dict[str, Any]) -> BaseSampler:
@@ -56,8 +83,10 @@ def make_sampler(name: str, *, seed: int | None, asked: int, options: dict[str, 
     if name != GRID:
         given["seed"] = seed if kind.continues else _seed(seed, asked)
     try:
-        sampler: BaseSampler = getattr(optuna.samplers, kind.name)(**given)
-    except (TypeError, ValueError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+            sampler: BaseSampler = getattr(optuna.samplers, kind.name)(**given)
+    except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"sweep.sampler_options={options}: sweep.sampler={name}: {error}") from None
     return sampler
 

@@ -40,8 +40,14 @@ class Trial:
     number: int
     values: Values
     state: TrialState = TrialState.RUNNING
-    value: float | None = None  # of the primary metric
+    value: float | None = None  # of the primary metric, or the first of several
     reason: str | None = None
+    further: tuple[float, ...] = ()  # of the further ones, in their order
+
+    @property
+    def reached(self) -> tuple[float, ...]:
+        """What it reached in each of the primary metrics; nothing where it did not complete."""
+        return () if self.value is None else (self.value, *self.further)
 
 
 class Study:
@@ -68,7 +74,7 @@ class Study:
         self._study = optuna.create_study(
             study_name=NAME,
             storage=optuna.storages.InMemoryStorage() if file is None else _journal(file),
-            direction=sweep.goal.value,
+            directions=[goal.value for goal in sweep.goals],
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(),
             pruner=None if sweep.early_termination is None else sweep.early_termination.pruner(),
@@ -111,7 +117,15 @@ class Study:
                 found.append(Trial(frozen.number, values))
         return found
 
-    def tell(self, number: int, state: TrialState, value: float | None = None, reason: str | None = None) -> None:
+    def tell(
+        self,
+        number: int,
+        state: TrialState,
+        value: float | None = None,
+        reason: str | None = None,
+        *,
+        further: tuple[float, ...] = (),
+    ) -> None:
         """Write how a trial ended."""
         import optuna
 
@@ -123,7 +137,7 @@ class Study:
             # Without a primary metric there is nothing to tell Optuna but that the trial is over.
             storage.set_trial_user_attr(trial_id, "completed", True)
             state = TrialState.FAIL
-        values = [value] if value is not None and state is TrialState.COMPLETE else None
+        values = [value, *further] if value is not None and state is TrialState.COMPLETE else None
         with _unwarned():
             self._study.tell(number, values, state=optuna.trial.TrialState[state.value])
 
@@ -153,8 +167,8 @@ class Study:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
         completed = frozen.user_attrs.get("completed", False)
         state = TrialState.COMPLETE if completed else TrialState(frozen.state.name)
-        value = frozen.values[0] if frozen.values else None
-        return Trial(frozen.number, values, state, value, frozen.user_attrs.get("reason"))
+        value, *further = frozen.values or [None]
+        return Trial(frozen.number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
 
 
 def _owned(file: Path) -> int:
