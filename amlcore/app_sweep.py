@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from amlcore import app, tables
 from amlcore.app import Say, check_model, find_run, publish
 from amlcore.config import Search
+from amlcore.earlier import load_search, with_found
 from amlcore.errors import RequestError
 from amlcore.progress import Progress
 from amlcore.record import Record, RunState
 from amlcore.run import Run
 from amlcore.sweep.study import TrialState
-from amlcore.sweep_driver import SweepDriver, load_search, submit_sweep
+from amlcore.sweep_driver import SweepDriver, submit_sweep
+from amlcore.sweep_report import draw_in_background, is_worth_plots
 from amlcore.worker.layout import write_json
 from amlcore.workspace import Workspace
 
@@ -31,6 +34,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
         0 where a trial came to a result.
     """
     check_model(search.job)
+    search = with_found(search)
     record = submit_sweep(search, overrides=overrides)
     say(f"sweep {record.folder.name} in {record.folder}")
     return _see_through(search, record, detach=detach, say=say)
@@ -59,7 +63,7 @@ def resume_same(search: Search, *, detach: bool, say: Say) -> int:
         record = Record(folder.parent)
         earlier = load_search(record)
         if earlier.is_same(search):
-            again = earlier.with_sweep(search.sweep)
+            again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
             write_json(record.layout.sweep, again.to_json())
             return _resume(again, record, detach=detach, say=say)
     raise RequestError(
@@ -102,6 +106,9 @@ def _to_its_end(search: Search, record: Record, *, say: Say) -> int:
         tables.trials(driver.trials, metrics=metrics, front=driver.front)
     if len(metrics) > 1 and len(driver.front):
         say(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
+    if is_worth_plots(search, driver.trials):
+        draw_in_background(record)
+        say(f"plots follow in {record.layout.outputs}")
     states = [trial.state for trial in driver.trials]
     say(
         f"{len(states)} trials: {states.count(TrialState.COMPLETE)} done, {states.count(TrialState.PRUNED)} pruned, "

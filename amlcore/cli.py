@@ -54,6 +54,11 @@ def _call(arguments: list[str]) -> int:
             from amlcore import app_sweep
 
             return app_sweep.drive(Path(arguments[1]))
+        case ["_plot"]:  # what a sweep leaves to a process of its own
+            from amlcore import sweep_report
+
+            sweep_report.draw(Path(arguments[1]))
+            return 0
     aml = parser()
     options, further = aml.parse_known_args(arguments)
     if further and (not hasattr(options, "overrides") or any(item.startswith("-") for item in further)):

@@ -191,6 +191,11 @@ class Record:
             _move(Path(source), Path(target))
         for number in os.listdir(self.layout.attempts):
             _remove(Path(self.layout.attempts, number, "work"))
+        self.list_outputs()
+        return "; ".join(lost) or None
+
+    def list_outputs(self) -> None:
+        """List and hash the kept outputs."""
         outputs = Path(self.layout.outputs)
         listing = [
             {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": _digest(path)}
@@ -198,7 +203,6 @@ class Record:
             if path.resolve().is_relative_to(outputs)
         ]
         write_json(self.layout.listing, listing)
-        return "; ".join(lost) or None
 
     @property
     def listing(self) -> list[dict[str, Any]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from typing import Any
 from amlcore import settle
 from amlcore.config import Job, Search
 from amlcore.driver import prepare
+from amlcore.earlier import earlier_trials, with_found
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
@@ -19,6 +20,7 @@ from amlcore.submission import check, dry_run, lay, pin
 from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop, Tally
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
+from amlcore.sweep_report import columns, write_table
 from amlcore.trials import TrialRuns
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout, create_run_folder, read_json, write_json
 from amlcore.worker.metrics import write_record
@@ -34,6 +36,7 @@ Watch = Callable[[Tally, list[Trial]], None]
 def check_search(search: Search) -> None:
     """Find out before anything starts whether the sweep can be carried out here."""
     _check_nesting()
+    earlier_trials(search)
     for base in search.bases:
         check(base.job)
     if search.job.model.name is not None and not search.sweep.metrics:
@@ -80,14 +83,16 @@ def described(search: Search) -> dict[str, Any]:
         "max_total_runs": search.total,
         "seed": sweep.seed,
     }
-    return {**known, "search_space": search.space.describe()}
+    warm = {"warm_start": sweep.warm_start} if sweep.warm_start else {}
+    return {**known, **warm, "search_space": search.space.describe()}
 
 
 def dry_run_sweep(search: Search) -> dict[str, Any]:
     """The space as it was understood, the first trials, and the request of the first; nothing is written or started."""
+    search = with_found(search)
     check_search(search)
     sweep = search.sweep
-    first = list(first_trials(sweep, search.space, SHOWN_FIRST))
+    first = list(first_trials(sweep, search.space, SHOWN_FIRST, warm=lambda: earlier_trials(search)))
     said = "first_trials" if sweep.is_grid or sweep.seed is not None else "trials_such_as"
     job, _ = search.trial(first[0].values)
     return {
@@ -130,7 +135,9 @@ class SweepDriver:
             How it ended.
         """
         record, sweep = self._record, self._search.sweep
-        study = Study(sweep, self._search.space, file=Path(record.layout.study))
+        study = Study(
+            sweep, self._search.space, file=Path(record.layout.study), warm=lambda: earlier_trials(self._search)
+        )
         record.drive()
         runs = TrialRuns(self._search, record, build=self._build)
         try:
@@ -188,6 +195,7 @@ class SweepDriver:
         self.front = loop.tally.front
         if self.best is not None:
             self._keep_best(self.best)
+        write_table(record, self.trials, self._search.sweep.metrics, self.front)
         if Path(record.layout.cancel).exists():
             record.enter(RunState.Canceled, settle.cancel_reason(record), exit_status=settle.INTERRUPTED)
         elif loop.failed_too_often:
@@ -204,7 +212,7 @@ class SweepDriver:
             write_record(folder, "scalar", metric, value=value)
         write_record(folder, "tag", "best", value=f"{name}_{best.number}")
         if len(metrics) > 1:
-            write_record(folder, "table", "pareto_front", value=_columns(self.front.trials, metrics, name=name))
+            write_record(folder, "table", "pareto_front", value=columns(self.front.trials, metrics, sweep=name))
 
     def _first_reason(self) -> str:
         failed = next((trial for trial in self.trials if trial.reason is not None), None)
@@ -220,21 +228,3 @@ class SweepDriver:
         if job.environment == self._search.job.environment:
             return prepare(self._search.job, self._record, say=self._say)
         return job.environment.build(root=job.workspace.path, cache=job.workspace.environments_path, log=self._say)
-
-
-def _columns(trials: list[Trial], metrics: Sequence[str], *, name: str) -> dict[str, list[Any]]:
-    """The trials of the sweep `name` as columns: their runs, what they reached, and their values."""
-    keys = dict.fromkeys(key for trial in trials for key in trial.values)
-    return {
-        "run": [f"{name}_{trial.number}" for trial in trials],
-        **{metric: [trial.reached[index] for trial in trials] for index, metric in enumerate(metrics)},
-        **{key: [trial.values.get(key) for trial in trials] for key in keys},
-    }
-
-
-def load_search(record: Record) -> Search:
-    """The search that a sweep was submitted with."""
-    kept = read_json(record.layout.sweep)
-    if kept is None:
-        raise RequestError(f"run {record.folder.name} is no sweep")
-    return Search.from_json(kept)

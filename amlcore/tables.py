@@ -87,18 +87,13 @@ def trials(found: list[Trial], *, metrics: Sequence[str], front: Front) -> None:
     several = len(metrics) > 1
     keys = list(_all_values(found))
     table = _table("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else []))
-    for trial in ranked(found, front)[:SHOWN_TRIALS]:
+    for trial in sorted(found, key=front.order)[:SHOWN_TRIALS]:
         reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
         values = [_plain(trial.values.get(key)) for key in keys]
         state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
         mark = [("yes" if trial in front else "")] if several else []
         table.add_row(str(trial.number), *reached, *values, state, *mark)
     _print(table)
-
-
-def ranked(found: list[Trial], front: Front) -> list[Trial]:
-    """The trials that no other beats, then the others by what they reached, then those without a result."""
-    return sorted(found, key=lambda trial: (trial not in front, not trial.reached, front.rank(trial)))
 
 
 def reached(trial: Trial, metrics: Sequence[str]) -> str:

@@ -30,6 +30,7 @@ from amlcore.sweep.sampler import SAMPLERS
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
 LIMITS = (
     *("max_total_runs", "max_concurrent_runs", "max_duration_minutes", "trial_timeout_min", "max_failures", "resume"),
+    *("warm_start", "plots"),
     "search_space",  # what it means is compared, in the Space
 )
 

@@ -46,6 +46,10 @@ class Front:
         """The one of them that is best in the first metric."""
         return next(iter(self.trials), None)
 
+    def order(self, trial: Trial) -> tuple[bool, bool, float, int]:
+        """What all trials of a sweep are sorted by: first these, then the others, then those without a result."""
+        return (trial not in self, not trial.reached, *self.rank(trial))
+
     def rank(self, trial: Trial) -> tuple[float, int]:
         """What trials are sorted by, so that the best in the first metric comes first and of equals the earliest."""
         return (-self._gains(trial)[0] if trial.reached else 0.0, trial.number)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
@@ -11,6 +13,7 @@ from amlcore.errors import ConfigError
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
+    from optuna.trial import FrozenTrial
 
 GRID = "grid"
 
@@ -24,6 +27,8 @@ class SamplerKind:
     several: bool = True  # whether it takes several metrics at once
     numbers: int = 0  # how many parameters must be numbers for it to do anything
     options: tuple[tuple[str, Any], ...] = ()
+    generation: str | None = None  # the attribute by which it knows the trials of a generation
+    least_warm: int = 1  # how many earlier trials it needs to begin with any
     continues: bool = False  # whether the same seed goes on where the study stands, instead of beginning again
     module: str | None = None  # what it needs beside Optuna
     extra: str | None = None  # the extra of amlcore that brings it
@@ -41,11 +46,11 @@ NAMED = {
     ),
     "tpe": SamplerKind("TPESampler", learns=True),
     "gp": SamplerKind("GPSampler", learns=True, options=(QUIET,), module="torch", extra="gp"),
-    "cmaes": SamplerKind("CmaEsSampler", learns=True, several=False, numbers=2, options=(QUIET,)),
-    "nsga2": SamplerKind("NSGAIISampler", learns=True),
+    "cmaes": SamplerKind("CmaEsSampler", learns=True, several=False, numbers=2, options=(QUIET,), least_warm=10),
+    "nsga2": SamplerKind("NSGAIISampler", learns=True, generation="NSGAIISampler:generation"),
 }
 BY_PATH = {f"optuna.samplers.{kind.name}": kind for name, kind in NAMED.items() if name != GRID} | {
-    "optuna.samplers.NSGAIIISampler": SamplerKind("NSGAIIISampler", learns=True)
+    "optuna.samplers.NSGAIIISampler": SamplerKind("NSGAIIISampler", learns=True, generation="NSGAIIISampler:generation")
 }
 """Left out are those that end a study by themselves or need objects to be made of."""
 
@@ -68,8 +73,15 @@ def check_sampler(name: str) -> None:
         )
 
 
-def make_sampler(name: str, *, seed: int | None, asked: int, options: dict[str, Any]) -> BaseSampler:
+def make_sampler(
+    name: str, *, seed: int | None, asked: int, options: dict[str, Any], warm: Sequence[FrozenTrial] = ()
+) -> BaseSampler:
     """The sampler of a study in which `asked` trials have been asked for already.
+
+    Parameters
+    ----------
+    warm : sequence of FrozenTrial
+        What it is told of earlier sweeps; all samplers but CMA-ES find it in the study.
 
     Raises
     ------
@@ -80,6 +92,8 @@ def make_sampler(name: str, *, seed: int | None, asked: int, options: dict[str, 
 
     kind = SAMPLERS[name]
     given: dict[str, Any] = {**dict(kind.options), **options}
+    if kind.least_warm > 1 and warm:
+        given["source_trials"] = [_numbers_of(trial) for trial in warm]
     if name != GRID:
         given["seed"] = seed if kind.continues else _seed(seed, asked)
     try:
@@ -89,6 +103,20 @@ def make_sampler(name: str, *, seed: int | None, asked: int, options: dict[str, 
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"sweep.sampler_options={options}: sweep.sampler={name}: {error}") from None
     return sampler
+
+
+def _numbers_of(trial: FrozenTrial) -> FrozenTrial:
+    """The trial with those parameters alone that CMA-ES searches."""
+    from optuna.distributions import CategoricalDistribution
+
+    numbers = copy(trial)
+    numbers.distributions = {
+        name: distribution
+        for name, distribution in trial.distributions.items()
+        if not isinstance(distribution, CategoricalDistribution) and not distribution.single()
+    }
+    numbers.params = {name: trial.params[name] for name in numbers.distributions}
+    return numbers
 
 
 def _seed(seed: int | None, asked: int) -> int | None:

@@ -69,6 +69,10 @@ class Space(Mapping[str, Dimension]):
         """The point `values` of a grid as Optuna keeps it."""
         return {key: self[key].encoded[self[key].choices.index(value)] for key, value in values.items()}
 
+    def holds(self, values: Values) -> bool:
+        """Whether `values` are those of the parameters that exist together."""
+        return values.keys() == {key for key, dimension in self.items() if _holds(dimension.when, values)}
+
     @property
     def is_grid(self) -> bool:
         return all(dimension.kind is Kind.choice for dimension in self.values())

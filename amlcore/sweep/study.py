@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 NAME = "sweep"
+WARM = "warm_start"
+"""The attribute of a trial that an earlier sweep made: its run."""
 
 
 class TrialState(StrEnum):
@@ -57,6 +59,8 @@ class Study:
     ----------
     file : Path, optional
         Where the study is kept; without it, in memory.
+    warm : callable
+        The trials of earlier sweeps that the sampler is told of; asked for as long as no trial of this one has begun.
 
     Raises
     ------
@@ -64,7 +68,14 @@ class Study:
         Another process drives the sweep.
     """
 
-    def __init__(self, sweep: Sweep, space: Space, *, file: Path | None = None) -> None:
+    def __init__(
+        self,
+        sweep: Sweep,
+        space: Space,
+        *,
+        file: Path | None = None,
+        warm: Callable[[], Sequence[FrozenTrial]] = list,
+    ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
@@ -79,9 +90,11 @@ class Study:
             sampler=optuna.samplers.RandomSampler(),
             pruner=None if sweep.early_termination is None else sweep.early_termination.pruner(),
         )
-        self.asked = len(self._study.get_trials(deepcopy=False))
+        told = self._warm_up(warm)
+        self._warm = len(told)
+        self.asked = len(self._study.get_trials(deepcopy=False)) - self._warm
         self._study.sampler = make_sampler(
-            sweep.sampler, seed=sweep.seed, asked=self.asked, options=sweep.sampler_options
+            sweep.sampler, seed=sweep.seed, asked=self.asked, options=sweep.sampler_options, warm=told
         )
         self._grid = space.grid() if sweep.is_grid else None
         self._ids: dict[int, int] = {}
@@ -92,15 +105,26 @@ class Study:
         limits = [self._sweep.max_total_runs, None if self._grid is None else len(self._grid)]
         return min(limit for limit in limits if limit is not None) - self.asked
 
+    def _warm_up(self, warm: Callable[[], Sequence[FrozenTrial]]) -> list[FrozenTrial]:
+        """The trials of earlier sweeps; a driver that was killed while it added them goes on."""
+        known = self._study.get_trials(deepcopy=False)
+        told = [trial for trial in known if WARM in trial.user_attrs]
+        if len(told) == len(known):
+            names = {trial.user_attrs[WARM] for trial in told}
+            self._study.add_trials(trial for trial in warm() if trial.user_attrs[WARM] not in names)
+            told = self._study.get_trials(deepcopy=False)
+        return told
+
     def ask(self) -> Trial:
         """The next trial."""
         if self._grid is not None:
             self._study.enqueue_trial(self._space.encoded(self._grid[self.asked]))
         asked = self._study.ask()
-        self._ids[asked.number] = asked._trial_id
+        number = asked.number - self._warm
+        self._ids[number] = asked._trial_id
         self.asked += 1
         with _unwarned():
-            return Trial(asked.number, self._space.draw(asked))
+            return Trial(number, self._space.draw(asked))
 
     def unfinished(self) -> list[Trial]:
         """The trials that were asked for and never told; one whose values were not all kept draws the rest now."""
@@ -109,12 +133,13 @@ class Study:
         found = []
         for frozen in self._study.get_trials(deepcopy=False):
             if not frozen.state.is_finished():
-                self._ids[frozen.number] = frozen._trial_id
+                number = frozen.number - self._warm
+                self._ids[number] = frozen._trial_id
                 if frozen.state is optuna.trial.TrialState.WAITING:
                     self._study._storage.set_trial_state_values(frozen._trial_id, optuna.trial.TrialState.RUNNING)
                 with _unwarned():
                     values = self._space.draw(optuna.trial.Trial(self._study, frozen._trial_id))
-                found.append(Trial(frozen.number, values))
+                found.append(Trial(number, values))
         return found
 
     def tell(
@@ -139,7 +164,7 @@ class Study:
             state = TrialState.FAIL
         values = [value, *further] if value is not None and state is TrialState.COMPLETE else None
         with _unwarned():
-            self._study.tell(number, values, state=optuna.trial.TrialState[state.value])
+            self._study.tell(number + self._warm, values, state=optuna.trial.TrialState[state.value])
 
     def report(self, number: int, interval: int, value: float) -> bool:
         """Keep what a running trial has logged.
@@ -155,8 +180,8 @@ class Study:
             return self._study.pruner.prune(self._study, storage.get_trial(trial_id))
 
     def trials(self) -> list[Trial]:
-        """All trials, by number."""
-        return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)]
+        """All trials of this sweep, by number."""
+        return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)[self._warm :]]
 
     def close(self) -> None:
         if self._lock is not None:
@@ -168,7 +193,8 @@ class Study:
         completed = frozen.user_attrs.get("completed", False)
         state = TrialState.COMPLETE if completed else TrialState(frozen.state.name)
         value, *further = frozen.values or [None]
-        return Trial(frozen.number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
+        number = frozen.number - self._warm
+        return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
 
 
 def _owned(file: Path) -> int:
@@ -215,8 +241,10 @@ def _unwarned() -> Iterator[None]:
         yield
 
 
-def first_trials(sweep: Sweep, space: Space, count: int) -> Iterator[Trial]:
+def first_trials(
+    sweep: Sweep, space: Space, count: int, *, warm: Callable[[], Sequence[FrozenTrial]] = list
+) -> Iterator[Trial]:
     """The trials that a sweep would begin with."""
-    study = Study(sweep, space)
+    study = Study(sweep, space, warm=warm)
     for _ in range(min(count, study.room)):
         yield study.ask()

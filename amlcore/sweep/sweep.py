@@ -27,6 +27,8 @@ class Sweep:
     max_failures: int | None = None  # failed trials after which the sweep gives up; null: any number
     seed: int | None = None  # of the sampler; null: another one each time
     resume: bool = False  # go on with the newest sweep of this command instead of beginning a new one
+    warm_start: list[str] = field(default_factory=list)  # earlier sweeps whose trials the sampler is told of
+    plots: bool = True  # whether plots are drawn into outputs/ of the sweep when it has ended
     early_termination: EarlyTermination | None = None  # stops trials that fall behind; null: none
     search_space: dict[str, Any] = field(default_factory=dict)  # key: what it may be, in Hydra's or Azure ML's terms
 

@@ -1,0 +1,143 @@
+"""Plots of a sweep, Optuna's own: as PNG by matplotlib, and together on one HTML page that needs no network."""
+
+from __future__ import annotations
+
+import html
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.sweep.goal import Goal
+
+if TYPE_CHECKING:
+    from optuna.study import Study as OptunaStudy
+
+LEAST = 5
+"""So many trials must have reached something: of fewer, the table says more than any plot."""
+
+Say = Callable[[str], None]
+Plot = tuple[str, str, dict[str, Any]]
+"""The name of a file, Optuna's name of the plot, and what it is called with."""
+
+PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<style>body {{ font-family: sans-serif; margin: 2em auto; max-width: 75em }}</style>
+<script>{library}</script></head>
+<body><h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+
+def plots_of(metrics: Sequence[str], goals: Sequence[Goal]) -> list[Plot]:
+    """Which plots a sweep for `metrics` has; of several metrics, those of one are drawn for each."""
+    several = len(metrics) > 1
+    found: list[Plot] = []
+    for index, (metric, goal) in enumerate(zip(metrics, goals, strict=True)):
+        ending = f"_{metric}" if several else ""
+        # Without a target, Optuna knows the goal: it draws the best so far, and the best darkest.
+        target: dict[str, Any] = {"target_name": metric, **({"target": _target(index)} if several else {})}
+        found += [
+            (f"history{ending}", "optimization_history", target),
+            (f"importances{ending}", "param_importances", {**target, "target": _loss(index, goal)}),
+            (f"slice{ending}", "slice", target),
+            (f"parallel_coordinate{ending}", "parallel_coordinate", target),
+        ]
+    if several and len(metrics) <= 3:
+        found.append(("pareto_front", "pareto_front", {"target_names": list(metrics)}))
+    return [*found, ("timeline", "timeline", {})]
+
+
+def importances(study: OptunaStudy, metrics: Sequence[str], goals: Sequence[Goal]) -> dict[str, dict[str, float]]:
+    """How much each parameter matters for each metric, in parts of 1, by PED-ANOVA."""
+    from optuna.importance import get_param_importances
+
+    with _unwarned():
+        return {
+            metric: {name: round(value, 6) for name, value in found.items()}
+            for index, (metric, goal) in enumerate(zip(metrics, goals, strict=True))
+            for found in [get_param_importances(study, target=_loss(index, goal))]
+        }
+
+
+def draw(
+    study: OptunaStudy, metrics: Sequence[str], goals: Sequence[Goal], *, title: str, folder: Path, say: Say
+) -> None:
+    """Draw what can be drawn into `folder`; what cannot is said."""
+    folder.mkdir(parents=True, exist_ok=True)
+    plots = plots_of(metrics, goals)
+    with _unwarned():
+        for name, error in _draw_pngs(study, plots, folder):
+            say(f"warning: {name}.png was not drawn: {error}")
+        body = "\n".join(_divs(study, plots, say))
+    _write(folder / "report.html", _page(title, body))
+
+
+def _draw_pngs(study: OptunaStudy, plots: list[Plot], folder: Path) -> Iterator[tuple[str, Exception]]:
+    """Write each plot as PNG; yields the names of those that could not be drawn, and why."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import numpy as np
+    from matplotlib import pyplot as plt
+    from optuna.visualization import matplotlib as drawn
+
+    for name, plot, options in plots:
+        path = folder / f"{_safe(name)}.png"
+        try:
+            axes = getattr(drawn, f"plot_{plot}")(study, **options)
+            figure = (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure
+            temporary = path.with_name(f".{path.name}")
+            figure.savefig(temporary, format="png", bbox_inches="tight", dpi=110)
+            temporary.rename(path)
+        except Exception as error:
+            yield name, error
+        finally:
+            plt.close("all")
+
+
+def _divs(study: OptunaStudy, plots: list[Plot], say: Say) -> Iterator[str]:
+    from optuna import visualization
+    from plotly.io import to_html
+
+    for name, plot, options in plots:
+        try:
+            figure = getattr(visualization, f"plot_{plot}")(study, **options)
+            yield to_html(figure, include_plotlyjs=False, full_html=False)
+        except Exception as error:
+            say(f"warning: {name} was not drawn into report.html: {error}")
+
+
+def _page(title: str, body: str) -> str:
+    from plotly.offline import get_plotlyjs
+
+    return PAGE.format(title=html.escape(title), library=get_plotlyjs(), body=body)
+
+
+def _target(index: int) -> Callable[[Any], float]:
+    return lambda trial: float(trial.values[index])
+
+
+def _loss(index: int, goal: Goal) -> Callable[[Any], float]:
+    """PED-ANOVA asks what makes a value low."""
+    return lambda trial: -goal.sign * float(trial.values[index])
+
+
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    # Optuna calls its plots experimental, and says of its importances what _loss takes care of.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
+
+
+def _write(path: Path, text: str) -> None:
+    temporary = path.with_name(f".{path.name}")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.rename(path)

@@ -1,0 +1,104 @@
+"""The View: a study that is read and never written, its parameters and values as a person knows them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Container, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from amlcore.sweep.dimension import Dimension, Kind
+from amlcore.sweep.space import Space
+from amlcore.sweep.study import NAME, WARM
+
+if TYPE_CHECKING:
+    from optuna.study import Study as OptunaStudy
+
+ARGUMENTS = "script.arguments."
+
+
+class _ReadOnly(JournalFileBackend):
+    """The driver of a sweep is the only one who writes its study."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002  nothing of them is kept
+        raise PermissionError("a view of a sweep is read only")
+
+
+class View(JournalStorage):
+    """The trials of a sweep as Optuna's plots and dashboard show them.
+
+    Parameters
+    ----------
+    file : Path
+        The study, which may grow meanwhile.
+    """
+
+    def __init__(self, file: Path, space: Space, metrics: Sequence[str]) -> None:
+        super().__init__(_ReadOnly(str(file)))
+        trials = super().get_all_trials(self.get_study_id_from_name(NAME), deepcopy=False)
+        self._warm = sum(WARM in trial.user_attrs for trial in trials)
+        self._space = space
+        self._metrics = list(metrics)
+
+    def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
+        return {**super().get_study_system_attrs(study_id), "study:metric_names": self._metrics}
+
+    def get_trial(self, trial_id: int) -> FrozenTrial:
+        return self._shown(super().get_trial(trial_id))
+
+    def get_all_trials(
+        self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
+    ) -> list[FrozenTrial]:
+        own = [trial for trial in super().get_all_trials(study_id, deepcopy, states) if WARM not in trial.user_attrs]
+        return [self._shown(trial) for trial in own]
+
+    def _shown(self, trial: FrozenTrial) -> FrozenTrial:
+        shown = copy.copy(trial)
+        shown.number -= self._warm
+        shown.params = {_short(key): _plain(self._space[key].value(drawn)) for key, drawn in trial.params.items()}
+        shown.distributions = {_short(key): _distribution(self._space[key]) for key in trial.params}
+        return shown
+
+
+def view(file: Path, space: Space, metrics: Sequence[str]) -> OptunaStudy:
+    """The study of a sweep for Optuna's plots."""
+    import optuna
+
+    return optuna.load_study(study_name=NAME, storage=View(file, space, metrics))
+
+
+def own_trials(file: Path) -> list[FrozenTrial]:
+    """The trials of a sweep as Optuna keeps them, without those that an earlier sweep made."""
+    if not file.exists():
+        return []
+    storage = JournalStorage(_ReadOnly(str(file)))
+    trials = storage.get_all_trials(storage.get_study_id_from_name(NAME), deepcopy=False)
+    warm = sum(WARM in trial.user_attrs for trial in trials)
+    own = [copy.copy(trial) for trial in trials[warm:]]
+    for trial in own:
+        trial.number -= warm
+    return own
+
+
+def _short(key: str) -> str:
+    return key.removeprefix(ARGUMENTS)
+
+
+def _plain(value: Any) -> Any:
+    """What Optuna takes as a choice; a list or a mapping becomes text."""
+    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    """The distribution of the values themselves, where Optuna draws something else in their place."""
+    if dimension.kind is Kind.choice:
+        return CategoricalDistribution([_plain(choice) for choice in dimension.choices])
+    if dimension.normal is None and not dimension.exponential and dimension.quantum is None:
+        return dimension.distribution
+    low, high = (float(value) for value in dimension.ends)
+    return FloatDistribution(low, high, log=(dimension.log or dimension.exponential) and low > 0)
