@@ -29,6 +29,8 @@ class Experiment(object):
 class Run(object):
     """A run by its folder; `Run.get_context()` is the one that the script belongs to."""
 
+    _children = 0  # the number of the last child that was begun
+
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
         self._folder = os.path.abspath(str(folder))
@@ -120,6 +122,30 @@ class Run(object):
         mean = sum(scores) / len(scores)
         self.log(name, mean, description, step=len(scores))
         return mean
+
+    def log_search(self, search):
+        # type: (typing.Any) -> list[Run]
+        """Record what a fitted search of scikit-learn tried: each candidate as a child run, the best one as a tag.
+
+        Returns the children, in the order of cv_results_. A candidate with a fit that failed is a failed child.
+        """
+        from amlcore.worker.search import candidates
+
+        children = []  # type: list[Run]
+        for index, candidate in enumerate(candidates(search)):
+            child = self._begin_child("candidate {}".format(index), parameters=candidate.parameters)
+            for name, value in candidate.metrics.items():
+                child._record("scalar", name, value)
+            for name, scores in candidate.splits.items():
+                child._record("list", "split_" + name, scores)
+            failed = None if candidate.has_score else "a fit of this candidate failed, so it has no score"
+            begun.end(child.folder, "Completed" if failed is None else "Failed", failed)
+            children.append(child)
+        if hasattr(search, "best_score_"):
+            self.log("best_score", search.best_score_)
+        if hasattr(search, "best_index_"):
+            self.tag("best", children[int(search.best_index_)].id)
+        return children
 
     def log_list(self, name, value, description=""):
         # type: (str, object, str) -> None
@@ -241,18 +267,7 @@ class Run(object):
     def child_run(self, name=None):
         # type: (str | None) -> Run
         """Begin a child of this run; the script that begins it ends it too."""
-        number = 0
-        while True:
-            number += 1
-            folder = "{}_{}".format(self.folder, number)
-            try:
-                os.mkdir(folder)
-                break
-            except FileExistsError:
-                continue
-        script = self._facts().get("script")
-        begun.begin(folder, experiment=self.experiment.name, parent=self.id, name=name, script=script)
-        return self._other(folder)
+        return self._begin_child(name)
 
     def create_children(self, count=None, tag_key=None, tag_values=None):
         # type: (int | None, str | None, typing.Sequence[object] | None) -> list[Run]
@@ -312,6 +327,22 @@ class Run(object):
     def __repr__(self):
         # type: () -> str
         return "Run({})".format(self.id)
+
+    def _begin_child(self, name, **facts):
+        # type: (str | None, object) -> Run
+        number = self._children
+        while True:
+            number += 1
+            folder = "{}_{}".format(self.folder, number)
+            try:
+                os.mkdir(folder)
+                break
+            except FileExistsError:  # of another process of this script
+                continue
+        self._children = number
+        script = self._facts().get("script")
+        begun.begin(folder, experiment=self.experiment.name, parent=self.id, name=name, script=script, **facts)
+        return self._other(folder)
 
     def _facts(self):
         # type: () -> dict[str, typing.Any]
