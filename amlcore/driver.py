@@ -88,8 +88,7 @@ class Driver:
         self._slots = self._job.compute.open(self._job.workspace)
         self._record.enter(RunState.Queued)
         write_json(self._record.layout.request, wanted.to_json())
-        queued = self._slots.submit(wanted, kind, keep=(built.hold(),))
-        write_json(self._record.layout.queued, {"path": queued})
+        self._slots.submit(wanted, kind, keep=(built.hold(),))
         self._follow(self._slots)
 
     def _follow(self, slots: Slots) -> None:
@@ -134,7 +133,7 @@ class Driver:
     def _cancel(self) -> None:
         self._say("canceling; interrupt again to kill the script at once")
         settle.request_cancel(self._record)
-        if self._slots is None or not Path(self._record.layout.queued).exists():
+        if self._slots is None or not self._record.laid:
             settle.cancel(self._record)
         else:
             self._follow(self._slots)

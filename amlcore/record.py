@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError
-from amlcore.worker.layout import RunLayout, identity, is_alive, read_json, write_json
+from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
 
 KEPT_FACTS = {"id", "experiment", "created"}
 HEARTBEAT_S = 5.0
@@ -157,13 +157,23 @@ class Record:
     def withdraw(self) -> bool:
         """Take back a request that no worker has claimed; False where one has it."""
         queued = self._read(self.layout.queued)
-        if queued is None:
-            return True
-        try:
-            os.unlink(queued["path"])
-        except FileNotFoundError:
-            return False
+        if queued is not None:
+            try:
+                os.unlink(queued["path"])
+            except FileNotFoundError:
+                return not self.laid
         return True
+
+    @property
+    def laid(self) -> bool:
+        """Whether a worker has the request or may find it; not so where its driver was killed just before."""
+        queued = self._read(self.layout.queued)
+        if queued is None:
+            return False
+        path = Path(queued["path"])
+        claimed = Path(QueueLayout(path.parent.parent).claimed)
+        # In the order that a request goes, so that one on its way is not missed: an attempt begins before it leaves.
+        return path.exists() or any(claimed.rglob(path.name)) or self.attempt > 0
 
     @property
     def executing(self) -> bool:

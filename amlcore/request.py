@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amlcore.worker.layout import write_json
+from amlcore.worker.layout import RunLayout, write_json
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,11 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def lay(self, folder: Path) -> str:
-        """Write the request where workers look for it; its path comes back."""
+    def lay(self, folder: Path) -> None:
+        """Write the request where workers look for it; the run's folder says before where that is."""
         path = str(folder / self.name)
+        write_json(RunLayout(self.folder).queued, {"path": path})
         write_json(path, self.to_json())
-        return path
 
     @classmethod
     def at(cls, path: Path) -> Request:

@@ -25,8 +25,6 @@ from amlcore.worker.layout import read_json, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
 
 LOST_CHECK_S = 1.0
-CLAIM_WAIT_S = 30.0
-"""How long a worker that a gone driver left with a request may take to begin it."""
 
 Builder = Callable[[Job], BuiltEnvironment]
 
@@ -41,7 +39,7 @@ class TrialRun:
     tail: MetricsTail
     metrics: dict[str, Any] = field(default_factory=dict)
     begun: bool = False
-    adopted_at: float | None = None  # when it was taken over from a driver that is gone
+    adopted: bool = False  # whether a driver that is gone laid its request
     beaten: float = field(default_factory=time.monotonic)
     checked: float = field(default_factory=time.monotonic)
 
@@ -98,7 +96,7 @@ class TrialRuns:
             return
         record.drive()
         if self._is_laid(record):
-            running.adopted_at = time.monotonic()
+            running.adopted = True
             return
         built = self.environment(job)
         keep_environment(record, built, name=job.environment.name)
@@ -108,7 +106,7 @@ class TrialRuns:
         holder = (id(running.slots), kind.key)
         keep = () if holder in self._held else (built.hold(),)
         self._held.add(holder)
-        write_json(record.layout.queued, {"path": running.slots.submit(wanted, kind, keep=keep)})
+        running.slots.submit(wanted, kind, keep=keep)
 
     def poll(self) -> Iterator[Ended | Reported]:
         lost = [slots.poll() for slots in self._slots.values()]
@@ -155,13 +153,8 @@ class TrialRuns:
 
     @staticmethod
     def _is_laid(record: Record) -> bool:
-        """Whether a worker has the request of an earlier driver, or may have it; one that none has is taken back."""
-        if record.claim is not None:
-            return True
-        if not Path(record.layout.request).exists():
-            return False
-        # A driver that was killed between laying a request and noting where leaves no way to take it back.
-        return not Path(record.layout.queued).exists() or not record.withdraw()
+        """Whether a worker has the request of an earlier driver; one that none has is taken back."""
+        return record.claim is not None or not record.withdraw()
 
     def _limited(self, job: Job) -> Job:
         """The job of one trial: within the sweep's own time for it, and nothing is registered from it by itself."""
@@ -205,8 +198,7 @@ class TrialRuns:
         if now - running.checked < LOST_CHECK_S:
             return False
         running.checked = now
-        waited = running.adopted_at is not None and now - running.adopted_at > CLAIM_WAIT_S
-        if not running.begun and not waited:
+        if not running.begun and not running.adopted:
             return False
         ending = BACKENDS[record.facts["compute"]].look(record).ending
         if ending is None or record.result is not None:

@@ -260,6 +260,7 @@ def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int
     )
     target = Path(queue.layout.claimed, job) if job else Path(queue.layout.new)
     target.mkdir(exist_ok=True)
+    folder.mkdir(exist_ok=True)
     request.lay(target)
     return request
 

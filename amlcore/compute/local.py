@@ -27,7 +27,7 @@ THREAD_VARIABLES = (
     "NUMEXPR_NUM_THREADS",
     "LOKY_MAX_CPU_COUNT",
 )
-IDLE_S = 1.0
+IDLE_S = 0.0  # a driver that is gone on this host is gone for good, and its queue is nobody else's
 LOST_CHECK_S = 1.0
 LOST = Ending(RunState.Failed, "lost: its processes are gone and left no result")
 SAID_CHARACTERS = 2000  # of a worker that could not start
@@ -50,7 +50,7 @@ class Local(ComputeTarget):
         if record.claim is not None:
             return Sight() if record.executing or record.result is not None else Sight(ending=LOST)
         if not record.withdraw():
-            return Sight()
+            return Sight() if _is_worked(record) else Sight(ending=LOST)
         words = f"lost: the process that drove it ended while the run was {record.status.state}"
         return Sight(ending=Ending(RunState.Failed, words))
 
@@ -81,7 +81,7 @@ class LocalSlots:
         self._records: dict[str, Record] = {}
         self._checked = time.monotonic()
 
-    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> str:
+    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         queue = self._queue(kind.key)
         if kind.key not in self._kinds:
             os.makedirs(queue.new)
@@ -90,10 +90,9 @@ class LocalSlots:
             self._kinds[kind.key] = (kind, ())
         of_kind, kept = self._kinds[kind.key]
         self._kinds[kind.key] = (of_kind, (*kept, *keep))
-        path = request.lay(Path(queue.new))
+        request.lay(Path(queue.new))
         self._records[request.run] = Record(Path(request.folder))
         self.poll()
-        return path
 
     def poll(self) -> dict[str, Ending]:
         lost = self._lost()
@@ -167,6 +166,7 @@ class LocalSlots:
         queue = self._queue(key)
         Path(queue.closed).unlink(missing_ok=True)
         with slot, open(queue.log, "ab") as log:
+            fcntl.flock(log, fcntl.LOCK_SH)  # it is their stdout: locked for as long as one of them lives
             worker = subprocess.Popen(
                 [kind.interpreter, worker_main.__file__, queue.folder],
                 env=worker_environment(kind),
@@ -210,6 +210,19 @@ def _has_begun(request: Request) -> bool:
 
 def _is_lost(record: Record) -> bool:
     return record.claim is not None and not record.executing and record.result is None
+
+
+def _is_worked(record: Record) -> bool:
+    """Whether a worker, or a supervisor that it left, lives in the queue that holds the request of `record`."""
+    queued = read_json(record.layout.queued)
+    try:
+        with open(QueueLayout(Path(queued["path"]).parent.parent).log, "rb") as log:
+            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except FileNotFoundError:  # the queue is removed once all that was laid there has been carried out
+        return False
+    return False
 
 
 def _new_folder(queues: Path) -> Path:

@@ -66,7 +66,7 @@ class SlurmSlots:
         self._closed = False
         self._thread = threading.Thread(target=self._attend, name="slurm", daemon=True)
 
-    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> str:
+    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         with self._lock:
             if kind.key not in self._queues:
                 queue = SlurmQueue(self._folder / kind.key)
@@ -75,12 +75,11 @@ class SlurmSlots:
             self._keep += keep
             queue = self._queues[kind.key][1]
             self._runs[request.run] = (request, queue)
-            path = request.lay(Path(queue.layout.new))
+            request.lay(Path(queue.layout.new))
             self._laid = time.monotonic()
         self._wake.set()
         if not self._thread.ident:
             self._thread.start()
-        return path
 
     def poll(self) -> dict[str, Ending]:
         if self._error is not None:
@@ -244,7 +243,7 @@ class _Asked:
 def look(record: Record) -> Sight:
     """How a run stands whose driver is gone: its jobs go on without."""
     queued = read_json(record.layout.queued)
-    if queued is None:
+    if queued is None or not record.laid:
         return Sight(ending=Ending(RunState.Failed, "lost: the process that drove it ended before it was queued"))
     queue, run = SlurmQueue.of_request(queued["path"]), record.folder.name
     if os.path.exists(record.layout.cancel) and queue.withdraw(run):

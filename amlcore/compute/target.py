@@ -31,18 +31,13 @@ class Sight:
 class Slots(Protocol):
     """Room for runs, open for as long as their driver lives; what happens to a run is read in its folder."""
 
-    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> str:
+    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         """Lay `request` where a worker of `kind` claims it.
 
         Parameters
         ----------
         keep : tuple of files
             Stay open until the slots are closed, and in every worker of `kind` for as long as it lives.
-
-        Returns
-        -------
-        str
-            The path where it lies; as long as it lies there, no worker has it.
         """
 
     def poll(self) -> dict[str, Ending]:

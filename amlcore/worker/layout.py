@@ -37,7 +37,7 @@ class RunLayout(object):
         self.folder = os.path.abspath(str(folder))
         self.run = self._path("run.json")  # the driver, once
         self.request = self._path("request.json")  # the driver, once
-        self.queued = self._path("queued.json")  # the driver, once: where the request was laid
+        self.queued = self._path("queued.json")  # whoever lays the request: where, just before
         self.config = self._path("config.yaml")  # the driver, once
         self.overrides = self._path("overrides.yaml")  # the driver, once
         self.lock = self._path("lock.txt")  # the driver, once
