@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ Write = Callable[[str, str], Path]
 TRIALS = 40
 KILLS = TRIALS // 2
 SLOTS = 2
+CRASHES = 7
 SEED = int(os.environ.get("AMLCORE_TEST_SEED", "0"))
 CREATE_TRIAL, SET_PARAM, SET_STATE = 4, 5, 6
 """Operations in the journal of Optuna."""
@@ -122,3 +124,16 @@ def test_twenty_killed_drivers_lose_no_trial_and_repeat_none(project: Path, aml:
     assert [run["attempt"] for run in trials] == [1] * TRIALS
     assert [(Path(run["folder"]) / "logs/stdout.txt").read_text() for run in trials] == ["ran\n"] * TRIALS
     assert parent["metrics"]["score"] == max(run["metrics"]["score"] for run in trials)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+def test_a_driver_may_die_at_any_of_its_file_operations(sampler: str, tmp_path: Path) -> None:
+    """Of some three hundred a few are tried, always the same; with 0 for their number all of them are."""
+    command = [sys.executable, "-m", "tests.crashes", str(tmp_path / "project"), sampler, str(CRASHES)]
+
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
+
+    *wrong, operations = done.stdout.splitlines()
+    assert wrong == []
+    assert int(operations) > 100

@@ -271,6 +271,7 @@ def test_a_grid_point_that_was_killed_while_it_was_asked_for_is_not_lost(tmp_pat
     for kept in range(2, len(lines)):
         file.write_bytes(b"".join(lines[:kept]))
         again = Study(sweep, GRID, file=file)
+        assert [trial.state for trial in again.trials()] == [TrialState.RUNNING]
         assert [trial.values for trial in again.unfinished()] == GRID.grid()[:1]
         assert again.ask().values == GRID.grid()[1]
         again.close()

@@ -221,7 +221,7 @@ def _of_override(override: Override, *, grid: bool) -> Dimension:
     if isinstance(value, RangeSweep) and not grid and not value.shuffle:
         assert value.start is not None
         assert value.stop is not None
-        return Dimension.between(value.start, value.stop, step=value.step)
+        return Dimension.stepping(value.start, value.stop, step=value.step)
     return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
 
 

@@ -91,11 +91,21 @@ class Dimension:
         """A number from `low` to `high`, both included: whole where all that is given is."""
         whole = all(isinstance(number, int) for number in (low, high, step) if number is not None)
         if step is not None and low <= high and step > 0:
-            # The last value that the steps reach, as Optuna would adjust it with a warning.
-            steps = (Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step))
-            last = Decimal(str(low)) + steps * Decimal(str(step))
+            # As Optuna would adjust it with a warning.
+            last = _last(low, high, step)
             high = int(last) if whole else float(last)
         return cls(Kind.int if whole else Kind.float, low=low, high=high, step=step, log=log)
+
+    @classmethod
+    def stepping(cls, start: float, end: float, *, step: float) -> Dimension:
+        """The numbers from `start` in steps towards `end`, which is included; downwards where the step is below 0."""
+        if step >= 0:
+            return cls.between(start, end, step=step)
+        if start < end:
+            raise ConfigError(f"there is nothing from {start:g} down to {end:g}")
+        last = _last(start, end, step)
+        whole = all(isinstance(number, int) for number in (start, end, step))
+        return cls.between(int(last) if whole else float(last), start, step=-step)
 
     @classmethod
     def gaussian(cls, mu: float, sigma: float, *, exponential: bool = False, quantum: float | None = None) -> Dimension:
@@ -188,6 +198,12 @@ class Dimension:
             if json.dumps(choice) in seen:
                 raise ConfigError(f"the choice {choice!r} stands there twice")
             seen.add(json.dumps(choice))
+
+
+def _last(start: float, end: float, step: float) -> Decimal:
+    """The last number that the steps reach; by decimals, so that 3 * 0.1 is 0.3."""
+    first, by = Decimal(str(start)), Decimal(str(step))
+    return first + (Decimal(str(end)) - first) // by * by
 
 
 def _rounded(value: float, quantum: float) -> float:

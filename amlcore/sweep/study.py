@@ -191,7 +191,9 @@ class Study:
     def _trial(self, frozen: FrozenTrial) -> Trial:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
         completed = frozen.user_attrs.get("completed", False)
-        state = TrialState.COMPLETE if completed else TrialState(frozen.state.name)
+        # One that waits was laid down for a driver that was killed before it took it up.
+        told = TrialState(frozen.state.name) if frozen.state.is_finished() else TrialState.RUNNING
+        state = TrialState.COMPLETE if completed else told
         value, *further = frozen.values or [None]
         number = frozen.number - self._warm
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
