@@ -124,7 +124,7 @@ def _wait(options: Namespace) -> int:
 
     run = _run(options)
     status = app.wait(run)
-    say(f"run {run.id} is {run.get_status()}")
+    say(run.explanation if status else f"run {run.id} is {run.get_status()}")
     return status
 
 

@@ -23,6 +23,8 @@ def run(arguments: list[str]) -> int:
     if unknown:
         words = " ".join(unknown)
         raise ConfigError(f"{words}: no flag of aml run; a script's own arguments come after --, as in `-- {words}`")
+    if (options.resolve or options.package) and not options.cfg:
+        raise ConfigError(f"{'--resolve' if options.resolve else '--package'} goes with --cfg job")
     root = Workspace.at().path
     overrides = _overrides(options.overrides, arguments_after, root=root)
     if question := _question(options):

@@ -9,6 +9,7 @@ from amlcore.errors import RequestError
 from amlcore.workspace import MARKER, Workspace
 
 TEMPLATE = Path(__file__).parent / "template"
+IGNORE = ".gitignore"
 
 
 def init(folder: Path) -> list[Path]:
@@ -17,10 +18,11 @@ def init(folder: Path) -> list[Path]:
     Raises
     ------
     RequestError
-        A file of the same name is there already; nothing was written then.
+        A file of the same name is there already; nothing was written then. A .gitignore is left as it is.
     """
     files = [path for path in sorted(TEMPLATE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     targets = {path: folder / path.relative_to(TEMPLATE) for path in files}
+    targets = {path: target for path, target in targets.items() if target.name != IGNORE or not target.exists()}
     for target in targets.values():
         if target.exists():
             raise RequestError(f"{target} is there already; choose an empty folder, or remove it")

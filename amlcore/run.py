@@ -124,7 +124,7 @@ class Run(context.Run):
         Parameters
         ----------
         show_output : bool
-            Print what the script prints, as it appears.
+            Print what the script prints, as it appears, and before it how its environment is built.
 
         Returns
         -------
@@ -145,12 +145,16 @@ class Run(context.Run):
 
     def follow(self, *, show_output: bool) -> Iterator[Status]:
         """The run's status again and again until it has ended; what its script prints is copied meanwhile."""
-        stream = LogStream.of_run(self.record.layout, stdout=binary(sys.stdout), stderr=binary(sys.stderr))
+        layout, errors = self.record.layout, binary(sys.stderr)
+        build = LogStream([(Path(layout.build_log), errors)])
+        stream = LogStream.of_run(layout, stdout=binary(sys.stdout), stderr=errors)
         while not (status := self.status).state.ended or self.record.driven:
             if show_output:
+                build.pump()
                 stream.pump()
             yield status
         if show_output:
+            build.pump()
             stream.pump()
 
     @property
@@ -270,10 +274,10 @@ def _origin(run: Run) -> Any:
     record = run.record
     status = run.status
     environment = read_json(record.layout.environment)
-    if environment is None or not Path(record.layout.lock).exists():
-        raise RunError(f"run {run.id} has no environment of its own, so no model can be registered from it")
     if status.state is not RunState.Completed:
         raise RunError(f"run {run.id} is {status.state}; a model is registered from a completed run")
+    if environment is None or not Path(record.layout.lock).exists():
+        raise RunError(f"run {run.id} has no environment of its own, so no model can be registered from it")
     workspace = Workspace.at(run.workspace_path)
     lock = Path(record.layout.lock).read_text(encoding="utf-8")
     interpreter = Path(environment["python"])

@@ -149,7 +149,7 @@ class ScriptRunConfig:
         for word in self.command_line():
             for name in INPUT_REFERENCE.findall(word):
                 if name not in self.inputs:
-                    raise ConfigError(f"script.arguments: ${{input:{name}}}: {legal(name, self.inputs)}")
+                    raise ConfigError(f"script.arguments: ${{input:{name}}}: no such input; {legal(name, self.inputs)}")
 
 
 def _check_names(names: Iterable[str]) -> None:

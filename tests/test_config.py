@@ -72,6 +72,8 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
             ["script=train_iris", "script.arguments.kernal=rbf"],
             ["script.arguments.kernal", "+script.arguments.kernal=VALUE"],
         ),
+        (["model.description=it's"], ["model.description=it's", "in quotes of its own"]),
+        (["environment.packages=pandas"], ["environment.packages: must be a list", "on the command line"]),
         (["script.argumnts.c=1"], ["script.argumnts.c", "did you mean 'arguments'"]),
         (["script.inputs={data: d.csv}"], ["script.inputs.data", "+script.inputs.data=VALUE"]),
         (["+script.inputs.data=3"], ["script.inputs.data=3", "{path: …, mode: in_place|copy}"]),

@@ -609,6 +609,9 @@ def test_hydra_answers_its_flags_anywhere_among_the_overrides(flags: list[str], 
         ("aml res", {"resume"}),
         ("aml run compute=", {"compute=local", "compute=slurm"}),
         ("aml run compute.ti", {"compute.timeout_min="}),
+        ("aml deploy ", set()),
+        ("aml show l", {"latest"}),
+        ("aml run --d", set()),
         ("aml run environment=skl", {"environment=sklearn", "environment=sklearn-1.2"}),
     ],
 )
@@ -620,6 +623,17 @@ def test_tab_completes_verbs_groups_and_keys(line: str, choices: set[str], aml: 
 
 def test_tab_completion_installs(aml: Aml) -> None:
     assert "complete" in aml("-sc", "install=bash").out
+    assert "legal: bash" in aml("-sc", "install=foo", status=2).err
+
+
+def test_tab_completes_the_ids_of_runs(aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    aml("run", "a.py", HERE)
+    (run,) = runs(aml)
+
+    said = aml("-sc", "query=bash", env={"COMP_LINE": f"aml logs {run['id'][:4]}"})
+
+    assert said.out.split() == [run["id"]]
 
 
 def test_two_workspaces_do_not_see_each_others_runs(tmp_path: Path, project: Path, aml: Aml, write: Write) -> None:
@@ -704,6 +718,19 @@ def test_a_new_project_runs_at_once(tmp_path: Path, aml: Aml) -> None:
     assert "accuracy" in said.out
     assert aml("models", "--json", cwd=folder).json[0]["name"] == "wine"
     assert "is there already" in aml("init", str(folder), status=2).err
+
+
+def test_a_new_project_leaves_a_gitignore_as_it_is(tmp_path: Path, aml: Aml) -> None:
+    (tmp_path / ".gitignore").write_text("mine")
+
+    aml("init", str(tmp_path))
+
+    assert (tmp_path / ".gitignore").read_text() == "mine"
+    assert (tmp_path / "scripts/train.py").exists()
+
+
+def test_the_shipped_scripts_run_in_any_folder(aml: Aml) -> None:
+    assert "R2" in aml("run", "script=train_penguins", HERE).out
 
 
 def test_a_closed_pipe_is_no_traceback(project: Path, aml: Aml, write: Write) -> None:

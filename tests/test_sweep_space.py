@@ -103,19 +103,22 @@ def test_azures_terms_mean_what_azure_means_by_them(mapping: Any, call: str | No
 @pytest.mark.parametrize(
     ("written", "drawn", "value"),
     [
-        ("quniform(0, 100, 5)", 52.4, 50.0),
+        ("quniform(0, 100, 5)", 52.4, 50),
         ("quniform(0, 1, 0.1)", 0.32, 0.3),
-        ("qloguniform(0, 5, 2)", 4.9, 4.0),
+        ("qloguniform(0, 5, 2)", 4.9, 4),
         ("normal(10, 3)", 0.5, 10.0),
         ("normal(10, 3)", 0.841344746, 13.0),
-        ("qnormal(10, 3, 2)", 0.841344746, 12.0),
+        ("qnormal(10, 3, 2)", 0.841344746, 12),
         ("lognormal(0, 1)", 0.5, 1.0),
         ("lognormal(0, 1)", 0.841344746, math.e),
-        ("qlognormal(2, 1, 5)", 0.5, 5.0),
+        ("qlognormal(2, 1, 5)", 0.5, 5),
     ],
 )
 def test_what_optuna_lacks_is_made_of_what_it_draws(written: str, drawn: float, value: float) -> None:
-    assert dimension_of_call(written).value(drawn) == pytest.approx(value, rel=1e-6)
+    found = dimension_of_call(written).value(drawn)
+
+    assert found == pytest.approx(value, rel=1e-6)
+    assert type(found) is type(value)  # multiples of a whole number are whole
 
 
 def test_normal_draws_are_normal() -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import os
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
 from dataclasses import fields, is_dataclass
 from pathlib import Path
@@ -40,6 +41,14 @@ FILE_OPTION = "file"
 _ROOT: ContextVar[Path] = ContextVar("root")
 
 
+def _shipped(path: str) -> str:
+    """`path` where the workspace has it, else the copy of it that comes with amlcore."""
+    return path if (_ROOT.get(Path()) / path).exists() else str(SHIPPED.parent / path)
+
+
+OmegaConf.register_new_resolver("shipped", _shipped, replace=True)
+
+
 def compose(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
     """Compose the job that `overrides` ask for in the workspace at `root`, apart from any Hydra program that runs.
 
@@ -61,8 +70,12 @@ def compose(overrides: list[str], *, root: Path, config_name: str = "config") ->
 
 def answer(overrides: list[str], *, root: Path, flags: Sequence[str]) -> None:
     """Let Hydra answer one of its own flags, such as --cfg, --info or --help, on stdout."""
-    with explained(root, overrides):
-        _hydra_main([*flags, *implied(overrides, root=root)])
+    said = io.StringIO()  # Hydra's own printing does not bear a reader that goes away
+    try:
+        with explained(root, overrides), redirect_stdout(said):
+            _hydra_main([*flags, *implied(overrides, root=root)])
+    finally:  # Hydra may end with SystemExit
+        print(said.getvalue(), end="")
 
 
 def compose_workspace(root: Path) -> Workspace:

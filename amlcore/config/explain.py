@@ -25,6 +25,8 @@ NAMED_KEY = re.compile(r"^([a-z_]+(?:\.[\w.-]+)?)(?:[=:]| is )")
 APPENDED = re.compile(r"Could not append to config\. An item is already at '([^']*)'")
 NOT_OF_TYPE = re.compile(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", re.DOTALL)
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
+NOT_A_LIST = "is not a ListConfig"
+NO_FILE = re.compile(r"In '([^']*)': Could not load '([^']*)'")
 NO_GROUP = re.compile(r"Could not override '([^']*)'\.\s*No match in the defaults list")
 
 
@@ -42,7 +44,7 @@ class Explanation:
         if isinstance(cause, yaml.YAMLError):
             return ConfigError(_yaml_problem(cause))
         if isinstance(error, OverrideParseException):
-            return ConfigError(f"'{error.override}' on the command line cannot be read: {_first_line(error.message)}")
+            return ConfigError(_unreadable(error))
         if isinstance(error, MissingConfigException):
             return self._no_option(error)
         if isinstance(cause, OmegaConfBaseException):
@@ -58,6 +60,8 @@ class Explanation:
             return ConfigError(f"{match[1]} is there already; change it by {match[1]}=VALUE, without the +")
         if match := NO_GROUP.match(text):
             return self._no_key(match[1])
+        if match := NO_FILE.match(text):
+            return ConfigError(f"conf/{match[1]}.yaml: its defaults name '{match[2]}', and conf/ has no such file")
         return ConfigError(text.strip())
 
     def of_any(self, error: Exception) -> ConfigError:
@@ -132,6 +136,8 @@ class Explanation:
             return ConfigError(
                 f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {key.rpartition('.')[0]}"
             )
+        if NOT_A_LIST in said:
+            return ConfigError(f"{key}: must be a list, such as {key}=[a,b]{where}")
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
         return ConfigError(f"{key or 'conf/'}: {said[:1].lower()}{said[1:]}{where}")
@@ -225,6 +231,16 @@ def _package_key(config_path: str, key: str) -> str:
     """The whole key of one that a file of a group names without its package."""
     package = config_path.rpartition("/")[0].replace("/", ".")
     return f"{package}.{key}" if package and not key.startswith(f"{package}.") else key
+
+
+def _unreadable(error: OverrideParseException) -> str:
+    """What is wrong with an override that Hydra's grammar does not know."""
+    said = re.sub(r"^\w*Exception: ", "", _first_line(error.message))
+    why = "" if error.override in said else f" ({said})"
+    return (
+        f"'{error.override}' on the command line cannot be read{why}: a text with quotes, commas, brackets or spaces "
+        "stands in quotes of its own, such as KEY=\"'a, b'\""
+    )
 
 
 def _first_line(text: str) -> str:

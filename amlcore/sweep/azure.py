@@ -43,7 +43,7 @@ def _normal(mu: float, sigma: float) -> Dimension:
 
 
 def _qnormal(mu: float, sigma: float, q: float) -> Dimension:
-    return Dimension.gaussian(mu, sigma, quantum=float(q))
+    return Dimension.gaussian(mu, sigma, quantum=q)
 
 
 def _lognormal(mu: float, sigma: float) -> Dimension:
@@ -51,11 +51,11 @@ def _lognormal(mu: float, sigma: float) -> Dimension:
 
 
 def _qlognormal(mu: float, sigma: float, q: float) -> Dimension:
-    return Dimension.gaussian(mu, sigma, exponential=True, quantum=float(q))
+    return Dimension.gaussian(mu, sigma, exponential=True, quantum=q)
 
 
 def _quantized(dimension: Dimension, q: float) -> Dimension:
-    return Dimension(dimension.kind, low=dimension.low, high=dimension.high, log=dimension.log, quantum=float(q))
+    return Dimension(dimension.kind, low=dimension.low, high=dimension.high, log=dimension.log, quantum=q)
 
 
 Make = Callable[..., Dimension]

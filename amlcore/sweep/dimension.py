@@ -209,4 +209,5 @@ def _last(start: float, end: float, step: float) -> Decimal:
 def _rounded(value: float, quantum: float) -> float:
     # By decimals, so that 3 * 0.1 is 0.3.
     steps = round(value / quantum)
-    return float(Decimal(str(quantum)) * steps)
+    # A script that takes whole numbers takes no 4.0.
+    return quantum * steps if isinstance(quantum, int) else float(Decimal(str(quantum)) * steps)

@@ -1,6 +1,7 @@
 """Train a random forest on the wine data and keep it in outputs/."""
 
 import argparse
+import os
 
 import joblib
 from sklearn.datasets import load_wine
@@ -26,4 +27,5 @@ run = Run.get_context()
 run.log("accuracy", accuracy)
 run.log_sample(X_train)
 
+os.makedirs("outputs", exist_ok=True)
 joblib.dump(model, "outputs/model.joblib")
