@@ -82,8 +82,8 @@ class Run(context.Run):
         status, layout = self.status, self.layout
         records = read_metrics(layout.metrics)
         return {
-            **self.facts,
             **self.summary(),
+            **{key: value for key, value in self.facts.items() if key != "parameters"},
             "exit_status": status.exit_status,
             "times": status.times,
             "usage": status.usage,
@@ -91,6 +91,7 @@ class Run(context.Run):
             "properties": last_by_name(records, "property"),
             "environment": read_json(layout.environment) or {"name": self.facts.get("environment")},
             "outputs": self.record.listing,
+            "children": [child.id for child in self.get_children()],
             "series": [record for record in records if record["kind"] not in ("tag", "property")],
         }
 

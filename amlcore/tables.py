@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PIPED_WIDTH = 240
 SHOWN_METRICS = 4
 SHOWN_TRIALS = 20
+SHOWN_CHARACTERS = 120  # of a list or a table that was logged
 STATE_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "RUNNING": "cyan"}
 
@@ -69,17 +70,32 @@ def environments(found: list[dict[str, Any]]) -> None:
 
 
 def details(found: dict[str, Any]) -> None:
-    """One fact a line; what has facts of its own is indented."""
+    """One fact a line; what has facts of its own is indented, and what is not there is left out."""
     console = _console()
     for key, value in found.items():
-        if key == "series":
+        if value in (None, "", [], {}):
             continue
-        if isinstance(value, dict) and value:
-            console.print(Text(key, style="bold"))
-            for name, item in value.items():
-                console.print(Text(f"  {name}: {_plain(item)}"))
+        if isinstance(value, (dict, list)):
+            inner = _facts_of(key, value)
+            if inner:
+                console.print(Text(key, style="bold"))
+            for line in inner:
+                console.print(Text(f"  {line}"))
         else:
-            console.print(Text.assemble((key, "bold"), f": {_plain(value)}"))
+            console.print(Text.assemble((key, "bold"), f": {_local(value) if key == 'created' else _plain(value)}"))
+
+
+def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
+    if isinstance(value, dict):
+        moments = key == "times"
+        facts = {name: _local_of(item) if moments else item for name, item in value.items()}
+        return [f"{name}: {_plain(item)}" for name, item in facts.items() if item not in (None, "", [], {})]
+    if key == "outputs":
+        return [f"{item['path']}  {item['size']} bytes  sha256 {item['sha256']}" for item in value]
+    if key == "series":  # the last values of the scalars stand in `metrics`
+        logged = [item for item in value if item["kind"] != "scalar"]
+        return [f"{item['kind']} {item['name']}: {_plain(item['value'])[:SHOWN_CHARACTERS]}" for item in logged]
+    return [_plain(item) for item in value]
 
 
 def trials(found: list[Trial], *, metrics: Sequence[str], front: Front) -> None:
@@ -134,6 +150,10 @@ def _plain(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e6 else str(strict(value))
+
+
+def _local_of(seconds: float) -> str:
+    return _local(datetime.fromtimestamp(seconds, UTC).isoformat())
 
 
 def _local(moment: str) -> str:
