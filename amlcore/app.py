@@ -161,7 +161,7 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Sa
     from amlcore.serving import find_bento, serve_in_foreground
     from amlcore.serving.release import interpreter
 
-    _check_port(host, port)
+    check_port(host, port)
     try:
         bento = find_bento(reference)
     except NotFoundError:
@@ -174,13 +174,13 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Sa
     serve_in_foreground(bento, python=python, port=port, host=host)
 
 
-def _check_port(host: str, port: int) -> None:
+def check_port(host: str, port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((host, port))
         except OSError as error:
-            raise RequestError(f"--host {host} --port {port}: {error.strerror}; choose another") from None
+            raise RequestError(f"--port {port} on {host}: {error.strerror}; choose another") from None
 
 
 def environments(workspace: Workspace) -> list[dict[str, Any]]:

@@ -82,6 +82,10 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     serve.add_argument("--host", default="127.0.0.1")
     serve.add_argument("--port", type=_port, default=3000, help="from 1 to 65535 (%(default)s)")
 
+    ui = add("ui", "show a sweep in a browser, by optuna-dashboard")
+    ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="an id, a unique beginning of one, or `latest`")
+    ui.add_argument("--port", type=_port, default=8080, help="from 1 to 65535 (%(default)s)")
+
     _add_environments(add("env", "list, build or prune environments"))
     doctor = add("doctor", "say whether this machine and its cluster can take runs")
     doctor.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as compute=slurm compute.partition=main")

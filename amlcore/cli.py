@@ -200,6 +200,14 @@ def _serve(options: Namespace) -> int:
     return app.serve(_workspace(), options.service, host=options.host, port=options.port, say=say)
 
 
+def _ui(options: Namespace) -> int:
+    from amlcore import dashboard
+
+    catch_signals()
+    dashboard.show(_workspace(), options.sweep, port=options.port, say=say)
+    return 0
+
+
 def _env_list(options: Namespace) -> int:
     from amlcore import app, tables
 
@@ -281,6 +289,7 @@ VERBS: dict[str, Callable[[Namespace], int]] = {
     "models": _models,
     "deploy": _deploy,
     "serve": _serve,
+    "ui": _ui,
     "env": _env_list,
     "env build": _env_build,
     "env prune": _env_prune,

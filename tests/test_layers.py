@@ -13,7 +13,7 @@ LINES = [
     ["cli"],
     ["cli_run", "completion"],
     ["arguments"],
-    ["app_sweep"],
+    ["app_sweep", "dashboard"],
     ["progress"],
     ["app", "doctor", "tables", "project", "terminal"],
     ["experiment"],

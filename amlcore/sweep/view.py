@@ -18,6 +18,7 @@ from amlcore.sweep.study import NAME, WARM
 
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
+    from optuna.study._frozen import FrozenStudy
 
 ARGUMENTS = "script.arguments."
 
@@ -36,14 +37,23 @@ class View(JournalStorage):
     ----------
     file : Path
         The study, which may grow meanwhile.
+    title : str
+        What the study is shown as.
     """
 
-    def __init__(self, file: Path, space: Space, metrics: Sequence[str]) -> None:
+    def __init__(self, file: Path, space: Space, metrics: Sequence[str], *, title: str = NAME) -> None:
         super().__init__(_ReadOnly(str(file)))
         trials = super().get_all_trials(self.get_study_id_from_name(NAME), deepcopy=False)
         self._warm = sum(WARM in trial.user_attrs for trial in trials)
         self._space = space
         self._metrics = list(metrics)
+        self._title = title
+
+    def get_all_studies(self) -> list[FrozenStudy]:
+        studies = super().get_all_studies()
+        for study in studies:
+            study.study_name = self._title
+        return studies
 
     def get_study_system_attrs(self, study_id: int) -> dict[str, Any]:
         return {**super().get_study_system_attrs(study_id), "study:metric_names": self._metrics}
