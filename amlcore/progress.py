@@ -5,16 +5,16 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Any
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.tables import pairs, reached, short
+from amlcore.tables import TRIAL_STYLES, pairs, reached, short
 
 SHOWN = 8
 REFRESH_S = 0.1
@@ -66,19 +66,22 @@ class Progress:
         counts = tally.counts
         title = (
             f"{len(tally.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
-            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._best(tally)}{self._left(tally)}"
+            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(tally)}"
         )
         table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+        table.add_column(no_wrap=True, overflow="ellipsis")  # one line each, so that the table keeps its place
+        if tally.best is not None:
+            front = f", {len(tally.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
+            table.add_row(Text(f"best is {self._words(tally.best)}{front}", style="bold"))
         for trial in self._last:
-            table.add_row(self._words(trial))
+            table.add_row(Text(self._words(trial), style=TRIAL_STYLES[trial.state]))
         return table
 
     def _words(self, trial: Trial) -> str:
+        values = pairs(short(trial.values))
         if trial.state is not TrialState.COMPLETE:
-            said: str = f"{trial.state.lower()}: {trial.reason}"
-        else:
-            said = reached(trial, self._sweep.metrics) or "done"
-        return f"trial {trial.number}: {said}  {pairs(short(trial.values))}"
+            return f"trial {trial.number}: {trial.state.lower()}: {trial.reason}  {values}"
+        return f"trial {trial.number}: {reached(trial, self._sweep.metrics) or 'done'}  {values}"
 
     def _best(self, tally: Tally) -> str:
         best = tally.best
@@ -92,5 +95,16 @@ class Progress:
         done = tally.ended - (self._ended_before or 0)
         if not done:
             return ""
-        left: Any = (time.monotonic() - self._began) / done * (self._total - tally.ended)
-        return f", about {left:.0f} s left"
+        spent = time.monotonic() - self._began
+        left = spent / done * (self._total - tally.ended)
+        if self._sweep.timeout_s is not None:
+            left = min(left, max(self._sweep.timeout_s - spent, 0.0))
+        return f", about {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    """A length of time as one says it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
