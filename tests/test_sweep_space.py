@@ -121,6 +121,30 @@ def test_what_optuna_lacks_is_made_of_what_it_draws(written: str, drawn: float, 
     assert type(found) is type(value)  # multiples of a whole number are whole
 
 
+def test_azures_functions_may_stand_on_the_command_line_too(root: Path) -> None:
+    found = search(root, f"{C}=loguniform(-6, -1)", "+script.arguments.degree=randint(4)", "script.arguments.gamma=1,2")
+
+    assert found.space.describe() == {
+        "script.arguments.gamma": "one of 1, 2",
+        C: "float from 0.00247875 to 0.367879, on a log scale",
+        "script.arguments.degree": "int from 0 to 3",
+    }
+    job, overrides = found.trial({C: 0.25, "script.arguments.degree": 3, "script.arguments.gamma": 2})
+    assert job.script.command_line() == ["--C", "0.25", "--kernel", "rbf", "--gamma", "2", "--degree", "3"]
+    assert overrides[-3:] == [f"{C}=0.25", "script.arguments.degree=3", "script.arguments.gamma=2"]
+
+
+def test_a_grid_that_nobody_chose_takes_options_of_a_sweep(root: Path) -> None:
+    words = ["script=s", "environment=current", f"{C}=1,2", "sweep/early_termination=median", "sweep.primary_metric=m"]
+
+    found = compose_search(words, root=root)
+
+    assert found is not None
+    assert found.sweep.is_grid
+    assert found.sweep.early_termination is not None
+    assert found.trial({C: 1})[1] == ["script=s", "environment=current", f"{C}=1"]
+
+
 def test_normal_draws_are_normal() -> None:
     space = Space({"x": dimension_of_call("normal(10, 3)")})
     drawn = [trial.values["x"] for trial in first_trials(Sweep("random", seed=1, max_total_runs=2000), space, 2000)]
@@ -210,6 +234,10 @@ def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path)
         ([f"{C}=1,2", "sweep.max_total=3"], ["sweep.max_total", "did you mean 'max_total_runs'"]),
         (["model=sklearn", "model.name=a,b"], ["model.name", "the same for all trials"]),
         ([], ["sweep.search_space is empty"]),
+        ([f"{C}=uniform(0,1)", "sweep=grid"], [C, "a grid cannot try every value"]),
+        ([f"{C}=uniform(1,0)"], [f"{C}=uniform(1,0)", "nothing between 1 and 0"]),
+        ([f"{C}=normal(1)"], [f"{C}=normal(1)", "normal(mu, sigma)"]),
+        ([f"{C}=1,2", "sweep.warm_start=latest"], ["sweep.warm_start: must be a list", "sweep.warm_start=[a,b]"]),
         (["+sweep.search_space.script.arguments.c=[1,2]"], ["script.arguments.c", "no such key"]),
         (["+sweep.search_space.compute.slots='uniform(1)'"], ["uniform(1)", "uniform(min_value, max_value)"]),
         (["+sweep.search_space.script.arguments.C={type: unifom}"], ["unifom", "did you mean 'uniform'"]),

@@ -18,6 +18,7 @@ from amlcore.sweep.view import own_trials, view
 from amlcore.sweep.warm import warm_trials
 from tests.conftest import Aml
 from tests.test_sweep_flow import HERE, LOGS, SCRIPT, sweep_and_trials
+from tests.test_sweep_metrics import TORCH
 
 Write = Callable[[str, str], Path]
 SPACE = Space(
@@ -51,7 +52,9 @@ def warm(trials: list[FrozenTrial], sweep: Sweep = SWEEP, space: Space = SPACE, 
     return warm_trials(sweep, space, trials=trials, **given)
 
 
-@pytest.mark.parametrize("name", [name for name, kind in NAMED.items() if kind.learns and kind.module is None])
+@pytest.mark.parametrize(
+    "name", [name for name, kind in NAMED.items() if kind.learns and (TORCH or kind.module is None)]
+)
 def test_a_sampler_begins_with_what_it_is_told_and_the_count_with_zero(
     name: str, earlier: list[FrozenTrial], tmp_path: Path
 ) -> None:

@@ -140,6 +140,8 @@ class Explanation:
             return ConfigError(f"{key}: must be a list, such as {key}=[a,b]{where}")
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
+        if "is not a ListConfig" in said:
+            return ConfigError(f"{key}: must be a list, such as {key}=[a,b]{where}")
         return ConfigError(f"{key or 'conf/'}: {said[:1].lower()}{said[1:]}{where}")
 
     def _override_of(self, said: str) -> str | None:

@@ -123,27 +123,33 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     ConfigError
         A key, a value, an option or the space is wrong.
     """
+    azures = [
+        item for item in overrides if is_call(item.partition("=")[2]) and not item.startswith(("sweep", "+sweep"))
+    ]
     with explained(root, overrides):
-        parsed = OverridesParser.create(config_loader=loader()).parse_overrides(overrides)
+        others = [override for override in overrides if override not in azures]
+        parsed = OverridesParser.create(config_loader=loader()).parse_overrides(others)
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
         swept = [item for item in parsed if item.is_sweep_override()]
         if not _chooses_sweep(implied(fixed, root=root), config_name):
-            if not swept:
+            if not swept and not azures:
                 return None
             fixed = ["sweep=grid", *fixed]
         groups = [item for item in swept if _options(_key(item))]
         values = [item for item in swept if item not in groups]
-        first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *map(_first_value, values)]
+        in_azures_terms = dict(map(_of_azure, azures))
+        firsts = [*map(_first_value, values), *(f"{key}={_first_of(item)}" for key, item in in_azures_terms.items())]
+        first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *firsts]
     job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
-    space = _space(job.sweep, swept)
+    space = _space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
     added = [f"{key}={_first_of(space[key[1:]])}" for key, _ in _flat(job.sweep.search_space) if key.startswith("+")]
     chosen = {key: space[key].choices for key in space if _options(key)}
     bases = []
     for combination in itertools.product(*chosen.values()):
         choices = dict(zip(chosen, map(str, combination), strict=True))
         chosen_groups = [f"{key}={name}" for key, name in choices.items()]
-        words = [*fixed, *chosen_groups, *map(_first_value, values), *added]
+        words = [*fixed, *chosen_groups, *firsts, *added]
         bases.append(Base(choices, compose(words, root=root, config_name=config_name)))
     search = Search(bases, space, fixed)
     _check(search)
@@ -151,11 +157,20 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
 
 
 def _chooses_sweep(overrides: list[str], config_name: str) -> bool:
-    listed = loader().compute_defaults_list(config_name, overrides, RunMode.RUN)
+    # An option inside of the sweep is known only once there is one.
+    outside = [override for override in overrides if not override.lstrip("+~").startswith("sweep/")]
+    listed = loader().compute_defaults_list(config_name, outside, RunMode.RUN)
     return listed.overrides.known_choices.get("sweep", "none") != "none"
 
 
-def _space(sweep: Sweep, swept: list[Override]) -> Space:
+def _of_azure(override: str) -> tuple[str, Dimension]:
+    """The key and the dimension of an override in v1's form, KEY=uniform(0, 1), which Hydra's grammar does not have."""
+    key, _, written = override.partition("=")
+    with _named(override):
+        return key, dimension_of_call(written)
+
+
+def _space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
     """The space of YAML and command line together; what the command line says of a key counts."""
     dimensions: dict[str, Dimension] = {}
     for key, written in _flat(sweep.search_space):
@@ -164,6 +179,10 @@ def _space(sweep: Sweep, swept: list[Override]) -> Space:
     for item in swept:
         with _named(str(item.input_line)):
             dimensions[_key(item)] = _of_override(item, grid=sweep.is_grid)
+    for key, dimension in in_azures_terms.items():
+        if sweep.is_grid:
+            raise ConfigError(f"{key}: a grid cannot try every value of a range; choose sweep=random or sweep=tpe")
+        dimensions[key] = dimension
     if not dimensions:
         raise ConfigError(
             "sweep.search_space is empty; give a key several values (-m KEY=a,b) or a range (-m 'KEY=interval(0,1)')"
