@@ -11,7 +11,7 @@ from amlcore import app, tables
 from amlcore.app import Say, check_model, find_run, publish
 from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
-from amlcore.errors import RequestError
+from amlcore.errors import RecordError, RequestError
 from amlcore.progress import Progress
 from amlcore.record import Record, RunState
 from amlcore.run import Run
@@ -61,7 +61,11 @@ def resume_same(search: Search, *, detach: bool, say: Say) -> int:
     experiment = search.job.workspace.outputs_path / search.job.name
     for folder in sorted(experiment.glob("*/sweep.json"), reverse=True):
         record = Record(folder.parent)
-        earlier = load_search(record)
+        try:
+            earlier = load_search(record)
+        except RecordError as error:
+            say(f"warning: a sweep is left out: {error}")
+            continue
         if earlier.is_same(search):
             again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
             write_json(record.layout.sweep, again.to_json())

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 
 from amlcore.arguments import parser
 from amlcore.errors import AmlcoreError, ConfigError
+from amlcore.interrupt import catch_signals
 from amlcore.settle import INTERRUPTED
-from amlcore.terminal import catch_signals, print_json, say
+from amlcore.terminal import print_json, say
 
 if TYPE_CHECKING:
     from amlcore.run import Run

@@ -11,8 +11,9 @@ import yaml
 from amlcore import app
 from amlcore.config import Search, answer, compose, compose_search, quoted
 from amlcore.errors import ConfigError
+from amlcore.interrupt import catch_signals
 from amlcore.submission import dry_run
-from amlcore.terminal import catch_signals, say
+from amlcore.terminal import say
 from amlcore.workspace import Workspace
 
 

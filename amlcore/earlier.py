@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.config import Search
-from amlcore.errors import RequestError
+from amlcore.errors import RecordError, RequestError
 from amlcore.record import Record
 from amlcore.run import find
 from amlcore.worker.layout import read_json
@@ -17,11 +17,22 @@ if TYPE_CHECKING:
 
 
 def load_search(record: Record) -> Search:
-    """The search that a sweep was submitted with."""
-    kept = read_json(record.layout.sweep)
-    if kept is None:
-        raise RequestError(f"run {record.folder.name} is no sweep")
-    return Search.from_json(kept)
+    """The search that a sweep was submitted with.
+
+    Raises
+    ------
+    RequestError
+        The run is no sweep.
+    RecordError
+        What was kept of it is damaged.
+    """
+    try:
+        kept = read_json(record.layout.sweep)
+        if kept is not None:
+            return Search.from_json(kept)
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordError(f"{record.layout.sweep} cannot be read: {error}") from None
+    raise RequestError(f"run {record.folder.name} is no sweep")
 
 
 def with_found(search: Search) -> Search:

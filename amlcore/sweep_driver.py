@@ -15,6 +15,7 @@ from amlcore.driver import prepare
 from amlcore.earlier import earlier_trials, with_found
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError
+from amlcore.interrupt import uninterrupted
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
 from amlcore.submission import check, dry_run, lay, pin
 from amlcore.sweep.front import Front
@@ -165,7 +166,8 @@ class SweepDriver:
     def _follow(self, loop: Loop, runs: TrialRuns) -> None:
         while not loop.over:
             try:
-                ended = loop.step()
+                with uninterrupted():  # else what a trial reached could be read, and lost before it is told
+                    ended = loop.step()
                 for trial in ended:
                     self._explain(trial)
                 self._watch(loop.tally, ended)

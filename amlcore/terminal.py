@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import sys
 from typing import Any
 
@@ -13,13 +12,6 @@ from amlcore.record import strict
 def say(line: str) -> None:
     """Print amlcore's own words: on stderr, since stdout belongs to the script and to --json."""
     print(f"aml: {line}", file=sys.stderr, flush=True)
-
-
-def catch_signals() -> None:
-    """Let the signals that would end this process cancel what it drives, as Ctrl-C does."""
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
-            signal.signal(number, signal.default_int_handler)
 
 
 def print_json(value: Any) -> None:

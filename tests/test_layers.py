@@ -33,7 +33,7 @@ LINES = [
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream"],
     ["source"],
-    ["errors"],
+    ["errors", "interrupt"],
     ["worker"],
 ]
 LEVELS = {name: level for level, line in enumerate(LINES) for name in line}

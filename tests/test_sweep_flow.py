@@ -269,3 +269,19 @@ def test_a_resumed_sweep_may_go_further_and_a_running_one_is_left_alone(project:
     running = aml("runs", "--json").json[0]["id"]
     assert "is being carried out" in aml("resume", running, status=2).err
     aml("cancel", running)
+
+
+@pytest.mark.usefixtures("toy")
+def test_a_sweep_whose_record_is_damaged_is_named_and_hides_no_other(project: Path, aml: Aml) -> None:
+    space = ["script.arguments.x=interval(-10,10)"]
+    aml(*RESUMED, *space, "sweep.max_total_runs=1")
+    first, _ = sweep_and_trials(aml)
+    aml(*RESUMED, *space, "sweep.max_total_runs=1")
+    damaged, _ = sweep_and_trials(aml)
+    Path(damaged["folder"], "sweep.json").write_text('{"bases": 1')
+
+    said = aml(*RESUMED, *space, "sweep.max_total_runs=2", "sweep.resume=true")
+
+    assert f"warning: a sweep is left out: {damaged['folder']}/sweep.json cannot be read" in said.err
+    assert f"sweep {first['id']} goes on" in said.err
+    assert "sweep.json cannot be read" in aml("resume", damaged["id"], status=1).err

@@ -111,14 +111,21 @@ class Run(object):
         values.check_name("log", name)
         self._record("scalar", name, values.one("log", name, value), values.whole_step(name, step), description)
 
-    def log_fold(self, name, score, description=""):
-        # type: (str, object, str) -> float
+    def log_fold(self, name, score, description="", fold=None):
+        # type: (str, object, str, int | None) -> float
         """Log the score of one fold of a cross-validation: `name` is their mean so far, `name fold` each of them.
 
-        Returns the mean; each is an interval at which a sweep may stop the trial.
+        Returns the mean; each is an interval at which a sweep may stop the trial. Counted are the folds of this
+        attempt. A script that goes on from a checkpoint gives the number of each `fold`: those of all attempts count
+        then, each once.
         """
-        self.log(name + " fold", score, description)
-        scores = [float(record["value"]) for record in self._records() if record["name"] == name + " fold"]
+        each = name + " fold"
+        self.log(each, score, description, step=fold)
+        records = [record for record in self._records() if record["name"] == each]
+        if fold is None:
+            scores = [float(record["value"]) for record in records if record["at"] >= self._attempt_began()]
+        else:
+            scores = list({record["step"]: float(record["value"]) for record in records}.values())
         mean = sum(scores) / len(scores)
         self.log(name, mean, description, step=len(scores))
         return mean
@@ -371,6 +378,12 @@ class Run(object):
                 "upload_file: run {} is not the run of this script: its outputs are its own".format(self.id)
             )
         return self.folder
+
+    def _attempt_began(self):
+        # type: () -> float
+        """When the script of this attempt was started, in seconds since the epoch; 0 outside of an attempt."""
+        claim = read_json(self.layout.attempt(int(os.environ.get(ATTEMPT_VARIABLE, "0"))).claim)
+        return float(claim["at"]) if claim else 0.0
 
     def _record(self, kind, name, value, step=None, description=""):
         # type: (str, str, object, int | None, str) -> None

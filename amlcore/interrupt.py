@@ -1,0 +1,42 @@
+"""Interruptions: which signals cancel what this process drives, and when."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+def catch_signals() -> None:
+    """Let the signals that would end this process cancel what it drives, as Ctrl-C does."""
+    for number in SIGNALS[1:]:
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
+            signal.signal(number, signal.default_int_handler)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Let an interruption wait for the end of the block, which is not to be torn; a second one does not wait."""
+    waiting: list[int] = []
+
+    def wait(number: int, _frame: object) -> None:
+        if waiting:
+            raise KeyboardInterrupt
+        waiting.append(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    caught = [number for number in SIGNALS if signal.getsignal(number) is signal.default_int_handler]
+    for number in caught:
+        signal.signal(number, wait)
+    try:
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, signal.default_int_handler)
+    if waiting:
+        raise KeyboardInterrupt
