@@ -14,7 +14,7 @@ from amlcore.config import Job, Search
 from amlcore.driver import prepare
 from amlcore.earlier import earlier_trials, with_found
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import AmlcoreError, RequestError
+from amlcore.errors import AmlcoreError, RequestError, legal
 from amlcore.interrupt import uninterrupted
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
 from amlcore.submission import check, dry_run, lay, pin
@@ -24,7 +24,7 @@ from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.sweep_report import columns, write_table
 from amlcore.trials import TrialRuns
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout, create_run_folder, read_json, write_json
-from amlcore.worker.metrics import write_record
+from amlcore.worker.metrics import last_values, write_record
 
 POLL_S = 0.004
 SHOWN_FIRST = 5
@@ -120,6 +120,7 @@ class SweepDriver:
         self._beaten = time.monotonic()
         self._interrupted = False
         self._explained = False
+        self._judged = False
         self.front = Front(search.sweep.goals)
         self.trials: list[Trial] = []
 
@@ -190,6 +191,21 @@ class SweepDriver:
         if not self._explained and trial.reason is not None and trial.reason.startswith("sweep.primary_metric="):
             self._explained = True
             self._say(f"warning: trial {trial.number}: {trial.reason}")
+        if not self._judged and trial.state is TrialState.COMPLETE:
+            self._judged = True
+            self._explain_judgement(trial)
+
+    def _explain_judgement(self, trial: Trial) -> None:
+        """Say at the first trial that completes so that early termination never saw what it judges by."""
+        early, metric = self._search.sweep.early_termination, self._search.sweep.judged
+        if early is None or metric is None:
+            return
+        logged = last_values(RunLayout(f"{self._record.folder}_{trial.number}").metrics, "scalar")
+        if metric not in logged:
+            self._say(
+                f"warning: trial {trial.number}: sweep.early_termination.metric={metric}: the script did not log it, "
+                f"so no trial is stopped; {legal(metric, logged)}"
+            )
 
     def _finish(self, loop: Loop) -> None:
         record = self._record

@@ -234,3 +234,19 @@ def test_a_trial_that_falls_behind_is_canceled_with_its_reason(aml: Aml, write: 
     series = aml("show", trials[1]["id"], "--json").json["series"]
     assert [item["value"] for item in series if item["name"] == "score"][:2] == pytest.approx([0.9, 0.905])
     assert parent["metrics"]["score"] == pytest.approx(0.905)
+
+
+def test_wilcoxon_judges_by_folds_and_says_where_there_are_none(aml: Aml, write: Write) -> None:
+    write("folds.py", FOLDS)
+    write("plain.py", "from amlcore import Run\nRun.get_context().log('score', 1)\n")
+    words = [HERE, "sweep=grid", "sweep/early_termination=wilcoxon", "sweep.primary_metric=score"]
+
+    aml("run", "-m", "folds.py", *words, "+script.arguments.quality=0.9,0.3")
+    said = aml("run", "-m", "plain.py", *words, "compute.cores=1,2").err
+
+    trials = [run for run in aml("runs", "--json", "--children").json if run["script"] == "folds.py" and run["parent"]]
+    assert [run["state"] for run in sorted(trials, key=lambda run: str(run["id"]))] == ["Completed", "Canceled"]
+    assert any(str(run["reason"]).startswith("early termination by wilcoxon: 0.31 at interval 4") for run in trials)
+    assert (
+        said.count("sweep.early_termination.metric=score fold: the script did not log it, so no trial is stopped") == 1
+    )

@@ -194,7 +194,8 @@ class Study:
         # One that waits was laid down for a driver that was killed before it took it up.
         told = TrialState(frozen.state.name) if frozen.state.is_finished() else TrialState.RUNNING
         state = TrialState.COMPLETE if completed else told
-        value, *further = frozen.values or [None]
+        # Of one that was pruned, Optuna keeps what it had logged last.
+        value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
         number = frozen.number - self._warm
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
 

@@ -34,12 +34,15 @@ def warm_trials(
     ConfigError
         The earlier sweep was of another metric or another space, or none of its trials can be used.
     """
+    from optuna.trial import TrialState
+
     key = f"sweep.warm_start={name}"
     if earlier.metrics != sweep.metrics:
         theirs, own = (", ".join(metrics) or "none" for metrics in (earlier.metrics, sweep.metrics))
         raise ConfigError(f"{key}: its primary metric is {theirs}, and here it is {own}")
     _check_space(key, space, earlier_space)
-    found = [_warm(trial, sweep, space, earlier_space, name=name) for trial in trials if trial.values]
+    completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
+    found = [_warm(trial, sweep, space, earlier_space, name=name) for trial in completed]
     usable = [trial for trial in found if trial is not None]
     if not usable:
         raise ConfigError(f"{key}: none of its {len(found)} completed trials is a point of this space")
