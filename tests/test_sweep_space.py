@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -187,6 +188,25 @@ def test_a_conditional_grid_has_each_point_once() -> None:
     )
 
     assert space.grid() == [{"kernel": "linear"}, {"kernel": "rbf", "gamma": 1}, {"kernel": "rbf", "gamma": 2}]
+
+
+def test_an_added_argument_is_there_only_where_its_condition_holds(root: Path, write: Write) -> None:
+    write(
+        "conf/sweep/mine.yaml",
+        "defaults: [random, _self_]\n"
+        "search_space:\n"
+        "  script.arguments.kernel: [poly, linear]\n"
+        "  +script.arguments.degree: {values: [2, 3], when: {script.arguments.kernel: poly}}\n"
+        "  +script.arguments.tol: [0.1]\n",
+    )
+
+    found = search(root, "sweep=mine")
+    for again in (found, Search.from_json(json.loads(json.dumps(found.to_json())))):
+        for values in again.space.grid():
+            words = again.trial(values)[0].script.command_line()
+            assert ("--degree" in words) == (values["script.arguments.kernel"] == "poly")
+            assert "--tol" in words
+    assert search(root, "sweep=mine", "+script.arguments.degree=5,6").space["script.arguments.degree"].choices == (5, 6)
 
 
 def test_a_sweep_over_groups_has_a_job_for_each_choice(root: Path, write: Write) -> None:

@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +17,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
 
 from amlcore.config.composition import compose, explained, implied, loader, quoted
@@ -41,10 +41,16 @@ class Base:
 
     choices: dict[str, str]
     job: Job
+    added: list[str] = field(default_factory=list)  # keys that only the search space put there
 
     def with_values(self, values: Values) -> Job:
-        """The job with some of its values set; it is one run, and no sweep."""
+        """The job with some of its values set; it is one run, and no sweep. An added key without a value is gone."""
         config = deepcopy(self._config)
+        for key in self.added:
+            if key not in values:
+                parent, _, name = key.rpartition(".")
+                with open_dict(OmegaConf.select(config, parent)) as node:
+                    del node[name]
         for key, value in values.items():
             OmegaConf.update(config, key, literal(value))
         return Job.from_config(config).rooted(self.job.workspace.path)
@@ -94,7 +100,7 @@ class Search:
     def with_sweep(self, sweep: Sweep) -> Search:
         """The same search under the limits of another declaration."""
         first = self.bases[0]
-        return replace(self, bases=[Base(first.choices, replace(first.job, sweep=sweep)), *self.bases[1:]])
+        return replace(self, bases=[replace(first, job=replace(first.job, sweep=sweep)), *self.bases[1:]])
 
     def is_same(self, other: Search) -> bool:
         """Whether both try the same: all but how long, how many and where."""
@@ -106,12 +112,15 @@ class Search:
         return sweep, bases, self.space.to_json()
 
     def to_json(self) -> dict[str, Any]:
-        bases = [{"choices": base.choices, "job": yaml.safe_load(base.job.to_yaml())} for base in self.bases]
+        bases = [
+            {"choices": base.choices, "job": yaml.safe_load(base.job.to_yaml()), "added": base.added}
+            for base in self.bases
+        ]
         return {"bases": bases, "space": self.space.to_json(), "overrides": self.overrides}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Search:
-        bases = [Base(base["choices"], Job.from_value(base["job"])) for base in value["bases"]]
+        bases = [Base(base["choices"], Job.from_value(base["job"]), base["added"]) for base in value["bases"]]
         return cls(bases, Space.from_json(value["space"]), value["overrides"])
 
 
@@ -143,14 +152,15 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
     space = _space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
-    added = [f"{key}={_first_of(space[key[1:]])}" for key, _ in _flat(job.sweep.search_space) if key.startswith("+")]
+    given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
+    added = [key[1:] for key, _ in _flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
     chosen = {key: space[key].choices for key in space if _options(key)}
     bases = []
     for combination in itertools.product(*chosen.values()):
         choices = dict(zip(chosen, map(str, combination), strict=True))
         chosen_groups = [f"{key}={name}" for key, name in choices.items()]
-        words = [*fixed, *chosen_groups, *firsts, *added]
-        bases.append(Base(choices, compose(words, root=root, config_name=config_name)))
+        words = [*fixed, *chosen_groups, *firsts, *(f"+{key}={_first_of(space[key])}" for key in added)]
+        bases.append(Base(choices, compose(words, root=root, config_name=config_name), added))
     search = Search(bases, space, fixed)
     _check(search)
     return search

@@ -46,6 +46,7 @@ class View(JournalStorage):
         trials = super().get_all_trials(self.get_study_id_from_name(NAME), deepcopy=False)
         self._warm = sum(WARM in trial.user_attrs for trial in trials)
         self._space = space
+        self._distributions = {key: _distribution(dimension) for key, dimension in space.items()}
         self._metrics = list(metrics)
         self._title = title
 
@@ -71,7 +72,7 @@ class View(JournalStorage):
         shown = copy.copy(trial)
         shown.number -= self._warm
         shown.params = {_short(key): _plain(self._space[key].value(drawn)) for key, drawn in trial.params.items()}
-        shown.distributions = {_short(key): _distribution(self._space[key]) for key in trial.params}
+        shown.distributions = {_short(key): self._distributions[key] for key in trial.params}
         return shown
 
 
