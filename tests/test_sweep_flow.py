@@ -276,12 +276,12 @@ def test_a_sweep_whose_record_is_damaged_is_named_and_hides_no_other(project: Pa
     space = ["script.arguments.x=interval(-10,10)"]
     aml(*RESUMED, *space, "sweep.max_total_runs=1")
     first, _ = sweep_and_trials(aml)
-    aml(*RESUMED, *space, "sweep.max_total_runs=1")
-    damaged, _ = sweep_and_trials(aml)
-    Path(damaged["folder"], "sweep.json").write_text('{"bases": 1')
+    damaged = Path(first["folder"]).with_name("99990101-000000-abcdef")
+    shutil.copytree(first["folder"], damaged)
+    (damaged / "sweep.json").write_text('{"bases": 1')
 
     said = aml(*RESUMED, *space, "sweep.max_total_runs=2", "sweep.resume=true")
 
-    assert f"warning: a sweep is left out: {damaged['folder']}/sweep.json cannot be read" in said.err
+    assert f"warning: a sweep is left out: {damaged}/sweep.json cannot be read" in said.err
     assert f"sweep {first['id']} goes on" in said.err
-    assert "sweep.json cannot be read" in aml("resume", damaged["id"], status=1).err
+    assert "sweep.json cannot be read" in aml("resume", damaged.name, status=1).err
