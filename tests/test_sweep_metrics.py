@@ -237,3 +237,20 @@ def test_several_metrics_end_in_a_front_and_the_best_of_the_first_is_registered(
     assert said.out.splitlines()[0].split() == ["trial", "score", "cost", "x", "state", "front"]
     assert said.out.count("yes") == len(front["run"])
     assert shown["sweep"]["goal"] == ["maximize", "minimize"]
+
+
+def test_a_driver_that_goes_on_knows_the_front_of_the_one_before(tmp_path: Path) -> None:
+    sweep = Sweep("nsga2", primary_metric=["a", "b"], goal=["maximize", "minimize"], seed=1, max_total_runs=9)
+    study = Study(sweep, SPACE, file=tmp_path / "study.jsonl")
+    for number, (a, b) in enumerate([(1.0, 1.0), (2.0, 3.0), (1.0, 1.0), (0.5, 2.0), (3.0, 9.0)]):
+        study.ask()
+        study.tell(number, TrialState.COMPLETE, a, further=(b,))
+    study.close()
+
+    again = Study(sweep, SPACE, file=tmp_path / "study.jsonl")
+    loop = Loop(again, Made(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
+
+    assert [trial.number for trial in loop.tally.front.trials] == [4, 1, 0]
+    assert [trial.reached for trial in again.trials()][:2] == [(1.0, 1.0), (2.0, 3.0)]
+    assert sorted(again.trials(), key=loop.tally.front.order)[-1].number == 3
+    again.close()
