@@ -19,7 +19,7 @@ from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
 from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop
-from amlcore.sweep.sampler import BY_PATH, SAMPLERS
+from amlcore.sweep.sampler import BY_PATH, NAMED
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from tests.conftest import Aml
 from tests.test_sweep_flow import HERE, sweep_and_trials
@@ -31,7 +31,10 @@ SPACE = Space({"x": Dimension.between(0.0, 1.0), "n": Dimension.between(1, 9), "
 TORCH = find_spec("torch") is not None
 
 
-@pytest.mark.parametrize("name", [name for name in SAMPLERS if TORCH or SAMPLERS[name].module is None])
+NAMES = [name for name in (*NAMED, "optuna.samplers.NSGAIIISampler") if TORCH or NAMED.get(name) != NAMED["gp"]]
+
+
+@pytest.mark.parametrize("name", NAMES)
 def test_every_sampler_goes_on_after_a_restart_and_repeats_no_point(name: str, tmp_path: Path) -> None:
     space = Space({"k": Dimension.of(list("abcdefghijklmnop"))}) if name == "grid" else SPACE
     sweep = Sweep(name, primary_metric="m", seed=1, max_total_runs=16)
