@@ -8,6 +8,7 @@ import joblib
 import sklearn
 
 from amlcore.model import Model
+from amlcore.worker.probe import METHODS, last_step
 
 LOCK = f"scikit-learn=={sklearn.__version__} \\\n    --hash=sha256:{'0' * 64}\n"
 
@@ -30,7 +31,7 @@ def register(root: Path, estimator, *, name="sklearn-iris", version=1, frame=Non
     file = folder / "files" / "model.joblib"
     joblib.dump(estimator, file)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
-    methods = [method for method in ("predict", "predict_proba", "decision_function") if hasattr(estimator, method)]
+    methods = [method for method in METHODS if hasattr(estimator, method)]
     columns = None if frame is None else list(frame.columns)
     dtypes = None if frame is None or not sample else [str(dtype) for dtype in frame.dtypes]
     rows = None if dtypes is None else json.loads(frame.head(3).to_json(orient="values"))
@@ -55,6 +56,7 @@ def register(root: Path, estimator, *, name="sklearn-iris", version=1, frame=Non
         "resource_configuration": {"cpu": 1.0, "memory_in_gb": 0.5, "gpu": 0},
         "python": "3.11.7",
         "class": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
+        "last_step": last_step(estimator),
         "methods": methods,
         "signature": {
             "n_features": getattr(estimator, "n_features_in_", None),

@@ -411,7 +411,9 @@ def test_what_cannot_predict_is_registered_with_a_warning(iris, models):
     subprocess.run([sys.executable, "-c", code], cwd=iris.folder, check=True)
     model = register(Registration(name="m", path="outputs/parts.joblib"), iris, models=models)
     assert model.methods == []
-    assert model.warnings == ["the model is a builtins.dict, which has no predict: it cannot be served"]
+    assert model.warnings == [
+        "the model is a builtins.dict, which has no predict and no transform: it cannot be served"
+    ]
 
 
 @pytest.mark.parametrize(

@@ -124,7 +124,7 @@ def test_bentos_of_others_are_left_alone(tmp_path, store):
     [
         ({"python": "3.6.15"}, r"Python 3\.6\.15, and BentoML needs >=3\.9"),
         ({"framework": "Custom"}, "only ScikitLearn models"),
-        ({"methods": ["transform"]}, "has no predict"),
+        ({"methods": ["fit_predict"]}, "has no predict and no transform"),
         ({"name": "My_Model"}, "deployment.name=my-model"),
         ({"code_sha256": {"gone.py": "0"}}, r"gone\.py cannot be read"),
     ],

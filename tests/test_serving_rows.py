@@ -8,7 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amlcore.serving.service.predictor import Model, ModelFault, plain
+from amlcore.serving.service.answers import plain
+from amlcore.serving.service.predictor import Model, ModelFault
 from tests.serving_models import KeepsNoColumns, iris, mixed_pipeline, passengers, register
 
 
@@ -84,7 +85,12 @@ def test_records_in_any_order_answer_as_the_model_does(service, request):
         (b"[" * 100_000, 400, (None, None), "not JSON"),
         (b"[[1, 2, 3, 4]]", 400, (None, None), '{"data": rows}'),
         (b'{"rows": [[1, 2, 3, 4]]}', 400, (None, None), '{"data": rows}'),
-        (b'{"data": [[1, 2, 3, 4]], "method": "predict_proba"}', 400, (None, None), "unknown key 'method'"),
+        (
+            b'{"data": [[1, 2, 3, 4]], "method": "predict_proba"}',
+            400,
+            (None, None),
+            "legal: predict, decision_function",
+        ),
         (b'{"data": [[1, 2, 3, NaN]]}', 400, (None, None), "a missing value is null"),
         (b'{"data": [[1, 2, 3, 1e999]]}', 422, (0, 3), "too large"),
         ([[1, 2, 3, 10**400]], 422, (0, 3), "too large"),

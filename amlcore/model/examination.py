@@ -26,6 +26,7 @@ class Findings:
     python: str
     sklearn: str | None
     class_name: str
+    last_step: str
     methods: list[str]
     n_features: int | None
     columns: list[str] | None
@@ -118,8 +119,8 @@ def _run_probe(model: Path, *, stage: Path, training: Training, sample: Sample |
 
 def _findings(found: dict[str, Any]) -> Findings:
     warnings = list(found["load_warnings"])
-    if "predict" not in found["methods"]:
-        warnings.append(f"the model is a {found['class']}, which has no predict: it cannot be served")
+    if not {"predict", "transform"} & set(found["methods"]):
+        warnings.append(f"the model is a {found['class']}, which has no predict and no transform: it cannot be served")
     if found["sample_error"] is not None:
         warnings.append(f"the model does not take its sample: {found['sample_error']}")
     sample = Sample(**found["sample"]) if found["sample"] else None
@@ -127,6 +128,7 @@ def _findings(found: dict[str, Any]) -> Findings:
         python=found["python"],
         sklearn=found["sklearn"],
         class_name=found["class"],
+        last_step=found["last_step"],
         methods=found["methods"],
         n_features=len(sample.rows[0]) if found["n_features"] is None and sample else found["n_features"],
         columns=found["columns"] or (sample.columns if sample else None),

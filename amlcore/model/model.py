@@ -54,6 +54,7 @@ class Model:
     resource_configuration: dict[str, Any] | None  # cpu, memory_in_gb, gpu
     python: str
     class_name: str
+    last_step: str  # the class of what answers: of a pipeline its last step, of a search its best model
     methods: list[str]
     signature: dict[str, Any]  # n_features, columns, dtypes
     classes: list[Any] | None

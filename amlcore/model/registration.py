@@ -179,6 +179,7 @@ def _learnt(findings: Findings) -> dict[str, Any]:
     return {
         "python": findings.python,
         "class": findings.class_name,
+        "last_step": findings.last_step,
         "methods": findings.methods,
         "classes": findings.classes,
         "signature": {"n_features": width, "columns": findings.columns, "dtypes": dtypes},

@@ -18,12 +18,11 @@ import yaml
 
 from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.proving import copy_service
 from amlcore.worker.layout import write_json
 
 if TYPE_CHECKING:
     from amlcore.model import Model
-
-SERVICE = Path(__file__).parent / "service"
 
 
 @dataclass(frozen=True)
@@ -50,8 +49,10 @@ class Bento:
         return f"{self.labels['model']}:{self.labels['model_version']}"
 
 
-def package(model: Model, deployment: Deployment, *, serving_lock: str) -> Bento:
-    """Build a new version of the service's Bento; `serving_lock` is the training lock with bentoml added.
+def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: dict[str, Any] | None = None) -> Bento:
+    """Build a new version of the service's Bento.
+
+    `serving_lock` is the training lock with bentoml added; without a `proof` the model answers by itself.
 
     Raises
     ------
@@ -63,12 +64,14 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str) -> Bento
     deployment.check()
     name = deployment.service_name(model.name)
     check_model(model)
-    settings = _settings(model, deployment, name=name)
+    settings = service_settings(model, deployment)
     with tempfile.TemporaryDirectory(prefix="amlcore-bento-") as temporary:
         stage = Path(temporary)
         shutil.copytree(model.folder, stage / "model")
-        shutil.copytree(SERVICE, stage / "amlcore_service", ignore=shutil.ignore_patterns("__pycache__"))
+        copy_service(stage)
         write_json(str(stage / "service.json"), settings)
+        if proof is not None:
+            write_json(str(stage / "proof.json"), proof)
         (stage / "requirements.txt").write_text(serving_lock)
         (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(model, settings)))
         version = _build(stage, name=name)
@@ -87,8 +90,8 @@ def check_model(model: Model) -> None:
 
     if model.framework != model.Framework.SCIKITLEARN:
         raise DeploymentError(f"{model.id} is a {model.framework} model; only ScikitLearn models are packaged")
-    if "predict" not in model.methods:
-        raise DeploymentError(f"{model.id} ({model.class_name}) has no predict; it cannot be served")
+    if not {"predict", "transform"} & set(model.methods):
+        raise DeploymentError(f"{model.id} ({model.class_name}) has no predict and no transform; it cannot be served")
     supported = metadata.metadata("bentoml")["Requires-Python"]
     if model.python not in SpecifierSet(supported):
         raise DeploymentError(
@@ -98,15 +101,17 @@ def check_model(model: Model) -> None:
     model.verify()
 
 
-def _settings(model: Model, deployment: Deployment, *, name: str) -> dict[str, Any]:
+def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
+    """What the service reads beside the model: `service.json`."""
     resources = model.resource_configuration or {}
     size = deployment.size(cpu=resources.get("cpu"), memory_in_gb=resources.get("memory_in_gb"))
     return {
-        "name": name,
+        "name": deployment.service_name(model.name),
         "scikit_learn": model.trained_with or model.framework_version,
         "workers": size.workers,
         "threads": size.threads,
         "timeout_s": deployment.timeout_s,
+        "azure_default": deployment.azure_default,
         "resources": size.resources,
     }
 

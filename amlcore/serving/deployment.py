@@ -36,6 +36,7 @@ class Deployment:
     workers: int | None = None  # processes; null: as many as the model's ResourceConfiguration allows, else 1
     threads: int | None = None  # threads that a worker gives to BLAS, OpenMP and joblib; null: 1
     timeout_s: float = 60.0  # seconds until a request is answered with 504
+    azure_default: bool = False  # a request that names no method gets predict_proba where there is one, as in Azure ML
 
     def check(self) -> None:
         """Raises DeploymentError for a value that no model could be served with."""

@@ -12,10 +12,11 @@ from pathlib import Path
 
 from amlcore.environment import build_lock, extend_lock
 from amlcore.environment.lock import pins
-from amlcore.errors import DeploymentError
+from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
-from amlcore.serving.bento import Bento, check_model, package
+from amlcore.serving.bento import Bento, check_model, package, service_settings
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.proving import TREES, memory_warning, prove, summary, uses_treelite
 from amlcore.serving.webservice import Service, start
 from amlcore.workspace import Workspace
 
@@ -23,6 +24,9 @@ Log = Callable[[str], None]
 
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
+
+JSON, TREELITE = "orjson", "treelite"
+"""What a service does without where it does not fit beside the locked packages."""
 
 
 def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
@@ -37,12 +41,35 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     """
     deployment.check()
     check_model(model)
-    lock = (model.folder / "lock.txt").read_text(encoding="utf-8")
-    python = _python(workspace, lock, version=model.python, log=log)
-    serving_lock = extend_lock(
-        lock, [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS], python=python, log=log
-    )
-    return package(model, deployment, serving_lock=serving_lock)
+    settings = service_settings(model, deployment)
+    is_of_trees = model.last_step in TREES
+    lock = _serving_lock(workspace, model, wishes=[JSON, TREELITE] if is_of_trees else [JSON], log=log)
+    proof = prove(model, settings, python=_python(workspace, lock, version=model.python, log=log))
+    if is_of_trees and not uses_treelite(proof):
+        lock = _serving_lock(workspace, model, wishes=[JSON], log=log)
+    log(summary(proof, deployment))
+    stated = (model.resource_configuration or {}).get("memory_in_gb")
+    warning = memory_warning(proof, workers=settings["workers"], memory_in_gb=stated)
+    if warning is not None:
+        log(f"warning: {warning}")
+    return package(model, deployment, serving_lock=lock, proof=proof)
+
+
+def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Log) -> str:
+    """The training lock with bentoml added, and of `wishes` what fits beside it."""
+    python = _python(workspace, model.lock, version=model.python, log=log)
+    needed = [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS]
+    for count in range(len(wishes), 0, -1):
+        wished = [f"{name}=={metadata.version(name)}" for name in wishes[:count]]
+        try:
+            return extend_lock(model.lock, [*needed, *wished], python=python, log=_silent)
+        except BuildError:
+            log(f"{wished[-1]} does not fit beside the packages that {model.id} was trained with: without it")
+    return extend_lock(model.lock, needed, python=python, log=log)
+
+
+def _silent(_: str) -> None:
+    """Words of a resolver about what is only wished for."""
 
 
 def package_only(workspace: Workspace, models: list[Model]) -> Bento:

@@ -52,6 +52,7 @@ def probe(path, roots, sample):
         "python": platform.python_version(),
         "sklearn": getattr(sys.modules.get("sklearn"), "__version__", None),
         "class": "{}.{}".format(type(model).__module__, type(model).__qualname__),
+        "last_step": last_step(model),
         "methods": methods,
         "n_features": plain(attribute(model, "n_features_in_")),
         "columns": columns,
@@ -59,8 +60,20 @@ def probe(path, roots, sample):
         "code": local_code(roots),
         "load_warnings": sorted({str(w.message) for w in caught if "unpickle estimator" in str(w.message)}),
         "sample": sample,
-        "sample_error": sample_error(model, sample) if sample and "predict" in methods else None,
+        "sample_error": sample_error(model, methods, sample) if sample else None,
     }
+
+
+def last_step(model):
+    """The class of what answers: of a pipeline its last step, of a search its best model."""
+    while True:
+        best, steps = attribute(model, "best_estimator_"), attribute(model, "steps")
+        if best is not None:
+            model = best
+        elif isinstance(steps, list) and steps:
+            model = steps[-1][1]
+        else:
+            return type(model).__qualname__
 
 
 def load(path):
@@ -163,12 +176,15 @@ def selected(sample, columns):
     }
 
 
-def sample_error(model, sample):
-    """Why `predict` refuses the sample; None where it takes it."""
+def sample_error(model, methods, sample):
+    """Why `predict`, or the `transform` of a model without one, refuses the sample; None where it takes it."""
+    method = next((name for name in ("predict", "transform") if name in methods), None)
+    if method is None:
+        return None
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            model.predict(table(sample))
+            getattr(model, method)(table(sample))
     except Exception as error:
         return "{}: {}".format(type(error).__name__, str(error).strip().partition("\n")[0])
     return None

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
-
-FORMS = '{"data": rows}, where rows is a list of lists or of records by column name, or one of these'
 
 EXPECTED = {
     "number": "a number",
@@ -17,6 +14,17 @@ EXPECTED = {
     "date": "a date as text",
     "number or text": "a number or text",
     "any": "a single value",
+}
+
+
+_NULL = type(None)
+LEGAL: dict[str, set[type]] = {
+    "number": {int, float, _NULL},
+    "boolean": {bool, _NULL},
+    "text": {str, _NULL},
+    "date": {str, _NULL},
+    "number or text": {int, float, str, _NULL},
+    "any": {int, float, bool, str, _NULL},
 }
 
 
@@ -53,24 +61,6 @@ def quoted(value: Any) -> str:
     return shown if len(shown) <= 60 else shown[:57] + "…"
 
 
-def data_of(body: bytes) -> Any:
-    """The value of `data` in a request's body."""
-    try:
-        request = json.loads(body, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise InputError(f"the body is not JSON: {error}", status=400) from None
-    if not isinstance(request, dict) or "data" not in request:
-        raise InputError(f"the body must be {FORMS}", status=400)
-    unknown = sorted(set(request) - {"data"})
-    if unknown:
-        raise InputError(f"unknown key {quoted(unknown[0])}: the body must be {FORMS}", status=400)
-    return request["data"]
-
-
-def _no_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON value; a missing value is null")
-
-
 @dataclass(frozen=True)
 class Column:
     """A column as the model was trained on it; `dtype` is None where that is not known."""
@@ -84,24 +74,18 @@ class Column:
     def label(self) -> str | int:
         return self.position if self.name is None else self.name
 
-    def check(self, value: Any, row: int) -> Any:
-        """`value` itself if it may stand in this column."""
-        if value is None:
-            return value
-        is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        legal = {
-            "number": is_number,
-            "boolean": isinstance(value, bool),
-            "text": isinstance(value, str),
-            "date": isinstance(value, str),
-            "number or text": is_number or isinstance(value, str),
-            "any": not isinstance(value, (list, dict)),
-        }
-        if not legal[self.kind]:
-            raise self._bad(row, f"expected {EXPECTED[self.kind]}, got {quoted(value)}")
-        if is_number and not _is_finite(value):
-            raise self._bad(row, "the number is too large")
-        return value
+    def check(self, values: list[Any]) -> None:
+        """Raises InputError for the first of `values` that may not stand in this column."""
+        try:
+            if set(map(type, values)) <= LEGAL[self.kind] and all(map(_is_finite, values)):
+                return
+        except OverflowError:  # an integer beyond any float
+            pass
+        for row, value in enumerate(values):
+            if type(value) not in LEGAL[self.kind]:
+                raise self._bad(row, f"expected {EXPECTED[self.kind]}, got {quoted(value)}")
+            if not _fits(value):
+                raise self._bad(row, "the number is too large")
 
     def _bad(self, row: int, what: str) -> InputError:
         return InputError(f"row {row}, column {self.label!r}: {what}", row=row, column=self.label)
@@ -135,9 +119,13 @@ class Column:
         return pd.Series(dates, dtype="object")
 
 
-def _is_finite(value: float) -> bool:
+def _is_finite(value: Any) -> bool:
+    return type(value) not in (int, float) or math.isfinite(value)
+
+
+def _fits(value: Any) -> bool:
     try:
-        return math.isfinite(float(value))
+        return _is_finite(value)
     except OverflowError:
         return False
 
@@ -200,7 +188,7 @@ class Signature:
     def read(self, data: Any) -> list[list[Any]]:
         """The rows of `data`, each checked, in the order of the model's columns."""
         if isinstance(data, dict):
-            data = [data]
+            data = self._turned(data) if any(isinstance(value, list) for value in data.values()) else [data]
         if not isinstance(data, list):
             raise InputError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
@@ -215,9 +203,21 @@ class Signature:
             if len(row) != len(columns):
                 wanted = f"the model takes {len(columns)}" if self.n_features else f"row 0 has {len(columns)}"
                 raise InputError(f"row {number} has {_count(len(row))}, {wanted}", row=number)
-            for column in columns:
-                column.check(row[column.position], number)
+        for column in columns:
+            column.check([row[column.position] for row in rows])
         return rows
+
+    def _turned(self, columns: dict[str, Any]) -> list[list[Any]]:
+        """The rows of columns by their name."""
+        given = self._ordered(columns, None)
+        for name, values in zip(self.names or [], given):
+            if not isinstance(values, list):
+                raise InputError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
+            if len(values) != len(given[0]):
+                first = (self.names or [])[0]
+                counts = f"has {_count(len(values))}, column {first!r} has {len(given[0])}"
+                raise InputError(f"column {name!r} {counts}", column=name)
+        return [list(row) for row in zip(*given)]
 
     def _row(self, row: Any, number: int) -> list[Any]:
         if isinstance(row, dict):
@@ -228,17 +228,18 @@ class Signature:
             raise InputError(f"row {number} is empty", row=number)
         return row
 
-    def _ordered(self, record: dict[str, Any], number: int) -> list[Any]:
+    def _ordered(self, record: dict[str, Any], number: int | None) -> list[Any]:
+        where = "data" if number is None else f"row {number}"
         if self.names is None:
             raise InputError("the model was trained without column names: send rows as lists", row=number)
         for name in record:
             if name not in self.names:
                 near = get_close_matches(name, self.names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"legal: {', '.join(self.names)}"
-                raise InputError(f"row {number}: unknown column {quoted(name)}; {hint}", row=number, column=name)
+                raise InputError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
         for name in self.names:
             if name not in record:
-                raise InputError(f"row {number}: column {name!r} is missing", row=number, column=name)
+                raise InputError(f"{where}: column {name!r} is missing", row=number, column=name)
         return [record[name] for name in self.names]
 
     def to_input(self, rows: list[list[Any]]) -> Any:

@@ -1,0 +1,230 @@
+"""Encoders and imputers on columns of numbers and of coded texts, by tables instead of a search in each row."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .path import Refused
+
+Step = Callable[[Any], Any]
+
+MISSING, UNKNOWN = -2, -1
+"""The codes of a text that is null, and of one that no transformer knows."""
+SHIFT = 2
+"""From a code to its place in a table."""
+
+
+class NotNumeric(Exception):  # noqa: N818 - no error: there is no path then
+    """A column of texts where only numbers are known."""
+
+
+class Texts:
+    """The texts that transformers know of one column of a request; it holds numbers as long as none asks for texts."""
+
+    def __init__(self, *, must: bool = False, may: bool = False) -> None:
+        self.codes: dict[Any, int] = {None: MISSING}
+        self.is_text = must
+        self._may = may
+        self.numbers: set[float] = set()
+        """Numbers that transformers treat apart."""
+
+    def require_text(self) -> None:
+        if not (self.is_text or self._may):
+            raise NotNumeric
+        self.is_text = True
+
+    def require_number(self) -> None:
+        if self.is_text:
+            raise NotNumeric
+        self._may = False
+
+    def code(self, text: str) -> int:
+        return self.codes.setdefault(text, len(self.codes) - 1)
+
+
+def require_numbers(table: list[Texts]) -> None:
+    for texts in table:
+        texts.require_number()
+
+
+def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+    """SimpleImputer, of what is null in a request."""
+    marker = imputer.missing_values
+    is_null = marker is None or (isinstance(marker, float) and math.isnan(marker))
+    if imputer.add_indicator or not is_null:
+        raise NotNumeric
+    fills: list[tuple[float, float]] = []
+    kept: list[int] = []
+    for position, (texts, statistic) in enumerate(zip(table, imputer.statistics_.tolist())):
+        if isinstance(statistic, str):
+            texts.require_text()
+            fills.append((MISSING, texts.code(statistic)))
+        else:
+            texts.require_number()
+            if statistic is None or math.isnan(statistic):  # a column without any value
+                if not getattr(imputer, "keep_empty_features", False):
+                    continue
+                number = 0.0
+            else:
+                number = float(statistic)
+            texts.numbers.add(number)
+            fills.append((math.nan, number))
+        kept.append(position)
+    if len(kept) != len(table) and imputer.strategy == "constant":
+        raise NotNumeric
+    holds_text = np.array([marked == MISSING for marked, _ in fills])
+    values = np.array([value for _, value in fills])
+    any_text = holds_text.any()
+    chosen = slice(None) if len(kept) == len(table) else np.array(kept)
+
+    def fill(matrix: Any) -> Any:
+        matrix = matrix[:, chosen]
+        gaps = np.isnan(matrix)
+        if any_text:
+            gaps |= holds_text & (matrix == MISSING)
+        return np.where(gaps, values, matrix) if gaps.any() else matrix
+
+    return fill, [table[position] for position in kept]
+
+
+def one_hot(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+    """OneHotEncoder without infrequent categories."""
+    _refuse_infrequent(encoder)
+    dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * len(table)
+    start, targets = 0, []
+    for categories, left_out in zip(encoder.categories_, dropped):
+        places = [place for place in range(len(categories)) if place != left_out]
+        target = {place: float(start + number) for number, place in enumerate(places)}
+        targets.append([target.get(place, -1.0) for place in range(len(categories))])
+        start += len(places)
+    width = start
+    unknown = None if encoder.handle_unknown == "error" else -1.0
+    if encoder.handle_unknown not in ("error", "ignore"):
+        raise NotNumeric
+    look = _lookup(encoder.categories_, targets, table, unknown=[unknown] * len(table))
+
+    def encode(matrix: Any) -> Any:
+        # one column more than there are, the last one, for what has none
+        out = np.zeros((len(matrix), width + 1))
+        out[np.arange(len(matrix))[:, None], look(matrix).astype(np.intp)] = 1.0
+        return out[:, :width]
+
+    return encode, [Texts() for _ in range(width)]
+
+
+def ordinal(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+    """OrdinalEncoder without infrequent categories."""
+    _refuse_infrequent(encoder)
+    targets = []
+    for categories in encoder.categories_:
+        places = [float(place) for place in range(len(categories))]
+        if len(categories) and _is_missing(categories[-1]):
+            places[-1] = float(getattr(encoder, "encoded_missing_value", math.nan))
+        targets.append(places)
+    unknown = None if encoder.handle_unknown == "error" else float(encoder.unknown_value)
+    look = _lookup(encoder.categories_, targets, table, unknown=[unknown] * len(table))
+    return look, [Texts() for _ in table]
+
+
+def _refuse_infrequent(encoder: Any) -> None:
+    if getattr(encoder, "_infrequent_enabled", False):
+        raise NotNumeric
+
+
+def _is_missing(value: Any) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _lookup(
+    categories: list[Any], targets: list[list[float]], table: list[Texts], *, unknown: list[float | None]
+) -> Step:
+    """A step that puts the target of its category in place of each value."""
+    by_text, by_number = [], []
+    for position, (known, target, texts, other) in enumerate(zip(categories, targets, table, unknown)):
+        if known.dtype.kind in "iufb":
+            texts.require_number()
+            texts.numbers.update(float(value) for value in known.tolist() if not _is_missing(value))
+            by_number.append((position, _numbers(known.astype("float64"), target, other)))
+        elif all(isinstance(value, str) or _is_missing(value) or value is None for value in known.tolist()):
+            texts.require_text()
+            for value in known.tolist():
+                if isinstance(value, str):
+                    texts.code(value)
+            by_text.append((position, known.tolist(), target, texts, other))
+        else:
+            raise NotNumeric
+    if by_text and not by_number:
+        return _texts_only(by_text)
+    # a table's size is known only when all transformers have named their texts
+    return _mixed([(position, _texts_only([(0, *rest)])) for position, *rest in by_text] + by_number)
+
+
+def _texts_only(entries: list[Any]) -> Step:
+    cache: list[Any] = []
+
+    def build() -> tuple[Any, Any, bool]:
+        places: list[int] = []
+        table: list[float | None] = []
+        for _, known, target, texts, other in entries:
+            places.append(len(table))
+            column = [other] * (len(texts.codes) - 1 + SHIFT)
+            for value, place in zip(known, target):
+                if isinstance(value, str):
+                    column[texts.codes[value] + SHIFT] = place
+                elif _is_missing(value):
+                    column[MISSING + SHIFT] = place
+            table += column
+        refuses = None in table
+        values = np.array([math.inf if value is None else value for value in table])
+        return np.array(places) + SHIFT, values, refuses
+
+    def look(matrix: Any) -> Any:
+        if not cache:
+            cache.append(build())
+        places, values, refuses = cache[0]
+        found = values[matrix.astype(np.intp) + places]
+        if refuses and np.isinf(found).any():
+            raise Refused
+        return found
+
+    return look
+
+
+def _numbers(known: Any, target: list[float], other: float | None) -> Step:
+    values = np.append(np.array(target, dtype="float64"), math.inf if other is None else other)
+    has_missing = bool(len(known) and np.isnan(known[-1]))
+    finite = known[:-1] if has_missing else known
+
+    def look(column: Any) -> Any:
+        place = np.searchsorted(finite, column)
+        hit = np.append(finite, math.nan)[place] == column
+        place = np.where(hit, place, len(values) - 1)
+        if has_missing:
+            place = np.where(np.isnan(column), len(finite), place)
+        found = values[place]
+        if other is None and np.isinf(found).any():
+            raise Refused
+        return found
+
+    return look
+
+
+def _mixed(steps: list[tuple[int, Step]]) -> Step:
+    def look(matrix: Any) -> Any:
+        out = np.empty(matrix.shape)
+        for position, step in steps:
+            out[:, position : position + 1] = step(matrix[:, position : position + 1])
+        return out
+
+    return look
+
+
+ENCODERS: dict[str, Callable[[Any, list[Texts]], tuple[Step, list[Texts]]]] = {
+    "SimpleImputer": impute,
+    "OneHotEncoder": one_hot,
+    "OrdinalEncoder": ordinal,
+}

@@ -1,0 +1,32 @@
+"""The model's last step as it is, without the checks of its input, which were made already."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from .path import METHODS, Scorer
+
+
+class Itself(Scorer):
+    """Any estimator of scikit-learn, support vector machines among them."""
+
+    def __init__(self, estimator: Any) -> None:
+        from sklearn import config_context
+
+        self._config_context = config_context
+        self.estimator = nameless(estimator)
+        self.methods = frozenset(method for method in METHODS if hasattr(estimator, method))
+
+    def score(self, method: str, matrix: Any) -> Any:
+        with self._config_context(assume_finite=True):
+            return getattr(self.estimator, method)(matrix)
+
+
+def nameless(estimator: Any) -> Any:
+    """`estimator` without the names of its columns: it would warn of a matrix that has none."""
+    if "feature_names_in_" not in vars(estimator):
+        return estimator
+    twin = copy.copy(estimator)
+    del twin.feature_names_in_
+    return twin

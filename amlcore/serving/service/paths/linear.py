@@ -1,0 +1,94 @@
+"""Linear models as one product of matrices."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .itself import Itself
+from .labels import best, positions
+from .path import METHODS, Scorer
+
+
+def linear(estimator: Any, itself: Itself) -> Scorer | None:
+    """A scorer for what predicts by scikit-learn's own linear formulas, and by nothing of its own on top of them."""
+    from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
+
+    kind = type(estimator)
+    coef, intercept = getattr(estimator, "coef_", None), getattr(estimator, "intercept_", 0.0)
+    if not isinstance(coef, np.ndarray) or coef.dtype.kind != "f":
+        return None
+    if getattr(kind, "predict", None) is getattr(LinearModel, "predict", None):
+        return Regression(coef, intercept)
+    if getattr(kind, "predict", None) is LinearClassifierMixin.predict and coef.ndim == 2:
+        return Classification(estimator, itself)
+    return None
+
+
+class Regression(Scorer):
+    """LinearRegression, Ridge, Lasso and the others that share their predict."""
+
+    methods = frozenset({"predict"})
+
+    def __init__(self, coef: Any, intercept: Any) -> None:
+        self._coef, self._intercept = coef.T.astype("float64"), intercept
+
+    def score(self, method: str, matrix: Any) -> Any:  # noqa: ARG002 - there is only one
+        return matrix @ self._coef + self._intercept
+
+
+class Classification(Scorer):
+    """LogisticRegression, LinearSVC, SGDClassifier and the others that share their predict."""
+
+    def __init__(self, estimator: Any, itself: Itself) -> None:
+        self._itself = itself
+        self._coef, self._intercept = estimator.coef_.T.astype("float64"), estimator.intercept_
+        self._classes = estimator.classes_
+        self._is_binary = estimator.coef_.shape[0] == 1
+        self._probabilities = self._fitting() if hasattr(estimator, "predict_proba") else None
+        self.methods = frozenset(METHODS if self._probabilities else METHODS[:1])
+
+    def score(self, method: str, matrix: Any) -> Any:
+        scores = matrix @ self._coef + self._intercept
+        if method == "predict_proba":
+            return self._probabilities(scores)  # type: ignore[misc]
+        if self._is_binary:
+            scores = np.concatenate((-scores, scores), axis=1)
+        return self._classes[best(scores, lambda rows: self._ask(matrix[rows]))]
+
+    def _ask(self, matrix: Any) -> Any:
+        return positions(self._itself.score("predict", matrix), self._classes)
+
+    def _fitting(self) -> Any:
+        """The formula of the probabilities, which depends on version, solver and options: the one that agrees."""
+        matrix = np.random.default_rng(0).normal(size=(8, len(self._coef))) / np.abs(self._coef).max(initial=1e-9)
+        expected, scores = self._itself.score("predict_proba", matrix), matrix @ self._coef + self._intercept
+        formulas = (sigmoid, softmax_of_two) if self._is_binary else (softmax, one_against_the_rest)
+        for formula in formulas:
+            if np.allclose(formula(scores), expected, rtol=1e-12, atol=0):
+                return formula
+        return None
+
+
+def sigmoid(scores: Any) -> Any:
+    from scipy.special import expit
+
+    positive = expit(scores)
+    return np.concatenate((1 - positive, positive), axis=1)
+
+
+def softmax_of_two(scores: Any) -> Any:
+    return softmax(np.concatenate((-scores, scores), axis=1))
+
+
+def softmax(scores: Any) -> Any:
+    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return exponents / exponents.sum(axis=1, keepdims=True)
+
+
+def one_against_the_rest(scores: Any) -> Any:
+    from scipy.special import expit
+
+    each = expit(scores)
+    return each / each.sum(axis=1, keepdims=True)

@@ -1,0 +1,181 @@
+"""Preparation: the common transformers as arithmetic on one float64 matrix, without a DataFrame.
+
+Texts are numbers already when rows are read: each known text of a column has a code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from ..rows import Signature
+from . import encoders, scalers
+from .encoders import Texts
+from .itself import nameless
+
+Step = Callable[[Any], Any]
+
+
+class Unknown(Exception):  # noqa: N818 - no error: there is no path then
+    """A transformer, or a use of one, that is not known here."""
+
+
+class Preparation:
+    """What a model does before its last step."""
+
+    def __init__(self, texts: list[Texts], steps: list[Step], final: Any) -> None:
+        self.texts = texts
+        """Of each column of a request."""
+        self.final = final
+        self._steps = steps
+
+    def __call__(self, matrix: Any) -> Any:
+        """The matrix that the last step takes, of the coded rows of a request."""
+        for step in self._steps:
+            matrix = step(matrix)
+        return matrix
+
+
+def prepare(estimator: Any, signature: Signature) -> Preparation | None:
+    """What stands before the last step of `estimator`; None where any part of it is not known."""
+    if signature.n_features is None:
+        return None
+    columns = signature.columns(signature.n_features)
+    if any(column.kind == "date" for column in columns):
+        return None
+    texts = [Texts(must=column.kind == "text", may=column.kind in ("any", "number or text")) for column in columns]
+    try:
+        compiler = _Compiler(signature.names)
+        table, steps = list(texts), []
+        *before, final = _steps_of(estimator)
+        for transformer in before:
+            step, table = compiler.compile(transformer, table)
+            if step is not None:
+                steps.append(step)
+        encoders.require_numbers(table)
+    except (Unknown, encoders.NotNumeric):
+        return None
+    return Preparation(texts, steps, final)
+
+
+def _steps_of(estimator: Any) -> list[Any]:
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, BaseSearchCV):
+        return _steps_of(estimator.best_estimator_)
+    if type(estimator) is not Pipeline:
+        return [estimator]
+    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+    return [*steps[:-1], *_steps_of(steps[-1])] if steps else [estimator]
+
+
+class _Compiler:
+    """Turns fitted transformers into steps; `names` are those of the request's columns."""
+
+    def __init__(self, names: Sequence[str] | None) -> None:
+        self._names = names
+
+    def compile(self, transformer: Any, table: list[Texts]) -> tuple[Step | None, list[Texts]]:
+        """The step, None for one that changes nothing, and the columns that come out of it."""
+        name = type(transformer).__name__
+        if transformer is None or transformer == "passthrough":
+            return None, table
+        if not type(transformer).__module__.startswith("sklearn."):
+            raise Unknown(name)
+        if name == "FunctionTransformer" and transformer.func is None:
+            return None, table
+        if name == "Pipeline":
+            return self._chain([step for _, step in transformer.steps], table)
+        if name == "ColumnTransformer":
+            return self._split(transformer, table)
+        if name in encoders.ENCODERS:
+            return encoders.ENCODERS[name](transformer, table)
+        encoders.require_numbers(table)
+        step = scalers.SCALERS.get(name, self._as_it_is)(transformer)
+        return step, _numbers(step, len(table))
+
+    def _chain(self, transformers: list[Any], table: list[Texts]) -> tuple[Step | None, list[Texts]]:
+        steps = []
+        for transformer in transformers:
+            step, table = self.compile(transformer, table)
+            if step is not None:
+                steps.append(step)
+        if not steps:
+            return None, table
+
+        def chain(matrix: Any) -> Any:
+            for step in steps:
+                matrix = step(matrix)
+            return matrix
+
+        return chain, table
+
+    def _split(self, transformer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+        parts, out = [], []
+        for _, inner, chosen in transformer.transformers_:
+            if isinstance(inner, str) and inner == "drop":
+                continue
+            positions = self._positions(chosen, transformer, len(table))
+            if not positions:
+                continue
+            step, produced = self.compile(inner, [table[position] for position in positions])
+            parts.append((_selection(positions), step))
+            out += produced
+        if not parts:
+            raise Unknown("ColumnTransformer without columns")
+
+        def split(matrix: Any) -> Any:
+            found = [matrix[:, chosen] if step is None else step(matrix[:, chosen]) for chosen, step in parts]
+            return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+        return split, out
+
+    def _positions(self, chosen: Any, transformer: Any, width: int) -> list[int]:
+        if isinstance(chosen, (str, int)):
+            raise Unknown("a single column")
+        if isinstance(chosen, slice):
+            if isinstance(chosen.start, str) or isinstance(chosen.stop, str):
+                raise Unknown("a slice of names")
+            return list(range(width))[chosen]
+        chosen = list(chosen)
+        if chosen and all(isinstance(one, (bool, np.bool_)) for one in chosen):
+            return [position for position, is_chosen in enumerate(chosen) if is_chosen]
+        names = list(getattr(transformer, "feature_names_in_", ()))
+        if len(names) != width or (self._names is not None and names != list(self._names)):
+            names = []
+        try:
+            return [names.index(one) if isinstance(one, str) else int(one) % width for one in chosen]
+        except ValueError:
+            raise Unknown("a column by its name") from None
+
+    def _as_it_is(self, transformer: Any) -> Step:
+        from sklearn import config_context
+
+        transformer = nameless(transformer)
+
+        def as_it_is(matrix: Any) -> Any:
+            with config_context(assume_finite=True):
+                result = transformer.transform(matrix)
+            return result.toarray() if hasattr(result, "toarray") else np.asarray(result, dtype=np.float64)
+
+        return as_it_is
+
+
+def _selection(positions: list[int]) -> Any:
+    """A slice where the columns are neighbours: numpy copies nothing then."""
+    if positions == list(range(positions[0], positions[-1] + 1)):
+        return slice(positions[0], positions[-1] + 1)
+    return np.array(positions)
+
+
+def _numbers(step: Step, width: int) -> list[Texts]:
+    """Columns of numbers, as many as `step` makes of `width`."""
+    try:
+        with np.errstate(all="ignore"):
+            produced = step(np.ones((1, width)))
+    except Exception:
+        raise Unknown("a transformer that does not take ones") from None
+    return [Texts() for _ in range(produced.shape[1])]

@@ -1,0 +1,87 @@
+"""Ensembles of trees by treelite's GTIL, which walks them without scikit-learn's cost a tree and a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .itself import Itself
+from .labels import best, positions
+from .path import METHODS, Scorer
+
+HISTOGRAMS = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
+ENSEMBLES = (
+    *HISTOGRAMS,
+    "RandomForestClassifier",
+    "RandomForestRegressor",
+    "ExtraTreesClassifier",
+    "ExtraTreesRegressor",
+    "GradientBoostingClassifier",
+    "GradientBoostingRegressor",
+)
+
+
+def trees(estimator: Any, itself: Itself) -> Scorer | None:
+    """A scorer where treelite is there and takes the ensemble."""
+    kind = type(estimator)
+    if kind.__name__ not in ENSEMBLES or not kind.__module__.startswith("sklearn.ensemble."):
+        return None
+    try:
+        import treelite.sklearn
+    except ImportError:
+        return None
+    try:
+        model = treelite.sklearn.import_model(estimator)
+    except (AssertionError, NotImplementedError, AttributeError, treelite.TreeliteError):
+        return None
+    return Trees(estimator, itself, model)
+
+
+class Trees(Scorer):
+    """All trees of an ensemble, on one thread: a service has its cores for other requests."""
+
+    def __init__(self, estimator: Any, itself: Itself, model: Any) -> None:
+        import treelite.gtil
+
+        self._predict, self._model, self._itself = treelite.gtil.predict, model, itself
+        # scikit-learn's own trees see float32, those on histograms float64
+        self._rounds = type(estimator).__name__ not in HISTOGRAMS
+        self._classes = getattr(estimator, "classes_", None)
+        self.methods = frozenset(METHODS if self._classes is not None else METHODS[:1])
+
+    def score(self, method: str, matrix: Any) -> Any:
+        rounded = matrix.astype(np.float32).astype(np.float64) if self._rounds else matrix
+        scores = self._predict(self._model, rounded, nthread=1)
+        if self._classes is None:
+            return scores[:, 0, 0] if scores.shape[1] == 1 else scores[:, :, 0]
+        probabilities = scores[:, 0, :]
+        if probabilities.shape[1] == 1:
+            probabilities = np.concatenate((1 - probabilities, probabilities), axis=1)
+        if method == "predict_proba":
+            return probabilities
+        return self._classes[best(probabilities, lambda rows: self._ask(matrix[rows]))]
+
+    def _ask(self, matrix: Any) -> Any:
+        return positions(self._itself.score("predict", matrix), self._classes)
+
+    def thresholds(self) -> dict[int, Any]:
+        """Where the trees split, by column."""
+        found: dict[int, list[float]] = {}
+        for tree in _nodes(self._itself.estimator):
+            for column, threshold in tree:
+                found.setdefault(column, []).append(threshold)
+        return {column: np.unique(points) for column, points in found.items()}
+
+
+def _nodes(estimator: Any) -> Any:
+    """The numeric splits of each tree, as pairs of column and threshold."""
+    if hasattr(estimator, "_predictors"):
+        for iteration in estimator._predictors:
+            for predictor in iteration:
+                nodes = predictor.nodes[(predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)]
+                yield zip(nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist())
+        return
+    for one in np.asarray(estimator.estimators_, dtype=object).ravel():
+        splits = one.tree_.feature >= 0
+        yield zip(one.tree_.feature[splits].tolist(), one.tree_.threshold[splits].tolist())

@@ -1,0 +1,33 @@
+"""`python -m amlcore_service.prove FOLDER` in a Bento's folder: writes `proof.json`, and what a worker's memory is."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from .paths import candidates
+from .predictor import Model, ModelFault, Predictor
+from .proof import prove
+
+
+def main(folder: Path) -> None:
+    import bentoml  # noqa: F401 - a worker has it in its memory
+
+    model = Model(folder)
+    estimator = model.load_estimator()
+    sample = (model.sample or {}).get("rows") or []
+    paths = candidates(estimator, model.signature)  # noqa: F841 - as above
+    predictor = Predictor(model, estimator)
+    predictor.answer(model.methods[0], json.dumps({"data": sample}).encode())
+    memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    report = {**prove(estimator, model.signature, sample), "memory_mb": memory_mb}
+    (folder / "proof.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except ModelFault as fault:
+        sys.exit(str(fault))

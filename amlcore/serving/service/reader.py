@@ -1,0 +1,112 @@
+"""Reader: the data of a request as one matrix, for the requests that are right; of the others it says nothing."""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from .paths.encoders import UNKNOWN
+from .paths.path import HUGE, Refused, is_tame
+from .paths.preparation import Preparation
+from .rows import Signature
+
+NUMBERS = frozenset((int, float))
+
+
+class Reader:
+    """Codes rows for a preparation; what it does not take, `Signature.read` explains or the model answers."""
+
+    def __init__(self, signature: Signature, preparation: Preparation, missing: list[bool]) -> None:
+        """`missing`: of each column, whether the model takes null there."""
+        self._width = len(missing)
+        self._names = signature.names
+        self._takes = set(signature.names or ())
+        self._ordered = itemgetter(*self._names) if self._names and len(self._names) > 1 else None
+        columns = signature.columns(self._width)
+        self._texts = [
+            (position, texts.codes, missing[position])
+            for position, texts in enumerate(preparation.texts)
+            if texts.is_text
+        ]
+        self._booleans = [column.position for column in columns if column.kind == "boolean"]
+        self._codes = bool(self._texts or self._booleans)
+        self._forbidden = ~np.array(missing)
+        self._types = NUMBERS | {type(None)} if any(missing) else NUMBERS
+
+    def matrix(self, data: Any, *, is_numeric: bool = False) -> Any:
+        """The coded rows of `data`; `is_numeric` says that it is known to hold nothing but lists and numbers.
+
+        Raises
+        ------
+        Refused
+            They are not right, or not of the plain kind.
+        """
+        rows = self._rows(data)
+        if not rows or (len(rows) > 1 and set(map(len, rows)) != {self._width}) or len(rows[0]) != self._width:
+            raise Refused
+        if self._codes:
+            rows = [self._coded(row) for row in rows]
+        is_known = is_numeric and not self._codes
+        if not is_known and not set(map(type, chain.from_iterable(rows))) <= self._types:
+            raise Refused
+        try:
+            matrix = np.array(rows, dtype=np.float64)
+        except (TypeError, ValueError, OverflowError):
+            raise Refused from None
+        if matrix.ndim != 2:
+            raise Refused
+        if not is_tame(matrix):
+            self._check(matrix)
+        return matrix
+
+    def _rows(self, data: Any) -> list[Any]:
+        """The rows of `data` as lists, whichever form they have."""
+        kind = type(data)
+        if kind is dict:
+            if self._names is None or data.keys() != self._takes:
+                raise Refused
+            values = [data[name] for name in self._names]
+            if type(values[0]) is not list:
+                return [values]
+            if set(map(type, values)) != {list} or len(set(map(len, values))) != 1:
+                raise Refused
+            return [list(row) for row in zip(*values)]
+        if kind is not list or not data:
+            raise Refused
+        kinds = set(map(type, data))
+        if kinds == {list}:
+            return data  # type: ignore[no-any-return]
+        if kinds == {dict} and self._names is not None:
+            return [self._record(record) for record in data]
+        if list in kinds or dict in kinds:
+            raise Refused
+        return [data]
+
+    def _record(self, record: dict[str, Any]) -> list[Any]:
+        if record.keys() != self._takes or self._names is None:
+            raise Refused
+        if self._ordered is None:
+            return [record[self._names[0]]]
+        return list(self._ordered(record))
+
+    def _coded(self, row: list[Any]) -> list[Any]:
+        cells = row.copy()
+        for position, codes, takes_null in self._texts:
+            value = cells[position]
+            if type(value) is not str and not (value is None and takes_null):
+                raise Refused
+            cells[position] = codes.get(value, UNKNOWN)
+        for position in self._booleans:
+            if type(cells[position]) is not bool:
+                raise Refused
+            cells[position] = 1 if cells[position] else 0
+        return cells
+
+    def _check(self, matrix: Any) -> None:
+        """Raises Refused where a number is too large, or one is missing in a column that needs it."""
+        gaps = np.isnan(matrix)
+        if (gaps.any(axis=0) & self._forbidden).any() or not (np.abs(matrix[~gaps]) < HUGE).all():
+            raise Refused
