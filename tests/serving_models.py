@@ -8,6 +8,9 @@ import joblib
 import sklearn
 
 from amlcore.model import Model
+from amlcore.serving.service.predictor import Model as ServedModel
+from amlcore.serving.service.predictor import Predictor
+from amlcore.serving.service.proof import prove
 from amlcore.worker.probe import METHODS, last_step
 
 LOCK = f"scikit-learn=={sklearn.__version__} \\\n    --hash=sha256:{'0' * 64}\n"
@@ -23,7 +26,9 @@ class KeepsNoColumns:
         return frame[["age"]].fillna(0)
 
 
-def register(root: Path, estimator, *, name="sklearn-iris", version=1, frame=None, sample=True, **changes) -> Model:
+def register(
+    root: Path, estimator, *, name="sklearn-iris", version=1, frame=None, sample=True, sample_json=None, **changes
+) -> Model:
     """`frame`: a DataFrame that the model was trained on; without `sample` nothing is known of its types."""
     folder = root / "models" / name / str(version)
     (folder / "files").mkdir(parents=True)
@@ -64,12 +69,29 @@ def register(root: Path, estimator, *, name="sklearn-iris", version=1, frame=Non
             "dtypes": dtypes,
         },
         "classes": None,
-        "sample": None if rows is None else {"columns": columns, "dtypes": dtypes, "rows": rows},
+        "sample": sample_json if rows is None else {"columns": columns, "dtypes": dtypes, "rows": rows},
         "warnings": [],
     }
     (folder / "model.json").write_text(json.dumps({**about, **changes}))
     (folder / "lock.txt").write_text(LOCK)
     return Model.load_record(folder)
+
+
+def packaged(root: Path, estimator, *, sample_rows=None, proven=True, settings=None, **options) -> Predictor:
+    """The service of `estimator` in process, with its proof; `sample_rows` stand in for a sample without names."""
+    if sample_rows is not None:
+        options["sample_json"] = {"columns": None, "dtypes": None, "rows": sample_rows}
+    model = register(root, estimator, **options)
+    bento = root / "bento"
+    bento.mkdir(parents=True)
+    (bento / "model").symlink_to(model.folder)
+    about = {"name": model.name, "scikit_learn": model.framework_version, **(settings or {})}
+    (bento / "service.json").write_text(json.dumps(about))
+    served = ServedModel(bento)
+    if proven:
+        report = prove(served.load_estimator(), served.signature, (served.sample or {}).get("rows") or [])
+        (bento / "proof.json").write_text(json.dumps(report))
+    return ServedModel(bento).load()
 
 
 def iris(**options):

@@ -9,20 +9,22 @@ import numpy as np
 from .itself import Itself
 from .labels import best, positions
 from .path import METHODS, Scorer
+from .probabilities import one_against_the_rest, sigmoid, softmax, softmax_of_two
 
 
 def linear(estimator: Any, itself: Itself) -> Scorer | None:
     """A scorer for what predicts by scikit-learn's own linear formulas, and by nothing of its own on top of them."""
-    from sklearn.linear_model._base import LinearClassifierMixin, LinearModel
+    from sklearn.base import RegressorMixin
+    from sklearn.linear_model._base import LinearClassifierMixin
 
-    kind = type(estimator)
+    predict = getattr(type(estimator), "predict", None)
     coef, intercept = getattr(estimator, "coef_", None), getattr(estimator, "intercept_", 0.0)
     if not isinstance(coef, np.ndarray) or coef.dtype.kind != "f":
         return None
-    if getattr(kind, "predict", None) is getattr(LinearModel, "predict", None):
-        return Regression(coef, intercept)
-    if getattr(kind, "predict", None) is LinearClassifierMixin.predict and coef.ndim == 2:
+    if predict is LinearClassifierMixin.predict and coef.ndim == 2:
         return Classification(estimator, itself)
+    if isinstance(estimator, RegressorMixin) and predict.__module__ == LinearClassifierMixin.__module__:
+        return Regression(coef, intercept)
     return None
 
 
@@ -69,26 +71,3 @@ class Classification(Scorer):
             if np.allclose(formula(scores), expected, rtol=1e-12, atol=0):
                 return formula
         return None
-
-
-def sigmoid(scores: Any) -> Any:
-    from scipy.special import expit
-
-    positive = expit(scores)
-    return np.concatenate((1 - positive, positive), axis=1)
-
-
-def softmax_of_two(scores: Any) -> Any:
-    return softmax(np.concatenate((-scores, scores), axis=1))
-
-
-def softmax(scores: Any) -> Any:
-    exponents = np.exp(scores - scores.max(axis=1, keepdims=True))
-    return exponents / exponents.sum(axis=1, keepdims=True)
-
-
-def one_against_the_rest(scores: Any) -> Any:
-    from scipy.special import expit
-
-    each = expit(scores)
-    return each / each.sum(axis=1, keepdims=True)

@@ -9,6 +9,7 @@ import numpy as np
 from .itself import Itself
 from .labels import best, positions
 from .path import METHODS, Scorer
+from .probabilities import sigmoid, softmax
 
 HISTOGRAMS = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
 ENSEMBLES = (
@@ -48,16 +49,18 @@ class Trees(Scorer):
         # scikit-learn's own trees see float32, those on histograms float64
         self._rounds = type(estimator).__name__ not in HISTOGRAMS
         self._classes = getattr(estimator, "classes_", None)
+        self._is_boosted = self._classes is not None and "Boosting" in type(estimator).__name__
         self.methods = frozenset(METHODS if self._classes is not None else METHODS[:1])
 
     def score(self, method: str, matrix: Any) -> Any:
         rounded = matrix.astype(np.float32).astype(np.float64) if self._rounds else matrix
-        scores = self._predict(self._model, rounded, nthread=1)
+        scores = self._predict(self._model, rounded, nthread=1, pred_margin=self._is_boosted)
         if self._classes is None:
             return scores[:, 0, 0] if scores.shape[1] == 1 else scores[:, :, 0]
         probabilities = scores[:, 0, :]
-        if probabilities.shape[1] == 1:
-            probabilities = np.concatenate((1 - probabilities, probabilities), axis=1)
+        if self._is_boosted:
+            # treelite's own softmax is one of float32
+            probabilities = sigmoid(probabilities) if probabilities.shape[1] == 1 else softmax(probabilities)
         if method == "predict_proba":
             return probabilities
         return self._classes[best(probabilities, lambda rows: self._ask(matrix[rows]))]

@@ -1,0 +1,256 @@
+"""Predict paths: equal to the model wherever they are used, and dropped where they are not."""
+
+from __future__ import annotations
+
+import json
+import logging
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_iris, make_classification, make_regression
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge, SGDClassifier
+from sklearn.model_selection import GridSearchCV
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+
+from amlcore.serving.service import proof
+from amlcore.serving.service.made import around
+from amlcore.serving.service.paths.linear import Classification
+from amlcore.serving.service.paths.trees import Trees
+from amlcore.serving.service.rows import Signature
+from tests.serving_models import iris, mixed_pipeline, packaged
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+DATA, LABELS = make_classification(200, 5, n_informative=4, n_redundant=0, n_classes=3, random_state=0)
+NUMBERS, TARGET = make_regression(200, 5, noise=1.0, random_state=0)
+BINARY = LABELS > 0
+GAPS = np.where(np.random.default_rng(0).random(DATA.shape) < 0.1, np.nan, DATA)
+
+
+@pytest.fixture(autouse=True)
+def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "MADE", 300)
+    monkeypatch.setattr(proof, "SINGLY", 10)
+    monkeypatch.setattr(proof, "SIZES", (1, 10))
+    monkeypatch.setattr(proof, "AT_THRESHOLDS", 2000)
+
+
+def prove(estimator: Any, columns: list[str] | None = None, dtypes: list[str] | None = None) -> dict[str, Any]:
+    signature = {"n_features": getattr(estimator, "n_features_in_", None), "columns": columns, "dtypes": dtypes}
+    return proof.prove(estimator, Signature(signature, None), [])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "data", "target", "path"),
+    [
+        (LogisticRegression(), DATA, LABELS, "linear"),
+        (LogisticRegression(), DATA, BINARY, "linear"),
+        (LogisticRegression(solver="liblinear"), DATA, BINARY, "linear"),
+        (LinearSVC(), DATA, LABELS, "linear"),
+        (SGDClassifier(loss="log_loss", random_state=0), DATA, LABELS, "linear"),
+        (LinearRegression(), NUMBERS, TARGET, "linear"),
+        (Ridge(), NUMBERS, np.column_stack([TARGET, -TARGET]), "linear"),
+        (Lasso(), NUMBERS, TARGET, "linear"),
+        (make_pipeline(StandardScaler(), MinMaxScaler(), LogisticRegression()), DATA, LABELS, "linear"),
+        (GridSearchCV(LogisticRegression(), {"C": [1.0, 2.0]}), DATA, LABELS, "linear"),
+        (RandomForestClassifier(20, random_state=0), DATA, LABELS, "trees"),
+        (RandomForestClassifier(20, max_depth=3, random_state=0), DATA, np.array(["a", "b", "c"])[LABELS], "trees"),
+        (RandomForestRegressor(20, random_state=0), NUMBERS, np.column_stack([TARGET, -TARGET]), "trees"),
+        (ExtraTreesClassifier(20, random_state=0), GAPS, LABELS, "trees"),
+        (GradientBoostingClassifier(n_estimators=20, random_state=0), DATA, LABELS, "trees"),
+        (GradientBoostingRegressor(n_estimators=20, random_state=0), NUMBERS, TARGET, "trees"),
+        (HistGradientBoostingClassifier(max_iter=20, random_state=0), GAPS, LABELS, "trees"),
+        (HistGradientBoostingClassifier(max_iter=20, random_state=0), GAPS, BINARY, "trees"),
+        (HistGradientBoostingRegressor(max_iter=20, random_state=0), NUMBERS, TARGET, "trees"),
+        (SVC(), DATA, LABELS, "unchecked"),
+        (make_pipeline(StandardScaler(), SVC()), DATA, LABELS, "unchecked"),
+    ],
+    ids=lambda value: str(value) if hasattr(value, "fit") else "",
+)
+def test_a_known_model_has_its_path(estimator: Any, data: Any, target: Any, path: str) -> None:
+    report = prove(estimator.fit(data, target))
+    assert report["candidates"][path]["equal"], report["candidates"]
+    assert report["candidates"][path]["rows"] >= proof.MADE
+
+
+def test_a_path_that_differs_in_one_bit_that_matters_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    forest = RandomForestClassifier(20, max_depth=4, random_state=0).fit(DATA, LABELS)
+    original = Trees.score
+
+    def without_rounding(self: Trees, method: str, matrix: Any) -> Any:
+        self._rounds = False
+        return original(self, method, matrix)
+
+    monkeypatch.setattr(Trees, "score", without_rounding)
+    report = prove(forest)
+    assert not report["candidates"]["trees"]["equal"]
+    assert "thresholds" in report["candidates"]["trees"]["because"]
+    assert "trees" not in json.dumps(report["chosen"])
+
+
+def test_a_path_that_raises_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise ZeroDivisionError("by nothing")
+
+    monkeypatch.setattr(Classification, "score", fail)
+    report = prove(LogisticRegression().fit(DATA, LABELS))
+    assert report["candidates"]["linear"] == {"equal": False, "because": "ZeroDivisionError: by nothing"}
+    assert report["chosen"]["predict"][-1] == [None, "unchecked"]
+
+
+def test_what_is_not_known_is_answered_by_the_model() -> None:
+    class Own:
+        n_features_in_ = 5
+
+        def fit(self, rows: Any, labels: Any) -> Own:
+            return self
+
+        def transform(self, rows: Any) -> Any:
+            return np.asarray(rows)
+
+    report = prove(make_pipeline(Own(), LogisticRegression()).fit(DATA, LABELS))
+    assert (report["chosen"], report["candidates"]) == ({}, {})
+    assert "not known" in report["because"]
+
+
+def test_around_a_number_are_its_neighbours_and_its_float32_image() -> None:
+    near = around(0.1)
+    assert {np.nextafter(0.1, 1), np.nextafter(0.1, 0), 0.1, float(np.float32(0.1))} <= set(near)
+    assert len(near) == 6
+
+
+def test_a_service_whose_path_differs_here_warns_and_answers_by_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    data, labels = load_iris(return_X_y=True)
+    model = LogisticRegression(max_iter=500).fit(data, labels)
+    original = proof.prove
+
+    def broken_afterwards(*arguments: Any) -> Any:
+        report = original(*arguments)
+        score = Classification.score
+        monkeypatch.setattr(Classification, "score", lambda self, method, rows: score(self, method, -rows))
+        return report
+
+    monkeypatch.setattr("tests.serving_models.prove", broken_afterwards)
+    with caplog.at_level(logging.WARNING, "bentoml.serve"):
+        service = packaged(tmp_path, model)
+    assert "no faster path is used" in caplog.text
+    status, body = service.answer("predict", json.dumps({"data": data[:3].tolist()}).encode())
+    assert (status, json.loads(body)["predictions"]) == (200, model.predict(data[:3]).tolist())
+
+
+def table() -> tuple[pd.DataFrame, Any]:
+    random = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "size": random.normal(size=120),
+            "count": random.integers(0, 5, 120),
+            "colour": pd.Series(random.choice(["red", "green", "blue", ""], 120)).replace("", np.nan),
+            "grade": random.choice(["low", "middle", "high"], 120),
+            "open": random.integers(0, 2, 120).astype(bool),
+        }
+    )
+    frame.loc[random.integers(0, 120, 12), "size"] = np.nan
+    return frame, random.integers(0, 2, 120)
+
+
+def prepared(last: Any, *, unknown: str = "ignore") -> Any:
+    grades = OrdinalEncoder(categories=[["low", "middle", "high"]])
+    colours = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(handle_unknown=unknown))
+    steps = ColumnTransformer(
+        [
+            ("numbers", make_pipeline(SimpleImputer(strategy="median"), StandardScaler()), ["size"]),
+            ("counts", OneHotEncoder(handle_unknown="ignore", drop=None), ["count"]),
+            ("colours", colours, ["colour"]),
+            ("grades", grades, ["grade"]),
+        ],
+        remainder="passthrough",
+    )
+    frame, labels = table()
+    return make_pipeline(steps, last).fit(frame, labels)
+
+
+@pytest.mark.parametrize("last", [LogisticRegression(), HistGradientBoostingClassifier(max_iter=10, random_state=0)])
+@pytest.mark.parametrize("unknown", ["ignore", "error"])
+def test_rows_of_a_table_are_prepared_without_it(tmp_path: Path, last: Any, unknown: str) -> None:
+    frame, _ = table()
+    model = prepared(last, unknown=unknown)
+    service = packaged(tmp_path, model, name="table", frame=frame)
+    assert service._quick is not None, service
+    records = json.loads(frame.to_json(orient="records"))
+    columns = {name: [record[name] for record in records] for name in reversed(list(frame.columns))}
+    expected = model.predict_proba(frame)
+    for data in (records, [list(record.values()) for record in records], columns):
+        body = json.dumps({"data": data, "method": "predict_proba"}).encode()
+        status, answer = service.answer("predict", body)
+        assert status == 200, answer
+        np.testing.assert_allclose(json.loads(answer)["probabilities"], expected, rtol=1e-9)
+    for record, label in zip(records[:20], model.predict(frame)[:20].tolist(), strict=True):
+        status, answer = service.answer("predict", json.dumps({"data": record}).encode())
+        assert json.loads(answer)["predictions"] == [label]
+    status, answer = service.answer("predict", json.dumps({"data": {**records[0], "colour": "mauve"}}).encode())
+    assert status == (200 if unknown == "ignore" else 422)
+    status, answer = service.answer("predict", json.dumps({"data": {**records[0], "grade": "best"}}).encode())
+    assert status == 422
+    assert "'best'" in json.loads(answer)["error"]["message"]
+
+
+texts = st.sampled_from(["S", "C", "x"])
+values = st.none() | st.booleans() | st.integers() | st.floats(width=32) | st.floats() | texts
+rows = st.lists(st.lists(values, min_size=4, max_size=4), min_size=1, max_size=3)
+plain_rows = st.lists(
+    st.tuples(st.none() | st.floats(-100, 100), st.integers(0, 5), st.none() | texts, st.booleans()).map(list),
+    min_size=1,
+    max_size=3,
+)
+
+
+@pytest.fixture(scope="module")
+def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """Two services of each model, with paths and without."""
+    estimator, frame = mixed_pipeline()
+    root = tmp_path_factory.mktemp("both")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setattr(proof, "SIZES", (1, 10))
+        flowers = [packaged(root / f"iris{proven}", iris(), proven=proven) for proven in (True, False)]
+        people = [
+            packaged(root / f"people{proven}", estimator, name="people", frame=frame, proven=proven)
+            for proven in (True, False)
+        ]
+    return {"iris": flowers, "people": people}
+
+
+@pytest.mark.parametrize("model", ["iris", "people"])
+@given(data=rows | plain_rows)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_no_row_is_answered_otherwise_than_without_paths(both: Any, model: str, data: Any) -> None:
+    """Neither a refusal nor a value that one takes and the other does not."""
+    body = json.dumps({"data": data}).encode()
+    (status, quick), (expected, slow) = (service.answer("predict", body) for service in both[model])
+    assert status == expected
+    assert json.loads(quick) == json.loads(slow)
+
+
+def test_the_paths_are_in_use(both: Any) -> None:
+    assert all(services[0]._quick is not None and services[1]._quick is None for services in both.values())
