@@ -55,6 +55,7 @@ def register(
         "code_sha256": {},
         "trained_with": sklearn.__version__,
         "metrics": {},
+        "trusted_types": [],
         "tags": {},
         "properties": {},
         "description": "",

@@ -13,6 +13,7 @@ from typing import Any
 import amlcore.worker
 from amlcore.errors import ModelError
 from amlcore.model.sample import Sample
+from amlcore.model.trust import SKOPS
 from amlcore.snapshot import files_of, materialize
 
 PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
@@ -49,8 +50,10 @@ class Training:
 
 
 @contextmanager
-def examined(model: Path, *, training: Training, sample: Sample | None, where: str) -> Iterator[Findings]:
-    """Load `model` where it was trained, and try the sample on it.
+def examined(
+    model: Path, *, training: Training, sample: Sample | None, trusted: list[str], where: str
+) -> Iterator[Findings]:
+    """Load `model` where it was trained, and try the sample on it; of one in skops format only `trusted` is built.
 
     Raises
     ------
@@ -59,15 +62,39 @@ def examined(model: Path, *, training: Training, sample: Sample | None, where: s
     """
     with tempfile.TemporaryDirectory(prefix="amlcore-model-") as temporary:
         stage = Path(temporary).resolve()
-        found = _run_probe(model, stage=stage, training=training, sample=sample, where=where)
-        if found["main"] is not None:
-            script = Path(training.script).name if training.script else "the script"
-            raise ModelError(
-                f"{where} needs '{found['main']}', which was defined in {script} itself (__main__) and is not there "
-                "when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
-                f"and write `from features import {found['main']}`"
-            )
-        yield _findings(found)
+        given = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
+        yield _findings(_probed(model, given, stage=stage, training=training, where=where))
+
+
+@contextmanager
+def converted(model: Path, *, training: Training, trusted: list[str], where: str) -> Iterator[Path]:
+    """The model in skops format, written where it was trained, until the block ends.
+
+    Raises
+    ------
+    ModelError
+        There is no skops there, or it does not know a part of the model.
+    """
+    with tempfile.TemporaryDirectory(prefix="amlcore-model-") as temporary:
+        stage = Path(temporary).resolve()
+        target = stage / f"model{SKOPS}"
+        given = {"sample": None, "trusted": trusted, "convert": str(target)}
+        found = _probed(model, given, stage=stage, training=training, where=where)
+        if found["refused"] is not None:
+            raise ModelError(f"model.format=skops: {where} cannot be written in that format: {found['refused']}")
+        yield target
+
+
+def _probed(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
+    found = _run_probe(model, given, stage=stage, training=training, where=where)
+    if found["main"] is not None:
+        script = Path(training.script).name if training.script else "the script"
+        raise ModelError(
+            f"{where} needs '{found['main']}', which was defined in {script} itself (__main__) and is not there "
+            "when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
+            f"and write `from features import {found['main']}`"
+        )
+    return found
 
 
 def _roots(training: Training, stage: Path) -> list[Path]:
@@ -88,10 +115,10 @@ def _roots(training: Training, stage: Path) -> list[Path]:
     return list(dict.fromkeys([(code / (training.script or "")).parent if training.script else code, code]))
 
 
-def _run_probe(model: Path, *, stage: Path, training: Training, sample: Sample | None, where: str) -> dict[str, Any]:
+def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
     arguments, result = stage / "arguments.json", stage / "result.json"
-    given = {"roots": [str(root) for root in _roots(training, stage)], "sample": sample.to_json() if sample else None}
-    arguments.write_text(json.dumps(given), encoding="utf-8")
+    roots = [str(root) for root in _roots(training, stage)]
+    arguments.write_text(json.dumps({**given, "roots": roots}), encoding="utf-8")
     interpreter = training.interpreter.absolute()
     command = [str(part) for part in (interpreter, PROBE, model.absolute(), arguments, result)]
     try:
@@ -112,7 +139,8 @@ def _run_probe(model: Path, *, stage: Path, training: Training, sample: Sample |
         ) from None
     if done.returncode != 0 or not result.exists():
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        raise ModelError(f"{where} cannot be loaded as a model by {training.interpreter}: {said[-1]}")
+        hint = "; name in model.trusted_types those that you trust" if "Untrusted types" in said[-1] else ""
+        raise ModelError(f"{where} cannot be loaded as a model by {training.interpreter}: {said[-1]}{hint}")
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     return found
 

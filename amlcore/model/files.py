@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
+from amlcore.model.trust import SKOPS
 from amlcore.worker.layout import RunLayout
 
-MODEL_FILES = (".joblib", ".pkl", ".pickle")
+MODEL_FILES = (".joblib", ".pkl", ".pickle", SKOPS)
 LISTED = 20
 
 
@@ -57,6 +58,13 @@ def copy_model(source: Path, folder: Path) -> list[ModelFile]:
 def copy_files(sources: dict[str, Path], folder: Path) -> list[ModelFile]:
     """Copy files for good, hashing what is written."""
     return [_copy(source, folder / relative, relative) for relative, source in sorted(sources.items())]
+
+
+def replace_file(files: list[ModelFile], old: str, new: Path, *, folder: Path) -> list[ModelFile]:
+    """The files with `new` in place of `old`, which is deleted."""
+    (folder / old).unlink()
+    written = copy_files({str(Path(old).with_suffix(new.suffix)): new}, folder)
+    return sorted([*(file for file in files if file.path != old), *written], key=lambda file: file.path)
 
 
 def main_file(files: list[ModelFile], source: Path) -> str:

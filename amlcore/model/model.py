@@ -42,6 +42,7 @@ class Model:
     run: str | None
     experiment: str
     created: str  # ISO 8601, UTC
+    trusted_types: list[str]  # that a model in skops format may be built of, as declared
     path: str  # the file that is loaded, relative to files/
     files: list[dict[str, Any]]  # path, size, sha256
     sha256: str  # of the file that is loaded

@@ -11,14 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ConfigError, ModelError, legal
-from amlcore.model.examination import Findings, Training, examined
-from amlcore.model.files import copy_files, copy_model, find_written, main_file
+from amlcore.model.examination import Findings, Training, converted, examined
+from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
 from amlcore.model.model import Model, versions
 from amlcore.model.sample import Sample, read_sample
+from amlcore.model.trust import SKOPS, TRUSTED_TYPES
 from amlcore.worker.layout import RunLayout, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
+FORMATS = ("skops",)
 
 
 @dataclass
@@ -44,6 +46,8 @@ class Registration:
     name: str | None  # of the model; null: nothing is registered
     path: str = "outputs/model.joblib"  # the file, or a folder with one such file, in the run's outputs/
     framework: str = "ScikitLearn"  # the only one there is
+    format: str | None = None  # skops: the model is kept in that format, which runs no code on load; null: as written
+    trusted_types: list[str] = field(default_factory=list)  # what a model in skops format may be built of besides
     framework_version: str | None = None  # as stated; null: the version that trained it
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)
@@ -59,6 +63,8 @@ class Registration:
             )
         if self.framework not in FRAMEWORKS:
             raise ConfigError(f"model.framework={self.framework!r}: {legal(self.framework, FRAMEWORKS)}")
+        if self.format is not None and self.format not in FORMATS:
+            raise ConfigError(f"model.format={self.format!r}: {legal(self.format, FORMATS)}, or null")
 
 
 @dataclass(frozen=True)
@@ -124,9 +130,15 @@ def publish(source: Path, registration: Registration, origin: Origin, *, models:
     with _prepared(models / registration.name) as folder:
         files = copy_model(source, folder / "files")
         main = main_file(files, source)
+        trusted = [*TRUSTED_TYPES, *registration.trusted_types]
+        where = _shown(source, origin)
+        if registration.format == "skops" and not main.endswith(SKOPS):
+            with converted(folder / "files" / main, training=origin.training, trusted=trusted, where=where) as file:
+                files = replace_file(files, main, file, folder=folder / "files")
+            main = str(Path(main).with_suffix(SKOPS))
         sample = _sample(registration, origin)
         with examined(
-            folder / "files" / main, training=origin.training, sample=sample, where=_shown(source, origin)
+            folder / "files" / main, training=origin.training, sample=sample, trusted=trusted, where=where
         ) as findings:
             code = copy_files(findings.code, folder / "code")
         lock = folder / "lock.txt"
@@ -166,6 +178,7 @@ def _declared(registration: Registration, *, findings: Findings, lock: str) -> d
         "framework_version": stated or trained,
         "trained_with": trained,
         "description": registration.description,
+        "trusted_types": list(registration.trusted_types),
         "tags": dict(registration.tags),
         "properties": dict(registration.properties),
         "resource_configuration": asdict(resources) if resources else None,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from amlcore.errors import DeploymentError, NotFoundError, legal
+from amlcore.model.trust import TRUSTED_TYPES
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.proving import copy_service
 from amlcore.worker.layout import write_json
@@ -112,6 +113,7 @@ def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
         "threads": size.threads,
         "timeout_s": deployment.timeout_s,
         "azure_default": deployment.azure_default,
+        "trusted_types": [*TRUSTED_TYPES, *model.trusted_types],
         "resources": size.resources,
     }
 

@@ -28,22 +28,25 @@ class MissingMain(types.ModuleType):
         raise AttributeError("module '__main__' has no attribute '{}'".format(name))
 
 
-def probe(path, roots, sample):
+def probe(path, roots, sample, trusted=(), convert=None):
     """What there is to say about the model at `path`.
 
     `roots` are the folders of the snapshot's code, in the order in which they are searched; `sample` is None or as
-    run.log_sample writes it.
+    run.log_sample writes it; `trusted` are the types that a file in skops format may be built of. With `convert` the
+    model is only written there, in skops format.
     """
     main = MissingMain()
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            model = load(path)
+            model = load(path, trusted)
     except AttributeError:
         if main.asked:
             return {"main": main.asked[-1]}
         raise
+    if convert is not None:
+        return {"main": None, "refused": written(model, convert)}
     methods = [name for name in METHODS if callable(attribute(model, name))]
     columns = plain(attribute(model, "feature_names_in_"))
     sample = sample and selected(sample, columns)
@@ -76,7 +79,24 @@ def last_step(model):
             return type(model).__qualname__
 
 
-def load(path):
+def written(model, path):
+    """Why `model` cannot be written in skops format; None where it was."""
+    try:
+        import skops.io
+    except ImportError:
+        return "its environment has no skops; add skops to its requirements"
+    try:
+        skops.io.dump(model, path)
+    except Exception as error:
+        return "{}: {}".format(type(error).__name__, error)
+    return None
+
+
+def load(path, trusted):
+    if path.endswith(".skops"):
+        import skops.io
+
+        return skops.io.load(path, trusted=list(trusted))
     try:
         import joblib
     except ImportError:
@@ -216,7 +236,7 @@ def main(model, arguments, result):
         given = json.load(stream)
     # The folder of this file, which Python put first, is not the user's.
     sys.path[0:1] = given["roots"]
-    found = probe(model, given["roots"], given["sample"])
+    found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"])
     with open(result, "w", encoding="utf-8") as stream:
         json.dump(found, stream)
 

@@ -78,10 +78,18 @@ class Model:
         """The model behind its methods."""
         return Predictor(self, self.load_estimator())
 
+    def _read(self, path: Path) -> Any:
+        if path.suffix == ".skops":
+            import skops.io
+
+            return skops.io.load(path, trusted=self.settings["trusted_types"])
+        import joblib
+
+        return joblib.load(path)
+
     def load_estimator(self) -> Any:
         """The model itself; its files are checked first, since unpickling runs code."""
         self.check()
-        import joblib
         import sklearn.exceptions
 
         code = str(self.folder / "code")
@@ -91,7 +99,7 @@ class Model:
             # scikit-learn before 1.3 has no class of its own for this warning
             warnings.simplefilter("error", getattr(sklearn.exceptions, "InconsistentVersionWarning", UserWarning))
             try:
-                estimator = joblib.load(self.folder / "files" / self.about["path"])
+                estimator = self._read(self.folder / "files" / self.about["path"])
             except Exception as error:
                 what = f"{type(error).__name__}: {error}"
                 raise ModelFault(f"{self.name}:{self.version} cannot be loaded: {what}") from error

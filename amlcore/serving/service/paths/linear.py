@@ -23,7 +23,7 @@ def linear(estimator: Any, itself: Itself) -> Scorer | None:
         return None
     if predict is LinearClassifierMixin.predict and coef.ndim == 2:
         return Classification(estimator, itself)
-    if isinstance(estimator, RegressorMixin) and predict.__module__ == LinearClassifierMixin.__module__:
+    if isinstance(estimator, RegressorMixin) and predict.__module__.startswith("sklearn.linear_model."):
         return Regression(coef, intercept)
     return None
 

@@ -1,0 +1,92 @@
+"""Models in skops format: converted at registration, loaded of trusted types alone, served as the pickled ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+import skops.io
+from sklearn.cluster import Birch, FeatureAgglomeration
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+from amlcore.errors import ConfigError, ModelError
+from amlcore.model import Model, Origin, Registration, register
+from amlcore.serving.bento import service_settings
+from amlcore.serving.deployment import Deployment
+from amlcore.serving.service.predictor import Model as ServedModel
+from amlcore.serving.service.predictor import ModelFault
+
+DATA, LABELS = load_iris(return_X_y=True)
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Origin:
+    (tmp_path / "run/outputs").mkdir(parents=True)
+    return Origin(
+        run="r", experiment="e", folder=tmp_path / "run", interpreter=Path(sys.executable), lock="joblib==1.0\n"
+    )
+
+
+def forest(root: Path) -> RandomForestClassifier:
+    model = RandomForestClassifier(5, random_state=0).fit(DATA, LABELS)
+    joblib.dump(model, root / "run/outputs/model.joblib")
+    return model
+
+
+def served(root: Path, model: Model, settings: dict | None = None) -> ServedModel:
+    bento = root / "bento"
+    bento.mkdir(exist_ok=True)
+    if not (bento / "model").exists():
+        (bento / "model").symlink_to(model.folder)
+    written = {**service_settings(model, Deployment(name="any")), "scikit_learn": None, **(settings or {})}
+    (bento / "service.json").write_text(json.dumps(written))
+    return ServedModel(bento)
+
+
+def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, origin: Origin) -> None:
+    fitted = forest(tmp_path)
+    model = register(Registration(name="m", format="skops"), origin, models=tmp_path / "models")
+    assert model.path == "model.skops"
+    assert [file.name for file in (model.folder / "files").iterdir()] == ["model.skops"]
+    assert model.last_step == "RandomForestClassifier"
+    status, body = served(tmp_path, model).load().answer("predict", json.dumps({"data": DATA.tolist()}).encode())
+    assert (status, json.loads(body)["predictions"]) == (200, fitted.predict(DATA).tolist())
+
+
+def test_only_what_is_trusted_is_built(tmp_path: Path, origin: Origin) -> None:
+    forest(tmp_path)
+    model = register(Registration(name="m", format="skops"), origin, models=tmp_path / "models")
+    with pytest.raises(ModelFault, match=r"Untrusted types .*sklearn\.tree\._tree\.Tree"):
+        served(tmp_path, model, {"trusted_types": []}).load()
+
+
+def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(tmp_path: Path, origin: Origin) -> None:
+    fitted = make_pipeline(StandardScaler(), FeatureAgglomeration()).fit(DATA)  # that holds numpy.mean
+    skops.io.dump(fitted, tmp_path / "run/outputs/model.skops")
+    asked = Registration(name="m", path="outputs/model.skops")
+    with pytest.raises(ModelError, match=r"numpy\.mean.*; name in model\.trusted_types those that you trust"):
+        register(asked, origin, models=tmp_path / "models")
+    asked.trusted_types = ["numpy.mean"]
+    model = register(asked, origin, models=tmp_path / "models")
+    body = json.dumps({"data": DATA[:3].tolist()}).encode()
+    status, answer = served(tmp_path, model).load().answer("transform", body)
+    assert status == 200
+    np.testing.assert_allclose(json.loads(answer)["transformed"], fitted.transform(DATA[:3]))
+
+
+def test_a_model_that_skops_does_not_know_is_refused(tmp_path: Path, origin: Origin) -> None:
+    joblib.dump(Birch().fit(DATA), tmp_path / "run/outputs/model.joblib")
+    with pytest.raises(ModelError, match=r"model\.format=skops: outputs/model\.joblib cannot be written .*Birch"):
+        register(Registration(name="m", format="skops"), origin, models=tmp_path / "models")
+
+
+def test_another_format_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"model\.format='onnx': legal: skops, or null"):
+        Registration(name="m", format="onnx")

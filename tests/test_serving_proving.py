@@ -1,0 +1,59 @@
+"""The proof that packaging makes in the serving interpreter, in a real process."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from sklearn.datasets import load_iris
+from sklearn.ensemble import RandomForestClassifier
+from sklearn.linear_model import LogisticRegression
+
+from amlcore.errors import DeploymentError
+from amlcore.serving.bento import package, service_settings
+from amlcore.serving.deployment import Deployment
+from amlcore.serving.proving import memory_warning, prove, summary, uses_treelite
+from tests.serving_models import LOCK, register
+
+DATA, LABELS = load_iris(return_X_y=True)
+PYTHON = Path(sys.executable)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "path"),
+    [(LogisticRegression(max_iter=500), "linear"), (RandomForestClassifier(10, random_state=0), "trees")],
+    ids=["linear", "trees"],
+)
+def test_a_bento_carries_the_proof_of_its_path(tmp_path, monkeypatch, capfd, estimator, path):
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "store"))
+    sample = {"columns": None, "dtypes": None, "rows": DATA[:5].tolist()}
+    model = register(tmp_path, estimator.fit(DATA, LABELS), sample_json=sample)
+    report = prove(model, service_settings(model, Deployment()), python=PYTHON)
+    assert report["candidates"][path]["equal"]
+    assert report["candidates"][path]["rows"] > 3000
+    assert {"1", "10", "100", "1000"} == set(report["candidates"][path]["microseconds"]["predict"])
+    assert report["chosen"]["predict"][0][1] == path
+    assert uses_treelite(report) == (path == "trees")
+    assert 50 < report["memory_mb"] < 2000
+    assert f"answers by {path}" in summary(report, Deployment()) or "unchecked" in summary(report, Deployment())
+    bento = package(model, Deployment(), serving_lock=LOCK, proof=report)
+    assert json.loads((bento.path / "src" / "proof.json").read_text()) == report
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_model_that_its_interpreter_cannot_load_is_said_when_it_is_packaged(tmp_path):
+    model = register(tmp_path, LogisticRegression().fit(DATA, LABELS), trained_with="1.2.2")
+    with pytest.raises(DeploymentError, match=r"cannot be served by .*trained with scikit-learn 1\.2\.2"):
+        prove(model, service_settings(model, Deployment()), python=PYTHON)
+
+
+def test_too_little_memory_is_named_with_what_is_enough():
+    report = {"memory_mb": 300}
+    assert memory_warning(report, workers=4, memory_in_gb=None) is None
+    assert memory_warning(report, workers=1, memory_in_gb=0.5) is None
+    said = memory_warning(report, workers=4, memory_in_gb=0.5)
+    assert said is not None
+    assert "memory_in_gb=0.5 is too little: a worker needs 300 MB" in said
+    assert "state at least 1.2, or lower deployment.workers" in said
