@@ -37,14 +37,14 @@ def test_a_bento_carries_the_proof_of_its_path(tmp_path, monkeypatch, capfd, est
     assert report["chosen"]["predict"][0][1] == path
     assert uses_treelite(report) == (path == "trees")
     assert 50 < report["memory_mb"] < 2000
-    assert f"answers by {path}" in summary(report, Deployment()) or "unchecked" in summary(report, Deployment())
+    assert path in summary(report, Deployment())
     bento = package(model, Deployment(), serving_lock=LOCK, proof=report)
     assert json.loads((bento.path / "src" / "proof.json").read_text()) == report
     assert capfd.readouterr() == ("", "")
 
 
 def test_a_model_that_its_interpreter_cannot_load_is_said_when_it_is_packaged(tmp_path):
-    model = register(tmp_path, LogisticRegression().fit(DATA, LABELS), trained_with="1.2.2")
+    model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS), trained_with="1.2.2")
     with pytest.raises(DeploymentError, match=r"cannot be served by .*trained with scikit-learn 1\.2\.2"):
         prove(model, service_settings(model, Deployment()), python=PYTHON)
 

@@ -14,7 +14,10 @@ from .path import Path, Refused, Scorer
 from .preparation import Preparation, prepare
 from .trees import trees
 
-__all__ = ["Itself", "Path", "Preparation", "Refused", "Scorer", "candidates"]
+__all__ = ["UNCHECKED", "Itself", "Path", "Preparation", "Refused", "Scorer", "candidates"]
+
+UNCHECKED = "unchecked"
+"""The path that is the model's last step itself."""
 
 ACCELERATORS = {"linear": linear, "trees": trees}
 
@@ -25,7 +28,7 @@ def candidates(estimator: Any, signature: Signature, *, only: set[str] | None = 
     if preparation is None:
         return {}
     itself = Itself(preparation.final)
-    found: dict[str, Scorer | None] = {"unchecked": itself}
+    found: dict[str, Scorer | None] = {UNCHECKED: itself}
     for name, accelerator in ACCELERATORS.items():
         if only is None or name in only:
             found[name] = accelerator(preparation.final, itself)
