@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from sklearn.base import is_classifier
 from sklearn.datasets import make_classification
 from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import _construct_instances
+from threadpoolctl import threadpool_limits
 
 from amlcore.serving.service import proof
 from amlcore.serving.service.answers import KEYS
@@ -62,6 +64,13 @@ def estimators() -> list[Any]:
             warnings.simplefilter("ignore", FutureWarning)  # deprecated ones are still served
             found.append(pytest.param(next(iter(_construct_instances(kind))), id=name))
     return found
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """As a service has: scikit-learn's own threads wait for each other where other tests take the cores."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(autouse=True)

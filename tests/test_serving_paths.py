@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.svm import SVC, LinearSVC
+from threadpoolctl import threadpool_limits
 
 from amlcore.serving.service import proof
 from amlcore.serving.service.made import around
@@ -44,6 +46,13 @@ DATA, LABELS = make_classification(200, 5, n_informative=4, n_redundant=0, n_cla
 NUMBERS, TARGET = make_regression(200, 5, noise=1.0, random_state=0)
 BINARY = LABELS > 0
 GAPS = np.where(np.random.default_rng(0).random(DATA.shape) < 0.1, np.nan, DATA)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """As a service has: scikit-learn's own threads wait for each other where other tests take the cores."""
+    with threadpool_limits(1):
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -10,18 +10,11 @@ from hypothesis import strategies as st
 
 from amlcore.serving.service.answers import plain
 from amlcore.serving.service.predictor import Model, ModelFault
-from tests.serving_models import KeepsNoColumns, iris, mixed_pipeline, passengers, register
+from tests.serving_models import KeepsNoColumns, iris, mixed_pipeline, packaged, passengers, register
 
 
 def predictor(root, estimator, **options):
-    model = register(root, estimator, **options)
-    about = json.loads((model.folder / "model.json").read_text())
-    bento = root / "bento"
-    bento.mkdir()
-    (bento / "model").symlink_to(model.folder)
-    settings = {"name": about["name"], "scikit_learn": about["framework_version"]}
-    (bento / "service.json").write_text(json.dumps(settings))
-    return Model(bento).load()
+    return packaged(root, estimator, proven=False, **options)
 
 
 def ask(predictor, data, method="predict"):
@@ -192,6 +185,83 @@ def test_a_sample_knows_the_columns_that_the_model_does_not(tmp_path):
     signature = {"n_features": None, "columns": None, "dtypes": None}
     service = predictor(tmp_path, model, frame=frame, signature=signature)
     assert ask(service, [RECORD])[1]["predictions"] == model.predict(frame.assign(age=40.0))[:1].tolist()
+
+
+def columns(records):
+    return {name: [record[name] for record in records] for name in RECORD}
+
+
+def test_columns_by_name_are_rows_too(people):
+    records = [RECORD, {**RECORD, "age": None}, {**RECORD, "port": "C"}]
+    assert ask(people, columns(records)) == ask(people, records)
+    turned = dict(reversed(columns(records).items()))
+    assert ask(people, turned) == ask(people, records)
+
+
+@pytest.mark.parametrize(
+    ("change", "row", "column", "says"),
+    [
+        ({"age": [40, 41]}, None, "class", "column 'class' has 1 value, column 'age' has 2"),
+        ({"age": 40}, None, "age", "column 'age': expected a list of values, got 40"),
+        ({"age": ["old"]}, 0, "age", "row 0, column 'age': expected a number, got 'old'"),
+        ({"prot": ["S"]}, None, "prot", "data: unknown column 'prot'; did you mean 'port'?"),
+    ],
+)
+def test_bad_columns_are_named(people, change, row, column, says):
+    status, answer = ask(people, {**columns([RECORD]), **change})
+    assert (status, answer["error"]["row"], answer["error"]["column"]) == (422, row, column)
+    assert says in answer["error"]["message"]
+
+
+def test_a_request_names_its_method(flowers):
+    """In Azure ML's form; each answer says which model gave it."""
+    estimator, row = iris(), [5.1, 3.5, 1.4, 0.2]
+    body = {"data": [row], "method": "decision_function"}
+    status, answer = ask(flowers, json.dumps(body).encode())
+    assert status == 200
+    np.testing.assert_allclose(answer["scores"], estimator.decision_function([row]))
+    assert (answer["classes"], answer["model"], answer["version"]) == ([0, 1, 2], "sklearn-iris", 1)
+    assert ask(flowers, json.dumps({**body, "method": "predict"}).encode()) == ask(flowers, [row])
+
+
+@pytest.mark.parametrize(
+    ("route", "method", "says"),
+    [
+        ("predict", "transform", "method is 'transform'; legal: predict, predict_proba, decision_function"),
+        ("predict", "__class__", "method is '__class__'; legal: predict"),
+        ("predict", 5, "method must be a text, got 5"),
+        ("predict", None, "method must be a text, got null"),
+        ("predict_proba", "predict", "/predict_proba does not answer 'predict': send it to /predict"),
+    ],
+)
+def test_a_method_that_is_not_served(people, route, method, says):
+    status, answer = ask(people, json.dumps({"data": [RECORD], "method": method}).encode(), route)
+    assert (status, answer["error"]["row"]) == (400, None)
+    assert says in answer["error"]["message"]
+
+
+def test_azures_default_is_predict_proba_where_there_is_one(tmp_path):
+    estimator, frame = mixed_pipeline()
+    service = packaged(tmp_path / "people", estimator, frame=frame, settings={"azure_default": True})
+    assert "probabilities" in ask(service, RECORD)[1]
+    assert "predictions" in ask(service, json.dumps({"data": RECORD, "method": "predict"}).encode())[1]
+    without = packaged(tmp_path / "iris", iris(), settings={"azure_default": True})
+    assert "predictions" in ask(without, [5.1, 3.5, 1.4, 0.2])[1]
+
+
+def test_a_transformer_is_served_by_its_transform(tmp_path):
+    from sklearn.preprocessing import StandardScaler
+
+    frame, _ = passengers()
+    expected = frame[:1].assign(age=40.0)[["age", "class"]].replace({"class": 3}, 1)
+    scaler = StandardScaler().fit(frame[["age", "class"]])
+    service = packaged(tmp_path, scaler, frame=frame[["age", "class"]])
+    status, answer = ask(service, [{"class": 1, "age": 40}], "transform")
+    assert status == 200
+    np.testing.assert_allclose(
+        answer["transformed"], scaler.transform(frame[:1].assign(age=40.0, **{"class": 1})[["age", "class"]])
+    )
+    assert answer["model"] == "sklearn-iris"
 
 
 def test_what_json_lacks_becomes_null():

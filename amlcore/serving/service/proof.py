@@ -208,9 +208,7 @@ def _ladder(speeds: dict[str, dict[str, float]]) -> list[list[Any]]:
     """Pairs of a number of rows and the path up to it; between two sizes that differ the change lies in the middle."""
     # the last step without checks costs less than with them, whatever a noisy machine measures
     able = speeds.keys() - {MODEL} if UNCHECKED in speeds else speeds.keys()
-    fastest = []
-    for size in map(str, SIZES):
-        fastest.append(min(able, key=lambda name: speeds[name][size]))
+    fastest = [min(able, key=lambda name: speeds[name][str(size)]) for size in SIZES]
     rungs: list[list[Any]] = []
     for index, name in enumerate(fastest):
         if index + 1 == len(fastest):
