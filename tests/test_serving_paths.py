@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.compose import ColumnTransformer
+from sklearn.compose import make_column_selector as selector
 from sklearn.datasets import load_iris, make_classification, make_regression
 from sklearn.ensemble import (
     ExtraTreesClassifier,
@@ -29,7 +30,14 @@ from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MinMaxScaler, OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    RobustScaler,
+    StandardScaler,
+)
 from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
@@ -222,6 +230,76 @@ def test_rows_of_a_table_are_prepared_without_it(tmp_path: Path, last: Any, unkn
     status, answer = service.answer("predict", json.dumps({"data": {**records[0], "grade": "best"}}).encode())
     assert status == 422
     assert "'best'" in json.loads(answer)["error"]["message"]
+
+
+NUMBERS_STEP = ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["size"])
+IGNORE = OneHotEncoder(handle_unknown="ignore")
+NUMERIC, OTHER = selector(dtype_include=np.number), selector(dtype_exclude=np.number)
+CODES = {"handle_unknown": "use_encoded_value", "unknown_value": -1, "encoded_missing_value": -2}
+
+
+@pytest.mark.parametrize(
+    ("parts", "options", "last"),
+    [
+        ([NUMBERS_STEP, ("c", OneHotEncoder(drop="first"), ["grade"])], {}, LogisticRegression()),
+        ([("c", OneHotEncoder(drop="if_binary"), ["grade", "open"])], {}, LogisticRegression()),
+        ([NUMBERS_STEP, ("c", IGNORE, ["colour", "grade"])], {"sparse_threshold": 1.0}, LogisticRegression()),
+        (
+            [("c", OrdinalEncoder(**CODES), ["colour", "count"])],
+            {},
+            RandomForestClassifier(9),
+        ),
+        ([("n", SimpleImputer(), [0, -4]), ("c", IGNORE, slice(2, 4))], {}, LogisticRegression()),
+        ([("n", SimpleImputer(), [True, True, False, False, False])], {}, LogisticRegression()),
+        ([("c", make_pipeline(SimpleImputer(strategy="constant", fill_value="?"), IGNORE), ["colour"])], {}, SVC()),
+        ([("n", make_pipeline(SimpleImputer(), PolynomialFeatures(2)), ["size", "count"])], {}, LogisticRegression()),
+        (
+            [
+                (
+                    "n",
+                    make_pipeline(SimpleImputer(), MinMaxScaler(clip=True), RobustScaler()),
+                    selector(dtype_include=np.number),
+                ),
+                ("c", IGNORE, OTHER),
+            ],
+            {},
+            LogisticRegression(),
+        ),
+    ],
+)
+def test_a_preparation_is_equal_to_its_transformers(parts: Any, options: Any, last: Any) -> None:
+    frame, labels = table()
+    model = make_pipeline(ColumnTransformer(parts, **options), last).fit(frame, labels)
+    dtypes, columns = [str(dtype) for dtype in frame.dtypes], list(frame.columns)
+    rows = json.loads(frame.head(5).to_json(orient="values"))
+    signature = {"n_features": 5, "columns": columns, "dtypes": dtypes}
+    report = proof.prove(model, Signature(signature, {**signature, "rows": rows}), rows)
+    assert report["because"] is None
+    assert {name: found["equal"] for name, found in report["candidates"].items() if not found["equal"]} == {}
+    assert "unchecked" in report["candidates"]
+
+
+def test_what_becomes_no_number_on_the_way_is_refused_as_by_the_model(tmp_path: Path) -> None:
+    """The last step would not look: its checks of the prepared numbers are left out."""
+    model = make_pipeline(PolynomialFeatures(6), LogisticRegression()).fit(DATA / 10, LABELS)
+    service = packaged(tmp_path, model, sample_rows=DATA[:5].tolist())
+    assert service._quick is not None
+    status, body = service.answer("predict", json.dumps({"data": [1e37] * 5}).encode())
+    assert status == 422
+    with pytest.raises(ValueError, match="infinity") as refusal:
+        model.predict([[1e37] * 5])
+    assert str(refusal.value).splitlines()[0] in json.loads(body)["error"]["message"]
+
+
+def test_what_a_preparation_does_not_know_is_left_to_the_model() -> None:
+    frame, labels = table()
+    native = HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype")
+    numbers = frame[["size", "colour"]].astype({"colour": "category"})
+    rare = make_pipeline(OneHotEncoder(min_frequency=20, handle_unknown="infrequent_if_exist"), LogisticRegression())
+    for model, given_frame in ((native, numbers), (rare, frame[["colour"]])):
+        dtypes, columns = [str(dtype) for dtype in given_frame.dtypes], list(given_frame.columns)
+        report = prove(model.fit(given_frame, labels), columns, dtypes)
+        assert (report["chosen"], report["candidates"]) == ({}, {})
 
 
 texts = st.sampled_from(["S", "C", "x"])

@@ -29,6 +29,9 @@ SIZES = (1, 10, 100, 1000)
 SLOW = 100
 PROBED_COLUMNS = 100
 MODEL = "model"
+NOTHING: dict[str, Any] = {"candidates": {}, "chosen": {}, "missing": [], "style": None}
+"""The report where the model answers by itself."""
+
 REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What a model raises on rows that it was not made for."""
 
@@ -64,17 +67,19 @@ def prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dict
     """Which path answers how many rows, with the candidates, their equality and their speed."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
-        return _prove(estimator, signature, sample)
+        try:
+            return _prove(estimator, signature, sample)
+        except Exception as error:  # the model itself still answers
+            return {**NOTHING, "because": f"the comparison failed: {type(error).__name__}: {error}"[:300]}
 
 
 def _prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dict[str, Any]:
     model = Model(estimator, signature)
-    nothing: dict[str, Any] = {"candidates": {}, "chosen": {}, "missing": [], "style": None}
     if not model.methods:
-        return {**nothing, "because": "the model has no predict"}
+        return {**NOTHING, "because": "the model has no predict"}
     paths = candidates(estimator, signature)
     if not paths:
-        return {**nothing, "because": "a part of the model, or the form of its rows, is not known"}
+        return {**NOTHING, "because": "a part of the model, or the form of its rows, is not known"}
     preparation = next(iter(paths.values())).preparation
     width = len(preparation.texts)
     nowhere = [False] * width
@@ -84,7 +89,7 @@ def _prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dic
         if model.takes(one):
             break
     else:
-        return {**nothing, "because": "the model refuses the rows that were made for it"}
+        return {**NOTHING, "because": "the model refuses the rows that were made for it"}
     missing, unseen = _taken(model, one[0], made.text_columns)
     if not model.takes(made.rows(200, missing=missing, unseen=unseen)):
         missing = unseen = nowhere

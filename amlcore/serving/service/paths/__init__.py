@@ -32,8 +32,9 @@ def candidates(estimator: Any, signature: Signature, *, only: set[str] | None = 
     for name, accelerator in ACCELERATORS.items():
         if only is None or name in only:
             found[name] = accelerator(preparation.final, itself)
+    takes_gaps = itself.takes_gaps()
     return {
-        name: Path(name, preparation, scorer)
+        name: Path(name, preparation, scorer, takes_gaps)
         for name, scorer in found.items()
         if scorer is not None and (only is None or name in only)
     }

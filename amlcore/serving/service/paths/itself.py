@@ -5,6 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import numpy as np
+
 from .path import METHODS, Scorer
 
 
@@ -17,6 +19,15 @@ class Itself(Scorer):
         self._config_context = config_context
         self.estimator = nameless(estimator)
         self.methods = frozenset(method for method in METHODS if hasattr(estimator, method))
+
+    def takes_gaps(self) -> bool:
+        """Whether it takes missing values, with its checks on."""
+        width = getattr(self.estimator, "n_features_in_", None)
+        try:
+            self.estimator.predict(np.full((1, width or 1), np.nan))
+        except Exception:
+            return False
+        return width is not None
 
     def score(self, method: str, matrix: Any) -> Any:
         with self._config_context(assume_finite=True):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+import numpy as np
+
 if TYPE_CHECKING:
     from .preparation import Preparation
 
@@ -36,6 +38,8 @@ class Path:
     name: str
     preparation: Preparation
     scorer: Scorer
+    takes_gaps: bool
+    """Whether the last step takes missing values."""
 
     @property
     def methods(self) -> frozenset[str]:
@@ -49,7 +53,15 @@ class Path:
         Refused
             The model itself must be asked.
         """
-        return self.scorer.score(method, self.preparation(matrix))
+        prepared = self.preparation(matrix)
+        if not is_tame(prepared) and not self._is_taken(prepared):
+            raise Refused
+        return self.scorer.score(method, prepared)
+
+    def _is_taken(self, prepared: Any) -> bool:
+        if (np.abs(prepared) >= HUGE).any():
+            return False
+        return self.takes_gaps or not np.isnan(prepared).any()
 
 
 def is_tame(matrix: Any) -> bool:

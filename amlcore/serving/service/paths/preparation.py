@@ -45,7 +45,10 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
     columns = signature.columns(signature.n_features)
     if any(column.kind == "date" for column in columns):
         return None
-    texts = [Texts(must=column.kind == "text", may=column.kind in ("any", "number or text")) for column in columns]
+    texts = [
+        Texts(must=column.kind == "text" or column.dtype == "category", may=column.kind in ("any", "number or text"))
+        for column in columns
+    ]
     try:
         compiler = _Compiler(signature.names)
         table, steps = list(texts), []
