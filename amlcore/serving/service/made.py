@@ -23,7 +23,8 @@ class MadeRows:
         self._columns = signature.columns(len(preparation.texts))
         self._texts = preparation.texts
         self._sample = [row for row in sample if len(row) == len(self._columns) and None not in row]
-        self._style = style
+        self.style = style
+        self.width = len(self._columns)
         self._random = np.random.default_rng(seed)
 
     @property
@@ -34,7 +35,7 @@ class MadeRows:
         """`missing` and `unseen`: of each column, whether a null, or a text that is not known, is among its values."""
         columns = [
             self._column(position, count, missing=missing[position], unseen=unseen[position])
-            for position in range(len(self._columns))
+            for position in range(self.width)
         ]
         return [list(row) for row in zip(*columns)]
 
@@ -55,13 +56,13 @@ class MadeRows:
     def _numbers(self, position: int, sampled: list[Any], count: int) -> list[Any]:
         apart = [near for number in self._texts[position].numbers for near in around(number)]
         known = [float(value) for value in sampled if isinstance(value, (int, float))]
-        if self._style == "near the sample" and known:
+        if self.style == "near the sample" and known:
             return [*known, *apart]
         spread = 2.0 * max(float(np.std(known)), abs(known[0]) / 10, 1e-3) if known else 1.0
         normal = self._random.normal(np.mean(known) if known else 0.0, spread, count // 2 + 1)
         wide = self._random.normal(size=count // 4 + 1) * 10.0 ** self._random.uniform(-2, 4, count // 4 + 1)
         drawn = np.concatenate((normal, wide))
-        drawn = np.abs(drawn) if self._style == "positive" else drawn
+        drawn = np.abs(drawn) if self.style == "positive" else drawn
         whole = [int(value) for value in drawn[: count // 8 + 1] if abs(value) < 1e15]
         return [*drawn.tolist(), *whole, *(known + apart) * max(1, count // (8 * max(1, len(known + apart))))]
 

@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .answers import KEYS, Writer, dumps, plain
+from .answers import KEYS, Writer, plain
 from .paths import Refused
 from .proof import REFUSALS
 from .quick import quick
@@ -130,10 +130,11 @@ class Predictor:
         try:
             return 200, self._answer(method, body)
         except InputError as error:
-            return error.status, dumps(error.to_json())
+            return error.status, json.dumps(error.to_json()).encode()
         except Exception:
             log.exception("%s failed", method)
-            return 500, dumps(InputError(f"{method} failed; the service's log says why").to_json())
+            fault = InputError(f"{method} failed; the service's log says why")
+            return 500, json.dumps(fault.to_json()).encode()
 
     def _answer(self, route: str, body: bytes) -> bytes:
         request = read_quickly(body) or read(body)

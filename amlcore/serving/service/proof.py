@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from .made import STYLES, UNSEEN, MadeRows, at_thresholds
-from .paths import UNCHECKED, Path, Refused, candidates
+from .paths import UNCHECKED, Path, Preparation, Refused, candidates
 from .reader import Reader
 from .rows import InputError, Signature
 
@@ -81,95 +81,125 @@ def _prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dic
     if not paths:
         return {**NOTHING, "because": "a part of the model, or the form of its rows, is not known"}
     preparation = next(iter(paths.values())).preparation
-    width = len(preparation.texts)
-    nowhere = [False] * width
-    for style in STYLES:
-        made = MadeRows(signature, preparation, sample, style=style)
-        one = made.rows(20, missing=nowhere, unseen=nowhere)
-        if model.takes(one):
-            break
-    else:
+    made = _accepted(model, signature, preparation, sample)
+    if made is None:
         return {**NOTHING, "because": "the model refuses the rows that were made for it"}
-    missing, unseen = _taken(model, one[0], made.text_columns)
-    if not model.takes(made.rows(200, missing=missing, unseen=unseen)):
-        missing = unseen = nowhere
+    row, missing, unseen = _limits(model, made)
     rows = made.rows(MADE, missing=missing, unseen=unseen)
-    rows += [row for row in sample if len(row) == width and model.takes([row])]
-    expected = {method: model.score(method, rows) for method in model.methods}
+    rows += [one for one in sample if len(one) == len(missing) and model.takes([one])]
+    expected = {method: _by_row(model.score(method, rows)) for method in model.methods}
     reader = Reader(signature, preparation, missing)
-    found: dict[str, dict[str, Any]] = {}
-    for name, path in paths.items():
-        try:
-            compared = _compare(path, reader, rows, expected)
-            compared += _compare_refusals(path, reader, one[0], made.text_columns, unseen)
-            found[name] = {"equal": True, "rows": compared}
-        except Exception as difference:  # whatever a path raises, it does not answer as the model does
-            found[name] = {"equal": False, "because": f"{type(difference).__name__}: {difference}"[:300]}
-    speeds = _measure(model, {name: paths[name] for name in paths if found[name]["equal"]}, reader, rows)
+    refused = [[*row[:place], UNSEEN, *row[place + 1 :]] for place in made.text_columns if not unseen[place]]
+    found = {name: _outcome(path, reader, rows, expected, refused) for name, path in paths.items()}
+    equal = {name: path for name, path in paths.items() if found[name]["equal"]}
+    speeds = _measure(model, equal, reader, _taken_by_all(equal, reader, rows))
     for name, speed in speeds.items():
         found.setdefault(name, {"equal": True})["microseconds"] = speed
     chosen = {
         method: _ladder({name: speed[method] for name, speed in speeds.items() if method in speed})
         for method in model.methods
     }
-    return {
-        "candidates": found,
-        "chosen": chosen,
-        "missing": missing,
-        "style": style,
-        "tolerance": TOLERANCE,
-        "because": None,
-    }
+    settled = {"missing": missing, "style": made.style, "tolerance": TOLERANCE, "because": None}
+    return {"candidates": found, "chosen": chosen, **settled}
 
 
-def _taken(model: Model, row: list[Any], texts: list[int]) -> tuple[list[bool], list[bool]]:
-    """Of each column, whether the model takes a null there, and a text that it does not know."""
-    if len(row) > PROBED_COLUMNS:
-        return [False] * len(row), [False] * len(row)
+def _accepted(model: Model, signature: Signature, preparation: Preparation, sample: list[list[Any]]) -> MadeRows | None:
+    """Rows of the first style that the model takes."""
+    nowhere = [False] * len(preparation.texts)
+    for style in STYLES:
+        made = MadeRows(signature, preparation, sample, style=style)
+        if model.takes(made.rows(20, missing=nowhere, unseen=nowhere)):
+            return made
+    return None
 
-    def with_one(position: int, value: Any) -> bool:
-        return model.takes([[*row[:position], value, *row[position + 1 :]]])
 
-    missing = [with_one(position, None) for position in range(len(row))]
-    return missing, [position in texts and with_one(position, UNSEEN) for position in range(len(row))]
+def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[bool]]:
+    """A row, and of each column whether the model takes a null there, and a text that it does not know."""
+    nowhere = [False] * made.width
+    row = made.rows(1, missing=nowhere, unseen=nowhere)[0]
+    if made.width > PROBED_COLUMNS:
+        return row, nowhere, nowhere
+
+    def with_one(place: int, value: Any) -> bool:
+        return model.takes([[*row[:place], value, *row[place + 1 :]]])
+
+    missing = [with_one(place, None) for place in range(made.width)]
+    unseen = [place in made.text_columns and with_one(place, UNSEEN) for place in range(made.width)]
+    if not model.takes(made.rows(200, missing=missing, unseen=unseen)):
+        return row, nowhere, nowhere
+    return row, missing, unseen
+
+
+def _outcome(
+    path: Path, reader: Reader, rows: list[list[Any]], expected: dict[str, Any], refused: list[list[Any]]
+) -> dict[str, Any]:
+    """What the report says of one candidate; `refused` are rows that it must leave to the model."""
+    try:
+        compared = _compare(path, reader, rows, expected)
+        if any(_takes(path, reader.matrix([row])) for row in refused):
+            raise Different("it takes an unknown text that the model refuses")
+    except Exception as difference:  # whatever a path raises, it does not answer as the model does
+        return {"equal": False, "because": f"{type(difference).__name__}: {difference}"[:300]}
+    return {"equal": True, "rows": compared}
+
+
+def _taken_by_all(paths: dict[str, Path], reader: Reader, rows: list[list[Any]]) -> list[list[Any]]:
+    for path in paths.values():
+        rows = [rows[number] for number in _not_refused(path, reader.matrix(rows))]
+    return rows
 
 
 def _compare(path: Path, reader: Reader, rows: list[list[Any]], expected: dict[str, Any]) -> int:
     """How many rows were compared, if all were equal."""
     matrix = reader.matrix(rows)
+    taken = _not_refused(path, matrix)
+    if len(taken) < len(rows) / 2:
+        raise Different(f"it leaves {len(rows) - len(taken)} of {len(rows)} rows to the model")
+    matrix, rows = matrix[taken], [rows[number] for number in taken]
+    expected = {method: wanted[taken] for method, wanted in expected.items() if method in path.methods}
     for method, wanted in expected.items():
-        if method in path.methods:
-            _require_equal(path.score(method, matrix), wanted, f"{method} of {len(rows)} rows")
-            until = time.monotonic() + SINGLY_S
-            for number in range(min(SINGLY, len(rows))):
-                if time.monotonic() > until:
-                    break
-                single = path.score(method, reader.matrix([rows[number]]))
-                _require_equal(single, wanted[number : number + 1], f"{method} of row {number} alone")
+        _require_equal(path.score(method, matrix), wanted, f"{method} of {len(rows)} rows")
+        until = time.monotonic() + SINGLY_S
+        for number in range(min(SINGLY, len(rows))):
+            if time.monotonic() > until:
+                break
+            single = path.score(method, reader.matrix([rows[number]]))
+            _require_equal(single, wanted[number : number + 1], f"{method} of row {number} alone")
     thresholds = path.scorer.thresholds()
     if not thresholds:
         return len(rows)
     prepared = at_thresholds(path.preparation(matrix), thresholds, most=AT_THRESHOLDS)
     final = path.preparation.final
     for method in path.methods & set(expected):
-        _require_equal(path.scorer.score(method, prepared), getattr(final, method)(prepared), f"{method} at thresholds")
+        wanted = _by_row(getattr(final, method)(prepared))
+        _require_equal(path.scorer.score(method, prepared), wanted, f"{method} at thresholds")
     return len(rows) + len(prepared)
 
 
-def _compare_refusals(path: Path, reader: Reader, row: list[Any], texts: list[int], unseen: list[bool]) -> int:
-    """A text that the model refuses must be left to it."""
-    refused = [position for position in texts if not unseen[position]]
-    for position in refused:
-        try:
-            path.score("predict", reader.matrix([[*row[:position], UNSEEN, *row[position + 1 :]]]))
-        except Refused:
-            continue
-        raise Different(f"it takes an unknown text in column {position}, which the model refuses")
-    return len(refused)
+def _not_refused(path: Path, matrix: Any) -> list[int]:
+    """The rows that the path does not leave to the model."""
+    try:
+        path.prepare(matrix)
+    except Refused:
+        return [number for number in range(len(matrix)) if _takes(path, matrix[number : number + 1])]
+    return list(range(len(matrix)))
+
+
+def _takes(path: Path, matrix: Any) -> bool:
+    try:
+        path.prepare(matrix)
+    except Refused:
+        return False
+    return True
+
+
+def _by_row(result: Any) -> Any:
+    """An answer as one array, the row first; a model of several outputs gives a list with an array an output."""
+    return np.stack(result, axis=1) if isinstance(result, list) else np.asarray(result)
 
 
 def _require_equal(actual: Any, expected: Any, what: str) -> None:
-    actual, expected = np.asarray(actual), np.asarray(expected)
+    actual = _by_row(actual)
     if actual.shape != expected.shape:
         raise Different(f"{what}: its shape is {actual.shape}, not {expected.shape}")
     if expected.dtype.kind != "f":
@@ -248,6 +278,6 @@ def check(
             rows = made.rows(CHECKED, missing=missing, unseen=nowhere)
             matrix = reader.matrix(rows)
             for method in path.methods & set(model.methods):
-                expected = model.score(method, rows)
+                expected = _by_row(model.score(method, rows))
                 _require_equal(path.score(method, matrix), expected, method)
                 _require_equal(path.score(method, matrix[:1]), expected[:1], f"{method} of one row")

@@ -53,10 +53,14 @@ class Path:
         Refused
             The model itself must be asked.
         """
+        return self.scorer.score(method, self.prepare(matrix))
+
+    def prepare(self, matrix: Any) -> Any:
+        """What the last step is given; raises Refused as `score` does."""
         prepared = self.preparation(matrix)
         if not is_tame(prepared) and not self._is_taken(prepared):
             raise Refused
-        return self.scorer.score(method, prepared)
+        return prepared
 
     def _is_taken(self, prepared: Any) -> bool:
         if (np.abs(prepared) >= HUGE).any():
