@@ -149,6 +149,16 @@ def test_what_is_not_known_is_answered_by_the_model() -> None:
     assert "not known" in report["because"]
 
 
+def test_a_slow_model_is_compared_on_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(proof, "COMPARED_S", 0.0)
+    report = prove(LogisticRegression().fit(DATA, LABELS))
+    assert report["candidates"]["linear"] | {"microseconds": None} == {
+        "equal": True,
+        "rows": proof.FEW,
+        "microseconds": None,
+    }
+
+
 def test_around_a_number_are_its_neighbours_and_its_float32_image() -> None:
     near = around(0.1)
     assert {np.nextafter(0.1, 1), np.nextafter(0.1, 0), 0.1, float(np.float32(0.1))} <= set(near)

@@ -20,6 +20,8 @@ LAST_BITS = 4 * np.finfo(float).eps
 """Of the largest number of an answer: the smaller of two probabilities is known no better than to these."""
 
 MADE = 3000
+FEW, COMPARED_S = 100, 30.0
+"""Made rows of a model that is slow: as many as it answers in that time, and no fewer than these."""
 AT_THRESHOLDS = 20_000
 SINGLY, SINGLY_S = 500, 1.5
 """Rows that are compared one by one: so many, or as many as that time allows."""
@@ -85,7 +87,7 @@ def _prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dic
     if made is None:
         return {**NOTHING, "because": "the model refuses the rows that were made for it"}
     row, missing, unseen = _limits(model, made)
-    rows = made.rows(MADE, missing=missing, unseen=unseen)
+    rows = made.rows(_affordable(model, made), missing=missing, unseen=unseen)
     rows += [one for one in sample if len(one) == len(missing) and model.takes([one])]
     expected = {method: _by_row(model.score(method, rows)) for method in model.methods}
     reader = Reader(signature, preparation, missing)
@@ -111,6 +113,17 @@ def _accepted(model: Model, signature: Signature, preparation: Preparation, samp
         if model.takes(made.rows(20, missing=nowhere, unseen=nowhere)):
             return made
     return None
+
+
+def _affordable(model: Model, made: MadeRows) -> int:
+    """How many rows to compare: fewer of a model that is slow."""
+    nowhere = [False] * made.width
+    few = made.rows(FEW, missing=nowhere, unseen=nowhere)
+    begun = time.perf_counter()
+    for method in model.methods:
+        model.score(method, few)
+    seconds = (time.perf_counter() - begun) / FEW
+    return min(MADE, max(FEW, int(COMPARED_S / max(seconds, 1e-9))))
 
 
 def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[bool]]:
