@@ -556,6 +556,56 @@ def test_imports_that_cannot_be_shared_make_it_cold(text: str, why: str, script:
     assert text != "print('hello')" or said == "hello\nend\n"
 
 
+def test_a_run_finds_nothing_of_the_run_before_it(script: Script, tmp_path: Path) -> None:
+    """Of all that a process can change for itself, in the worker that both runs are forked from."""
+    queue = HandmadeQueue(tmp_path / "made", preload=["json"])
+    source = script(
+        """
+import json, os, signal, sys, threading, warnings
+seen = [hasattr(json, "mark"), os.environ.get("MARK"), os.getcwd() != os.environ["AMLCORE_RUN"] + "/attempts/1/work",
+        "mark" in sys.path, "wave" in sys.modules, signal.getsignal(signal.SIGUSR1) != signal.SIG_DFL, sys.argv[1:],
+        threading.active_count(), os.getpgid(0) == os.getpid(), os.path.exists("mark"), os.umask(0o22)]
+json.mark, os.environ["MARK"], sys.argv[1:] = 1, "1", ["mark"]
+sys.path.insert(0, "mark")
+import wave
+signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+open("mark", "w").close()
+threading.Thread(target=threading.Event().wait, daemon=True).start()
+os.umask(0o77)
+os.chdir("/")
+print(os.getppid() == os.getsid(0), seen)
+"""
+    )
+
+    said = [out(queue.run(source, argv=(name,))[0]) for name in ("a", "b")]
+    queue.close()
+
+    assert len(queue.workers) == 1
+    assert said == [
+        f"False [False, None, False, False, False, False, ['{name}'], 1, True, False, 18]\n" for name in "ab"
+    ]
+    assert queue.log == ""
+
+
+def test_what_a_lazy_package_imports_on_demand_is_preloaded(script: Script, tmp_path: Path) -> None:
+    (tmp_path / "library/lazy").mkdir(parents=True)
+    (tmp_path / "library/lazy/__init__.py").write_text(
+        "import importlib\ndef __getattr__(name):\n"
+        "    if name != 'Part': raise AttributeError(name)\n"
+        "    return importlib.import_module('lazy.part').Part\n"
+    )
+    (tmp_path / "library/lazy/part.py").write_text("import os\nclass Part: loaded_by = os.getpid()\n")
+    source = script("from lazy import Part\nimport os\nprint(Part.loaded_by == os.getpid())")
+    queue = HandmadeQueue(tmp_path / "made", preload=imports(str(source), "script.py"))
+    queue.start(PYTHONPATH=str(tmp_path / "library"))
+
+    run, _ = queue.run(source)
+    queue.close()
+
+    assert out(run) == "False\n"
+    assert queue.log == ""
+
+
 def test_preloaded_module_that_the_source_has_itself_makes_it_cold(script: Script, tmp_path: Path) -> None:
     source = script("import thing\nprint(thing.NAME)")
     script("NAME = 'of the source'", "thing.py")
@@ -656,7 +706,7 @@ def _imports(tmp_path: Path, text: str, **others: str) -> list[str]:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("from sklearn.svm import SVC", ["sklearn.svm"]),
+        ("from sklearn.svm import SVC", ["sklearn.svm", "sklearn.svm.SVC"]),
         ("from sklearn import datasets", ["sklearn", "sklearn.datasets"]),
         ("import a.b as c, d", ["a.b", "d"]),
         ("'''Doc.'''\nfrom __future__ import annotations\nX = 1\nimport a\ndef f(): import lazy\nimport b", ["a", "b"]),

@@ -45,15 +45,24 @@ class Base:
 
     def with_values(self, values: Values) -> Job:
         """The job with some of its values set; it is one run, and no sweep. An added key without a value is gone."""
-        config = deepcopy(self._config)
-        for key in self.added:
-            if key not in values:
-                parent, _, name = key.rpartition(".")
-                with open_dict(OmegaConf.select(config, parent)) as node:
-                    del node[name]
-        for key, value in values.items():
-            OmegaConf.update(config, key, literal(value))
-        return Job.from_config(config).rooted(self.job.workspace.path)
+        parts: dict[str, DictConfig] = {}
+        for key in (*self.added, *values):
+            noun, _, name = key.partition(".")
+            # Only what is touched is copied: the whole would take as long as all the rest of a trial's start.
+            if noun not in parts:
+                parts[noun] = deepcopy(self._config[noun])
+            if key in values:
+                OmegaConf.update(parts[noun], name, literal(values[key]))
+            else:
+                parent, _, last = name.rpartition(".")
+                with open_dict(OmegaConf.select(parts[noun], parent)) as node:
+                    del node[last]
+        nouns: dict[str, Any] = {noun: OmegaConf.to_object(part) for noun, part in parts.items()}
+        return replace(self._same, **nouns).rooted(self.job.workspace.path)
+
+    @cached_property
+    def _same(self) -> Job:
+        return Job.from_config(self._config)
 
     @cached_property
     def _config(self) -> DictConfig:

@@ -64,8 +64,8 @@ class _Reader(object):
         if not self._import(module):
             return False
         for alias in statement.names:
-            # By PEP 8 a name in lower case may be a submodule; whether it is one only the import will tell.
-            if alias.name != "*" and alias.name.islower() and not self._import(module + "." + alias.name):
+            # A submodule, or what a lazy package imports when it is asked for: only the import will tell.
+            if alias.name != "*" and not self._import(module + "." + alias.name):
                 return False
         return True
 
