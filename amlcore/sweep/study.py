@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -12,13 +11,12 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from amlcore.errors import RunError
+from amlcore.sweep import journal
 from amlcore.sweep.sampler import make_sampler
 from amlcore.sweep.space import Space, Values
 from amlcore.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
-    from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial
 
 NAME = "sweep"
@@ -81,10 +79,10 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sweep = sweep
         self._space = space
-        self._lock = None if file is None else _owned(file)
+        self._lock = None if file is None else journal.owned(file)
         self._study = optuna.create_study(
             study_name=NAME,
-            storage=optuna.storages.InMemoryStorage() if file is None else _journal(file),
+            storage=optuna.storages.InMemoryStorage() if file is None else journal.storage(file),
             directions=[goal.value for goal in sweep.goals],
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(),
@@ -198,42 +196,6 @@ class Study:
         value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
         number = frozen.number - self._warm
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
-
-
-def _owned(file: Path) -> int:
-    """A lock on the study that ends with this process."""
-    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise RunError(f"{file} is being written: another process drives this sweep") from None
-    _repair(handle)
-    return handle
-
-
-def _repair(handle: int) -> None:
-    """Cut off a last line that a killed writer left unfinished: the next one would be mixed with it."""
-    size = os.fstat(handle).st_size
-    end = os.pread(handle, size, 0).rfind(b"\n") + 1
-    if end != size:
-        os.ftruncate(handle, end)
-
-
-def _journal(file: Path) -> BaseStorage:
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend, JournalFileSymlinkLock
-
-    class NoLock(JournalFileSymlinkLock):
-        """The file has one writer; a lock beside it would only outlive a killed one."""
-
-        def acquire(self) -> bool:
-            return True
-
-        def release(self) -> None:
-            pass
-
-    return JournalStorage(JournalFileBackend(str(file), lock_obj=NoLock(str(file))))
 
 
 @contextmanager

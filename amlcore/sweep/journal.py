@@ -1,0 +1,59 @@
+"""The journal: the file of a study, in Optuna's own format, with one writer."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.errors import RunError
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+
+
+def owned(file: Path) -> int:
+    """A lock on the journal that ends with this process.
+
+    Raises
+    ------
+    RunError
+        Another process drives the sweep.
+    """
+    handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(handle)
+        raise RunError(f"{file} is being written: another process drives this sweep") from None
+    _repair(handle)
+    return handle
+
+
+def _repair(handle: int) -> None:
+    """Cut off a last line that a killed writer left unfinished: the next one would be mixed with it."""
+    size = os.fstat(handle).st_size
+    end = os.pread(handle, size, 0).rfind(b"\n") + 1
+    if end != size:
+        os.ftruncate(handle, end)
+
+
+def storage(file: Path) -> BaseStorage:
+    """The storage of a study in a journal that this process owns."""
+    from optuna.storages import JournalStorage
+    from optuna.storages.journal import JournalFileBackend
+
+    class OwnedJournal(JournalFileBackend):
+        """Writes without a lock, which would only outlive a killed writer, and without waiting for the disk.
+
+        What is written outlives the process; no more is asked of the records of the trials.
+        """
+
+        def append_logs(self, logs: list[dict[str, Any]]) -> None:
+            lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
+            with open(file, "ab") as stream:
+                stream.write(lines.encode())
+
+    return JournalStorage(OwnedJournal(str(file)))
