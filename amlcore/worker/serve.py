@@ -70,7 +70,6 @@ class Worker(object):
     def _work(self, claimed):
         if claimed:
             self._serve(claimed)
-        pause = SHORTEST_PAUSE_S
         while not (claimed and self._spent()):
             ending = self._ending()  # asked first: a request laid just before the end is still seen below
             try:
@@ -80,12 +79,12 @@ class Worker(object):
             claimed = claimed or path
             if path:
                 self._serve(path)
-                pause = SHORTEST_PAUSE_S
             elif ending or self._idle_too_long():
                 return 0
             else:
-                time.sleep(pause)
-                pause = min(pause * 1.5, LONGEST_PAUSE_S)
+                # A request that follows the last one soon is found soon; who waits for long need not look so often.
+                idle_s = time.monotonic() - self._worked
+                time.sleep(min(max(SHORTEST_PAUSE_S, idle_s / 20), LONGEST_PAUSE_S))
         return 0
 
     def _spent(self):
