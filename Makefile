@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test lint bench lock clean
+.PHONY: run test lint bench bench-sweep lock clean
 
 # The main job: a scikit-learn script, from its environment to one answered prediction.
 run: .venv/installed
@@ -21,6 +21,10 @@ lint: .venv/installed
 # Ratios, each pair measured side by side in one run.
 bench: .venv/installed
 	$(BIN)/python -m tests.bench
+
+# The part of it about sweeps.
+bench-sweep: .venv/installed
+	$(BIN)/python -m tests.bench_sweep
 
 # Pins every dependency anew, with hashes and without the address of any index.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header --no-annotate

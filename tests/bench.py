@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests import bench_slurm
+from tests import bench_slurm, bench_sweep
 
 ROOT = Path(__file__).parent.parent
 AML = str(Path(sys.executable).parent / "aml")
@@ -49,6 +49,8 @@ def main() -> None:
         print(f"{'':30} {'ratio':>6} {'at most':>8} {'ms':>7} {'against':>8}")
         for pair in pairs:
             _measure(pair, root)
+        (root / "sweep").mkdir()
+        bench_sweep.main(root / "sweep")
         if shutil.which("sbatch") is None:
             print("\nno Slurm here: tests/slurm/up starts one")
         else:
