@@ -68,7 +68,6 @@ def resume_same(search: Search, *, detach: bool, say: Say) -> int:
             continue
         if earlier.is_same(search):
             again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
-            write_json(record.layout.sweep, again.to_json())
             return _resume(again, record, detach=detach, say=say)
     raise RequestError(
         f"sweep.resume=true: no sweep of this search lies in {experiment}; without it, the command begins one"
@@ -81,6 +80,7 @@ def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
         time.sleep(POLL_S)
     if record.driven:
         raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
+    write_json(record.layout.sweep, search.to_json())
     Path(record.layout.cancel).unlink(missing_ok=True)
     say(f"sweep {record.folder.name} goes on in {record.folder}")
     return _see_through(search, record, detach=detach, say=say)

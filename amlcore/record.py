@@ -116,8 +116,9 @@ class Record:
         write_json(self.layout.driver, identity())
 
     def release(self) -> None:
-        """Say that nobody drives the run any more: all that was asked for is done."""
-        Path(self.layout.driver).unlink(missing_ok=True)
+        """Say that this process drives the run no more, if it did: all that was asked for is done."""
+        if self._read(self.layout.driver) == identity():
+            Path(self.layout.driver).unlink(missing_ok=True)
 
     def beat(self) -> None:
         """Renew the driver's heartbeat."""

@@ -15,7 +15,7 @@ from amlcore.compute import BACKENDS, Ending, Slots
 from amlcore.config import Job, Search
 from amlcore.driver import keep_environment
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import legal
+from amlcore.errors import RecordError, legal
 from amlcore.model import Registration
 from amlcore.record import HEARTBEAT_S, Record, RunState
 from amlcore.submission import Source, lay, pin, request
@@ -78,7 +78,9 @@ class TrialRuns:
         record = self.record_of(trial.number)
         job, overrides = self._search.trial(trial.values)
         job = self._limited(job)
-        if not Path(record.layout.run).exists():
+        if Path(record.layout.run).exists():
+            self._check_same(record, overrides)
+        else:
             # What a driver left that was killed while it made the folder is no run yet.
             shutil.rmtree(record.folder, ignore_errors=True)
             record.folder.mkdir()
@@ -92,7 +94,7 @@ class TrialRuns:
             )
         running = TrialRun(trial, record, self._open(job), MetricsTail(record.layout.metrics))
         self._running[trial.number] = running
-        if record.has_ended() or record.result is not None:
+        if record.result is not None or (record.has_ended() and not self._never_began(record)):
             return
         record.drive()
         if self._is_laid(record):
@@ -120,7 +122,9 @@ class TrialRuns:
                 yield self._ended(running)
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
-        settle.request_cancel(self._running[number].record, reason, pruned=pruned)
+        record = self._running[number].record
+        if not record.has_ended():  # what it logged last is read after its end
+            settle.request_cancel(record, reason, pruned=pruned)
 
     def history(self, number: int) -> list[float]:
         records = read_metrics(self.record_of(number).layout.metrics)
@@ -150,6 +154,21 @@ class TrialRuns:
         if key not in self._built:
             self._built[key] = self._build(job)
         return self._built[key]
+
+    @staticmethod
+    def _check_same(record: Record, overrides: list[str]) -> None:
+        """Make sure that a folder that is there already is this trial's: a study can be lost or changed."""
+        before = record.facts.get("overrides")
+        if before != overrides:
+            raise RecordError(
+                f"{record.folder} holds another trial than the study has by this number: "
+                f"{' '.join(before or [])}, not {' '.join(overrides)}; move it away to go on"
+            )
+
+    @staticmethod
+    def _never_began(record: Record) -> bool:
+        """Whether a run was settled as lost before a worker had it; what was canceled has not got lost."""
+        return record.attempt == 0 and not Path(record.layout.cancel).exists()
 
     @staticmethod
     def _is_laid(record: Record) -> bool:

@@ -1,7 +1,8 @@
-"""`python -m tests.crashes FOLDER SAMPLER POINTS`: sweeps whose driver is killed at a chosen file operation.
+"""`python -m tests.crashes FOLDER SAMPLER SIGNAL POINTS`: sweeps whose driver gets a signal at a chosen file operation.
 
-Each is then gone on with, and must have come to the same as if nothing had happened. Prints a line of JSON for each
-point where it did not, and how many points there were at last.
+Each is then gone on with. After a kill it must have come to the same as if nothing had happened, also where other
+commands have settled what they found meanwhile; after an interruption to what could still be done. Prints a line of
+JSON for each point where it did not, and how many points there were at last.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ import random
 import signal
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from amlcore import app_sweep
+from amlcore import app_sweep, settle
 from amlcore.config import Search, compose_search
 from amlcore.record import Record
 from amlcore.sweep.study import Study
@@ -38,7 +38,7 @@ OPERATIONS = {
 }
 
 
-def main(folder: Path, sampler: str, points: int) -> None:
+def main(folder: Path, sampler: str, number: signal.Signals, points: int) -> None:
     """Try so many of the points, or all where it is 0."""
     (folder / ".amlcore").mkdir(parents=True)
     (folder / ".amlcore/config.json").write_text('{"workspace_name": "crashes"}')
@@ -53,10 +53,13 @@ def main(folder: Path, sampler: str, points: int) -> None:
     found = list(range(1, operations + 1))
     for point in random.Random(points).sample(found, points) if points else found:
         record = submit_sweep(search, overrides=[])
-        killed = _driven(record, kill_at=point)
-        wrong = _outcome(search, record) if (status := _driven(record)) == 0 else {"exit status": status}
-        if wrong != expected:
-            print(json.dumps({"point": point, "killed": killed, "found": wrong, "folder": str(record.folder)}))
+        ended = _driven(record, at=(point, number))
+        if point % 2:
+            for run in (record, *_trials(record)):
+                settle.settle(run)
+        found = _outcome(search, record) if (status := _driven(record, again=search)) == 0 else {"exit status": status}
+        if found != expected and not (number == signal.SIGINT and ended in (0, 130) and _is_consistent(found)):
+            print(json.dumps({"point": point, "ended": ended, "found": found, "folder": str(record.folder)}))
     print(operations)
 
 
@@ -67,13 +70,26 @@ def _without_a_crash(search: Search) -> tuple[dict[str, Any], int]:
     return _outcome(search, record), int(count.read_text())
 
 
-def _driven(record: Record, *, kill_at: int | None = None, told: Callable[[int], Any] | None = None) -> int:
-    """Carry the sweep out, or on, in a process of its own, which ends by SIGKILL at operation `kill_at`."""
+def _driven(
+    record: Record,
+    *,
+    again: Search | None = None,
+    at: tuple[int, signal.Signals] = (0, signal.SIGKILL),
+    told: Callable[[int], Any] | None = None,
+) -> int:
+    """Carry the sweep out, or on, in a process of its own, which gets a signal at one of its operations.
+
+    Returns
+    -------
+    int
+        Its exit status; below 0 the signal that ended it, SIGALRM where it hangs.
+    """
     pid = os.fork()
     if pid == 0:
         silent = os.open(os.devnull, os.O_WRONLY)
         os.dup2(silent, 1)
         os.dup2(silent, 2)
+        signal.alarm(60)
         counted = 0
 
         def count(event: str, arguments: tuple[Any, ...]) -> None:
@@ -81,18 +97,43 @@ def _driven(record: Record, *, kill_at: int | None = None, told: Callable[[int],
             opened = event == "open" and isinstance(arguments[2], int) and arguments[2] & WRITING
             if opened or event in OPERATIONS:
                 counted += 1
-                if counted == kill_at:
-                    os.kill(os.getpid(), signal.SIGKILL)
+                if counted == at[0]:
+                    os.kill(os.getpid(), at[1])
 
         sys.addaudithook(count)
         status = 1
         try:
-            status = app_sweep.drive(record.folder)
+            if again:
+                status = app_sweep.resume(again.job.workspace, record.folder.name, detach=False, say=lambda _: None)
+            else:
+                status = app_sweep.drive(record.folder)
             if told:
                 told(counted)
+        except KeyboardInterrupt:
+            status = 130  # as the command line has it
         finally:
             os._exit(status)
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+
+
+def _trials(record: Record) -> list[Record]:
+    """The runs of all trials; one too many would be among them."""
+    folders = [Path(f"{record.folder}_{number}") for number in range(TRIALS + 1)]
+    return [Record(folder) for folder in folders if (folder / "run.json").exists()]
+
+
+def _is_consistent(found: dict[str, Any]) -> bool:
+    """Whether every trial was tried once or canceled, and study and runs say the same of it."""
+    trials, runs = found.get("trials", []), found.get("runs", [])
+    numbers = [trial[0] for trial in trials] == [run[0] for run in runs] == list(range(TRIALS))
+    return numbers and all(map(_agree, trials, runs))
+
+
+def _agree(trial: list[Any], run: list[Any]) -> bool:
+    _, point, told, _ = trial
+    _, state, same_point, attempt, said, driven = run
+    ended = (told, state, attempt, said) == ("COMPLETE", "Completed", 1, "ran\n")
+    return point == same_point and not driven and (ended or (told, state) == ("FAIL", "Canceled"))
 
 
 def _outcome(search: Search, record: Record) -> dict[str, Any]:
@@ -114,15 +155,13 @@ def _outcome(search: Search, record: Record) -> dict[str, Any]:
     ]
     study.close()
     runs = []
-    for number in range(TRIALS + 1):
-        run = Record(record.folder.with_name(f"{record.folder.name}_{number}"))
-        with suppress(FileNotFoundError):
-            said = Path(run.layout.stdout).read_text()
-            runs.append([number, run.status.state, place(run.facts["parameters"]["x"]), run.attempt, said, run.driven])
+    for number, run in enumerate(_trials(record)):
+        said = Path(run.layout.stdout).read_text() if Path(run.layout.stdout).exists() else ""
+        runs.append([number, run.status.state, place(run.facts["parameters"]["x"]), run.attempt, said, run.driven])
     state = record.status
     found = {"trials": told, "runs": runs, "state": [state.state, state.reason, state.exit_status, record.driven]}
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]).resolve(), sys.argv[2], int(sys.argv[3]))
+    main(Path(sys.argv[1]).resolve(), sys.argv[2], signal.Signals[sys.argv[3]], int(sys.argv[4]))

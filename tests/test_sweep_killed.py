@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -127,13 +128,94 @@ def test_twenty_killed_drivers_lose_no_trial_and_repeat_none(project: Path, aml:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("sampler", ["grid", "random"])
-def test_a_driver_may_die_at_any_of_its_file_operations(sampler: str, tmp_path: Path) -> None:
-    """Of some three hundred a few are tried, always the same; with 0 for their number all of them are."""
-    command = [sys.executable, "-m", "tests.crashes", str(tmp_path / "project"), sampler, str(CRASHES)]
+@pytest.mark.parametrize(("sampler", "number"), [("grid", "SIGKILL"), ("random", "SIGKILL"), ("random", "SIGINT")])
+def test_a_driver_may_end_at_any_of_its_file_operations(sampler: str, number: str, tmp_path: Path) -> None:
+    """Of some three hundred a few are tried, always the same; with 0 for their count all of them are."""
+    command = [sys.executable, "-m", "tests.crashes", str(tmp_path / "project"), sampler, number, str(CRASHES)]
 
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent.parent)
 
     *wrong, operations = done.stdout.splitlines()
     assert wrong == []
     assert int(operations) > 100
+
+
+def resumed(project: Path, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A driver that does not look first whether there is another, as one that lost the race for it would."""
+    code = (
+        f"import sys, pathlib; from amlcore import app_sweep; sys.exit(app_sweep.drive(pathlib.Path({str(folder)!r})))"
+    )
+    return subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
+
+
+def test_of_two_drivers_one_gives_way_and_disturbs_nothing(project: Path, aml: Aml, write: Write) -> None:
+    write("train.py", GATED)
+    sweep = Killed(project)
+    sweep.let_end(0)
+    with sweep.driven([*sweep.command, "sweep.max_total_runs=3"]) as process:
+        assert sweep.folder is not None
+        second = resumed(project, sweep.folder)
+        assert second.returncode != 0
+        assert "another process drives this sweep" in second.stderr
+        assert "is being carried out" in aml("resume", "latest", status=2).err
+        assert aml("runs", "--json").json[0]["state"] == "Running"
+        sweep.let_end(3)
+        assert process.wait(60) == 0
+
+    assert {run["state"] for run in sweep_and_trials(aml)[1]} == {"Completed"}
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ("study", ["study.jsonl, line 2, is no journal of Optuna's"]),
+        ("no study", ["_0 holds another trial than the study has by this number", "move it away to go on"]),
+    ],
+)
+def test_a_study_that_was_damaged_or_lost_overwrites_nothing(
+    damage: str, said: list[str], project: Path, aml: Aml, write: Write
+) -> None:
+    write("train.py", GATED)
+    sweep = Killed(project)
+    sweep.let_end(TRIALS)
+    sweep.command.remove("sweep.seed=1")
+    aml(*sweep.command, "sweep.max_total_runs=2")
+    assert sweep.folder is not None
+    study, before = sweep.folder / "study.jsonl", sweep_and_trials(aml)[1]
+    first, _, *rest = study.read_text().splitlines(keepends=True)
+    study.write_text("".join([first, '{"op_code": 4, \n', *rest]) if damage == "study" else "")
+
+    found = aml("resume", "latest", status=1)
+
+    assert [words for words in said if words not in found.err] == []
+    assert sweep_and_trials(aml)[1] == before
+
+
+def test_a_trial_whose_worker_died_with_it_is_failed_and_the_sweep_goes_on(
+    project: Path, aml: Aml, write: Write
+) -> None:
+    """The worker has claimed the request and is gone, like its driver, before the script began."""
+    write("train.py", GATED)
+    sweep = Killed(project)
+    sweep.let_end(0)
+    with sweep.driven([*sweep.command, "sweep.max_total_runs=3"]) as process:
+        claims = until(lambda: (found := [*project.glob("outputs/*/*/attempts/1/claim.json")])[1:] and found)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    for claim in claims:
+        for name in ("worker", "script"):
+            os.kill(read_json(str(claim))[name]["pid"], signal.SIGKILL)
+    claimed = Path(read_json(str(claims[0].parents[2] / "queued.json"))["path"])
+    until(lambda: not [*claimed.parents[1].glob("claimed/*")])
+    lost = read_json(str(claims[0].parents[2] / "request.json"))
+    (claimed.parents[1] / "claimed" / claimed.name).write_text(json.dumps(lost))
+    shutil.rmtree(claims[0].parent)
+    sweep.let_end(3)
+
+    aml("resume", "latest")
+
+    parent, trials = sweep_and_trials(aml)
+    number = int(lost["run"].rpartition("_")[2])
+    assert trials[number]["reason"] == "lost: its processes are gone and left no result"
+    assert sorted(run["state"] for run in trials) == ["Completed", "Failed", "Failed"]
+    assert parent["state"] == "Completed"

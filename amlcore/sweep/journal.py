@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.errors import RunError
+from amlcore.errors import RecordError, RunError
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -56,4 +56,16 @@ def storage(file: Path) -> BaseStorage:
             with open(file, "ab") as stream:
                 stream.write(lines.encode())
 
-    return JournalStorage(OwnedJournal(str(file)))
+    try:
+        return JournalStorage(OwnedJournal(str(file)))
+    except (ValueError, KeyError) as error:
+        raise RecordError(f"{file}{_damaged_line(file)} is no journal of Optuna's: {error}") from None
+
+
+def _damaged_line(file: Path) -> str:
+    for number, line in enumerate(file.read_bytes().splitlines(), start=1):
+        try:
+            json.loads(line)
+        except ValueError:
+            return f", line {number},"
+    return ""
