@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amlcore.errors import RunError
-from amlcore.sweep import Dimension, Goal, Space, Sweep
-from amlcore.sweep.loop import Ended, Loop
+from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
+from amlcore.sweep.loop import Ended, Loop, Reported
 from amlcore.sweep.study import Study, Trial, TrialState
 
 SPACE = Space({"x": Dimension.between(0.0, 1.0), "kind": Dimension.of(["a", "b"])})
@@ -69,7 +69,7 @@ class Made:
         return self.begun[number] + self._durations[number % len(self._durations)]
 
     def next(self) -> float:
-        return min(self.ends(number) for number in self.running)
+        return min(0.0 if number in self.stopped else self.ends(number) for number in self.running)
 
 
 def sweep_of(total: int | None, **fields: object) -> Sweep:
@@ -81,7 +81,7 @@ def run(loop: Loop, trials: Made, clock: Clock, *, steps: int = 10_000) -> None:
         loop.step()
         if loop.over:
             return
-        clock.now = max(clock.now, trials.next() if trials.running and not trials.stopped else clock.now)
+        clock.now = max(clock.now, trials.next() if trials.running else clock.now)
     raise AssertionError("the loop does not end")
 
 
@@ -151,6 +151,92 @@ def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
     assert [trial.values for trial in found] == [trials.values[number] for number in range(total)]
     assert len({trial.values["x"] for trial in found}) == total  # a seeded sampler draws no point again
     assert sum(loop.tally.counts.values()) == total
+
+
+class DiesError(Exception):
+    """The driver is killed at this point of its step."""
+
+
+class Dying(Made):
+    """Made trials that log, and a driver that dies at its so-many-th dealing with them, before or after it."""
+
+    left: int | None = None
+    after = False
+
+    def start(self, trial: Trial) -> None:
+        self._die(after=False)
+        assert self.values.setdefault(trial.number, trial.values) == trial.values
+        super().start(trial)
+        self._die(after=True)
+
+    def poll(self) -> Iterator[Ended | Reported]:  # type: ignore[override]
+        for number in sorted(self.running):
+            yield Reported(number, float(number % 5))
+        for ended in super().poll():
+            self._die(after=False)
+            pruned = ended.number in self.stopped
+            yield replace(ended, state=TrialState.PRUNED) if pruned else ended
+            self._die(after=True)
+
+    def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
+        self._die(after=False)
+        assert pruned
+        super().stop(number, reason)
+        self._die(after=True)
+
+    def history(self, number: int) -> list[float]:
+        return [float(number % 5)]
+
+    def _die(self, *, after: bool) -> None:
+        if self.left is not None and after == self.after:
+            self.left -= 1
+            if self.left < 0:
+                raise DiesError
+
+
+@given(
+    durations=lengths,
+    states=st.lists(st.sampled_from([TrialState.COMPLETE, TrialState.FAIL]), min_size=1, max_size=7),
+    total=st.integers(1, 20),
+    slots=st.integers(1, 4),
+    sampler=st.sampled_from(["random", "grid"]),
+    policy=st.sampled_from([None, EarlyTermination("bandit", slack_amount=2.5), EarlyTermination("asha")]),
+    deaths=st.lists(st.tuples(st.integers(0, 30), st.booleans(), st.integers(0, 200)), max_size=5),
+)
+@settings(max_examples=80, deadline=None)
+def test_a_driver_may_die_in_the_middle_of_a_step_with_its_last_line_half_written(
+    durations: list[float],
+    states: list[TrialState],
+    total: int,
+    slots: int,
+    sampler: str,
+    policy: EarlyTermination | None,
+    deaths: list[tuple[int, bool, int]],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> None:
+    file = tmp_path_factory.mktemp("study") / "study.jsonl"
+    clock, sweep = Clock(), sweep_of(total, sampler=sampler, early_termination=policy)
+    space = SPACE if sampler == "random" else Space({"x": Dimension.of(range(100))})
+    trials = Dying(clock, durations, states)
+    for death in [*deaths, None]:
+        study = Study(sweep, space, file=file)
+        trials.left, trials.after, torn = death or (None, False, 0)
+        trials.running.clear()
+        try:
+            run(Loop(study, trials, sweep=sweep, slots=slots, clock=clock), trials, clock)
+        except DiesError:
+            with file.open("ab") as stream:
+                stream.write(b'{"op_code":6,"worker_id":"w","trial_id":0,"state":2,'[:torn])
+        found = study.trials()
+        study.close()
+
+    assert [trial.number for trial in found] == list(range(total))
+    assert [trial.values for trial in found] == [trials.values[number] for number in range(total)]
+    assert len({trial.values["x"] for trial in found}) == total
+    assert trials.most <= slots
+    for trial in found:
+        pruned = trial.number in trials.stopped
+        assert trial.state is (TrialState.PRUNED if pruned else states[trial.number % len(states)])
 
 
 @given(
