@@ -179,6 +179,20 @@ def test_a_space_in_yaml_in_both_terms_nested_or_with_dots(root: Path, write: Wr
     assert Search.from_json(found.to_json()).space.describe() == found.space.describe()
 
 
+def test_a_mistake_in_yaml_has_its_line(root: Path, write: Write) -> None:
+    write(
+        "conf/sweep/mine.yaml",
+        "defaults: [random, _self_]\nsearch_space:\n  script.arguments.C: [1, 2]\n"
+        "  script:\n    arguments:\n      gamma: interval(2, 1)\n",
+    )
+    write("conf/sweep/dotted.yaml", "defaults: [random, _self_]\nsearch_space:\n  script.arguments.C: [1, 1]\n")
+
+    with pytest.raises(ConfigError, match=r"gamma: there is nothing between 2 and 1 \(conf/sweep/mine.yaml:6\)"):
+        search(root, "sweep=mine")
+    with pytest.raises(ConfigError, match=r"C: the choice 1 stands there twice \(conf/sweep/dotted.yaml:3\)"):
+        search(root, "sweep=dotted")
+
+
 def test_a_conditional_grid_has_each_point_once() -> None:
     space = Space(
         {

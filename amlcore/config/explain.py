@@ -205,12 +205,13 @@ def _root_of(error: BaseException) -> BaseException | None:
 def _line_of(path: Path, keys: list[str]) -> int | None:
     node = yaml.compose(path.read_text(encoding="utf-8"))
     line = None
-    for key in keys:
+    while keys:
         if not isinstance(node, yaml.MappingNode):
             return None
         for name, value in node.value:
-            if name.value == key:
-                line, node = name.start_mark.line + 1, value
+            parts = name.value.removeprefix("+").split(".")  # a search space may have dots in its keys
+            if parts == keys[: len(parts)]:
+                line, node, keys = name.start_mark.line + 1, value, keys[len(parts) :]
                 break
         else:
             return None

@@ -160,7 +160,11 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *firsts]
     job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
-    space = _space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
+    with explained(root, first) as explanation:
+        try:
+            space = _space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
+        except ConfigError as error:
+            raise explanation.located(error) from None
     given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
     added = [key[1:] for key, _ in _flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
     chosen = {key: space[key].choices for key in space if _options(key)}
