@@ -53,6 +53,7 @@ def main(folder: Path, sampler: str, number: signal.Signals, points: int) -> Non
     found = list(range(1, operations + 1))
     for point in random.Random(points).sample(found, points) if points else found:
         record = submit_sweep(search, overrides=[])
+        record.release()  # it is carried out by another process than this one, which lives on
         ended = _driven(record, at=(point, number))
         if point % 2:
             for run in (record, *_trials(record)):
