@@ -26,7 +26,7 @@ Write = Callable[[str, str], Path]
 TRIALS = 40
 KILLS = TRIALS // 2
 SLOTS = 2
-CRASHES = 7
+CRASHES = 5
 SEED = int(os.environ.get("AMLCORE_TEST_SEED", "0"))
 CREATE_TRIAL, SET_PARAM, SET_STATE = 4, 5, 6
 """Operations in the journal of Optuna."""
