@@ -159,7 +159,7 @@ def find_model(workspace: Workspace, reference: str) -> Model:
 def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Say) -> int:
     """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
     from amlcore.serving import find_bento, serve_in_foreground
-    from amlcore.serving.release import interpreter
+    from amlcore.serving.release import interpreter, keys_of
 
     check_port(host, port)
     try:
@@ -171,7 +171,23 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Sa
         raise
     python = interpreter(workspace, bento, log=say)
     say(f"serving {bento.tag} (model {bento.model}) on http://{host}:{port}")
-    serve_in_foreground(bento, python=python, port=port, host=host)
+    serve_in_foreground(bento, python=python, port=port, host=host, keys=keys_of(workspace, bento))
+
+
+def keys(workspace: Workspace, service: str, *, regenerate: str | None) -> dict[str, str]:
+    """The two keys of a packaged service and the file they lie in, one of them replaced if `regenerate` names it."""
+    from amlcore.serving import find_bento
+    from amlcore.serving.release import keys_of
+
+    bento = find_bento(service)
+    found = keys_of(workspace, bento)
+    if found is None:
+        raise RequestError(
+            f"service '{bento.name}' takes requests without a key; deployment.auth=key packages one with"
+        )
+    if regenerate is not None:
+        found.regenerate(regenerate)
+    return {"service": bento.name, **found.read(), "file": str(found.path)}
 
 
 def check_port(host: str, port: int) -> None:

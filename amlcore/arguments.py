@@ -86,6 +86,11 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     ui.add_argument("sweep", metavar="SWEEP", nargs="?", help="an id, a unique beginning of one, or `latest`")
     ui.add_argument("--port", type=_port, default=8080, help="from 1 to 65535 (%(default)s)")
 
+    keys = add("keys", "show the keys of a service that was packaged with deployment.auth=key")
+    keys.add_argument("service", metavar="SERVICE")
+    keys.add_argument("--regenerate", choices=("primary", "secondary"), help="replace this key first")
+    keys.add_argument("--json", action="store_true", help="one JSON document on stdout")
+
     _add_environments(add("env", "list, build or prune environments"))
     doctor = add("doctor", "say whether this machine and its cluster can take runs")
     doctor.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as compute=slurm compute.partition=main")

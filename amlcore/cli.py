@@ -209,6 +209,19 @@ def _ui(options: Namespace) -> int:
     return 0
 
 
+def _keys(options: Namespace) -> int:
+    from amlcore import app
+
+    found = app.keys(_workspace(), options.service, regenerate=options.regenerate)
+    if options.json:
+        print_json(found)
+    else:
+        for which in ("primary", "secondary"):
+            print(f"{which} {found[which]}")
+        say(f"they lie in {found['file']}")
+    return 0
+
+
 def _env_list(options: Namespace) -> int:
     from amlcore import app, tables
 
@@ -291,6 +304,7 @@ VERBS: dict[str, Callable[[Namespace], int]] = {
     "deploy": _deploy,
     "serve": _serve,
     "ui": _ui,
+    "keys": _keys,
     "env": _env_list,
     "env build": _env_build,
     "env prune": _env_prune,

@@ -87,7 +87,7 @@ def test_what_bentoml_offers_goes_on_working(people):
         post = described["paths"][path]["post"]
         example = post["requestBody"]["content"]["application/json"]["example"]
         assert httpx.post(base + path, json=example).status_code == 200
-        assert set(post["responses"]) == {"200", "400", "422", "500"}
+        assert set(post["responses"]) == {"200", "400", "408", "413", "415", "422", "429", "500", "504"}
 
 
 def test_bentomls_own_client_gets_the_same_answer(people):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import json
 import os
 import re
 import shutil
@@ -18,7 +19,7 @@ import yaml
 
 from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.model.trust import TRUSTED_TYPES
-from amlcore.serving.deployment import Deployment
+from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.proving import copy_service
 from amlcore.worker.layout import write_json
 
@@ -43,6 +44,12 @@ class Bento:
     @property
     def serve_command(self) -> str:
         return f"bentoml serve {self.tag}"
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether a request needs one of the service's keys."""
+        settings = json.loads((self.path / "src" / "service.json").read_text(encoding="utf-8"))
+        return bool(settings.get("auth") == Auth.key)
 
     @property
     def model(self) -> str:
@@ -114,6 +121,10 @@ def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
         "timeout_s": deployment.timeout_s,
         "azure_default": deployment.azure_default,
         "trusted_types": [*TRUSTED_TYPES, *model.trusted_types],
+        "max_concurrency": deployment.max_concurrency,
+        "max_body_bytes": int(deployment.max_body_mb * 1_000_000),
+        "auth": deployment.auth.value,
+        "access_log": deployment.access_log,
         "resources": size.resources,
     }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from enum import StrEnum
 
 from amlcore.errors import DeploymentError
 
@@ -15,9 +16,9 @@ NAME = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 class Size:
     """What one service takes of its machine."""
 
-    workers: int
+    workers: int | None  # None: as many as the cores of the machine that serves it have room for
     threads: int
-    cpu: float | None  # as stated with the model, cores
+    cpu: float | None  # as stated, cores
     memory_in_gb: float | None
 
     @property
@@ -28,19 +29,33 @@ class Size:
         return {**cpu, **memory}
 
 
+class Auth(StrEnum):
+    """Who may ask a service."""
+
+    none = "none"  # whoever reaches its port
+    key = "key"  # who sends one of its two keys
+
+
 @dataclass
 class Deployment:
     """Which service a model becomes, and what it may take."""
 
     name: str | None = None  # of the service and its Bento; null: the model's name
-    workers: int | None = None  # processes; null: as many as the model's ResourceConfiguration allows, else 1
+    workers: int | None = None  # processes; null: as many as cpu allows, or the cores of the machine that serves it
     threads: int | None = None  # threads that a worker gives to BLAS, OpenMP and joblib; null: 1
+    cpu: float | None = None  # cores for all workers; null: those of the model's ResourceConfiguration
+    memory_in_gb: float | None = None  # for all workers; null: that of the model's ResourceConfiguration
     timeout_s: float = 60.0  # seconds until a request is answered with 504
     azure_default: bool = False  # a request that names no method gets predict_proba where there is one, as in Azure ML
+    max_concurrency: int | None = None  # requests at once in all workers, others are answered 429; null: 128 a worker
+    max_body_mb: float = 16.0  # megabytes of a request's body, larger ones are answered 413
+    auth: Auth = Auth.none  # key: requests need one of two keys, which `aml keys NAME` tells
+    access_log: bool = True  # a line of JSON on standard output for each request
 
     def check(self) -> None:
         """Raises DeploymentError for a value that no model could be served with."""
-        for key, value in (("workers", self.workers), ("threads", self.threads), ("timeout_s", self.timeout_s)):
+        for key in ("workers", "threads", "cpu", "memory_in_gb", "timeout_s", "max_concurrency", "max_body_mb"):
+            value = getattr(self, key)
             if value is not None and not value > 0:
                 raise DeploymentError(f"deployment.{key}={value}: it must be more than 0")
         if self.name is not None:
@@ -53,16 +68,21 @@ class Deployment:
         return self.name or model
 
     def size(self, *, cpu: float | None, memory_in_gb: float | None) -> Size:
-        """Workers and threads within `cpu` cores; less than one core still runs one worker with one thread."""
+        """Workers and threads within the cores stated here, or with the model: `cpu` and `memory_in_gb`.
+
+        Less than one core still runs one worker with one thread.
+        """
+        whose = "of the model's ResourceConfiguration" if self.cpu is None else "of deployment.cpu"
+        cpu = self.cpu or cpu
         cores = max(1, math.floor(cpu)) if cpu is not None else None
         threads = self.threads or 1
-        workers = self.workers or max(1, (cores or 1) // threads)
-        if cores is not None and workers * threads > cores:
+        workers = self.workers if self.workers or cores is None else max(1, cores // threads)
+        if cores is not None and workers is not None and workers * threads > cores:
             raise DeploymentError(
-                f"deployment.workers={workers} times deployment.threads={threads} is more than the {cpu:g} cpu of the "
-                f"model's ResourceConfiguration; legal: at most {cores} in all"
+                f"deployment.workers={workers} times deployment.threads={threads} is more than the {cpu:g} cpu "
+                f"{whose}; legal: at most {cores} in all"
             )
-        return Size(workers, threads, cpu, memory_in_gb)
+        return Size(workers, threads, cpu, self.memory_in_gb or memory_in_gb)
 
 
 def _check_name(name: str, what: str) -> None:

@@ -16,6 +16,7 @@ from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
 from amlcore.serving.bento import Bento, check_model, package, service_settings
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.keys import Keys
 from amlcore.serving.proving import TREES, memory_warning, prove, summary, uses_treelite
 from amlcore.serving.webservice import Service, start
 from amlcore.workspace import Workspace
@@ -82,7 +83,13 @@ def deploy(workspace: Workspace, name: str, models: list[Model], deployment: Dep
     named = replace(deployment or Deployment(), name=name)
     bento = package_model(workspace, _only(models), named, log=_to_stderr)
     python = interpreter(workspace, bento, log=_to_stderr)
-    return start(bento, python=python, folder=workspace.state_path / "services" / name)
+    keys = keys_of(workspace, bento)
+    return start(bento, python=python, folder=workspace.state_path / "services" / name, keys=keys)
+
+
+def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
+    """The keys of a service that was packaged with deployment.auth=key; the first who asks makes them."""
+    return Keys.of(workspace.state_path, bento.name) if bento.needs_key else None
 
 
 def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:

@@ -17,6 +17,7 @@ from typing import Any, NoReturn
 
 from amlcore.errors import DeploymentError, NotFoundError
 from amlcore.serving.bento import Bento, quiet_environment
+from amlcore.serving.keys import VARIABLE, Keys
 from amlcore.worker.layout import identity, is_alive, read_json, write_json
 
 LOOPBACK = "127.0.0.1"
@@ -113,9 +114,29 @@ class Service:
         if show_output:
             print(self.get_logs())
 
+    @property
+    def auth_enabled(self) -> bool:
+        """Whether requests need a key."""
+        return self._record.get("keys") is not None
+
+    def get_keys(self) -> tuple[str, str]:
+        """The primary and the secondary key; either is taken."""
+        keys = self._keys().read()
+        return keys["primary"], keys["secondary"]
+
+    def regen_key(self, key: str) -> None:
+        """Replace the `Primary` or the `Secondary` key; the service goes on and takes the new one within a second."""
+        self._keys().regenerate(key)
+
+    def _keys(self) -> Keys:
+        if not self.auth_enabled:
+            raise DeploymentError(f"service '{self.name}' has no keys; package its model with deployment.auth=key")
+        return Keys(Path(self._record["keys"]))
+
     def run(self, input_data: Any) -> Any:
         """The service's answer to rows, a DataFrame, an array, or a whole body as text, dict or bytes."""
-        status, answer = _request(self.scoring_uri, body=_body(input_data), timeout_s=None)
+        key = self.get_keys()[0] if self.auth_enabled else None
+        status, answer = _request(self.scoring_uri, body=_body(input_data), key=key, timeout_s=None)
         value = json.loads(answer)
         if status != 200:
             error = value["error"]
@@ -136,7 +157,7 @@ class Service:
         shutil.rmtree(self._layout.folder, ignore_errors=True)
 
 
-def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None) -> Service:
+def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, keys: Keys | None = None) -> Service:
     """Serve `bento` by the interpreter `python` on loopback; a service that ran from `folder` before is replaced."""
     layout = ServiceLayout(folder.absolute())
     stop(layout.folder)
@@ -144,7 +165,7 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None) 
     layout.folder.mkdir(parents=True)
     port = port or _free_port()
     environment = {
-        **quiet_environment(),
+        **_environment_with(keys),
         FOLDER_VARIABLE: str(layout.folder),
         # BentoML empties the metrics folder of its home when it starts: two services must not share one
         "BENTOML_HOME": str(layout.bentoml_home),
@@ -160,17 +181,30 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None) 
             start_new_session=True,
         )
     _started.append(process)
-    record = {"name": folder.name, "bento": bento.tag, "port": port, "process": identity(process.pid)}
+    record = {
+        "name": folder.name,
+        "bento": bento.tag,
+        "port": port,
+        "process": identity(process.pid),
+        "keys": None if keys is None else str(keys.path),
+    }
     write_json(str(layout.record), record)
     return Service(layout.folder)
 
 
-def serve_in_foreground(bento: Bento, *, python: Path, port: int = 3000, host: str = LOOPBACK) -> NoReturn:
+def serve_in_foreground(
+    bento: Bento, *, python: Path, port: int = 3000, host: str = LOOPBACK, keys: Keys | None = None
+) -> NoReturn:
     """Become `bentoml serve` in the interpreter `python`, so that signals and the exit status are its own."""
     # not from the user's folder: a module there would be imported in place of one of the service's
     os.chdir(bento.path)
     command = _command(bento, python=python, host=host, port=port)
-    os.execve(command[0], command, quiet_environment())
+    os.execve(command[0], command, _environment_with(keys))
+
+
+def _environment_with(keys: Keys | None) -> dict[str, str]:
+    """What a service is started with: the file of its keys by name, never a key itself."""
+    return {**quiet_environment(), **({} if keys is None else {VARIABLE: str(keys.path)})}
 
 
 def list_services(folder: Path) -> list[Service]:
@@ -231,9 +265,12 @@ def _free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def _request(url: str, *, body: bytes | None = None, timeout_s: float | None) -> tuple[int, bytes]:
+def _request(
+    url: str, *, body: bytes | None = None, key: str | None = None, timeout_s: float | None
+) -> tuple[int, bytes]:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
-    request = urllib.request.Request(url, data=body, headers={"Content-Type": "application/json"})
+    headers = {"Content-Type": "application/json", **({} if key is None else {"Authorization": f"Bearer {key}"})}
+    request = urllib.request.Request(url, data=body, headers=headers)
     try:
         with opener.open(request, timeout=timeout_s) as response:
             return response.status, response.read()

@@ -6,17 +6,25 @@ import os
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read by BentoML when it starts to serve
 
+import inspect
+import math
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import bentoml
 from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
 
+from .cores import cores
+from .keys import KeysFault
+from .lean import Front, Lean, Limits, keys_of
 from .openapi import describe
 from .predictor import Model, ModelFault
+
+PER_WORKER = 128
+"""Requests at once that a worker takes where nothing is stated."""
 
 
 class Body(bentoml.IODescriptor):  # type: ignore[misc]
@@ -37,29 +45,97 @@ class Service(bentoml.Service):  # type: ignore[misc]
     @property
     def openapi_spec(self) -> Any:
         specification = super().openapi_spec
-        for method in self.inner.model.methods:
-            describe(specification.paths[f"/{method}"].post, self.inner.model, method)
+        describe(specification, self.inner.model)
         return specification
+
+
+class LeanService(Service):
+    """One whose requests are answered in front of BentoML's own stack."""
+
+    __slots__ = ()
+
+    def to_asgi(self, is_main: bool = True) -> Any:
+        return Lean(super().to_asgi(is_main=is_main), self.inner.front())
+
+
+class Middleware(Lean):
+    """The same among BentoML's own middleware, where it can be put without any of BentoML's private parts."""
+
+    def __init__(self, app: Any, scorer: Any) -> None:
+        super().__init__(app, scorer.front())
+
+
+def goes_in_front() -> bool:
+    """Whether BentoML makes its application where the version that this was written for does."""
+    made = getattr(bentoml.Service, "to_asgi", None)
+    if made is None:
+        return False
+    return [(name, item.default) for name, item in inspect.signature(made).parameters.items()] == [
+        ("self", inspect.Parameter.empty),
+        ("is_main", True),
+    ]
 
 
 def create(folder: Path) -> Any:
     """The BentoML service of the model that was packaged into `folder`."""
     model = Model(folder)
     settings = model.settings
+    workers = settings["workers"] or max(1, cores() // settings["threads"])
     endpoints = {
         method: bentoml.api(_endpoint(method), route=f"/{method}", input_spec=Body) for method in model.methods
     }
-    members = {"__init__": _load, "__doc__": f"{model.name}, version {model.version}", "model": model}
+    about = {"__doc__": f"{model.name}, version {model.version}", "model": model, "workers": workers}
     hooks = {"check_before_start": bentoml.on_deployment(lambda: _check(model))}
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
-    return bentoml.service(
+    scorer = type("Scorer", (Scorer,), {**about, **hooks, **endpoints})
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
+    service = bentoml.service(
         name=settings["name"],
-        service_class=Service,
-        workers=settings["workers"],
-        traffic={"timeout": settings["timeout_s"]},
-        envs=[{"name": name, "value": str(settings["threads"])} for name in threads],
+        service_class=LeanService if goes_in_front() else Service,
+        workers=workers,
+        # of what BentoML still answers itself; the model's requests have their own
+        traffic={"timeout": settings["timeout_s"] + 5},
+        # its labels are paths as clients send them, and its lines cost more than a small answer
+        metrics={"enabled": False},
+        logging={"access": {"enabled": False}},
+        envs=[{"name": name, "value": str(settings["threads"])} for name in names],
         **({"resources": settings["resources"]} if settings["resources"] else {}),
-    )(type("Scorer", (), {**members, **hooks, **endpoints}))
+    )(scorer)
+    if not isinstance(service, LeanService):
+        service.add_asgi_middleware(Middleware, scorer=scorer)
+    return service
+
+
+class Scorer:
+    """What BentoML makes one of in each worker."""
+
+    model: Model
+    workers: int
+    _front: Front | None = None
+
+    def __init__(self) -> None:
+        try:
+            self.predictor = self.model.load()
+        except ModelFault as fault:
+            _give_up(fault)
+        self.front().predictor = self.predictor
+
+    @classmethod
+    def front(cls) -> Front:
+        """What stands before the model in this process, made when it is first asked for."""
+        if cls._front is None:
+            settings = cls.model.settings
+            limits = Limits(
+                timeout_s=settings["timeout_s"],
+                max_concurrency=math.ceil((settings["max_concurrency"] or PER_WORKER * cls.workers) / cls.workers),
+                max_body_bytes=settings["max_body_bytes"],
+                threads=settings["threads"],
+            )
+            try:
+                keys = keys_of(settings)
+            except KeysFault as fault:
+                _give_up(fault)
+            cls._front = Front(cls.model, limits, keys=keys, logs=settings["access_log"])
+        return cls._front
 
 
 def _endpoint(method: str) -> Any:
@@ -76,22 +152,16 @@ def _check(model: Model) -> None:
     """Runs in the supervisor before any worker: a wrong environment is one message and an exit status."""
     try:
         model.check()
-    except ModelFault as fault:
+        keys_of(model.settings)
+    except (ModelFault, KeysFault) as fault:
         raise BentoMLException(str(fault)) from None
 
 
-def _load(self: Any) -> None:
-    try:
-        self.predictor = self.model.load()
-    except ModelFault as fault:
-        if bentoml.server_context.worker_index is None:
-            raise
-        _stop_serving(str(fault))
-
-
-def _stop_serving(message: str) -> None:
+def _give_up(fault: Exception) -> NoReturn:
     """Stop supervisor and worker: BentoML would start a worker that cannot load its model again and again."""
-    print(f"Error: {message}", file=sys.stderr, flush=True)
+    if bentoml.server_context.worker_index is None:  # no server, so it is the caller's to handle
+        raise fault
+    print(f"Error: {fault}", file=sys.stderr, flush=True)
     os.kill(os.getppid(), signal.SIGTERM)
     os._exit(1)
 

@@ -33,14 +33,42 @@ ERROR: dict[str, Any] = {
 }
 
 
-def describe(operation: dict[str, Any], model: Model, method: str) -> None:
-    """Fill in what BentoML left open of one endpoint."""
+SCHEME = {"type": "http", "scheme": "bearer", "description": "one of the two keys of the service"}
+
+
+def describe(specification: Any, model: Model) -> None:
+    """Fill in what BentoML left open of a service: the model's endpoints, and who may ask them."""
+    settings = model.settings
+    limits = {
+        "408": f"The body did not arrive within {settings['timeout_s']:g} s",
+        "413": f"The body is larger than {settings['max_body_bytes']} bytes",
+        "415": "The body is said to be something else than JSON in utf-8",
+        "429": "Too many requests are being answered; Retry-After says when to come again",
+        "504": f"There was no answer within {settings['timeout_s']:g} s",
+    }
+    guard = {"401": "There is no key, or another one than the service has"} if settings["auth"] == "key" else {}
+    for method in model.methods:
+        operation = specification.paths[f"/{method}"].post
+        _describe(operation, model, method, {**limits, **guard})
+        if guard:
+            operation["security"] = [{"key": []}]
+    metrics = {"200": {"description": "In Prometheus's text format", "content": {"text/plain": {}}}}
+    operation = {"tags": ["Infrastructure"], "description": "Metrics of all workers", "responses": metrics}
+    if guard:
+        specification.components["securitySchemes"] = {"key": SCHEME}
+        operation["responses"] = {**metrics, "401": {"description": guard["401"], "content": _json(ERROR)}}
+        operation["security"] = [{"key": []}]
+    specification.paths["/metrics"] = type(specification.paths["/metrics"])(get=operation)
+
+
+def _describe(operation: dict[str, Any], model: Model, method: str, further: dict[str, str]) -> None:
     operation["summary"] = f"{method} of {model.name}, version {model.version}"
     operation["requestBody"] = {"required": True, "content": _json(_body(model), _example(model))}
     errors = {
         "400": "The body is not JSON, or not of the form that is wanted",
         "422": "The rows do not fit the model",
         "500": "The model failed",
+        **further,
     }
     operation["responses"] = {
         "200": {"description": "One answer a row", "content": _json(_answer(method))},

@@ -1,0 +1,73 @@
+"""Keys: the two keys of a service, in a file of the workspace that only its owner can read."""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from amlcore.errors import DeploymentError, legal
+from amlcore.worker.layout import read_json
+
+VARIABLE = "AMLCORE_SERVICE_KEYS"
+"""The environment variable by which a service is told its file; serving/service/keys.py reads it."""
+
+
+class Which(StrEnum):
+    primary = "primary"
+    secondary = "secondary"
+
+
+@dataclass(frozen=True)
+class Keys:
+    """The keys of all services of one name; who asks may go over to the other while one is replaced."""
+
+    path: Path
+
+    @classmethod
+    def of(cls, state: Path, service: str) -> Keys:
+        """Those of `service` in a workspace whose `.amlcore` is `state`, made now if there are none."""
+        keys = cls((state / "keys" / f"{service}.json").absolute())
+        if not keys.path.exists():
+            keys.path.parent.mkdir(parents=True, exist_ok=True)
+            keys.path.parent.chmod(0o700)
+            keys._write({which.value: _new() for which in Which}, replace=False)
+        return keys
+
+    def read(self) -> dict[str, str]:
+        """Both keys, by `primary` and `secondary`."""
+        try:
+            found = read_json(str(self.path))
+        except PermissionError:
+            raise DeploymentError(f"{self.path} can be read by its owner alone, who is somebody else") from None
+        if not isinstance(found, dict) or not all(isinstance(found.get(which), str) for which in Which):
+            raise DeploymentError(f"{self.path} holds no keys; remove it, and new ones are made")
+        return {which.value: found[which] for which in Which}
+
+    def regenerate(self, which: str) -> None:
+        """Replace one of the keys; a service that runs takes the new one within a second, without a restart."""
+        if which.lower() not in list(Which):
+            raise DeploymentError(f"there is no key '{which}'; {legal(which, list(Which))}")
+        self._write({**self.read(), which.lower(): _new()}, replace=True)
+
+    def _write(self, keys: dict[str, str], *, replace: bool) -> None:
+        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump(keys, stream)
+            if replace:
+                temporary.replace(self.path)
+            elif not self.path.exists():
+                os.link(temporary, self.path)
+        except FileExistsError:  # another process made some at the same moment
+            pass
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+def _new() -> str:
+    return secrets.token_urlsafe(32)

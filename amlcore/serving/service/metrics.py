@@ -1,0 +1,111 @@
+"""Metrics in Prometheus's terms, of all workers together; no label takes a value that a client chooses."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+loads: Callable[[bytes], Any] = json.loads
+with suppress(ImportError):  # in an environment that was locked without it
+    import orjson
+
+    loads = orjson.loads
+
+BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Seconds."""
+
+MOST_LABELS = 32
+"""How many predicted labels are counted by name, a worker; the rest is counted as `other`."""
+
+
+class Metrics:
+    """What a worker counts; made inside it, since prometheus_client reads the environment when it is imported."""
+
+    def __init__(self, *, model: str, version: int, routes: Sequence[str]) -> None:
+        import prometheus_client
+
+        self._client = prometheus_client
+        self._registry = registry = prometheus_client.CollectorRegistry()
+        requests = prometheus_client.Counter(
+            "amlcore_requests_total", "Requests by route and status", ["route", "status"], registry=registry
+        )
+        durations = prometheus_client.Histogram(
+            "amlcore_request_duration_seconds",
+            "From the first byte of the headers to the answer",
+            ["route"],
+            buckets=BUCKETS,
+            registry=registry,
+        )
+        self._requests = requests
+        self._counted = {(route, 200): requests.labels(route, "200").inc for route in routes}
+        self._observed = {route: durations.labels(route).observe for route in (*routes, "other")}
+        self._predictions = prometheus_client.Counter(
+            "amlcore_predictions_total", "Predictions by label", ["label"], registry=registry
+        )
+        self._labels: dict[Any, Any] = {}
+        self._in_flight = prometheus_client.Gauge(
+            "amlcore_requests_in_flight",
+            "Requests that are being answered",
+            registry=registry,
+            multiprocess_mode="livesum",
+        )
+        prometheus_client.Gauge(
+            "amlcore_model",
+            "1, with the model's name and version",
+            ["name", "version"],
+            registry=registry,
+            multiprocess_mode="max",
+        ).labels(model, str(version)).set(1)
+
+    def answered(self, route: str, status: int, seconds: float) -> None:
+        """Count a request; `route` is one of those given at the start, or `other`."""
+        counted = self._counted.get((route, status))
+        if counted is None:
+            # bounded: routes are a few, and so are the statuses that HTTP has
+            counted = self._counted[route, status] = self._requests.labels(route, str(status)).inc
+        counted()
+        self._observed[route](seconds)
+
+    def predicted(self, answer: bytes) -> None:
+        """Count the labels of an answer of `predict`; fractions, as of a regressor, are no labels."""
+        predictions = loads(answer).get("predictions")
+        if not predictions or isinstance(predictions[0], (float, list, dict)):
+            return
+        if len(predictions) == 1:
+            self._label(predictions[0])(1)
+            return
+        for label, count in Counter(predictions).items():
+            self._label(label)(count)
+
+    def _label(self, label: Any) -> Any:
+        known = self._labels.get(label)
+        if known is None:
+            name = "other" if len(self._labels) >= MOST_LABELS else str(label)[:100]
+            known = self._predictions.labels(name).inc
+            if len(self._labels) < MOST_LABELS:
+                self._labels[label] = known
+        return known
+
+    def expose(self, *, in_flight: int) -> tuple[bytes, str]:
+        """All workers' metrics as text, and its content type."""
+        self._in_flight.set(in_flight)
+        registry, folder = self._registry, os.environ.get("PROMETHEUS_MULTIPROC_DIR")
+        if folder:
+            from prometheus_client import multiprocess
+
+            for pid in _dead(Path(folder)):
+                multiprocess.mark_process_dead(pid)  # type: ignore[no-untyped-call]
+            registry = self._client.CollectorRegistry()
+            multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return self._client.generate_latest(registry), self._client.CONTENT_TYPE_LATEST
+
+
+def _dead(folder: Path) -> list[int]:
+    """The workers that were killed and have left a gauge behind."""
+    pids = {int(file.stem.rpartition("_")[2]) for file in folder.glob("gauge_live*_*.db")}
+    return [pid for pid in pids if not Path(f"/proc/{pid}").exists()]
