@@ -26,8 +26,8 @@ Log = Callable[[str], None]
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
 
-JSON, TREELITE = "orjson", "treelite"
-"""What a service does without where it does not fit beside the locked packages."""
+FAST, TREELITE = ("httptools", "uvloop", "orjson"), "treelite"
+"""What makes a service fast, and what it does without where it does not fit beside the locked packages."""
 
 
 def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
@@ -44,10 +44,10 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     check_model(model)
     settings = service_settings(model, deployment)
     is_of_trees = model.last_step in TREES
-    lock = _serving_lock(workspace, model, wishes=[JSON, TREELITE] if is_of_trees else [JSON], log=log)
+    lock = _serving_lock(workspace, model, wishes=[*FAST, TREELITE] if is_of_trees else [*FAST], log=log)
     proof = prove(model, settings, python=_python(workspace, lock, version=model.python, log=log))
     if is_of_trees and not uses_treelite(proof):
-        lock = _serving_lock(workspace, model, wishes=[JSON], log=log)
+        lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
     log(summary(proof, deployment))
     stated = (model.resource_configuration or {}).get("memory_in_gb")
     warning = memory_warning(proof, workers=settings["workers"], memory_in_gb=stated)
