@@ -1,0 +1,468 @@
+"""The lean route in process: what it takes, what it refuses, what it counts and writes."""
+
+import asyncio
+import json
+import os
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from amlcore.serving.service import keys as service_keys
+from amlcore.serving.service import lean, work
+from amlcore.serving.service.accesslog import ATOMIC, AccessLog
+from amlcore.serving.service.keys import Keys, KeysFault
+from amlcore.serving.service.lean import Front, Lean, Limits, Refusal, check_content
+from amlcore.serving.service.metrics import MOST_LABELS
+from amlcore.serving.service.predictor import Model
+from amlcore.serving.service.work import InFlight, Pace
+from tests.serving_models import iris, register
+
+BODY = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def model(tmp_path):
+    record = register(tmp_path, iris())
+    (tmp_path / "model").symlink_to(record.folder)
+    settings = {"name": "flowers", "scikit_learn": None, "auth": "none"}
+    (tmp_path / "service.json").write_text(json.dumps(settings))
+    return Model(tmp_path)
+
+
+@pytest.fixture
+def front(model):
+    return make(model)
+
+
+def make(model, *, keys=None, logs=False, **limits):
+    sizes = {"timeout_s": 30.0, "max_concurrency": 8, "max_body_bytes": 1000, "threads": 1, **limits}
+    front = Front(model, Limits(**sizes), keys=keys, logs=logs)
+    front.predictor = model.load()
+    return front
+
+
+async def bentoml_app(scope, receive, send):
+    """What stands behind: every path is found but /nowhere."""
+    status = 404 if scope["path"] == "/nowhere" else 200
+    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    await send({"type": "http.response.body", "body": b"behind"})
+
+
+class Client:
+    """Calls the route as an ASGI server does."""
+
+    def __init__(self, front):
+        self._app = Lean(bentoml_app, front)
+
+    async def ask(self, path="/predict", body=BODY, *, method="POST", headers=JSON, parts=None, hold=None):
+        """Status, headers and body; `parts` sends the body piece by piece, `hold` waits before the last one."""
+        pieces = [body] if parts is None else list(parts)
+        messages = [
+            {"type": "http.request", "body": piece, "more_body": number < len(pieces)}
+            for number, piece in enumerate(pieces, 1)
+        ]
+        if not messages:
+            messages = [{"type": "http.disconnect"}]
+        answer = []
+
+        async def receive():
+            if hold is not None and len(messages) == 1:
+                await hold.wait()
+            return messages.pop(0)
+
+        async def send(message):
+            answer.append(message)
+
+        scope = {
+            "type": "http",
+            "path": path,
+            "method": method,
+            "client": ("127.0.0.1", 5000),
+            "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
+        }
+        await self._app(scope, receive, send)
+        if not answer:
+            return None, {}, b""
+        found = {name.decode(): value.decode() for name, value in answer[0]["headers"]}
+        return answer[0]["status"], found, b"".join(message["body"] for message in answer[1:])
+
+    def __call__(self, *arguments, **options):
+        return asyncio.run(self.ask(*arguments, **options))
+
+
+def counted(front):
+    """The samples of the metrics that are not zero, by name and labels."""
+    lines = front.metrics.expose(in_flight=0)[0].decode().splitlines()
+    samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
+    return {name: float(value) for name, value in samples.items() if float(value) and "_bucket" not in name}
+
+
+def test_an_answer_is_the_models_own_in_whatever_pieces_the_body_comes(front):
+    expected = front.predictor.answer("predict", BODY)
+    for parts in ([BODY], [BODY[:5], BODY[5:]], [BODY, b""], [b"", BODY]):
+        status, headers, body = Client(front)(parts=parts)
+        assert (status, body) == expected
+        assert headers["content-length"] == str(len(body))
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [None, "application/json", "Application/JSON; charset=UTF-8", "application/vnd.x+json",
+     "application/x-www-form-urlencoded", 'application/json; charset="utf-8"'],
+)  # fmt: skip
+def test_content_that_may_be_json(kind):
+    check_content(None if kind is None else kind.encode(), None)
+
+
+@pytest.mark.parametrize(
+    ("kind", "encoding"),
+    [("text/csv", None), ("multipart/form-data; boundary=x", None), ("application/json; charset=utf-16", None),
+     ("application/json", "gzip"), ("", None)],
+)  # fmt: skip
+def test_content_that_is_not_json_is_415(front, kind, encoding):
+    with pytest.raises(Refusal):
+        check_content(kind.encode(), None if encoding is None else encoding.encode())
+    status, _, body = Client(front)(
+        headers={"content-type": kind, **({"content-encoding": encoding} if encoding else {})}
+    )
+    assert status == 415
+    assert json.loads(body)["error"]["message"]
+
+
+def test_another_method_is_405_and_says_which_is_taken(front):
+    status, headers, _ = Client(front)(method="PUT")
+    assert (status, headers["allow"]) == (405, "POST")
+
+
+def test_a_body_over_the_limit_is_413_told_or_not(front):
+    client, body = Client(front), b'{"data": [[' + b"1," * 600 + b"1]]}"
+    told = client(body=body, headers={**JSON, "content-length": str(len(body))})
+    assert told[0] == client(body=body)[0] == client(parts=[body[:900], body[900:]])[0] == 413
+    assert "1000 bytes" in told[2].decode()
+    assert client(parts=[b" " * 500, b" " * 400, b" "])[0] == 400  # within the limit, and no JSON
+
+
+def test_a_client_that_leaves_is_noted_and_answered_nothing(front):
+    client = Client(front)
+    assert client(parts=[])[0] is None
+    assert counted(front)['amlcore_requests_total{route="predict",status="499"}'] == 1
+    assert len(front.in_flight) == 0
+
+
+def test_a_request_keeps_its_id_and_gets_one_where_it_has_none(front):
+    client = Client(front)
+    assert client(headers={**JSON, "x-request-id": "abc-1"})[1]["x-request-id"] == "abc-1"
+    made = [client()[1]["x-request-id"] for _ in range(2)]
+    assert made[0] != made[1]
+    for bad in ('"}\n{"', "x" * 129, ""):
+        assert client(headers={**JSON, "x-request-id": bad})[1]["x-request-id"] not in (bad, *made)
+    assert client("/docs.json", method="GET", headers={"x-request-id": "d"})[1]["x-request-id"] == "d"
+
+
+# -- keys
+
+
+@pytest.fixture
+def keys_file(tmp_path):
+    path = tmp_path / "keys.json"
+    path.write_text(json.dumps({"primary": "p" * 20, "secondary": "s" * 20}))
+    return path
+
+
+def bearer(key):
+    return {**JSON, "authorization": f"Bearer {key}"}
+
+
+def test_either_key_opens_all_and_health_needs_none(model, keys_file):
+    client = Client(make(model, keys=Keys(keys_file)))
+    for path, method in (("/predict", "POST"), ("/metrics", "GET"), ("/docs.json", "GET"), ("/", "GET")):
+        assert [client(path, method=method, headers=bearer(key))[0] for key in ("p" * 20, "s" * 20)] == [200, 200]
+        for headers in (JSON, bearer("x" * 20), bearer(""), {"authorization": "Basic " + "p" * 20}, bearer("p" * 21)):
+            status, answered, body = client(path, method=method, headers=headers)
+            assert (status, answered["www-authenticate"]) == (401, "Bearer")
+            assert "p" * 20 not in body.decode()
+    for path in ("/livez", "/readyz", "/healthz"):
+        assert client(path, method="GET", headers={})[0] == 200
+
+
+def test_a_replaced_key_is_taken_while_it_serves(model, keys_file, monkeypatch):
+    monkeypatch.setattr(service_keys, "LOOK_S", 0.0)
+    client = Client(make(model, keys=Keys(keys_file)))
+    fresh = keys_file.with_name("fresh")
+    fresh.write_text(json.dumps({"primary": "n" * 20, "secondary": "s" * 20}))
+    fresh.replace(keys_file)
+    assert [client(headers=bearer(key * 20))[0] for key in "psn"] == [401, 200, 200]
+    keys_file.write_text("{")  # what cannot be read opens and closes nothing
+    assert [client(headers=bearer(key * 20))[0] for key in "psn"] == [401, 200, 200]
+    keys_file.unlink()
+    assert [client(headers=bearer(key * 20))[0] for key in "psn"] == [401, 200, 200]
+
+
+def test_a_service_without_its_keys_says_where_they_come_from(tmp_path):
+    short, broken = tmp_path / "short", tmp_path / "broken"
+    short.write_text('{"primary": "a", "secondary": "b"}')
+    broken.write_text("[]")
+    for environment, says in (
+        ({}, "AMLCORE_SERVICE_KEYS is not set. `aml serve flowers` sets it"),
+        ({"AMLCORE_SERVICE_KEYS": str(tmp_path / "none")}, "No such file"),
+        ({"AMLCORE_SERVICE_KEYS": str(short)}, "holds no keys"),
+        ({"AMLCORE_SERVICE_KEYS": str(broken)}, "holds no keys"),
+    ):
+        with pytest.raises(KeysFault, match=says):
+            Keys.of("flowers", environment)
+
+
+# -- limits
+
+
+class Slow:
+    """A model whose answers wait until they are let go."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.calls = 0
+
+    def answer(self, method, body):
+        self.calls += 1
+        self.go.wait(20)
+        return 200, b'{"predictions": [1]}'
+
+
+def test_too_many_are_429_and_those_inside_are_answered(model):
+    front = make(model, max_concurrency=2)
+    front.predictor = slow = Slow()
+    client = Client(front)
+
+    async def scene():
+        inside = [asyncio.ensure_future(client.ask()) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        refused = await client.ask()
+        health = await client.ask("/livez", method="GET")
+        slow.go.set()
+        return refused, health, await asyncio.gather(*inside), await client.ask()
+
+    refused, health, inside, later = asyncio.run(scene())
+    assert (refused[0], refused[1]["retry-after"], health[0]) == (429, "1", 200)
+    assert [status for status, *_ in inside] == [200, 200]
+    assert later[0] == 200
+    assert len(front.in_flight) == 0
+
+
+def test_what_is_late_is_504_and_its_work_does_not_pile_up(model):
+    front = make(model, timeout_s=0.1, max_concurrency=2)
+    front.predictor = slow = Slow()
+    client = Client(front)
+
+    async def scene():
+        late = await asyncio.gather(*(client.ask() for _ in range(2)))
+        running = front.threads.abandoned
+        third = await client.ask()
+        slow.go.set()
+        while front.threads.abandoned:
+            await asyncio.sleep(0.01)
+        return late, running, third, await client.ask()
+
+    late, running, third, after = asyncio.run(scene())
+    assert [status for status, *_ in late] == [504, 504]
+    assert "0.1 s" in late[0][2].decode()
+    assert running == 1  # the one that a thread had begun; the other was dropped
+    assert third[0] == 504
+    assert slow.calls == 2  # the first, and the one after all was over
+    assert after[0] == 200
+
+
+def test_a_body_that_does_not_come_is_408(model):
+    front = make(model, timeout_s=0.1)
+
+    async def scene():
+        return await Client(front).ask(parts=[BODY[:4], BODY[4:]], hold=asyncio.Event())
+
+    status, headers, _ = asyncio.run(scene())
+    assert (status, headers["connection"]) == (408, "close")
+
+
+def test_each_request_has_its_own_time():
+    async def scene():
+        in_flight, ended = InFlight(0.2), []
+
+        async def request(name, seconds):
+            task = in_flight.enter(time.perf_counter())
+            try:
+                await asyncio.sleep(seconds)
+            except asyncio.CancelledError:
+                ended.append((name, in_flight.is_overdue(task)))
+            finally:
+                in_flight.leave(task)
+
+        tasks = [asyncio.ensure_future(request("first", 5)), asyncio.ensure_future(request("quick", 0))]
+        await asyncio.sleep(0.1)
+        tasks.append(asyncio.ensure_future(request("second", 5)))
+        await asyncio.sleep(0.15)
+        before = list(ended)
+        stopped = asyncio.ensure_future(request("stopped", 5))
+        await asyncio.sleep(0.01)
+        stopped.cancel()
+        await asyncio.gather(*tasks, stopped)
+        return before, ended, len(in_flight)
+
+    before, ended, left = asyncio.run(scene())
+    assert before == [("first", True)]
+    assert sorted(ended) == [("first", True), ("second", True), ("stopped", False)]
+    assert left == 0
+
+
+def test_a_fault_of_the_model_in_a_thread_reaches_its_own_request(front):
+    class Broken:
+        def answer(self, method, body):
+            raise MemoryError("too much")
+
+    front.predictor = Broken()
+    with pytest.raises(MemoryError):
+        Client(front)()
+    assert len(front.in_flight) == 0
+
+
+def test_the_pace_learns_what_is_quick():
+    pace = Pace()
+    pace.learn(100, 0.003)
+    assert pace.quick_bytes == 0  # neither quick nor slow
+    pace.learn(100, 0.0001)
+    assert pace.quick_bytes == 200
+    pace.learn(50, 0.0001)
+    assert pace.quick_bytes == 200
+    pace.learn(1 << 20, 0.0001)
+    assert pace.quick_bytes == 1 << 16
+    pace.learn(300, 0.1)
+    assert pace.quick_bytes == 150
+
+
+def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(front, monkeypatch):
+    clock, loops = [0.0], []
+    for module in (lean, work):
+        monkeypatch.setattr(module, "perf_counter", lambda: clock[0])
+
+    class Timed:
+        seconds = 0.0
+
+        def answer(self, method, body):
+            loops.append(threading.current_thread() is threading.main_thread())
+            clock[0] += self.seconds
+            return 200, b'{"predictions": [1]}'
+
+    front.predictor = timed = Timed()
+    client = Client(front)
+
+    async def scene():
+        for timed.seconds in (0.0, 0.0, 0.02, 0.02, 0.0, 0.0):
+            await client.ask()
+
+    asyncio.run(scene())
+    assert loops == [False, True, True, False, False, True]
+
+
+# -- what is counted and written
+
+
+def test_labels_of_metrics_are_bounded(front):
+    client = Client(front)
+    for number in range(5):
+        assert client(f"/nowhere/{number}", method="GET")[0] == 200
+        assert client("/nowhere", method="GET")[0] == 404
+    client()
+    client(body=b"{")
+    found = counted(front)
+    assert found['amlcore_requests_total{route="other",status="404"}'] == 5
+    assert found['amlcore_requests_total{route="predict",status="200"}'] == 1
+    assert found['amlcore_requests_total{route="predict",status="400"}'] == 1
+    assert found['amlcore_request_duration_seconds_count{route="predict"}'] == 2
+    assert found['amlcore_predictions_total{label="0"}'] == 1
+    assert not [name for name in found if "nowhere" in name]
+
+
+def test_predictions_are_counted_by_label_and_the_many_as_other(front):
+    def answer(predictions):
+        front.metrics.predicted(json.dumps({"predictions": predictions}).encode())
+
+    answer(["yes", "no", "yes"])
+    answer([0.5, 0.7])
+    answer([[1, 2]])
+    answer([])
+    answer(list(range(MOST_LABELS + 10)))
+    found = {name: value for name, value in counted(front).items() if "predictions_total" in name}
+    assert found['amlcore_predictions_total{label="yes"}'] == 2
+    assert len(found) == MOST_LABELS + 1
+    assert found['amlcore_predictions_total{label="other"}'] == 12
+
+
+def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
+    front = make(model, logs=True)
+    with (tmp_path / "log").open("wb") as stream:
+        front.access = AccessLog(stream.fileno())
+        client = Client(front)
+
+        async def scene():
+            await client.ask(headers={**JSON, "x-request-id": "one", "authorization": "Bearer secret"})
+            await client.ask('/no"where\n' + "x" * 300, method="GET", headers={})
+            await client.ask("/livez", method="GET")
+            await asyncio.sleep(0)
+
+        asyncio.run(scene())
+    text = (tmp_path / "log").read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [(line["method"], line["status"]) for line in lines] == [("POST", 200), ("GET", 200)]
+    assert lines[0].items() >= {"request": "one", "client": "127.0.0.1", "path": "/predict", "received": 32}.items()
+    assert len(lines[1]["path"]) == 200
+    assert "secret" not in text
+
+
+def test_the_log_is_written_in_pieces_that_a_pipe_takes_whole(tmp_path):
+    reading, writing = os.pipe()
+    log = AccessLog(writing)
+    scope = {"method": "GET", "path": "/" + "y" * 150, "client": None}
+
+    async def scene():
+        for number in range(60):
+            log.write(scope, request=str(number), status=200, seconds=0.1, received=0, sent=0)
+        await asyncio.sleep(0)
+
+    asyncio.run(scene())
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        lines = stream.read().splitlines()
+    assert [json.loads(line)["request"] for line in lines] == [str(number) for number in range(60)]
+    assert max(map(len, lines)) < ATOMIC
+
+
+def test_a_log_that_nobody_reads_stops_nothing():
+    reading, writing = os.pipe()
+    os.close(reading)
+    log = AccessLog(writing)
+
+    async def scene():
+        log.write(
+            {"method": "GET", "path": "/", "client": None}, request="r", status=200, seconds=0, received=0, sent=0
+        )
+        await asyncio.sleep(0)
+
+    asyncio.run(scene())
+    os.close(writing)
+
+
+def test_cores_are_those_of_the_container(tmp_path, monkeypatch):
+    from amlcore.serving.service import cores
+
+    monkeypatch.setattr(cores, "ROOT", tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    assert cores.cores() == 8
+    for text, expected in (("max 100000", 8), ("250000 100000", 2), ("50000 100000", 1), ("1600000 100000", 8)):
+        (tmp_path / "cpu.max").write_text(text)
+        assert cores.cores() == expected
+    (tmp_path / "cpu.max").unlink()
+    Path(tmp_path / "cpu").mkdir()
+    (tmp_path / "cpu/cpu.cfs_period_us").write_text("100000\n")
+    for text, expected in (("-1\n", 8), ("300000\n", 3)):
+        (tmp_path / "cpu/cpu.cfs_quota_us").write_text(text)
+        assert cores.cores() == expected
