@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test lint bench bench-sweep lock clean
+.PHONY: run test lint bench bench-sweep bench-serving lock clean
 
 # The main job: a scikit-learn script, from its environment to one answered prediction.
 run: .venv/installed
@@ -25,6 +25,10 @@ bench: .venv/installed
 # The part of it about sweeps.
 bench-sweep: .venv/installed
 	$(BIN)/python -m tests.bench_sweep
+
+# A service beside what is written by hand and what others offer; BENCH_ROUNDS and BENCH_SECONDS make it longer.
+bench-serving: .venv/installed
+	$(BIN)/python -m tests.bench_serving
 
 # Pins every dependency anew, with hashes and without the address of any index.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header --no-annotate

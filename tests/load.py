@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import sys
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -53,3 +56,20 @@ async def _exchange(
         await reader.readexactly(int(head.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0]))
         outcome.statuses[int(head[9:12])] += 1
         outcome.seconds.append(time.monotonic() - begun)
+
+
+def main() -> None:
+    """`python -m tests.load PORT BODY_FILE CONNECTIONS SECONDS PATH`: requests a second, median and p99."""
+    port, connections, seconds = int(sys.argv[1]), int(sys.argv[3]), float(sys.argv[4])
+    outcome = Outcome()
+    sent = request(Path(sys.argv[2]).read_bytes(), path=sys.argv[5])
+    asyncio.run(ask(port, sent, until=time.monotonic() + seconds, outcome=outcome, connections=connections))
+    if set(outcome.statuses) != {200}:
+        raise SystemExit(f"answers: {dict(outcome.statuses)}, lost: {outcome.lost}")
+    times = sorted(outcome.seconds)
+    quantiles = [times[int(len(times) * share)] for share in (0.5, 0.99)]
+    print(json.dumps([len(times) / seconds, *quantiles]))
+
+
+if __name__ == "__main__":
+    main()

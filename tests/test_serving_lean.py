@@ -95,7 +95,7 @@ class Client:
 
 def counted(front):
     """The samples of the metrics that are not zero, by name and labels."""
-    lines = front.metrics.expose(in_flight=0)[0].decode().splitlines()
+    lines = front.metrics.expose()[0].decode().splitlines()
     samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in samples.items() if float(value) and "_bucket" not in name}
 

@@ -121,7 +121,7 @@ class Exchange:
             if route is not None:
                 await self._ask(route)
             elif path == "/metrics":
-                content, kind = self._front.metrics.expose(in_flight=len(self._front.in_flight))
+                content, kind = self._front.metrics.expose()
                 await self._reply("metrics", 200, content, kind=kind.encode())
             else:
                 await self._pass_on(app)
@@ -202,7 +202,11 @@ class Exchange:
             if seconds >= SLOW_S or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
                 pace.learn(size, seconds)
             return answered
-        result: tuple[int, bytes] = await front.threads.run(partial(predictor.answer, route, body), pace, size)
+        front.metrics.in_flight.inc()
+        try:
+            result: tuple[int, bytes] = await front.threads.run(partial(predictor.answer, route, body), pace, size)
+        finally:
+            front.metrics.in_flight.dec()
         return result
 
     def _too_large(self) -> Refusal:

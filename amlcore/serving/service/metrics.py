@@ -48,9 +48,9 @@ class Metrics:
             "amlcore_predictions_total", "Predictions by label", ["label"], registry=registry
         )
         self._labels: dict[Any, Any] = {}
-        self._in_flight = prometheus_client.Gauge(
+        self.in_flight = prometheus_client.Gauge(
             "amlcore_requests_in_flight",
-            "Requests that are being answered",
+            "Requests that a thread answers or is to answer",
             registry=registry,
             multiprocess_mode="livesum",
         )
@@ -91,9 +91,8 @@ class Metrics:
                 self._labels[label] = known
         return known
 
-    def expose(self, *, in_flight: int) -> tuple[bytes, str]:
+    def expose(self) -> tuple[bytes, str]:
         """All workers' metrics as text, and its content type."""
-        self._in_flight.set(in_flight)
         registry, folder = self._registry, os.environ.get("PROMETHEUS_MULTIPROC_DIR")
         if folder:
             from prometheus_client import multiprocess
