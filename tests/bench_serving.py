@@ -319,7 +319,7 @@ def load(port: int, path: str, body: Path, connections: int) -> Measured:
     said = client(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS:g}s", "--latency", "-s", str(script), target])
     if "Non-2xx" in said:
         raise SystemExit(f"{target} refused what it was sent:\n{said}")
-    quantiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)$", said, re.MULTILINE))
+    quantiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)", said, re.MULTILINE))
     return Measured(
         float(re.findall(r"Requests/sec:\s+(\S+)", said)[0]), *(in_s(quantiles[key]) for key in ("50", "99"))
     )

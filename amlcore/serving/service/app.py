@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
+import attrs
 import bentoml
 from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
@@ -20,7 +21,7 @@ from starlette.responses import Response
 from .cores import cores
 from .keys import KeysFault
 from .lean import Front, Lean, Limits, keys_of
-from .openapi import describe
+from .openapi import VERSION, describe, taken_types
 from .predictor import Model, ModelFault
 
 PER_WORKER = 128
@@ -45,8 +46,8 @@ class Service(bentoml.Service):  # type: ignore[misc]
     @property
     def openapi_spec(self) -> Any:
         specification = super().openapi_spec
-        describe(specification, self.inner.model)
-        return specification
+        describe(specification, self.inner.model, self.inner.taken_types())
+        return attrs.evolve(specification, openapi=VERSION)
 
 
 class LeanService(Service):
@@ -111,6 +112,7 @@ class Scorer:
     model: Model
     workers: int
     _front: Front | None = None
+    _types: dict[int, set[str]] | None = None
 
     def __init__(self) -> None:
         try:
@@ -118,6 +120,13 @@ class Scorer:
         except ModelFault as fault:
             _give_up(fault)
         self.front().predictor = self.predictor
+
+    @classmethod
+    def taken_types(cls) -> dict[int, set[str]]:
+        """What each column takes; nothing is known where no model is loaded, as while the Bento is built."""
+        if cls._types is None and cls._front is not None and cls._front.predictor is not None:
+            cls._types = taken_types(cls.model, cls._front.predictor.answer)
+        return cls._types or {}
 
     @classmethod
     def front(cls) -> Front:

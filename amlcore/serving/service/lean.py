@@ -121,6 +121,7 @@ class Exchange:
             if route is not None:
                 await self._ask(route)
             elif path == "/metrics":
+                self._check_method(b"GET", b"HEAD")
                 content, kind = self._front.metrics.expose()
                 await self._reply("metrics", 200, content, kind=kind.encode())
             else:
@@ -164,12 +165,16 @@ class Exchange:
 
     def _check_head(self) -> None:
         """Refuse what needs no body to be refused."""
-        if self._scope["method"] != "POST":
-            raise Refusal(405, f"{self._scope['method']} is not taken here: POST is", (b"allow", b"POST"))
+        self._check_method(b"POST")
         check_content(self._headers.get(b"content-type"), self._headers.get(b"content-encoding"))
         length = self._headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > self._front.limits.max_body_bytes:
             raise self._too_large()
+
+    def _check_method(self, *taken: bytes) -> None:
+        if self._scope["method"].encode() not in taken:
+            allowed = b", ".join(taken)
+            raise Refusal(405, f"{self._scope['method']} is not taken here: {allowed.decode()} is", (b"allow", allowed))
 
     async def _body(self) -> bytes:
         message = await self._receive()

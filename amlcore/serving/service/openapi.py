@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
 from typing import Any
 
 from .predictor import Model
 from .rows import Column
 
-TYPES: dict[str, dict[str, Any]] = {
-    "number": {"type": "number"},
-    "boolean": {"type": "boolean"},
-    "text": {"type": "string"},
-    "date": {"type": "string", "format": "date-time"},
-    "number or text": {"oneOf": [{"type": "number"}, {"type": "string"}]},
-    "any": {"oneOf": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}]},
+VERSION = "3.1.0"  # the first that can say what stands at which place of a row
+
+TYPES: dict[str, list[dict[str, Any]]] = {
+    "number": [{"type": "number"}],
+    "boolean": [{"type": "boolean"}],
+    "text": [{"type": "string"}],
+    "date": [{"type": "string", "format": "date-time"}],
+    "number or text": [{"type": "number"}, {"type": "string"}],
+    "any": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}],
 }
+
+PROBES: dict[str, Any] = {"null": None, "number": 1.0, "string": "text", "boolean": True}
+"""A value of each of JSON's types, by its name."""
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -25,7 +32,7 @@ ERROR: dict[str, Any] = {
             "required": ["message", "row", "column"],
             "properties": {
                 "message": {"type": "string"},
-                "row": {"type": "integer", "nullable": True, "description": "counted from 0"},
+                "row": {"type": ["integer", "null"], "description": "counted from 0"},
                 "column": {"description": "its name, or its position from 0 where it has none"},
             },
         }
@@ -36,8 +43,38 @@ ERROR: dict[str, Any] = {
 SCHEME = {"type": "http", "scheme": "bearer", "description": "one of the two keys of the service"}
 
 
-def describe(specification: Any, model: Model) -> None:
-    """Fill in what BentoML left open of a service: the model's endpoints, and who may ask them."""
+Ask = Callable[[str, bytes], "tuple[int, bytes]"]
+
+
+def taken_types(model: Model, ask: Ask) -> dict[int, set[str]]:
+    """What JSON types each column takes, by its position: the model is asked, with a row of its sample changed."""
+    width = model.signature.n_features
+    rows = (model.sample or {}).get("rows") or ([[0.0] * width] if width else [])
+    whole = [row for row in rows if isinstance(row, list) and len(row) == width and None not in row][:1]
+
+    def takes(row: list[Any]) -> bool:
+        return ask(model.methods[0], json.dumps({"data": [row]}).encode())[0] == 200
+
+    return {
+        place: {name for name, value in PROBES.items() if takes([*row[:place], value, *row[place + 1 :]])}
+        | {_type_of(row[place])}
+        for row in whole
+        if takes(row)
+        for place in range(len(row))
+    }
+
+
+def _type_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"
+
+
+def describe(specification: Any, model: Model, types: dict[int, set[str]]) -> None:
+    """Fill in what BentoML left open of a service: the model's endpoints, and who may ask them.
+
+    `types` are those that a column was found to take, by its position; empty where there was no model to ask.
+    """
     settings = model.settings
     limits = {
         "408": f"The body did not arrive within {settings['timeout_s']:g} s",
@@ -49,7 +86,7 @@ def describe(specification: Any, model: Model) -> None:
     guard = {"401": "There is no key, or another one than the service has"} if settings["auth"] == "key" else {}
     for method in model.methods:
         operation = specification.paths[f"/{method}"].post
-        _describe(operation, model, method, {**limits, **guard})
+        _describe(operation, model, method, {**limits, **guard}, types)
         if guard:
             operation["security"] = [{"key": []}]
     metrics = {"200": {"description": "In Prometheus's text format", "content": {"text/plain": {}}}}
@@ -61,9 +98,11 @@ def describe(specification: Any, model: Model) -> None:
     specification.paths["/metrics"] = type(specification.paths["/metrics"])(get=operation)
 
 
-def _describe(operation: dict[str, Any], model: Model, method: str, further: dict[str, str]) -> None:
+def _describe(
+    operation: dict[str, Any], model: Model, method: str, further: dict[str, str], types: dict[int, set[str]]
+) -> None:
     operation["summary"] = f"{method} of {model.name}, version {model.version}"
-    operation["requestBody"] = {"required": True, "content": _json(_body(model), _example(model))}
+    operation["requestBody"] = {"required": True, "content": _json(_body(model, types), _example(model))}
     errors = {
         "400": "The body is not JSON, or not of the form that is wanted",
         "422": "The rows do not fit the model",
@@ -80,8 +119,8 @@ def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
     return {"application/json": {"schema": schema, **({} if example is None else {"example": example})}}
 
 
-def _body(model: Model) -> dict[str, Any]:
-    row = _row(model)
+def _body(model: Model, types: dict[int, set[str]]) -> dict[str, Any]:
+    row = _row(model, types)
     forms = [{"type": "array", "minItems": 1, "items": row}, row]
     if model.signature.takes_texts:
         forms.append({"type": "array", "minItems": 1, "items": {"type": "string"}})
@@ -93,28 +132,33 @@ def _body(model: Model) -> dict[str, Any]:
     }
 
 
-def _row(model: Model) -> dict[str, Any]:
+def _row(model: Model, types: dict[int, set[str]]) -> dict[str, Any]:
     count = model.signature.n_features
     if count is None:
-        return {"type": "array", "minItems": 1, "items": {**TYPES["number or text"], "nullable": True}}
+        return {"type": "array", "minItems": 1, "items": _any_of([*TYPES["number or text"], {"type": "null"}])}
     columns = model.signature.columns(count)
-    cells = [_cell(column) for column in columns]
-    kinds = [cell for number, cell in enumerate(cells) if cell not in cells[:number]]
-    items = kinds[0] if len(kinds) == 1 else {"anyOf": kinds}
-    as_list = {"type": "array", "minItems": count, "maxItems": count, "items": items}
+    cells = [_cell(column, types.get(column.position)) for column in columns]
+    items = {"items": cells[0]} if all(cell == cells[0] for cell in cells) else {"prefixItems": cells}
+    as_list = {"type": "array", "minItems": count, "maxItems": count, **items}
     if model.signature.names is None:
         return as_list
     record = {
         "type": "object",
         "required": model.signature.names,
-        "properties": {column.name: _cell(column) for column in columns},
+        "properties": {column.name: cell for column, cell in zip(columns, cells)},  # noqa: B905 - Python 3.9
         "additionalProperties": False,
     }
     return {"anyOf": [as_list, record]}
 
 
-def _cell(column: Column) -> dict[str, Any]:
-    return {**TYPES[column.kind], "nullable": True}
+def _cell(column: Column, types: set[str] | None) -> dict[str, Any]:
+    """What the signature says of a column, as far as the model was found to take it."""
+    legal = [*TYPES[column.kind], {"type": "null"}]
+    return _any_of([one for one in legal if types is None or one["type"] in types])
+
+
+def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
 def _answer(method: str) -> dict[str, Any]:
