@@ -186,15 +186,18 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
     """A folder with the model in the form of each server."""
     import joblib
 
-    from amlcore.serving.bento import package
+    from amlcore.serving.bento import package, service_settings
     from amlcore.serving.deployment import Deployment
+    from amlcore.serving.proving import prove
 
     place.mkdir()
     joblib.dump(case.estimator, place / "model.joblib")
     for file in (HERE / "bench_servers").glob("*.py"):
         shutil.copy(file, place)
     model = register(place, case.estimator, name="bench", frame=case.frame, resource_configuration=None)
-    (place / "bento").symlink_to(package(model, Deployment(workers=1), serving_lock=LOCK).path)
+    deployment = Deployment(workers=1)
+    proof = prove(model, service_settings(model, deployment), python=Path(PYTHON))
+    (place / "bento").symlink_to(package(model, deployment, serving_lock=LOCK, proof=proof).path)
     if mlflow is not None:
         save = "import joblib, mlflow.sklearn as m; m.save_model(joblib.load('model.joblib'), 'mlflow-model')"
         subprocess.run([mlflow, "-c", save], cwd=place, check=True, capture_output=True)

@@ -85,8 +85,10 @@ def test_what_bentoml_offers_goes_on_working(people):
     described = httpx.get(people.swagger_uri).json()
     for path in ("/predict", "/predict_proba"):
         post = described["paths"][path]["post"]
-        example = post["requestBody"]["content"]["application/json"]["example"]
-        assert httpx.post(base + path, json=example).status_code == 200
+        examples = post["requestBody"]["content"]["application/json"]["examples"]
+        assert set(examples) == {"records", "rows", "one row, and the method", "columns"}
+        for example in examples.values():
+            assert httpx.post(base + path, json=example["value"]).status_code == 200
         assert set(post["responses"]) == {"200", "400", "408", "413", "415", "422", "429", "500", "504"}
 
 

@@ -60,11 +60,9 @@ def test_schemathesis_finds_nothing(service, tmp_path):
 
 def test_bentomls_own_client_sends_the_key_and_gets_the_models_answer(service):
     """In a process of its own: BentoML's imports warn, and warnings are errors here."""
-    example = (
-        httpx.get(service.swagger_uri, headers=headers(service))
-        .json()["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
-        .get("example", {"data": [[5.1, 3.5, 1.4, 0.2]]})
-    )
+    described = httpx.get(service.swagger_uri, headers=headers(service)).json()
+    content = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    example = content["examples"]["rows"]["value"] if "examples" in content else {"data": [[5.1, 3.5, 1.4, 0.2]]}
     script = (
         "import json, sys, bentoml\n"
         "with bentoml.SyncHTTPClient(sys.argv[1], token=sys.argv[2] or None) as client:\n"

@@ -88,7 +88,7 @@ def memory_warning(report: dict[str, Any], *, workers: int, memory_in_gb: float 
     enough = int(needed * 10 + 1) / 10
     each = f"a worker needs {report['memory_mb']} MB"
     return (
-        f"model.resource_configuration.memory_in_gb={memory_in_gb:g} is too little: {each} as measured, and there are "
+        f"memory_in_gb={memory_in_gb:g} is too little: {each} as measured, and there are "
         f"{workers}; state at least {enough:g}" + (", or lower deployment.workers" if workers > 1 else "")
     )
 

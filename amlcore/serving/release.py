@@ -18,6 +18,7 @@ from amlcore.serving.bento import Bento, check_model, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
 from amlcore.serving.proving import TREES, memory_warning, prove, summary, uses_treelite
+from amlcore.serving.service.cores import cores
 from amlcore.serving.webservice import Service, start
 from amlcore.workspace import Workspace
 
@@ -49,8 +50,9 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     if is_of_trees and not uses_treelite(proof):
         lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
     log(summary(proof, deployment))
-    stated = (model.resource_configuration or {}).get("memory_in_gb")
-    warning = memory_warning(proof, workers=settings["workers"], memory_in_gb=stated)
+    stated = deployment.memory_in_gb or (model.resource_configuration or {}).get("memory_in_gb")
+    workers = settings["workers"] or cores()  # this machine's, until one serves it
+    warning = memory_warning(proof, workers=workers, memory_in_gb=stated)
     if warning is not None:
         log(f"warning: {warning}")
     return package(model, deployment, serving_lock=lock, proof=proof)

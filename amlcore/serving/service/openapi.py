@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from .answers import KEYS
 from .predictor import Model
 from .rows import Column
 
@@ -102,7 +103,10 @@ def _describe(
     operation: dict[str, Any], model: Model, method: str, further: dict[str, str], types: dict[int, set[str]]
 ) -> None:
     operation["summary"] = f"{method} of {model.name}, version {model.version}"
-    operation["requestBody"] = {"required": True, "content": _json(_body(model, types), _example(model))}
+    operation["requestBody"] = {
+        "required": True,
+        "content": _json(_body(model, method, types), _examples(model, method)),
+    }
     errors = {
         "400": "The body is not JSON, or not of the form that is wanted",
         "422": "The rows do not fit the model",
@@ -110,24 +114,29 @@ def _describe(
         **further,
     }
     operation["responses"] = {
-        "200": {"description": "One answer a row", "content": _json(_answer(method))},
+        "200": {"description": "One answer a row", "content": _json(_answers(model, method))},
         **{status: {"description": text, "content": _json(ERROR)} for status, text in errors.items()},
     }
 
 
-def _json(schema: dict[str, Any], example: Any = None) -> dict[str, Any]:
-    return {"application/json": {"schema": schema, **({} if example is None else {"example": example})}}
+def _json(schema: dict[str, Any], examples: dict[str, Any] | None = None) -> dict[str, Any]:
+    return {"application/json": {"schema": schema, **({"examples": examples} if examples else {})}}
 
 
-def _body(model: Model, types: dict[int, set[str]]) -> dict[str, Any]:
+def _body(model: Model, route: str, types: dict[int, set[str]]) -> dict[str, Any]:
     row = _row(model, types)
     forms = [{"type": "array", "minItems": 1, "items": row}, row]
     if model.signature.takes_texts:
         forms.append({"type": "array", "minItems": 1, "items": {"type": "string"}})
+    methods = model.all_methods if route == model.methods[0] else [route]
+    said = f"without it {model.default_method if route == model.methods[0] else route} is meant"
     return {
         "type": "object",
         "required": ["data"],
-        "properties": {"data": {"description": "rows, or one row", "anyOf": forms}},
+        "properties": {
+            "data": {"description": "rows, one row, or columns of equal length by their name", "anyOf": forms},
+            "method": {"description": said, "type": "string", "enum": methods},
+        },
         "additionalProperties": False,
     }
 
@@ -145,7 +154,7 @@ def _row(model: Model, types: dict[int, set[str]]) -> dict[str, Any]:
     record = {
         "type": "object",
         "required": model.signature.names,
-        "properties": {column.name: cell for column, cell in zip(columns, cells)},  # noqa: B905 - Python 3.9
+        "properties": {column.name: cell for column, cell in zip(columns, cells)},
         "additionalProperties": False,
     }
     return {"anyOf": [as_list, record]}
@@ -161,10 +170,15 @@ def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
+def _answers(model: Model, route: str) -> dict[str, Any]:
+    """What a route answers; the first one answers every method that a body may ask for."""
+    methods = model.all_methods if route == model.methods[0] else [route]
+    return _any_of([_answer(method) for method in methods])
+
+
 def _answer(method: str) -> dict[str, Any]:
-    key = {"predict": "predictions", "predict_proba": "probabilities"}[method]
     properties: dict[str, Any] = {
-        key: {"type": "array", "items": {}},
+        KEYS[method]: {"type": "array", "items": {}},
         "model": {"type": "string"},
         "version": {"type": "integer"},
     }
@@ -173,13 +187,15 @@ def _answer(method: str) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _example(model: Model) -> Any:
-    rows = (model.sample or {}).get("rows")
-    if not rows:
-        return None
+def _examples(model: Model, route: str) -> dict[str, Any]:
+    """The sample in each form that a body may have."""
+    rows = ((model.sample or {}).get("rows") or [])[:2]
     names = model.signature.names
-    return {"data": [_record(names, row) if names else row for row in rows[:2]]}
-
-
-def _record(names: list[str], row: list[Any]) -> dict[str, Any]:
-    return {name: row[position] for position, name in enumerate(names)}
+    if not rows:
+        return {}
+    found = {"rows": {"data": rows}, "one row, and the method": {"data": rows[0], "method": route}}
+    if names:
+        records = [dict(zip(names, row)) for row in rows]
+        columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
+        found = {"records": {"data": records}, **found, "columns": {"data": columns}}
+    return {name: {"value": value} for name, value in found.items()}
