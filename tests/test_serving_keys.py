@@ -34,7 +34,7 @@ def test_one_key_is_replaced_and_the_other_stays(tmp_path):
     after = keys.read()
     assert (before["primary"] != after["primary"], before["secondary"] == after["secondary"]) == (True, True)
     assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
-    with pytest.raises(DeploymentError, match="no key 'tertiary'; legal: primary, secondary"):
+    with pytest.raises(DeploymentError, match="no key 'tertiary'; did you mean 'primary'"):
         keys.regenerate("tertiary")
 
 

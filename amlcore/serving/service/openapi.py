@@ -44,7 +44,7 @@ ERROR: dict[str, Any] = {
 SCHEME = {"type": "http", "scheme": "bearer", "description": "one of the two keys of the service"}
 
 
-Ask = Callable[[str, bytes], "tuple[int, bytes]"]
+Ask = Callable[[str, bytes], tuple[int, bytes]]
 
 
 def taken_types(model: Model, ask: Ask) -> dict[int, set[str]]:
