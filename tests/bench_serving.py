@@ -44,6 +44,9 @@ class Case:
 
     def body(self, count: int, server: str) -> dict[str, Any]:
         rows = [self.rows[number % len(self.rows)] for number in range(count)]
+        if self.frame is None and server == "mlserver":
+            whole = {"name": "rows", "shape": [count, len(rows[0])], "datatype": "FP64", "data": rows}
+            return {"inputs": [whole]}
         if self.frame is None:
             return {"inputs": rows} if server == "mlflow" else {"data": rows}
         names = list(self.frame.columns)
@@ -62,6 +65,10 @@ class Server:
     command: Callable[[Case, Path, int], list[str]]
     path: str = "/predict"
     requirements: tuple[str, ...] = ()
+
+
+class NoAnswer(Exception):  # noqa: N818 - a reason to leave a server out
+    """A server that does not start, or does not take what the others do."""
 
 
 @dataclass(frozen=True)
@@ -139,6 +146,18 @@ def mlflow(_case: Case, _place: Path, port: int) -> list[str]:
     return ["-m", "mlflow", "models", "serve", "--model-uri", "mlflow-model", *options]
 
 
+def mlserver(case: Case, place: Path, port: int) -> list[str]:
+    if case.frame is not None:
+        raise NoAnswer("it takes no columns of several types")
+    folder = place / "mlserver"
+    folder.mkdir(exist_ok=True)
+    settings = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2, "parallel_workers": 0}
+    (folder / "settings.json").write_text(json.dumps({**settings, "host": "127.0.0.1", "debug": False}))
+    model = {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": str(place / "model.joblib")}}
+    (folder / "model-settings.json").write_text(json.dumps({"name": "bench", **model}))
+    return ["-c", "from mlserver.cli import main; main()", "start", str(folder)]
+
+
 BARE = Server("bare ASGI", uvicorn("bare:app"))
 OURS = Server("amlcore", amlcore)
 DOCUMENTED = Server("bentoml", bentoml)
@@ -146,10 +165,13 @@ OTHERS = (
     DOCUMENTED,
     Server("fastapi", uvicorn("with_fastapi:app"), requirements=("fastapi", "uvicorn", "httptools", "uvloop")),
     Server("mlflow", mlflow, path="/invocations", requirements=("mlflow",)),
+    Server("mlserver", mlserver, path="/v2/models/bench/infer", requirements=("mlserver", "mlserver-sklearn")),
 )
 
 
 def main() -> None:
+    """All servers, or those named as arguments beside bare ASGI, ours and BentoML as documented."""
+    wanted = [server for server in OTHERS if server is DOCUMENTED or not sys.argv[1:] or server.name in sys.argv[1:]]
     os.environ.update(OMP_NUM_THREADS="1", BENTOML_DO_NOT_TRACK="True", MLFLOW_DISABLE_TELEMETRY="true")
     print(
         f"client: {'wrk' if shutil.which('wrk') else 'tests/load.py'}; {ROUNDS} rounds of {SECONDS:g} s\n", flush=True
@@ -157,10 +179,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root = Path(folder)
         os.environ["BENTOML_HOME"] = str(root / "bentoml")
-        pythons = {server.name: interpreter(server, root) for server in OTHERS}
-        servers = [BARE, OURS, *(server for server in OTHERS if pythons[server.name] is not None)]
+        pythons = {server.name: interpreter(server, root) for server in wanted}
+        servers = [BARE, OURS, *(server for server in wanted if pythons[server.name] is not None)]
         for case in (logistic(), boosting(), forest()):
-            place = lay_out(case, root / case.name.replace(" ", "-"), mlflow=pythons["mlflow"])
+            place = lay_out(case, root / case.name.replace(" ", "-"), mlflow=pythons.get("mlflow"))
             compare(case, servers, place, pythons)
 
 
@@ -212,16 +234,24 @@ def compare(case: Case, servers: list[Server], place: Path, pythons: dict[str, s
     results: dict[tuple[str, int, int], list[Measured]] = {}
     starts: dict[str, list[float]] = {}
     memory: dict[str, int] = {}
+
+    def measure(server: Server) -> None:
+        with running(server, case, place, pythons.get(server.name) or PYTHON) as (port, pid, seconds):
+            starts.setdefault(server.name, []).append(seconds)
+            for rows, connections in loads:
+                body = place / f"{server.name}-{rows}.json"
+                body.write_text(json.dumps(case.body(rows, server.name)))
+                measured = load(port, server.path, body, connections)
+                results.setdefault((server.name, rows, connections), []).append(measured)
+            memory[server.name] = max(memory.get(server.name, 0), resident_mb(pid))
+
     for _ in range(ROUNDS):
-        for server in servers:
-            with running(server, case, place, pythons.get(server.name) or PYTHON) as (port, pid, seconds):
-                starts.setdefault(server.name, []).append(seconds)
-                for rows, connections in loads:
-                    body = place / f"{server.name}-{rows}.json"
-                    body.write_text(json.dumps(case.body(rows, server.name)))
-                    measured = load(port, server.path, body, connections)
-                    results.setdefault((server.name, rows, connections), []).append(measured)
-                memory[server.name] = max(memory.get(server.name, 0), resident_mb(pid))
+        for server in list(servers):
+            try:
+                measure(server)
+            except NoAnswer as reason:
+                print(f"{server.name:12} is left out: {reason}", flush=True)
+                servers = [other for other in servers if other is not server]
     for server in servers:
         line = [
             against_bare(results, server.name, rows, connections, lambda one: one.per_second)
@@ -269,9 +299,8 @@ def running(server: Server, case: Case, place: Path, python: str) -> Iterator[tu
     try:
         while not answers(port, server.path, body):
             if process.poll() is not None or time.perf_counter() - begun > 120:
-                raise SystemExit(
-                    f"{server.name} does not answer:\n{(place / f'{server.name}.log').read_text()[-2000:]}"
-                )
+                said = (place / f"{server.name}.log").read_text().strip().splitlines() or ["it says nothing"]
+                raise NoAnswer(f"it does not answer: {said[-1]}")
             time.sleep(0.02)
         seconds = time.perf_counter() - begun
         yield port, answering(process.pid), seconds
@@ -293,7 +322,7 @@ def answers(port: int, path: str, body: bytes) -> bool:
             return True
     except OSError as error:
         if isinstance(error, urllib.error.HTTPError) and error.code not in (502, 503):
-            raise SystemExit(f"{port}{path}: {error.code} {error.read()[:500]!r}") from None
+            raise NoAnswer(f"{path} answers {error.code} {error.read()[:300]!r}") from None
         return False
 
 
@@ -321,7 +350,7 @@ def load(port: int, path: str, body: Path, connections: int) -> Measured:
     target = f"http://127.0.0.1:{port}{path}"
     said = client(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS:g}s", "--latency", "-s", str(script), target])
     if "Non-2xx" in said:
-        raise SystemExit(f"{target} refused what it was sent:\n{said}")
+        raise NoAnswer(f"{path} refused some of what it was sent")
     quantiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)", said, re.MULTILINE))
     return Measured(
         float(re.findall(r"Requests/sec:\s+(\S+)", said)[0]), *(in_s(quantiles[key]) for key in ("50", "99"))

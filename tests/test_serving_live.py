@@ -111,6 +111,18 @@ def test_workers_and_threads_are_those_of_the_bento(people):
     assert len(processes("OMP_NUM_THREADS=1\0")) >= 2
 
 
+def test_the_supervisor_loads_no_model(people):
+    """Nor what it needs: a library that is loaded shows in proc(5)'s maps."""
+    mark = f"AMLCORE_SERVICE={people.log.parent}".encode()
+    loaded = {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if mark in (path / "environ").read_bytes():
+                is_worker = b"worker.service" in (path / "cmdline").read_bytes()
+                loaded.setdefault(is_worker, set()).add("/sklearn/" in (path / "maps").read_text())
+    assert loaded == {True: {True}, False: {False}}
+
+
 def test_another_process_finds_stops_and_forgets_a_service(root):
     model = register(root, iris(), name="flowers")
     bento = package(model, Deployment(), serving_lock=LOCK)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import os
 import re
@@ -15,6 +14,7 @@ from time import perf_counter
 from typing import Any
 
 from .accesslog import AccessLog
+from .answers import dumps
 from .keys import Keys
 from .metrics import Metrics
 from .predictor import Model, Predictor
@@ -225,7 +225,7 @@ class Exchange:
         return Refusal(504, f"there was no answer within {seconds}")
 
     async def _refuse(self, route: str, refusal: Refusal) -> None:
-        await self._reply(route, refusal.status, json.dumps(refusal.to_json()).encode(), refusal.headers)
+        await self._reply(route, refusal.status, dumps(refusal.to_json()), refusal.headers)
 
     async def _reply(
         self,
