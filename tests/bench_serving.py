@@ -221,7 +221,8 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
     proof = prove(model, service_settings(model, deployment), python=Path(PYTHON))
     (place / "bento").symlink_to(package(model, deployment, serving_lock=LOCK, proof=proof).path)
     if mlflow is not None:
-        save = "import joblib, mlflow.sklearn as m; m.save_model(joblib.load('model.joblib'), 'mlflow-model')"
+        save = "import joblib, mlflow.sklearn as m; m.save_model(joblib.load('model.joblib'), 'mlflow-model', {})"
+        save = save.format("serialization_format='cloudpickle'")  # its default refuses types of scikit-learn's own
         subprocess.run([mlflow, "-c", save], cwd=place, check=True, capture_output=True)
     return place
 
