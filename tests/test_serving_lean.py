@@ -363,6 +363,34 @@ def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(front, mo
     assert loops == [False, True, True, False, False, True]
 
 
+def test_health_comes_between_many_quick_answers(model, monkeypatch):
+    """Each takes a millisecond: after ten of them the loop looks for what has come in since."""
+    clock, order = [0.0], []
+    monkeypatch.setattr(lean, "perf_counter", lambda: clock[0])
+
+    class Timed:
+        def answer(self, method, body):
+            clock[0] += 0.001
+            order.append("answer")
+            return 200, b'{"predictions": [1]}'
+
+    front = make(model, max_concurrency=100)
+    front.predictor = Timed()
+    front.paces["predict"].quick_bytes = 1000
+    client = Client(front)
+
+    async def health():
+        await asyncio.sleep(0)  # it arrives one turn after the others
+        order.append((await client.ask("/livez", method="GET"))[0])
+
+    async def scene():
+        await asyncio.gather(*(client.ask() for _ in range(64)), health())
+
+    asyncio.run(scene())
+    assert order.count("answer") == 64
+    assert order.index(200) < 30
+
+
 # -- what is counted and written
 
 

@@ -19,7 +19,7 @@ from .keys import Keys
 from .metrics import Metrics
 from .predictor import Model, Predictor
 from .rows import InputError
-from .work import QUICK_S, SLOW_S, InFlight, Pace, Threads
+from .work import QUICK_S, SLOW_S, InFlight, Pace, Threads, Turn
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -70,6 +70,7 @@ class Front:
         self.predictor: Predictor | None = None  # until BentoML has loaded the model, which is before any request
         self.metrics = Metrics(model=model.name, version=model.version, routes=[*model.methods, "metrics", "docs"])
         self.paces = {method: Pace() for method in model.methods}
+        self.turn = Turn()
         self.threads = Threads(limits.threads)
         self.in_flight = InFlight(limits.timeout_s)
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, count())
@@ -201,9 +202,11 @@ class Exchange:
         assert predictor is not None
         pace, size = front.paces[route], len(body)
         if size <= pace.quick_bytes:
+            await front.turn.has_room()
             begun = perf_counter()
             answered = predictor.answer(route, body)
             seconds = perf_counter() - begun
+            front.turn.spend(seconds)
             if seconds >= SLOW_S or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
                 pace.learn(size, seconds)
             return answered

@@ -15,6 +15,9 @@ QUICK_S = 0.001
 SLOW_S = 0.005
 """One as slow as this goes to a thread the next time, so that the loop answers health in the meantime."""
 
+TURN_S = 0.01
+"""What all answers together may take of one turn of the loop."""
+
 MOST_BYTES = 1 << 16
 """A body above this is never worked on by the event loop."""
 
@@ -30,6 +33,26 @@ class Pace:
             self.quick_bytes = min(self.quick_bytes, size // 2)
         elif seconds <= QUICK_S and size > self.quick_bytes:
             self.quick_bytes = min(2 * size, MOST_BYTES)
+
+
+class Turn:
+    """What answers have taken of the present turn of the event loop: sixty-four quick ones at once are not quick."""
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+
+    def spend(self, seconds: float) -> None:
+        if self._seconds == 0.0:
+            asyncio.get_running_loop().call_soon(self._end)
+        self._seconds += seconds
+
+    async def has_room(self) -> None:
+        """Wait for a turn in which an answer may be given; what came in meanwhile, such as health, goes first."""
+        while self._seconds > TURN_S:
+            await asyncio.sleep(0)
+
+    def _end(self) -> None:
+        self._seconds = 0.0
 
 
 class Job:
