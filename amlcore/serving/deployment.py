@@ -48,7 +48,7 @@ class Deployment:
     timeout_s: float = 60.0  # seconds until a request is answered with 504
     azure_default: bool = False  # a request that names no method gets predict_proba where there is one, as in Azure ML
     max_concurrency: int | None = None  # requests at once in all workers, others are answered 429; null: 128 a worker
-    max_body_mb: float = 16.0  # megabytes of a request's body, larger ones are answered 413
+    max_body_mb: float = 4.0  # megabytes of a request's body, larger ones are answered 413
     auth: Auth = Auth.none  # key: requests need one of two keys, which `aml keys NAME` tells
     access_log: bool = True  # a line of JSON on standard output for each request
 

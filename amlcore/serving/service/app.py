@@ -6,6 +6,7 @@ import os
 
 os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read by BentoML when it starts to serve
 
+import gc
 import inspect
 import math
 import signal
@@ -120,6 +121,8 @@ class Scorer:
         except ModelFault as fault:
             _give_up(fault)
         self.front().predictor = self.predictor
+        gc.collect()
+        gc.freeze()  # what is loaded now stays: no collection looks at it again in the middle of an answer
 
     @classmethod
     def taken_types(cls) -> dict[int, set[str]]:

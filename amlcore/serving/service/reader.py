@@ -15,6 +15,16 @@ from .rows import Signature
 
 NUMBERS = frozenset((int, float))
 
+AT_ONCE = 4096
+"""Rows that numpy makes an array of in one call: it holds the interpreter, and with it the answers about health."""
+
+
+def _matrix(rows: list[Any]) -> Any:
+    if len(rows) <= AT_ONCE:
+        return np.array(rows, dtype=np.float64)
+    parts = [np.array(rows[begin : begin + AT_ONCE], dtype=np.float64) for begin in range(0, len(rows), AT_ONCE)]
+    return np.concatenate(parts)
+
 
 class Reader:
     """Codes rows for a preparation; what it does not take, `Signature.read` explains or the model answers."""
@@ -53,7 +63,7 @@ class Reader:
         if not is_known and not set(map(type, chain.from_iterable(rows))) <= self._types:
             raise Refused
         try:
-            matrix = np.array(rows, dtype=np.float64)
+            matrix = _matrix(rows)
         except (TypeError, ValueError, OverflowError):
             raise Refused from None
         if matrix.ndim != 2:
