@@ -16,6 +16,7 @@ from amlcore.record import Record, RunState
 from amlcore.run import Run, find
 from amlcore.settle import kill_orphan
 from amlcore.stream import LogStream
+from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json
 from amlcore.workspace import Workspace
 
@@ -122,15 +123,17 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
     stream.pump()
 
 
-def wait(run: Run) -> int:
-    """Wait until a run has ended.
+def wait(run: Run, *, say: Say) -> int:
+    """Wait until a run has ended, and say why as long as it is Queued.
 
     Returns
     -------
     int
         Its exit status.
     """
-    for _ in run.follow(show_output=False):
+    waiting = Waiting(say)
+    for status in run.follow(show_output=False):
+        waiting.tell(status.reason if status.state is RunState.Queued else None, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status
 

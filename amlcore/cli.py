@@ -124,7 +124,7 @@ def _wait(options: Namespace) -> int:
     from amlcore import app
 
     run = _run(options)
-    status = app.wait(run)
+    status = app.wait(run, say=say)
     say(run.explanation if status else f"run {run.id} is {run.get_status()}")
     return status
 

@@ -61,6 +61,8 @@ def _finding(name: str, look: Callable[[], str]) -> Finding:
         return Finding(name, True, look())
     except AmlcoreError as error:
         return Finding(name, False, str(error))
+    except OSError as error:
+        return Finding(name, False, f"{error.filename}: {error.strerror}")
 
 
 def _writable(workspace: Workspace) -> str:
@@ -85,10 +87,9 @@ def _accounting() -> str:
 def _partitions(target: Slurm) -> str:
     found = cluster.partitions()
     target.fits(found)
-    return ", ".join(
-        f"{part.name}{' (default)' if part.default else ''}: {part.nodes} nodes of {part.cores} cores, {part.mem_mb} MB"
-        for part in found
-    )
+    marks = {True: " (default)", False: ""}
+    states = {part.name: "" if part.state == "up" else f" ({part.state})" for part in found}
+    return ", ".join(f"{part.name}{marks[part.default]}{states[part.name]}: {part.size}" for part in found)
 
 
 def _tiny_job(workspace: Workspace, target: Slurm) -> str:

@@ -16,11 +16,10 @@ from amlcore.errors import AmlcoreError, BuildError
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
 from amlcore.stream import LogStream
 from amlcore.submission import request
+from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json, write_json
 
 POLL_S = 0.01
-REMIND_S = 60.0
-"""How often a run that waits says so again."""
 
 Say = Callable[[str], None]
 
@@ -94,8 +93,7 @@ class Driver:
     def _follow(self, slots: Slots) -> None:
         """Watch the run's files until they hold a result, and keep its state in step with them."""
         record, run = self._record, self._record.folder.name
-        waiting: str | None = None
-        queued = said = beaten = time.monotonic()
+        waiting, beaten = Waiting(self._say), time.monotonic()
         while record.result is None:
             lost = slots.poll()
             if run in lost and record.result is None:
@@ -106,15 +104,11 @@ class Driver:
                 return
             reason = slots.waiting(run)
             settle.keep_in_step(record, reason)
-            now = time.monotonic()
-            if reason is not None and (reason != waiting or now - said > REMIND_S):
-                said = now
-                self._say(f"Queued for {now - queued:.0f} s: {reason}" if now - queued >= 1 else f"Queued: {reason}")
-            waiting = reason
+            waiting.tell(reason)
             if self._stream is not None:
                 self._stream.pump()
-            if now - beaten > HEARTBEAT_S:
-                beaten = now
+            if time.monotonic() - beaten > HEARTBEAT_S:
+                beaten = time.monotonic()
                 record.beat()
             time.sleep(POLL_S)
         if RunState.Running not in record.status.times:

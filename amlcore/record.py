@@ -46,7 +46,7 @@ class Status:
 
     state: RunState
     reason: str | None = None
-    at: float = 0.0  # seconds since the epoch
+    at: float = 0.0  # when it came to this state, in seconds since the epoch
     exit_status: int | None = None  # what `aml run` passes on, once the run has ended
     times: dict[str, float] = field(default_factory=dict)  # when each state began
     usage: dict[str, float] = field(default_factory=dict)  # cpu_s and max_rss_bytes of the script
@@ -104,7 +104,7 @@ class Record:
         status = Status(
             state=state,
             reason=reason,
-            at=now,
+            at=before.at if state is before.state else now,
             exit_status=exit_status,
             times={**before.times, state.value: before.times.get(state.value, now)},
             usage=usage or before.usage,

@@ -50,7 +50,9 @@ def keep_in_step(record: Record, waiting: str | None) -> None:
 
 def end(record: Record, ending: Ending) -> None:
     """End a run that left no result."""
-    if ending.state is RunState.Canceled:
+    if Path(record.layout.cancel).exists():
+        cancel(record)
+    elif ending.state is RunState.Canceled:
         cancel(record, ending.reason)
     else:
         fail(record, ending.reason)

@@ -23,11 +23,15 @@ from amlcore.sweep.loop import Loop, Tally
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.sweep_report import columns, write_table
 from amlcore.trials import TrialRuns
+from amlcore.waiting import Waiting
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout, create_run_folder, read_json, write_json
 from amlcore.worker.metrics import last_values, write_record
 
 POLL_S = 0.004
 SHOWN_FIRST = 5
+LOOK_S = 1.0
+WAITING_S = 5.0
+"""How long none of the trials may run before that is spoken of."""
 
 Say = Callable[[str], None]
 Watch = Callable[[Tally, list[Trial]], None]
@@ -117,7 +121,8 @@ class SweepDriver:
         self._record = record
         self._say = say
         self._watch = watch
-        self._beaten = time.monotonic()
+        self._beaten = self._looked = time.monotonic()
+        self._waiting = Waiting(say, after_s=WAITING_S)
         self._interrupted = False
         self._explained = False
         self._judged = False
@@ -175,6 +180,7 @@ class SweepDriver:
                 if Path(self._record.layout.cancel).exists():
                     loop.stop(settle.cancel_reason(self._record))
                 self._beat()
+                self._tell_waiting(runs)
                 if not ended:
                     time.sleep(POLL_S)
             except KeyboardInterrupt:
@@ -235,6 +241,12 @@ class SweepDriver:
     def _first_reason(self) -> str:
         failed = next((trial for trial in self.trials if trial.reason is not None), None)
         return "" if failed is None else f"; trial {failed.number}: {failed.reason}"
+
+    def _tell_waiting(self, runs: TrialRuns) -> None:
+        now = time.monotonic()
+        if now - self._looked > LOOK_S:
+            self._looked = now
+            self._waiting.tell(runs.waits)
 
     def _beat(self) -> None:
         now = time.monotonic()

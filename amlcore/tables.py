@@ -26,7 +26,9 @@ TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "RUNNING
 
 
 def runs(found: list[dict[str, Any]]) -> None:
-    table = _table("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
+    waits = {run["id"]: run["reason"] for run in found if run["state"] == "Queued" and run["reason"] is not None}
+    columns = ("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
+    table = _table(*columns, *(["waits"] if waits else []))
     for run in found:
         table.add_row(
             run["id"],
@@ -37,6 +39,7 @@ def runs(found: list[dict[str, Any]]) -> None:
             pairs(run["parameters"]),
             pairs(dict(list(run["metrics"].items())[:SHOWN_METRICS])),
             run["model"] or "",
+            *([waits.get(run["id"], "")] if waits else []),
         )
     _print(table)
 

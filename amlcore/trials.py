@@ -121,6 +121,14 @@ class TrialRuns:
                 running.record.release()
                 yield self._ended(running)
 
+    @property
+    def waits(self) -> str | None:
+        """Why none of the trials runs; None where one does, or nothing is known to hold them."""
+        states = [running.record.status for running in self._running.values() if not running.record.has_ended()]
+        if any(status.state is not RunState.Queued for status in states):
+            return None
+        return next((status.reason for status in states if status.reason is not None), None)
+
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         record = self._running[number].record
         if not record.has_ended():  # what it logged last is read after its end
@@ -217,6 +225,7 @@ class TrialRuns:
         if now - running.checked < LOST_CHECK_S:
             return False
         running.checked = now
+        settle.keep_in_step(record, running.slots.waiting(record.folder.name))
         if not running.begun and not running.adopted:
             return False
         ending = BACKENDS[record.facts["compute"]].look(record).ending

@@ -628,3 +628,21 @@ def test_offline_can_be_refused(tmp_path: Path) -> None:
 
     assert done.returncode == 1
     assert "RuntimeError: this script does not belong to a run" in done.stderr
+
+
+def test_an_attempt_that_was_given_up_for_lost_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMLCORE_ATTEMPT", "1")
+    Path(run.layout.attempt(1).folder).mkdir(parents=True)
+    run.log("step", 1)
+    Path(run.layout.attempt(2).folder).mkdir()
+
+    run.log("step", 2)
+    run.log_sample([[2.0]])
+    run.tag("late", "yes")
+
+    assert logged(run) == [1]
+    assert not Path(run.layout.sample).exists()
+    assert [record["name"] for record in read_metrics(f"{run.layout.attempt(1).folder}/metrics")] == ["step", "late"]
+    monkeypatch.setenv("AMLCORE_ATTEMPT", "2")
+    run.log("step", 3)
+    assert logged(run) == [1, 3]

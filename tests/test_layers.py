@@ -31,7 +31,7 @@ LINES = [
     ["compute"],
     ["request"],
     ["model"],
-    ["workspace", "environment", "snapshot", "record", "stream"],
+    ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
     ["errors", "interrupt"],
     ["worker"],

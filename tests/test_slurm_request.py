@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -29,7 +31,9 @@ from amlcore.worker.layout import RunLayout, write_json
 from tests.conftest import Aml
 
 MAIN = Partition("main", default=True, limit_min=60, cores=2, mem_mb=2000, nodes=3)
-BIG = Partition("big", default=False, limit_min=None, cores=64, mem_mb=512000, nodes=1)
+BIG = Partition("big", default=False, limit_min=None, cores=64, mem_mb=512000, nodes=1, gpus=2)
+SHUT = Partition("shut", default=False, limit_min=60, cores=2, mem_mb=2000, nodes=1, state="drain")
+DOWN = Partition("old", default=False, limit_min=5, cores=1, mem_mb=100, nodes=1, state="down")
 
 
 def test_the_smallest_request() -> None:
@@ -78,7 +82,9 @@ def test_every_field_is_in_the_request() -> None:
         "constraint": "skylake&ssd",
         "exclusive": True,
         "array_parallelism": 4,
-        "setup": ["module load cuda"],
+        "setup": [
+            "{\nmodule load cuda\n} || { echo 'compute.setup: this line failed: module load cuda' >&2; exit 1; }"
+        ],
         "use_srun": False,
         "wckey": None,
         "additional_parameters": {"no-requeue": True, "nice": 100},
@@ -111,7 +117,9 @@ def test_the_file_that_sbatch_reads() -> None:
         "#SBATCH --time=13",
         "",
         "# setup",
+        "{",
         "module load x",
+        "} || { echo 'compute.setup: this line failed: module load x' >&2; exit 1; }",
         "",
         "# command",
         "export SUBMITIT_EXECUTOR=slurm",
@@ -135,24 +143,28 @@ def test_a_worker_takes_runs_as_long_as_a_whole_one_fits(target: Slurm, lease_s:
 @pytest.mark.parametrize(
     ("fields", "parts"),
     [
-        ({"partition": "bigg"}, ["compute.partition=bigg", "did you mean 'big'", "big, main"]),
+        ({"partition": "bigg"}, ["compute.partition=bigg", "did you mean 'big'", "big, main, shut"]),
         ({"cores": 3}, ["compute.cores=3", "default partition", "compute.cores=2 would fit", "big: 1 node of 64"]),
         ({"mem_gb": 4}, ["compute.mem_gb=4", "4115 MB", "compute.mem_gb=1.78 would fit"]),
         ({"timeout_min": 400}, ["compute.timeout_min=400", "compute.timeout_min=57 would fit"]),
         ({"allocation_min": 400}, ["compute.allocation_min=400", "compute.allocation_min=60 would fit"]),
         ({"nodes": 4}, ["compute.nodes=4", "compute.nodes=3 would fit"]),
+        ({"gpus": 1}, ["compute.gpus=1", "compute.gpus=0 would fit"]),
+        ({"partition": "big", "gpus": 4}, ["compute.gpus=4", "partition big", "compute.gpus=2 would fit", "2 GPUs"]),
+        ({"partition": "shut"}, ["compute.partition=shut", "its state is drain", "main: 3 nodes"]),
     ],
 )
 def test_what_cannot_fit_is_said_with_what_would(fields: dict[str, Any], parts: list[str]) -> None:
     with pytest.raises(ConfigError) as error:
-        Slurm(**fields).fits([MAIN, BIG])
+        Slurm(**fields).fits([MAIN, BIG, SHUT])
 
     assert all(part in str(error.value) for part in parts), error.value
 
 
 def test_what_is_said_to_fit_does() -> None:
     Slurm(cores=2, mem_gb=1.78, timeout_min=57).fits([MAIN, BIG])
-    Slurm(cores=64, mem_gb=500, timeout_min=10_000, partition="big").fits([MAIN, BIG])
+    Slurm(cores=64, mem_gb=500, gpus=2, timeout_min=10_000, partition="big").fits([MAIN, BIG])
+    Slurm(partition="old").fits([MAIN, DOWN])  # Slurm lets jobs wait for a partition that is down
 
 
 def test_sizes_that_fit_only_apart_are_refused() -> None:
@@ -205,20 +217,23 @@ def test_without_slurm_the_way_out_is_said(aml: Aml, write: Any, tmp_path: Path)
 
 
 def test_the_answers_of_slurm_are_read() -> None:
-    partitions = "main*|up|1:00:00|2|2000|3\nbig|up|infinite|64|512000|1\nold|down|5:00|1|100|1\n"
-    assert parse_partitions(partitions) == [MAIN, BIG]
+    partitions = (
+        "main*|up|1:00:00|2|2000|3|(null)\nbig|up|infinite|64|512000|1|gpu:a100:2(S:0-1),nvme:1\n"
+        "old|down|5:00|1|100|1|(null)\n"
+    )
+    assert parse_partitions(partitions) == [MAIN, BIG, DOWN]
     assert parse_jobs("7_1|PENDING|Resources\n8|RUNNING|None\n") == {
         "7_1": QueuedJob("PENDING", "Resources"),
         "8": QueuedJob("RUNNING", "None"),
     }
     assert parse_ended("7_1|CANCELLED by 0|n1|0:15\n8|RUNNING|n2|0:0\n9|NODE_FAIL|n3|0:0\n") == {
-        "7_1": EndedJob("CANCELLED", "n1", "0:15"),
-        "9": EndedJob("NODE_FAIL", "n3", "0:0"),
+        "7_1": EndedJob("CANCELLED", "n1", "0"),
+        "9": EndedJob("NODE_FAIL", "n3", "0"),
     }
 
 
 def test_tasks_that_never_began_are_read_from_their_array() -> None:
-    never = EndedJob("CANCELLED", "None assigned", "0:0")
+    never = EndedJob("CANCELLED", "None assigned", "0")
 
     assert parse_ended("7_[1-2,5%3]|CANCELLED by 0|None assigned|0:0\n") == {"7_1": never, "7_2": never, "7_5": never}
 
@@ -244,9 +259,9 @@ def queue(tmp_path: Path) -> SlurmQueue:
     return made
 
 
-def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int = 1) -> Request:
+def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int = 1, run: str = "run") -> Request:
     request = Request(
-        run="run",
+        run=run,
         folder=str(folder),
         objects="",
         manifest="",
@@ -279,7 +294,7 @@ def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int
         ({}, {}, Sight()),  # accounting lags behind
         (
             {},
-            {"7": EndedJob("NODE_FAIL", "n1", "0:0")},
+            {"7": EndedJob("NODE_FAIL", "n1", "0")},
             Sight(
                 ending=Ending(
                     RunState.Failed,
@@ -289,7 +304,7 @@ def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int
         ),
         (
             {},
-            {"7": EndedJob("CANCELLED", "n1", "0:15")},
+            {"7": EndedJob("CANCELLED", "n1", "0")},
             Sight(ending=Ending(RunState.Canceled, "canceled in Slurm (job 7 on n1, CANCELLED)")),
         ),
     ],
@@ -308,23 +323,54 @@ def test_a_result_outlives_the_job_that_left_it(queue: SlurmQueue, tmp_path: Pat
     Path(attempt.folder).mkdir(parents=True)
     write_json(attempt.result, {})
 
-    assert queue.sight("run", active={}, ended={"7": EndedJob("NODE_FAIL", "n1", "0:0")}) == Sight()
+    assert queue.sight("run", active={}, ended={"7": EndedJob("NODE_FAIL", "n1", "0")}) == Sight()
 
 
 def test_a_job_that_lost_one_run_to_its_memory_lets_others_wait(queue: SlurmQueue, tmp_path: Path) -> None:
     lay(queue, tmp_path / "run")
     Path(queue.layout.ended, "7").touch()  # the worker went on, and ended as it should
 
-    sight = queue.sight("run", active={}, ended={"7": EndedJob("OUT_OF_MEMORY", "n1", "0:125")})
+    sight = queue.sight("run", active={}, ended={"7": EndedJob("OUT_OF_MEMORY", "n1", "0")})
 
     assert sight == Sight(waiting="a job is being asked for")
 
 
-def test_a_waiting_run_ends_with_a_job_that_could_not_work(queue: SlurmQueue, tmp_path: Path) -> None:
-    lay(queue, tmp_path / "run")
-    Path(queue.layout.log).write_text("no such interpreter")
+def test_a_job_that_could_not_work_takes_one_run_with_it(queue: SlurmQueue, tmp_path: Path) -> None:
+    queue.add_jobs(["8", "9"])
+    lay(queue, tmp_path / "one", run="one")
+    lay(queue, tmp_path / "two", run="two")
+    lay(queue, tmp_path / "run", job="9")
+    ended = {"7": EndedJob("NODE_FAIL", "n1", "0"), "8": EndedJob("FAILED", "n1", "1"), "9": EndedJob("FAILED", "", "")}
 
-    sight = queue.sight("run", active={}, ended={"7": EndedJob("FAILED", "n1", "1:0")})
+    assert queue.failures(ended) == ["8"]  # another job may fare better than 7, and 9 has a run
+    assert queue.give_up("8") == "two"
+    assert queue.failures(ended) == []
+    assert queue.sight("one", active={}, ended=ended) == Sight(waiting="a job is being asked for")
 
-    assert sight.ending is not None
-    assert "no such interpreter" in sight.ending.reason
+
+def test_a_job_that_could_not_work_is_quoted(queue: SlurmQueue, tmp_path: Path) -> None:
+    log = tmp_path / "queue/slurm/7_0_log.err"
+    log.parent.mkdir()
+    log.write_text("module: command not found\nthis line failed\n")
+
+    assert queue.ending(EndedJob("FAILED", "n1", "1"), "7").reason == "this line failed (job 7 on n1, FAILED)"
+    assert queue.ending(EndedJob("FAILED", "n1", "3"), "8").reason.startswith("the job ended with exit status 3")
+
+
+@pytest.mark.parametrize(
+    ("state", "asked_s_ago", "expected"),
+    [("PENDING", 0, "7"), ("RUNNING", 0, None), ("RUNNING", 60, "7")],
+)
+def test_a_canceled_run_that_nobody_ends_is_found(
+    state: str, asked_s_ago: float, expected: str | None, queue: SlurmQueue, tmp_path: Path
+) -> None:
+    lay(queue, tmp_path / "run", job="7")
+    active = {"7": QueuedJob(state, "None")}
+    assert queue.left_alone("run", active=active) is None
+
+    cancel = tmp_path / "run/cancel.json"
+    cancel.parent.mkdir()
+    cancel.touch()
+    os.utime(cancel, (time.time() - asked_s_ago,) * 2)
+
+    assert queue.left_alone("run", active=active) == expected

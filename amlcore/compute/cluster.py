@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
@@ -12,8 +13,11 @@ from amlcore.errors import ConfigError, ExecutionError
 COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
 COMMAND_TIMEOUT_S = 60
 UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
-PARTITION_FORMAT = "%P|%a|%l|%c|%m|%D"
+PARTITION_FORMAT = "%P|%a|%l|%c|%m|%D|%G"
 JOB_FORMAT = "%i|%T|%r"
+GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
+"""How many of a sort of GPU a node has: gpu:2, or gpu:a100:4(S:0-1) among other resources."""
+
 ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 )
@@ -26,6 +30,10 @@ REASONS = {
     "BeginTime": "Slurm starts the job again after a pause of about two minutes (BeginTime)",
     "JobArrayTaskLimit": "compute.slots runs are active already (JobArrayTaskLimit)",
     "PartitionDown": "the partition is down (PartitionDown)",
+    "PartitionInactive": "the partition is inactive (PartitionInactive)",
+    "NodeDown": "a node that it needs is down (NodeDown)",
+    "JobHeldUser": "you hold it: scontrol release lets it go on (JobHeldUser)",
+    "JobHeldAdmin": "an administrator holds it (JobHeldAdmin)",
     "Dependency": "it waits for other jobs (Dependency)",
     "QOSMaxJobsPerUserLimit": "your jobs have reached the limit of the QOS (QOSMaxJobsPerUserLimit)",
 }
@@ -45,6 +53,14 @@ class Partition:
     cores: int  # of a node
     mem_mb: int  # of a node
     nodes: int
+    gpus: int = 0  # of a node
+    state: str = "up"  # of the partition, as sinfo(1) says: up, down, drain, inactive
+
+    @property
+    def size(self) -> str:
+        """What its nodes have, in words."""
+        gpus = f", {self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
+        return f"{self.nodes} node{'s' * (self.nodes > 1)} of {self.cores} cores, {self.mem_mb} MB{gpus}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +84,7 @@ class EndedJob:
 
     state: str
     node: str
-    exit_code: str  # exit status and signal, as sacct(1) writes them: 1:0
+    exit_status: str
 
 
 def check_present() -> None:
@@ -88,7 +104,7 @@ def check_present() -> None:
 
 
 def partitions() -> list[Partition]:
-    """The partitions that Slurm shows to this user, an entry for each sort of node."""
+    """The partitions that Slurm shows to this user, whatever their state, an entry for each sort of node."""
     return parse_partitions(ask("sinfo", "--noheader", "--exact", f"--format={PARTITION_FORMAT}"))
 
 
@@ -142,9 +158,17 @@ def is_unreachable(words: str) -> bool:
 def parse_partitions(text: str) -> list[Partition]:
     rows = [line.split("|") for line in text.splitlines() if line]
     return [
-        Partition(name.rstrip("*"), name.endswith("*"), minutes(limit), int(cores), int(mem), int(nodes))
-        for name, up, limit, cores, mem, nodes in rows
-        if up == "up"
+        Partition(
+            name=name.rstrip("*"),
+            default=name.endswith("*"),
+            limit_min=minutes(limit),
+            cores=int(cores),
+            mem_mb=int(mem),
+            nodes=int(nodes),
+            gpus=sum(int(count) for count in GPUS.findall(gres)),
+            state=state,
+        )
+        for name, state, limit, cores, mem, nodes, gres in rows
     ]
 
 
@@ -159,7 +183,7 @@ def parse_ended(text: str) -> dict[str, EndedJob]:
         name, state, node, code = line.split("|")
         word = state.split()[0]  # CANCELLED by 1000
         if word in ENDED:
-            found.update(dict.fromkeys(tasks(name), EndedJob(word, node, code)))
+            found.update(dict.fromkeys(tasks(name), EndedJob(word, node, exit_status=code.split(":")[0])))
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +18,9 @@ from amlcore.workspace import Workspace
 
 WORKER_MB = 300
 """Memory of a job besides the run's own: the worker and submitit."""
+
+CLOSED = ("drain", "inactive")
+"""The states of a partition in which Slurm refuses jobs; one that is down lets them wait."""
 
 MARGIN_MIN = 2
 """Minutes of a job besides the runs' own: its start and its end."""
@@ -39,7 +43,7 @@ class Slurm(ComputeTarget):
     max_requeues: int = 3  # how often a run starts again after a failed node or a preemption
     allocation_min: float | None = None  # minutes that a job lasts, taking run after run; null: a job for each run
     idle_min: float = 2.0  # minutes that a job without a run waits for the next one
-    setup: list[str] = field(default_factory=list)  # shell lines before the worker: "module load cuda"
+    setup: list[str] = field(default_factory=list)  # shell lines before the worker, each to succeed: "module load cuda"
     options: dict[str, Any] = field(default_factory=dict)  # more options of sbatch: {reservation: mine, nice: 100}
 
     def __post_init__(self) -> None:
@@ -114,7 +118,7 @@ class Slurm(ComputeTarget):
             "constraint": self.constraint,
             "exclusive": True if self.exclusive else None,
             "array_parallelism": self.slots,
-            "setup": self.setup or None,
+            "setup": [_checked(line) for line in self.setup] or None,
             "use_srun": False,  # the script may call srun itself
             "wckey": None,
         }
@@ -137,9 +141,15 @@ class Slurm(ComputeTarget):
             raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
         if not choice:
             raise ConfigError(f"compute.partition={self.partition}: {legal(self.partition or '', names)}")
+        if all(part.state in CLOSED for part in choice):
+            raise ConfigError(
+                f"compute.partition={choice[0].name}: takes no jobs at the moment (its state is {choice[0].state}); "
+                f"{_sizes([part for part in partitions if part.state not in CLOSED])}"
+            )
         self._fits("cores", self.cores, [part.cores for part in choice], partitions)
         self._fits("nodes", self.nodes, [sum(part.nodes for part in choice)], partitions)
         self._fits("mem_gb", self.mem_mb, [part.mem_mb for part in choice], partitions)
+        self._fits("gpus", self.gpus, [part.gpus for part in choice], partitions)
         key = "timeout_min" if self.allocation_min is None else "allocation_min"
         self._fits(key, self.sbatch()["time"], [part.limit_min for part in choice], partitions)
         if not any(self._has(part) for part in choice):
@@ -171,9 +181,15 @@ class Slurm(ComputeTarget):
         return (self.cores or 1) <= part.cores and (self.mem_mb or 0) <= part.mem_mb
 
 
+def _checked(line: str) -> str:
+    """A line of compute.setup that ends the job where it fails; a brace of its own lets it end in a comment."""
+    failed = shlex.quote(f"compute.setup: this line failed: {line}")
+    return f"{{\n{line}\n}} || {{ echo {failed} >&2; exit 1; }}"
+
+
 def _sizes(partitions: list[Partition]) -> str:
     rows = [
-        f"{part.name}: {part.nodes} node{'s' * (part.nodes > 1)} of {part.cores} cores, {part.mem_mb} MB, "
+        f"{part.name}: {part.size}, "
         + ("no time limit" if part.limit_min is None else f"at most {part.limit_min:g} minutes")
         for part in partitions
     ]

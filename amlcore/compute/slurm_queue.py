@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -13,7 +14,13 @@ from amlcore.record import RunState
 from amlcore.request import Request
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, read_json, write_json
 
-HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "UNKNOWN")
+HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT", "UNKNOWN")
+"""How a job ends in whose place another would fare no better."""
+
+WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
+
+CANCEL_PATIENCE_S = 5.0
+"""For how long after the kill wait a canceled run may stay without a result before its job is ended."""
 
 ENDINGS = {
     "CANCELLED": "canceled in Slurm",
@@ -91,26 +98,39 @@ class SlurmQueue:
         mine = [active[job] for job in self.jobs if job in active]
         if any(job.state == "RUNNING" for job in mine):
             return Sight(waiting="a worker starts, or finishes another run")
-        if mine:
-            return Sight(waiting=mine[0].why)
-        if failed := self.failed(ended):
-            return Sight(ending=self.ending(ended[failed], failed))
-        return Sight(waiting="a job is being asked for")
+        return Sight(waiting=mine[0].why if mine else "a job is being asked for")
 
     def waits(self, run: str) -> bool:
         """Whether no worker has the request of `run` yet."""
         return any(name.startswith(f"{run}.") for name in self.new)
 
-    def failed(self, ended: dict[str, EndedJob]) -> str | None:
-        """A job whose worker never came to its regular end, so that the next one would fare no better."""
-        regular = {*self.claimed.values(), *self.ended}
-        bad = [job for job in self.jobs if job in ended and ended[job].state in HOPELESS and job not in regular]
-        return bad[-1] if bad else None
+    def failures(self, ended: dict[str, EndedJob]) -> list[str]:
+        """The jobs that ended before they took a request, and not for want of a node."""
+        known = {*self.claimed.values(), *self.ended}
+        return [job for job in self.jobs if job in ended and ended[job].state in HOPELESS and job not in known]
+
+    def give_up(self, job: str) -> str | None:
+        """Take back a request that waits, since `job` failed that was asked for with it; its run comes back."""
+        Path(self.layout.ended, job).touch()
+        runs = [name.split(".")[0] for name in reversed(self.new)]
+        return next((run for run in runs if self.withdraw(run)), None)
+
+    def left_alone(self, run: str, *, active: dict[str, QueuedJob]) -> str | None:
+        """The job of a canceled run where nobody ends the run: it waits to be started again, or its node hangs."""
+        for name, job in self.claimed.items():
+            request = self.request(name) if name.startswith(f"{run}.") and job in active else None
+            if request is None or _has_result(request):
+                continue
+            with suppress(FileNotFoundError):
+                asked = os.stat(RunLayout(request.folder).cancel).st_mtime
+                late = time.time() - asked > request.kill_wait_s + CANCEL_PATIENCE_S
+                return job if late or active[job].state in WAITS else None
+        return None
 
     def ending(self, job: EndedJob, name: str) -> Ending:
         """How a run ends whose job ended without its result."""
         state = RunState.Canceled if job.state == "CANCELLED" else RunState.Failed
-        words = ENDINGS.get(job.state, f"the worker ended before the run did: {self._said(name)}")
+        words = ENDINGS.get(job.state) or self._said(name) or f"the job ended with exit status {job.exit_status}"
         where = f" on {job.node}" if job.node not in ("", "None assigned") else ""
         return Ending(state, f"{words} (job {name}{where}, {job.state})")
 
@@ -119,13 +139,14 @@ class SlurmQueue:
         if request is None or _has_result(request):
             return Sight()
         if job in active:
-            waits = active[job].state in ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
-            return Sight(waiting=f"attempt {request.attempt} was interrupted; {active[job].why}" if waits else None)
+            interrupted = f"attempt {request.attempt} was interrupted; {active[job].why}"
+            return Sight(waiting=interrupted if active[job].state in WAITS else None)
         return Sight(ending=self.ending(ended[job], job)) if job in ended else Sight()
 
     def _said(self, job: str) -> str:
-        log = Path(self.layout.folder, "slurm", f"{job}_0_log.err")
-        return tail(self.layout.log) or tail(str(log), 600)
+        """What a job and its worker said before they failed."""
+        said = tail(f"{self.layout.folder}/slurm/{job}_0_log.err", 600), tail(self.layout.log)
+        return "; ".join(part.splitlines()[-1] for part in said if part)
 
 
 def _has_result(request: Request) -> bool:

@@ -34,9 +34,6 @@ MISSING_S = 30.0
 LEFT_S = 24 * 3600.0
 """After a day the folder of a closed queue may go, whether its jobs said that they ended or not."""
 
-CANCEL_PATIENCE_S = 5.0
-"""For how long after the kill wait a canceled run may stay without a result before its job is ended."""
-
 AWAY = "the Slurm controller does not answer; what runs goes on, and so does this driver when it is back"
 
 
@@ -55,7 +52,6 @@ class SlurmSlots:
         self._keep: list[IO[bytes]] = []
         self._runs: dict[str, tuple[Request, SlurmQueue]] = {}
         self._sights: dict[str, Sight] = {}
-        self._ending: dict[str, float] = {}
         self._laid = 0.0
         self._missing: dict[str, float] = {}
         self._error: BaseException | None = None
@@ -138,12 +134,17 @@ class SlurmSlots:
         if mine:
             self._active = cluster.jobs()
             self._ended |= self._ended_of(mine - set(self._active) - set(self._ended))
+        for _, queue in list(self._queues.values()):
+            for job in queue.failures(self._ended):
+                if run := queue.give_up(job):
+                    self._end(run, queue.ending(self._ended[job], job))
         for run, (request, queue) in self._known_runs().items():
             if Record(Path(request.folder)).result is not None:
                 self._forget(run)
                 continue
             self._sights[run] = queue.sight(run, active=self._active, ended=self._ended)
-            self._end_stuck(run, request)
+            if left := queue.left_alone(run, active=self._active):
+                cluster.cancel([left])
 
     def _ended_of(self, gone: set[str]) -> dict[str, EndedJob]:
         """How jobs ended that are in no queue any more; accounting may be late, or never have heard of them."""
@@ -157,6 +158,10 @@ class SlurmSlots:
         """See in the files alone which runs have begun."""
         for run, (_, queue) in self._known_runs().items():
             self._sights[run] = Sight(waiting=AWAY) if queue.waits(run) else Sight()
+
+    def _end(self, run: str, ending: Ending) -> None:
+        self._forget(run)
+        self._sights[run] = Sight(ending=ending)
 
     def _forget(self, run: str) -> None:
         with self._lock:
@@ -178,7 +183,7 @@ class SlurmSlots:
         for kind, queue in list(self._queues.values()):
             idle = set(queue.jobs) - set(self._ended) - set(queue.ended) - set(queue.claimed.values())
             wanted = min(len(queue.new) - len(idle), self._slots - self._live)
-            if wanted > 0 and not self._closed and queue.failed(self._ended) is None:
+            if wanted > 0 and not self._closed:
                 self._ask_for_jobs(kind, queue, wanted)
 
     @property
@@ -200,16 +205,7 @@ class SlurmSlots:
             for name in queue.new:
                 run = name.split(".")[0]
                 if queue.withdraw(run):
-                    self._forget(run)
-                    self._sights[run] = Sight(ending=refused)
-
-    def _end_stuck(self, run: str, request: Request) -> None:
-        """End the job of a canceled run whose worker does not answer, since its node hangs."""
-        layout = Record(Path(request.folder)).layout
-        if os.path.exists(layout.cancel):
-            since = self._ending.setdefault(run, time.monotonic())
-            if time.monotonic() - since > request.kill_wait_s + CANCEL_PATIENCE_S:
-                self.end(run)
+                    self._end(run, refused)
 
     def _is_mine(self, job: str) -> bool:
         return any(job in queue.jobs for _, queue in self._queues.values())
@@ -265,8 +261,13 @@ def look(record: Record) -> Sight:
         ended = cluster.ended_jobs([job for job in queue.jobs if job not in _Asked.active])
     except ExecutionError:
         return Sight()
-    if queue.new and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
-        return Sight(ending=Ending(RunState.Failed, "lost: the process that drove it ended, and no job is left for it"))
+    if queue.waits(run) and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
+        lost = Ending(RunState.Failed, "lost: the process that drove it ended, and no job is left for it")
+        failed = queue.failures(ended)
+        return Sight(ending=queue.ending(ended[failed[-1]], failed[-1]) if failed else lost)
+    if job := queue.left_alone(run, active=_Asked.active):
+        with suppress(ExecutionError):
+            cluster.cancel([job])
     return queue.sight(run, active=_Asked.active, ended=ended)
 
 

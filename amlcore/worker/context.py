@@ -186,7 +186,7 @@ class Run(object):
         if path is not None and not os.path.isfile(str(path)):
             raise FileNotFoundError("log_image('{}', …): there is no file {}".format(name, path))
         ending = ".png" if path is None else os.path.splitext(str(path))[1]
-        target = _reserve(self.layout.images, name, ending)
+        target = _reserve(self._kept(self.layout.images), name, ending)
         if path is None:
             plot.savefig(target)
         else:
@@ -202,7 +202,7 @@ class Run(object):
     def log_sample(self, rows):
         # type: (object) -> None
         """Keep the first rows of the data as the sample that a model of this run is described with."""
-        write_json(self.layout.sample, values.sample(rows))
+        write_json(self._kept(self.layout.sample), values.sample(rows))
 
     def tag(self, key, value=None):
         # type: (str, object) -> None
@@ -385,9 +385,22 @@ class Run(object):
         claim = read_json(self.layout.attempt(int(os.environ.get(ATTEMPT_VARIABLE, "0"))).claim)
         return float(claim["at"]) if claim else 0.0
 
+    def _kept(self, path):
+        # type: (str) -> str
+        """Where this script writes what the run keeps at `path`.
+
+        Once a newer attempt has begun that is the folder of its own attempt: a script that lives on at a node which
+        the cluster gave up for lost changes nothing of the run.
+        """
+        if self.folder == os.environ.get(RUN_VARIABLE) and ATTEMPT_VARIABLE in os.environ:
+            number = int(os.environ[ATTEMPT_VARIABLE])
+            if os.path.exists(self.layout.attempt(number + 1).folder):
+                return os.path.join(self.layout.attempt(number).folder, os.path.basename(path))
+        return path
+
     def _record(self, kind, name, value, step=None, description=""):
         # type: (str, str, object, int | None, str) -> None
-        write_record(self.layout.metrics, kind, name, value=value, step=step, description=description)
+        write_record(self._kept(self.layout.metrics), kind, name, value=value, step=step, description=description)
 
 
 def _local_run(kind):
