@@ -226,7 +226,7 @@ class TrialRuns:
             return False
         running.checked = now
         settle.keep_in_step(record, running.slots.waiting(record.folder.name))
-        if not running.begun and not running.adopted:
+        if not running.adopted:  # the slots look after what was laid in them
             return False
         ending = BACKENDS[record.facts["compute"]].look(record).ending
         if ending is None or record.result is not None:

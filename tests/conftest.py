@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -18,6 +19,29 @@ from hypothesis import settings
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Let one worker of xdist run all tests of the cluster, one after the other: some of them take nodes down."""
+    for item in items:
+        if item.get_closest_marker("slurm"):
+            item.add_marker(pytest.mark.xdist_group("slurm"))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test of the cluster where there is none, unless CI promised one."""
+    if item.get_closest_marker("slurm") is None or _has_slurm():
+        return
+    if os.environ.get("AMLCORE_REQUIRE_SLURM"):
+        pytest.fail("AMLCORE_REQUIRE_SLURM is set, and Slurm does not answer")
+    pytest.skip("no Slurm here (scontrol does not answer): tests/slurm/up starts one")
+
+
+def _has_slurm() -> bool:
+    return (
+        shutil.which("scontrol") is not None
+        and subprocess.run(["scontrol", "ping"], capture_output=True, check=False).returncode == 0
+    )
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pytest
 
 from amlcore.compute import Slurm
 from amlcore.record import Record
-from tests.compute_conformance import Conformance, require
+from tests.compute_conformance import Conformance
 from tests.conftest import Aml
 from tests.test_flow import TRAIN, Write, background, runs, until
 
@@ -37,14 +37,23 @@ before = open(kept).read() if os.path.exists(kept) else ""
 open(kept, "a").write(attempt)
 print("attempt", attempt, "on", socket.gethostname(), "after", before, flush=True)
 open("outputs/" + attempt, "w").write("x")
-while not os.path.exists(sys.argv[1]) or attempt == "1": time.sleep(0.05)
+while not os.path.exists(sys.argv[1]) or attempt == "1":
+    run.log("attempt", int(attempt))
+    time.sleep(0.05)
+"""
+TRIAL = """
+import os, sys, time
+from amlcore import Run
+print(os.environ["SLURM_JOB_ID"], flush=True)
+for _ in range(int(sys.argv[2]) * 4):
+    Run.get_context().log("score", float(sys.argv[4]))
+    time.sleep(0.25)
 """
 
 
 @pytest.fixture(autouse=True)
 def cluster() -> Iterator[None]:
     """All three nodes idle before a test, and nothing left behind it."""
-    require("scontrol", variable="AMLCORE_REQUIRE_SLURM")
     slurm("scancel", "--user=root")
     until(lambda: slurm("squeue", "--noheader") == "", within_s=60)
     until(
@@ -141,6 +150,10 @@ def test_a_node_killed_is_left_and_its_orphan_fenced_off(
             assert killed[0] not in second
             orphan = json.loads((Path(runs(aml)[0]["folder"]) / "attempts/1/claim.json").read_text())
             assert Path(f"/proc/{orphan['script']['pid']}").exists()
+            until(lambda: runs(aml)[0]["metrics"]["attempt"] == 2)
+            records = aml("show", "latest", "--json").json["series"]
+            first = next(place for place, record in enumerate(records) if record["value"] == 2)
+            assert {record["value"] for record in records[first:]} == {2}  # although the orphan goes on logging
             (project / "go").touch()
             assert driver.wait(60) == 0
         os.kill(orphan["script"]["pid"], signal.SIGKILL)  # its supervisor writes a result now, of attempt 1
@@ -190,6 +203,27 @@ def test_a_requeue_needs_no_driver(project: Path, aml: Aml, write: Write) -> Non
     assert aml("logs", "latest").out.endswith("after 1\n")
 
 
+@pytest.mark.parametrize("driven", [True, False])
+def test_a_run_is_canceled_while_its_job_waits_to_be_started_again(
+    driven: bool, project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", WAITS)
+    with background(project, "run", "a.py", *SLURM, "--", str(project / "never")) as driver:
+        driver.stdout.readline()
+        if not driven:
+            driver.kill()
+        slurm("scontrol", "requeue", job_of(running(aml)))
+        until(lambda: "BeginTime" in str(runs(aml)[0]["reason"]), within_s=60)
+        begun = time.monotonic()
+        assert "Canceled" in aml("cancel", "latest").err
+        assert time.monotonic() - begun < 10
+        assert not driven or driver.wait(30) == 130
+
+    (run,) = runs(aml)
+    assert (run["state"], run["reason"]) == ("Canceled", "canceled")
+    assert slurm("squeue", "--noheader") == ""
+
+
 def test_scancel_is_seen_within_seconds(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", WAITS)
     with background(project, "run", "a.py", *SLURM, "--", str(project / "never")) as driver:
@@ -217,13 +251,84 @@ def test_scancel_of_a_run_that_waits_is_seen_within_seconds(project: Path, aml: 
     assert "canceled in Slurm" in runs(aml)[0]["reason"]
 
 
+def test_scancel_of_one_job_ends_one_run(lay: Callable[..., list[Record]]) -> None:
+    slurm("sbatch", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 600")
+    until(lambda: slurm("squeue", "--noheader", "--states=RUNNING", "--format=%j") == "wrap")
+
+    def cancel_one() -> None:
+        jobs = until(lambda: slurm("squeue", "--noheader", "--array", "--name=amlcore", "--format=%i").split())
+        slurm("scancel", jobs[0])
+        slurm("scancel", "--name=wrap")
+
+    records = lay(Slurm(slots=3, mem_gb=0.3), 3, within_s=60, meanwhile=cancel_one, lost=1)
+
+    states = sorted(record.status.state for record in records)
+    assert states == ["Canceled", "Completed", "Completed"]
+
+
+def test_a_line_of_the_setup_that_fails_is_named(aml: Aml, write: Write) -> None:
+    write("a.py", "import os\nprint(os.environ['A'])\n")
+
+    assert aml("run", "a.py", *SLURM, 'compute.setup=["export A=1  # a comment"]').out == "1\n"
+    said = aml("run", "a.py", *SLURM, "compute.setup=[export A=1, module load nowhere]", status=1)
+
+    assert "compute.setup: this line failed: module load nowhere (job" in said.err
+
+
+def test_all_cores_that_slurm_gives_are_the_threads(aml: Aml, write: Write) -> None:
+    write("a.py", "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['SLURM_CPUS_ON_NODE'])\n")
+
+    assert aml("run", "a.py", *SLURM, "compute.cores=null", "compute.exclusive=true").out == "2 2\n"
+
+
+def test_a_rerun_goes_to_the_cluster_again(aml: Aml, write: Write) -> None:
+    write("a.py", "print('first')\n")
+    aml("run", "a.py", *SLURM)
+    write("a.py", "print('second')\n")
+
+    assert aml("rerun", "latest").out == "first\n"
+    assert aml("show", "latest", "--json").json["compute"] == "slurm"
+
+
+def test_a_sweep_goes_on_after_its_driver_was_killed(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", TRIAL)
+    words = ("run", "-m", "script.script=a.py", *SLURM, "compute.slots=2", "compute.mem_gb=0.3", "model=none")
+    search = ("script.arguments={s: 2}", "+script.arguments.score=1,2,3,4", "sweep.primary_metric=score")
+    with background(project, *words, *search) as driver:
+        until(lambda: [run for run in runs(aml, "--children") if run["parent"] and run["state"] == "Completed"])
+        driver.kill()
+
+    said = aml("resume", "latest")
+
+    assert "best: trial 3, score=4" in said.err
+    trials = [run for run in runs(aml, "--children") if run["parent"]]
+    assert [(run["state"], run["attempt"]) for run in trials] == [("Completed", 1)] * 4
+
+
+def test_trials_that_fall_behind_are_stopped(aml: Aml, write: Write) -> None:
+    write("a.py", TRIAL)
+    words = ("run", "-m", "script.script=a.py", *SLURM, "compute.slots=2", "compute.mem_gb=0.3", "model=none")
+    lasting = ("compute.timeout_min=1", "compute.allocation_min=5", "sweep=grid", "sweep/early_termination=bandit")
+    search = ("script.arguments={s: 3}", "+script.arguments.score=2,1", "sweep.primary_metric=score")
+
+    said = aml(*words, *lasting, *search)
+
+    assert "1 done, 1 pruned, 0 failed" in said.err
+    assert [run["state"] for run in runs(aml, "--children") if run["parent"]] == ["Canceled", "Completed"]
+
+
 def test_the_time_limit_of_a_job_is_named(aml: Aml, write: Write) -> None:
-    write("a.py", "import time\ntime.sleep(600)\n")
+    write(
+        "a.py",
+        "import signal, time\nsignal.signal(signal.SIGTERM, lambda *_: open('outputs/told', 'w').close())\n"
+        "end = time.time() + 600\nwhile time.time() < end: time.sleep(1)\n",
+    )
 
     aml("run", "a.py", *SLURM, "compute.allocation_min=1", status=1)
 
     (run,) = runs(aml)
     assert "Slurm ended the job at its time limit" in run["reason"]
+    assert (Path(run["folder"]) / "outputs/told").exists()
 
 
 def test_the_memory_limit_of_the_cluster_is_named(aml: Aml, write: Write) -> None:
@@ -284,10 +389,12 @@ def test_what_slurm_refuses_is_the_end_of_the_run(aml: Aml, write: Write) -> Non
 def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
     """Lay a script many times in one driver's slots, as a sweep does, and wait until all have ended."""
 
-    def run(target: Slurm, count: int, *, within_s: float) -> list[Record]:
+    def run(
+        target: Slurm, count: int, *, within_s: float, meanwhile: Callable[[], None] = lambda: None, lost: int = 0
+    ) -> list[Record]:
         from amlcore.compute import BACKENDS
         from amlcore.config import compose
-        from amlcore.settle import finalize
+        from amlcore.settle import end, finalize
         from amlcore.submission import request, submit
 
         assert BACKENDS["slurm"] is type(target)
@@ -301,12 +408,16 @@ def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
             for record in records:
                 wanted, kind = request(job, record, built)
                 slots.submit(wanted, kind)
-            until(lambda: slots.poll() or all(record.result for record in records), within_s=within_s)
-            assert slots.poll() == {}
+            meanwhile()
+            until(lambda: sum(record.result is not None for record in records) == count - lost, within_s=within_s)
+            endings = until(lambda: len(slots.poll()) == lost and (slots.poll() or True))
         finally:
             slots.close()
         for record in records:
-            finalize(record)
+            if record.result is None:
+                end(record, endings[record.folder.name])
+            else:
+                finalize(record)
         return records
 
     return run

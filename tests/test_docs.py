@@ -26,7 +26,6 @@ from amlcore.serving import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.layout import AttemptLayout, QueueLayout, RunLayout
 from amlcore.workspace import Workspace
-from tests.compute_conformance import require
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
@@ -190,7 +189,9 @@ def free_port() -> int:
 
 @pytest.mark.slow
 @pytest.mark.timeout(PAGE_S + 60)
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=[pytest.mark.slurm] * (page.stem == "slurm"), id=page.stem) for page in PAGES]
+)
 def test_the_commands_of_a_page_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     blocks = blocks_of(page)
     consoles = [number for number, block in enumerate(blocks) if block.kind == "console"]
@@ -199,8 +200,6 @@ def test_the_commands_of_a_page_run_and_print_what_it_shows(page: Path, tmp_path
     blocks = [Block(block.kind, block.text.replace("3000", port), block.line) for block in blocks]
     if any("curl " in block.text for block in blocks) and shutil.which("curl") is None:
         pytest.skip("the page calls curl, and this machine has none")
-    if page.stem == "slurm":
-        require("scontrol", variable="AMLCORE_REQUIRE_SLURM")
     folder = tmp_path / "page"
     folder.mkdir()
 

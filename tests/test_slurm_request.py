@@ -348,6 +348,17 @@ def test_a_job_that_could_not_work_takes_one_run_with_it(queue: SlurmQueue, tmp_
     assert queue.sight("one", active={}, ended=ended) == Sight(waiting="a job is being asked for")
 
 
+def test_a_task_that_slurm_has_no_trace_of_was_canceled(queue: SlurmQueue) -> None:
+    queue.add_jobs(["8_0", "8_1", "8_2"])
+    assert queue.vanished({"7", "8_0", "8_1"}) == {}  # so soon it may not be in the queue yet
+
+    for name in os.listdir(queue.layout.jobs):
+        os.utime(f"{queue.layout.jobs}/{name}", (0, 0))
+    os.makedirs(f"{queue.layout.claimed}/8_1")
+
+    assert queue.vanished({"7", "8_0", "8_1"}) == {"8_0": EndedJob("CANCELLED", "", "")}
+
+
 def test_a_job_that_could_not_work_is_quoted(queue: SlurmQueue, tmp_path: Path) -> None:
     log = tmp_path / "queue/slurm/7_0_log.err"
     log.parent.mkdir()
@@ -369,7 +380,7 @@ def test_a_canceled_run_that_nobody_ends_is_found(
     assert queue.left_alone("run", active=active) is None
 
     cancel = tmp_path / "run/cancel.json"
-    cancel.parent.mkdir()
+    cancel.parent.mkdir(exist_ok=True)
     cancel.touch()
     os.utime(cancel, (time.time() - asked_s_ago,) * 2)
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from amlcore.compute import cluster
 from amlcore.compute.cluster import Partition
+from amlcore.compute.slurm_lost import look as look_at
 from amlcore.compute.slurm_slots import SlurmSlots
-from amlcore.compute.slurm_slots import look as look_at
 from amlcore.compute.target import ComputeTarget, Sight
 from amlcore.errors import ConfigError, legal
 from amlcore.record import Record

@@ -19,6 +19,9 @@ HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TI
 
 WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
 
+VANISHED_S = 5.0
+"""How soon after it was asked for a job is in the queue, or was and is no more."""
+
 CANCEL_PATIENCE_S = 5.0
 """For how long after the kill wait a canceled run may stay without a result before its job is ended."""
 
@@ -109,6 +112,15 @@ class SlurmQueue:
         known = {*self.claimed.values(), *self.ended}
         return [job for job in self.jobs if job in ended and ended[job].state in HOPELESS and job not in known]
 
+    def vanished(self, jobs: set[str]) -> dict[str, EndedJob]:
+        """Those of `jobs` that were canceled while they waited, as tasks of an array: Slurm keeps no trace of them."""
+        return {job: EndedJob("CANCELLED", "", "") for job in self.jobs if job in jobs and self._has_vanished(job)}
+
+    def _has_vanished(self, job: str) -> bool:
+        asked = os.stat(f"{self.layout.jobs}/{job}").st_mtime
+        begun = (f"{self.layout.claimed}/{job}", f"{self.layout.ended}/{job}", self._log(job, "out"))
+        return "_" in job and time.time() - asked > VANISHED_S and not any(map(os.path.exists, begun))
+
     def give_up(self, job: str) -> str | None:
         """Take back a request that waits, since `job` failed that was asked for with it; its run comes back."""
         Path(self.layout.ended, job).touch()
@@ -145,8 +157,12 @@ class SlurmQueue:
 
     def _said(self, job: str) -> str:
         """What a job and its worker said before they failed."""
-        said = tail(f"{self.layout.folder}/slurm/{job}_0_log.err", 600), tail(self.layout.log)
+        said = tail(self._log(job, "err"), 600), tail(self.layout.log)
         return "; ".join(part.splitlines()[-1] for part in said if part)
+
+    def _log(self, job: str, stream: str) -> str:
+        """What a job itself says is written here, as soon as it begins."""
+        return f"{self.layout.folder}/slurm/{job}_0_log.{stream}"
 
 
 def _has_result(request: Request) -> bool:

@@ -1,4 +1,4 @@
-"""The SlurmSlots: jobs of Slurm as room for the runs of one driver, and what became of those of a lost one."""
+"""The SlurmSlots: jobs of Slurm as room for the runs of one driver."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ from amlcore.worker.layout import is_alive, read_json
 
 ASK_S = 1.0
 HEARTBEAT_S = 5.0
-SETTLED_ASK_S = 2.0
 GATHER_S = 0.1
 """Requests that follow each other so closely are asked for together, as one array."""
 
@@ -149,6 +148,8 @@ class SlurmSlots:
     def _ended_of(self, gone: set[str]) -> dict[str, EndedJob]:
         """How jobs ended that are in no queue any more; accounting may be late, or never have heard of them."""
         known = cluster.ended_jobs(sorted(gone))
+        for _, queue in list(self._queues.values()):
+            known |= queue.vanished(gone - set(known))
         now = time.monotonic()
         self._missing = {job: self._missing.get(job, now) for job in gone - set(known)}
         lost = [job for job, since in self._missing.items() if now - since > MISSING_S]
@@ -227,48 +228,6 @@ def submit_jobs(allocation: Allocation, count: int, parameters: dict[str, Any]) 
         else:
             jobs = executor.map_array(Allocation.__call__, [allocation] * count)
     return [str(job.job_id) for job in jobs]
-
-
-class _Asked:
-    """What Slurm last said to this process, so that a list of many runs asks once."""
-
-    at = -SETTLED_ASK_S
-    active: dict[str, QueuedJob] | None = None
-
-
-def look(record: Record) -> Sight:
-    """How a run stands whose driver is gone: its jobs go on without."""
-    queued = read_json(record.layout.queued)
-    if queued is None or not record.laid:
-        return Sight(ending=Ending(RunState.Failed, "lost: the process that drove it ended before it was queued"))
-    queue, run = SlurmQueue.of_request(queued["path"]), record.folder.name
-    if os.path.exists(record.layout.cancel) and queue.withdraw(run):
-        if not queue.new:
-            with suppress(ExecutionError):
-                cluster.cancel(queue.jobs, pending_only=True)
-        return Sight(ending=Ending(RunState.Canceled, "canceled"))
-    if time.monotonic() - _Asked.at >= SETTLED_ASK_S:
-        _Asked.at = time.monotonic()
-        try:
-            _Asked.active = cluster.jobs()
-        except (ExecutionError, FileNotFoundError):
-            _Asked.active = None
-    if _Asked.active is None:
-        return Sight()  # files alone cannot tell: the next look may
-    if not queue.jobs and queue.withdraw(run):
-        return Sight(ending=Ending(RunState.Failed, "lost: the process that drove it ended before it asked for a job"))
-    try:
-        ended = cluster.ended_jobs([job for job in queue.jobs if job not in _Asked.active])
-    except ExecutionError:
-        return Sight()
-    if queue.waits(run) and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
-        lost = Ending(RunState.Failed, "lost: the process that drove it ended, and no job is left for it")
-        failed = queue.failures(ended)
-        return Sight(ending=queue.ending(ended[failed[-1]], failed[-1]) if failed else lost)
-    if job := queue.left_alone(run, active=_Asked.active):
-        with suppress(ExecutionError):
-            cluster.cancel([job])
-    return queue.sight(run, active=_Asked.active, ended=ended)
 
 
 def _new_folder(folders: Path) -> Path:
