@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 from typing import Any, ClassVar
+
+import pytest
 
 from tests.conftest import Aml
 from tests.test_flow import Write, background, runs, until
@@ -226,3 +229,13 @@ class Conformance:
 
     def says_why(self, run: dict[str, Any]) -> bool:
         raise NotImplementedError
+
+
+def require(tool: str, *, variable: str) -> None:
+    """Skip where `tool` is absent, unless CI promised it."""
+    import shutil
+
+    if shutil.which(tool) is None or subprocess.run([tool, "ping"], capture_output=True, check=False).returncode:
+        if os.environ.get(variable):
+            pytest.fail(f"{variable} is set, and {tool} does not answer")
+        pytest.skip(f"no Slurm here ({tool} does not answer): tests/slurm/up starts one")

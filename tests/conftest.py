@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
 
 # CI runs the same examples each time; elsewhere every run looks for new ones.
 settings.register_profile("ci", derandomize=True)
@@ -21,27 +21,24 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
+class ClusterScheduling(LoadScopeScheduling):
+    """Gives the tests of the cluster to one worker, since some of them take nodes down, and any other to a free one.
+
+    They are told by their names, which are all that is known of a test here; xdist's --dist=loadgroup needs pytest < 9.
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "slurm" if "slurm" in nodeid else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling | None:
+    return ClusterScheduling(config, log) if config.getoption("dist") == "load" else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Let one worker of xdist run all tests of the cluster, one after the other: some of them take nodes down."""
     for item in items:
-        if item.get_closest_marker("slurm"):
-            item.add_marker(pytest.mark.xdist_group("slurm"))
-
-
-def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Skip a test of the cluster where there is none, unless CI promised one."""
-    if item.get_closest_marker("slurm") is None or _has_slurm():
-        return
-    if os.environ.get("AMLCORE_REQUIRE_SLURM"):
-        pytest.fail("AMLCORE_REQUIRE_SLURM is set, and Slurm does not answer")
-    pytest.skip("no Slurm here (scontrol does not answer): tests/slurm/up starts one")
-
-
-def _has_slurm() -> bool:
-    return (
-        shutil.which("scontrol") is not None
-        and subprocess.run(["scontrol", "ping"], capture_output=True, check=False).returncode == 0
-    )
+        if item.get_closest_marker("slurm") and "slurm" not in item.nodeid:
+            raise pytest.UsageError(f"{item.nodeid} is marked slurm: its name must say so, see ClusterScheduling")
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ import pytest
 
 from amlcore.compute import Slurm
 from amlcore.record import Record
-from tests.compute_conformance import Conformance
+from tests.compute_conformance import Conformance, require
 from tests.conftest import Aml
 from tests.test_flow import TRAIN, Write, background, runs, until
 
@@ -54,6 +54,7 @@ for _ in range(int(sys.argv[2]) * 4):
 @pytest.fixture(autouse=True)
 def cluster() -> Iterator[None]:
     """All three nodes idle before a test, and nothing left behind it."""
+    require("scontrol", variable="AMLCORE_REQUIRE_SLURM")
     slurm("scancel", "--user=root")
     until(lambda: slurm("squeue", "--noheader") == "", within_s=60)
     until(
@@ -270,7 +271,7 @@ def test_a_line_of_the_setup_that_fails_is_named(aml: Aml, write: Write) -> None
     write("a.py", "import os\nprint(os.environ['A'])\n")
 
     assert aml("run", "a.py", *SLURM, 'compute.setup=["export A=1  # a comment"]').out == "1\n"
-    said = aml("run", "a.py", *SLURM, "compute.setup=[export A=1, module load nowhere]", status=1)
+    said = aml("run", "a.py", *SLURM, 'compute.setup=["export A=1", "module load nowhere"]', status=1)
 
     assert "compute.setup: this line failed: module load nowhere (job" in said.err
 
