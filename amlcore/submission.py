@@ -152,7 +152,7 @@ def dry_run(job: Job) -> dict[str, Any]:
         "inputs": {name: _describe(value) for name, value in job.script.inputs.items()},
         "environment_variables": job.script.environment_variables,
         "environment": {**asdict(job.environment), "requirements": list(specification.requirements)},
-        "compute": asdict(job.compute),
+        "compute": job.compute.describe(),
         "model": asdict(job.model) if job.model.name else None,
         "deployment": asdict(job.deployment) if job.deployment else None,
         "workspace": job.workspace.root,

@@ -51,11 +51,16 @@ def main() -> None:
             _measure(pair, root)
         (root / "sweep").mkdir()
         bench_sweep.main(root / "sweep")
-        if shutil.which("sbatch") is None:
-            print("\nno Slurm here: tests/slurm/up starts one")
-        else:
+        if _has_slurm():
             (root / "slurm").mkdir()
             bench_slurm.main(root / "slurm")
+        else:
+            print("\nno Slurm answers here: tests/slurm/up starts one")
+
+
+def _has_slurm() -> bool:
+    ping = ["scontrol", "ping"]
+    return shutil.which(ping[0]) is not None and subprocess.run(ping, capture_output=True, check=False).returncode == 0
 
 
 def _measure(pair: Pair, root: Path) -> None:

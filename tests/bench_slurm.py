@@ -1,9 +1,10 @@
-"""A part of `make bench`: what a driver costs a job on Slurm, next to plain submitit, in one run."""
+"""A part of `make bench`: what a driver costs a job on Slurm, next to plain submitit, turn by turn in one run."""
 
 from __future__ import annotations
 
 import operator
 import os
+import statistics
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -17,13 +18,14 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.settle import finalize
 from amlcore.submission import request, submit
 
+ROUNDS = 3
 JOBS = 24
 AT_ONCE = 6
 MEM_GB = 0.3
 
 
 def main(folder: Path) -> None:
-    """Print processor and elapsed time a job, the driver's own with the commands that it calls."""
+    """Print the processor time of a driver with the commands that it calls, and the elapsed time, a job each."""
     (folder / "source").mkdir()
     (folder / "source/short.py").write_text("print(1)\n")
     words = ["environment=current", "compute=slurm", "script.script=short.py", "script.source_directory=source"]
@@ -31,18 +33,28 @@ def main(folder: Path) -> None:
     built = job.environment.build(root=folder, cache=folder, log=lambda _: None)
     each = Slurm(slots=AT_ONCE, mem_gb=MEM_GB)
     lasting = replace(each, timeout_min=1, allocation_min=10)
-    print(f"\n{'a short job on Slurm':40} {'CPU ms':>7} {'elapsed ms':>11}   ({JOBS} jobs, {AT_ONCE} at once)")
-    _measure("plain submitit, an array", lambda: _plain(folder / "submitit"))
-    _measure("amlcore, a job for each run", lambda: _amlcore(replace(job, compute=each), built))
-    _measure("amlcore, jobs that take run after run", lambda: _amlcore(replace(job, compute=lasting), built))
+    ways: dict[str, Callable[[], None]] = {
+        "plain submitit, an array": lambda: _plain(folder / "submitit"),
+        "amlcore, a job for each run": lambda: _amlcore(replace(job, compute=each), built),
+        "amlcore, jobs that take run after run": lambda: _amlcore(replace(job, compute=lasting), built),
+    }
+    costs = [[_cost(work) for work in ways.values()] for _ in range(ROUNDS)]
+    title = f"{JOBS} short jobs on Slurm, {AT_ONCE} at once"
+    print(f"\n{title:40} {'CPU ms':>7} {'÷ submitit':>11} {'elapsed ms':>11} {'÷ submitit':>11}")
+    for name, of_way in zip(ways, zip(*costs, strict=True), strict=True):
+        row = f"{name:40}"
+        for kind, width in ((0, 7), (1, 11)):
+            ratio = statistics.median(cost[kind] / first[0][kind] for cost, first in zip(of_way, costs, strict=True))
+            row += f" {statistics.median(cost[kind] for cost in of_way):{width}.0f} {ratio:11.2f}"
+        print(row, flush=True)
 
 
-def _measure(name: str, work: Callable[[], None]) -> None:
+def _cost(work: Callable[[], None]) -> tuple[float, float]:
+    """Processor and elapsed time of `work`, in ms a job."""
     begun, before = time.perf_counter(), os.times()
     work()
     elapsed, after = time.perf_counter() - begun, os.times()
-    cpu = sum(after[:4]) - sum(before[:4])
-    print(f"{name:40} {1000 * cpu / JOBS:7.0f} {1000 * elapsed / JOBS:11.0f}", flush=True)
+    return 1000 * (sum(after[:4]) - sum(before[:4])) / JOBS, 1000 * elapsed / JOBS
 
 
 def _plain(folder: Path) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
-import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from threading import Event
 
 from amlcore.compute.local import worker_environment
 from amlcore.errors import ExecutionError
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
 from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, read_json
-from amlcore.worker.processes import adopt_orphans
+from amlcore.worker.processes import adopt_orphans, children
 from amlcore.worker.supervise import failed_result, write_result
 
 
@@ -52,8 +53,9 @@ class Allocation:
                 stderr=log,
                 start_new_session=True,
             )
+        told = _tell_on_sigterm(worker)
         status = worker.wait()
-        _wait_for_supervisors()
+        _wait_for_supervisors(told)
         if status:
             raise ExecutionError(f"the worker ended with status {status}; it says in {queue.log}: {tail(queue.log)}")
 
@@ -103,12 +105,30 @@ def _keep_logs(run: RunLayout, attempt: int) -> None:
             shutil.move(stream, kept)
 
 
-def _wait_for_supervisors() -> None:
+def _tell_on_sigterm(worker: subprocess.Popen[bytes]) -> Event:
+    """Pass on the SIGTERM by which Slurm announces the end of a job: where cgroups track it, only this process gets it.
+
+    Returns
+    -------
+    Event
+        Is set from the first on.
+    """
+    told = Event()
+
+    def tell(*_: object) -> None:
+        told.set()
+        worker.terminate()
+
+    signal.signal(signal.SIGTERM, tell)
+    return told
+
+
+def _wait_for_supervisors(told: Event) -> None:
     """A worker that is told to end leaves its supervisor ending the script; the job lasts until it has."""
-    while True:
-        try:
+    if told.is_set():
+        for pid in children(os.getpid()):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
+    with suppress(ChildProcessError):
+        while True:
             os.wait()
-        except ChildProcessError:
-            return
-        except InterruptedError:
-            time.sleep(0.01)

@@ -74,6 +74,9 @@ class Slurm(ComputeTarget):
             raise ConfigError(f"compute=slurm: {error}; try again later, or run here with compute=local") from None
         self.fits(found)
 
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "sbatch": self.sbatch()}
+
     @staticmethod
     def look(record: Record) -> Sight:
         return look_at(record)

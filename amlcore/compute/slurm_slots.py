@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
+import sys
 import threading
 import time
 import uuid
@@ -218,7 +220,8 @@ def submit_jobs(allocation: Allocation, count: int, parameters: dict[str, Any]) 
 
     folder = Path(allocation.queue, "slurm")
     folder.mkdir(exist_ok=True)
-    executor = submitit.SlurmExecutor(folder=folder)
+    # In the place of the batch script's shell, which would keep Slurm's signals to itself.
+    executor = submitit.SlurmExecutor(folder=folder, python=f"exec {shlex.quote(sys.executable)}")
     extra = {"chdir": str(folder), **parameters["additional_parameters"]}  # python -m would import from there
     executor.update_parameters(**{**parameters, "additional_parameters": extra})
     with warnings.catch_warnings():

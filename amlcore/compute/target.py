@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
-from typing import IO, Protocol
+from dataclasses import asdict, dataclass, replace
+from typing import IO, Any, Protocol
 
 from amlcore.errors import ConfigError
 from amlcore.record import Record, RunState
@@ -99,6 +99,10 @@ class ComputeTarget(ABC):
         ConfigError
             It cannot; the message says what would fit.
         """
+
+    def describe(self) -> dict[str, Any]:
+        """What a run asks of this target, in plain values."""
+        return asdict(self)
 
     @staticmethod
     @abstractmethod

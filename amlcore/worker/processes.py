@@ -19,6 +19,13 @@ def adopt_orphans():
         pass  # the session still tells most of them
 
 
+def children(parent):
+    # type: (int) -> list[int]
+    """The living processes whose parent is `parent`."""
+    found = ((int(name), _stat(name)) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid, entry in found if entry is not None and entry[0] == parent]
+
+
 def family(root, session):
     """The living descendants of `root` and the members of `session`, as {pid: resident bytes}; not `root` itself."""
     table = {}
