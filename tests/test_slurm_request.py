@@ -50,6 +50,12 @@ def test_the_smallest_request() -> None:
     }
 
 
+def test_a_dry_run_shows_the_request() -> None:
+    target = Slurm(cores=2)
+
+    assert target.describe() == {**asdict(target), "sbatch": target.sbatch()}
+
+
 def test_every_field_is_in_the_request() -> None:
     target = Slurm(
         slots=4,
