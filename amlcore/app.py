@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore import settle
 from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, RecordError, RequestError, RunError
 from amlcore.record import Record, RunState
 from amlcore.run import Run, find
-from amlcore.settle import kill_orphan
 from amlcore.stream import LogStream
 from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json
@@ -103,8 +103,9 @@ def _summaries(workspace: Workspace, *, say: Say) -> list[dict[str, Any]]:
     for folder in workspace.run_folders:
         try:
             found.append(Run(str(folder)).summary())
-        except (RecordError, PermissionError) as error:
-            say(f"warning: a run is left out: {error}")
+        except (RecordError, NotFoundError, OSError) as error:
+            if folder.exists():  # somebody may remove runs meanwhile
+                say(f"warning: a run is left out: {error}")
     return sorted(found, key=lambda run: str(run["created"]), reverse=True)
 
 
@@ -146,7 +147,7 @@ def cancel(run: Run) -> RunState:
     begun = time.monotonic()
     while not run.has_ended() and time.monotonic() - begun < CANCEL_WAIT_S:
         if time.monotonic() - begun > ORPHAN_WAIT_S:
-            kill_orphan(run.record)
+            settle.kill_orphan(run.record)
         time.sleep(POLL_S)
     if not run.has_ended():
         raise RunError(f"run {run.id} was asked to end and has not within {CANCEL_WAIT_S:.0f} s: {run.status.state}")
@@ -256,6 +257,9 @@ def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) 
             return status.exit_status or 1
         say(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
         return publish(job, run, say=say)
+    except BaseException as error:
+        settle.note_unpublished(record, exit_status=settle.INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+        raise
     finally:
         record.release()
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from amlcore import app, tables
+from amlcore import app, settle, tables
 from amlcore.app import Say, check_model, find_run, publish
 from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
@@ -97,6 +97,9 @@ def drive(folder: Path) -> int:
 def _carry_out(search: Search, record: Record, *, say: Say) -> int:
     try:
         return _to_its_end(search, record, say=say)
+    except BaseException as error:
+        settle.note_unpublished(record, exit_status=settle.INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+        raise
     finally:
         record.release()
 

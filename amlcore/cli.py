@@ -54,6 +54,7 @@ def _call(arguments: list[str]) -> int:
         case ["_drive"]:  # what a detached run's driver is started as
             from amlcore import app_sweep
 
+            catch_signals()
             return app_sweep.drive(Path(arguments[1]))
         case ["_plot"]:  # what a sweep leaves to a process of its own
             from amlcore import sweep_report
@@ -132,6 +133,7 @@ def _wait(options: Namespace) -> int:
 def _rerun(options: Namespace) -> int:
     from amlcore import app
 
+    catch_signals()
     return app.rerun(_workspace(), options.run, detach=options.detach, say=say)
 
 

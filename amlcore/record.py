@@ -20,6 +20,8 @@ KEPT_FACTS = {"id", "experiment", "created"}
 HEARTBEAT_S = 5.0
 LOST_HEARTBEAT_S = 60.0
 """A driver on another host whose heartbeat is older than this counts as gone."""
+LOST_PUBLISHER_S = 900.0
+"""The same once the run has ended: its driver registers and packages, and its heart beats no more."""
 
 
 class RunState(StrEnum):
@@ -133,7 +135,7 @@ class Record:
         alive = is_alive(driver)
         if alive is None:  # on another host only its heartbeat can be seen
             age = datetime.now(UTC).timestamp() - Path(self.layout.driver).stat().st_mtime
-            return age < LOST_HEARTBEAT_S
+            return age < (LOST_PUBLISHER_S if self.has_ended() else LOST_HEARTBEAT_S)
         return bool(alive)
 
     @property
@@ -224,16 +226,21 @@ class Record:
 def _move(source: Path, target: Path) -> None:
     """Move what lies in the folder `source` into `target`; links are moved as links, and never followed.
 
-    A name that is taken in `target` gets `.script` before its ending.
+    A name that is taken in `target` gets `.script` before its ending, and a number where that is taken too.
     """
     target.mkdir(parents=True, exist_ok=True)
     if source.is_symlink() or not source.is_dir():
         return
     for entry in sorted(source.iterdir()):
-        kept = target / entry.name
-        if kept.exists() or kept.is_symlink():
-            kept = kept.with_name(f"{kept.stem}.script{kept.suffix}")
-        entry.rename(kept)
+        entry.rename(_free_name(target / entry.name))
+
+
+def _free_name(wanted: Path) -> Path:
+    path, number = wanted, 1
+    while os.path.lexists(path):
+        path = wanted.with_name(f"{wanted.stem}.script{number if number > 1 else ''}{wanted.suffix}")
+        number += 1
+    return path
 
 
 def _remove(folder: Path) -> None:

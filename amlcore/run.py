@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 import warnings
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import NotFoundError, RecordError, RunError
 from amlcore.record import Record, RunState, Status
-from amlcore.settle import last_lines, request_cancel, settle
+from amlcore.settle import last_lines, last_model, request_cancel, settle
 from amlcore.stream import LogStream, binary
 from amlcore.worker import context
 from amlcore.worker.layout import append_line, read_json
@@ -108,11 +107,7 @@ class Run(context.Run):
     @property
     def model(self) -> str | None:
         """The model registered from this run last, as NAME:VERSION."""
-        try:
-            lines = Path(self.record.layout.models).read_text(encoding="utf-8").splitlines()
-            return str(json.loads(lines[-1])["model"])
-        except (OSError, ValueError, LookupError, TypeError):
-            return None
+        return last_model(self.record)
 
     def wait_for_completion(
         self,
@@ -237,8 +232,9 @@ def newest_first(folders: Iterable[Path]) -> list[Run]:
         run = Run(str(folder))
         try:
             created.append((run.created, run))
-        except RecordError as error:
-            warnings.warn(f"a run is left out: {error}", stacklevel=3)
+        except (RecordError, NotFoundError) as error:
+            if folder.exists():  # somebody may remove runs meanwhile
+                warnings.warn(f"a run is left out: {error}", stacklevel=3)
     return [run for _, run in sorted(created, key=lambda pair: pair[0], reverse=True)]
 
 
@@ -254,7 +250,12 @@ def find(folders: Iterable[Path], reference: str) -> Run:
     if not known:
         raise NotFoundError(f"run '{reference}': there are no runs here yet")
     if reference == "latest":
-        return next(run for run in newest_first(known.values()) if run.facts["parent"] is None)
+        latest = next((run for run in newest_first(known.values()) if run.facts["parent"] is None), None)
+        if latest is None:
+            raise NotFoundError(
+                "run 'latest': none of the runs here can be read as one of its own; `aml runs` names the damaged ones"
+            )
+        return latest
     if reference in known:
         return Run(str(known[reference]))
     matches = sorted(name for name in known if name.startswith(reference))

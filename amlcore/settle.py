@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import fcntl
+import json
 import os
+import shlex
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,20 +13,29 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from amlcore.compute import BACKENDS, Ending
+from amlcore.errors import RecordError
 from amlcore.record import Record, RunState
 from amlcore.worker.layout import create_json, identity, is_alive, read_json
 
 INTERRUPTED = 130
 LAST_LINES = 10
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def settle(record: Record) -> None:
     """Bring the state of a run whose driver is gone up to date with its files; one that is driven is left alone."""
-    if record.has_ended() or record.driven or not os.access(record.folder, os.W_OK):
+    if record.has_ended() and not _is_left(record):
+        return
+    if record.driven or not os.access(record.folder, os.W_OK):
         return
     with _locked(record.folder):
         if record.has_ended():
+            if _is_left(record):
+                note_unpublished(record, exit_status=1)
+                record.release()
             return
         if record.result is not None:
             finalize(record)
@@ -35,6 +46,48 @@ def settle(record: Record) -> None:
             end(record, replace(sight.ending, reason=f"{sight.ending.reason}{again}"))
         else:
             keep_in_step(record, sight.waiting)
+
+
+def _is_left(record: Record) -> bool:
+    """Whether the driver of a submitted run never said that all which was asked for is done."""
+    return Path(record.layout.driver).exists() and Path(record.layout.config).exists()
+
+
+def note_unpublished(record: Record, *, exit_status: int) -> None:
+    """Say so where a run completed and its driver ended before the model was registered, or packaged."""
+    status = record.status
+    if status.state is not RunState.Completed or record.facts["parent"] is not None or status.exit_status:
+        return
+    try:
+        job = yaml.load(Path(record.layout.config).read_text(encoding="utf-8"), Loader=_LOADER)
+        name, path = job["model"]["name"], job["model"]["path"]
+    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
+        raise RecordError(f"{record.layout.config} cannot be read: {error}") from None
+    run = record.folder.name
+    if name is None:
+        return
+    is_sweep = Path(record.layout.sweep).exists()
+    model = last_model(record)
+    if is_sweep:  # it is registered from its best trial
+        trials = (Record(folder) for folder in record.folder.parent.glob(f"{run}_*"))
+        model = next((known for trial in trials if (known := last_model(trial))), None)
+    if model is None:
+        again = f"aml resume {run}" if is_sweep else f"aml register {run} --name {name} --path {shlex.quote(path)}"
+        words = f"its driver ended before {name} was registered: {again}"
+    elif job.get("deployment") is not None:
+        words = f"its driver ended before {model} was packaged: aml deploy {model}"
+    else:
+        return
+    record.enter(RunState.Completed, "; ".join(filter(None, (status.reason, words))), exit_status=exit_status)
+
+
+def last_model(record: Record) -> str | None:
+    """The model registered from a run last, as NAME:VERSION."""
+    try:
+        lines = Path(record.layout.models).read_text(encoding="utf-8").splitlines()
+        return str(json.loads(lines[-1])["model"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def keep_in_step(record: Record, waiting: str | None) -> None:
@@ -63,9 +116,14 @@ def finalize(record: Record) -> None:
     result = record.result
     assert result is not None
     record.enter(RunState.Finalizing)
-    lost = record.collect() if record.attempt else None
     state, reason, exit_status = outcome(result)
     reason = cancel_reason(record) if state is RunState.Canceled else reason
+    try:
+        lost = record.collect() if record.attempt else None
+    except OSError as error:
+        lost = _not_kept(error)
+        if state is RunState.Completed:
+            state, exit_status = RunState.Failed, 1
     reason = "; ".join(filter(None, (reason, lost))) or None
     usage = {key: float(result[key]) for key in ("cpu_s", "max_rss_bytes") if result.get(key) is not None}
     record.enter(state, reason, exit_status=exit_status, usage=usage)
@@ -93,16 +151,27 @@ def _signal_name(number: int) -> str:
 
 def fail(record: Record, reason: str, *, exit_status: int = 1) -> None:
     """End a run that cannot be carried out; what its attempt wrote so far is kept."""
-    if record.attempt:
-        record.collect()
-    record.enter(RunState.Failed, reason, exit_status=exit_status)
+    record.enter(RunState.Failed, "; ".join((reason, *_collect(record))), exit_status=exit_status)
 
 
 def cancel(record: Record, reason: str | None = None) -> None:
     """End a run that was canceled and has no result; what its attempt wrote so far is kept."""
-    if record.attempt:
-        record.collect()
-    record.enter(RunState.Canceled, reason or cancel_reason(record), exit_status=INTERRUPTED)
+    reason = "; ".join((reason or cancel_reason(record), *_collect(record)))
+    record.enter(RunState.Canceled, reason, exit_status=INTERRUPTED)
+
+
+def _collect(record: Record) -> list[str]:
+    """Keep what the attempt of a run without a result wrote; why it was not kept, if so."""
+    try:
+        if record.attempt:
+            record.collect()
+    except OSError as error:
+        return [_not_kept(error)]
+    return []
+
+
+def _not_kept(error: OSError) -> str:
+    return f"what the script wrote could not be kept: {error.strerror}: {error.filename}"
 
 
 def cancel_reason(record: Record) -> str:

@@ -2,6 +2,7 @@
 
 import re
 import shutil
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,8 @@ from amlcore.worker.layout import RunLayout, write_json
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
 FORMATS = ("skops",)
+PREPARED = ".tmp-"
+LEFT_S = 86400.0  # no registration takes so long
 
 
 @dataclass
@@ -209,9 +212,12 @@ def locked_version(lock: str) -> str | None:
 @contextmanager
 def _prepared(models: Path) -> Iterator[Path]:
     """A folder beside the versions to prepare one in; gone afterwards, unless it became one."""
-    folder = models / f".tmp-{uuid.uuid4().hex[:12]}"
+    folder = models / f"{PREPARED}{uuid.uuid4().hex[:12]}"
     try:
         folder.mkdir(parents=True)
+        for left in models.glob(f"{PREPARED}*"):  # by registrations that were killed
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise ModelError(f"{models} cannot be written ({error.strerror}); models are registered there") from None
     try:

@@ -1,0 +1,92 @@
+"""How a run comes to its end when something stands in the way: names, signals, folders, readers that stand still."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amlcore import settle
+from amlcore.record import Record
+from tests.conftest import Aml
+from tests.test_flow import GO, HERE, background, runs, until
+
+Write = Callable[[str, str], Path]
+
+
+def test_names_in_logs_that_are_taken_cost_no_file(project: Path, aml: Aml, write: Write) -> None:
+    write(
+        "a.py",
+        "import os\n"
+        "for name in ('stdout.txt', 'stdout.script.txt'): open(f'logs/{name}', 'w').write(name)\n"
+        "for name in ('stderr.txt', 'stderr.script.txt'): os.makedirs(f'logs/{name}/d')\n",
+    )
+    aml("run", "a.py", HERE)
+
+    logs = Path(runs(aml)[0]["folder"]) / "logs"
+    assert {path.read_text() for path in logs.glob("stdout.*") if path.is_file()} == {
+        *("", "stdout.txt", "stdout.script.txt")
+    }
+    assert sorted(path.name for path in logs.glob("stderr.*/d/..")) == ["..", ".."]
+
+
+def test_outputs_that_cannot_be_kept_fail_the_run_alone(tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    (tmp_path / "attempts/1/work/outputs").mkdir(parents=True)
+    (tmp_path / "attempts/1/work/outputs/x").touch()
+    done = {"reason": None, "message": None, "signal": None, "exit_status": 0}
+    (tmp_path / "attempts/1/result.json").write_text(json.dumps(done))
+    (tmp_path / "outputs").write_text("in the way")
+
+    settle.finalize(record)
+
+    assert (record.status.state, record.status.exit_status) == ("Failed", 1)
+    assert str(record.status.reason).startswith("what the script wrote could not be kept: ")
+
+
+# Registers only once the file `go` is there; stands still until then.
+SLOW_PICKLE = """
+import joblib, os
+class Slow:
+    def __reduce__(self): return (eval, ("[open('{0}/loading', 'w').close(), __import__('time').sleep(20)]",))
+joblib.dump(Slow(), "outputs/model.joblib")
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_a_driver_that_ends_before_the_model_is_registered_says_so(
+    number: signal.Signals, project: Path, aml: Aml, write: Write
+) -> None:
+    write("train.py", SLOW_PICKLE.replace("{0}", str(project)))
+    with background(project, "run", "train.py", HERE, "model.name=slow") as driver:
+        until((project / "loading").exists)
+        driver.send_signal(number)
+        driver.wait(20)
+    status = 130 if number == signal.SIGINT else 1
+
+    assert aml("wait", "latest", status=status)
+    (run,) = runs(aml)
+
+    assert (run["state"], run["model"]) == ("Completed", None)
+    assert run["reason"] == (
+        f"its driver ended before slow was registered: aml register {run['id']} --name slow --path outputs/model.joblib"
+    )
+    assert not (Path(run["folder"]) / "driver.json").exists()
+
+
+@pytest.mark.parametrize("verb", ["run", "rerun"])
+def test_a_driver_that_is_ended_by_a_signal_cancels_its_run(verb: str, project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", GO)
+    (project / "go").touch()
+    aml("run", "a.py", HERE, "--", str(project / "go"))
+    (project / "go").unlink()
+    command = ["run", "a.py", HERE, "--detach", "--", str(project / "go")] if verb == "run" else ["rerun", "latest"]
+    with background(project, *command):
+        begun = until(lambda: len(runs(aml)) == 2 and runs(aml)[0]["state"] == "Running" and runs(aml)[0])
+        driver = json.loads((Path(begun["folder"]) / "driver.json").read_text())
+        os.kill(driver["pid"], signal.SIGTERM)
+        until(lambda: runs(aml)[0]["state"] == "Canceled")
