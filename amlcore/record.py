@@ -210,10 +210,11 @@ class Record:
     def list_outputs(self) -> None:
         """List and hash the kept outputs."""
         outputs = Path(self.layout.outputs)
+        inside = outputs.resolve()
         listing = [
             {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": _digest(path)}
             for path in _files(outputs)
-            if path.resolve().is_relative_to(outputs)
+            if path.resolve().is_relative_to(inside)
         ]
         write_json(self.layout.listing, listing)
 

@@ -28,8 +28,8 @@ NOISE = (
     ".DS_Store",
     ".amlcore/",
     "/outputs/",
-    "/logs/",
 )
+LOGS = "logs"
 VENV_MARKS = ("pyvenv.cfg", "conda-meta")
 CULPRITS = 5
 
@@ -80,8 +80,15 @@ class IgnoreRules:
         return bool(self._own.file(path) or self._noise.file(path))
 
     def leaves_out_folder(self, path: str, *, on_disk: Path) -> bool:
+        return bool(self._own.folder(path)) or self._is_noise(path, on_disk=on_disk)
+
+    def leaves_out_link(self, path: str, *, on_disk: Path) -> bool:
+        """Git takes a link for a file; a link to a folder of noise is noise all the same."""
+        return self.leaves_out_file(path) or (on_disk.is_dir() and self._is_noise(path, on_disk=on_disk))
+
+    def _is_noise(self, path: str, *, on_disk: Path) -> bool:
         noise = self._noise.folder(path)
-        return bool(self._own.folder(path) or (_is_venv(on_disk) if noise is None else noise))
+        return _is_venv(on_disk) or _is_mere_logs(path, on_disk=on_disk) if noise is None else noise
 
 
 class _Rules:
@@ -119,7 +126,8 @@ def listing(source: Path, *, exclude: Sequence[Path] = ()) -> Listing:
         for entry in _entries(source / prefix):
             path = prefix + _readable(entry.name, folder=source / prefix)
             if entry.is_symlink():
-                if not rules.leaves_out_file(path):
+                here = Path(entry.path)
+                if Path(os.path.realpath(here)) not in hidden and not rules.leaves_out_link(path, on_disk=here):
                     found.links.append((path, _target(source, path)))
             elif entry.is_dir():
                 if real / path not in hidden and not rules.leaves_out_folder(path, on_disk=Path(entry.path)):
@@ -169,6 +177,11 @@ def _without_slash(line: str) -> str:
 
 def _is_venv(folder: Path) -> bool:
     return any((folder / mark).exists() for mark in VENV_MARKS)
+
+
+def _is_mere_logs(path: str, *, on_disk: Path) -> bool:
+    """What a script wrote before it was ever run here; a package of that name is part of the source."""
+    return path == LOGS and not any(on_disk.glob("*.py"))
 
 
 def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:

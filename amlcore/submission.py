@@ -19,6 +19,7 @@ from amlcore import __version__, snapshot
 from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import ConfigError
+from amlcore.model import registered
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.snapshot import Snapshot, SnapshotLimits
@@ -227,7 +228,7 @@ def _snapshot_options(job: Job) -> dict[str, Any]:
     return {
         "store": workspace.state_path / "snapshots",
         "limits": SnapshotLimits(workspace.snapshot_max_mb, workspace.snapshot_max_files),
-        "exclude": (workspace.outputs_path, workspace.models_path, workspace.state_path),
+        "exclude": (workspace.outputs_path, *registered(workspace.models_path), workspace.state_path),
     }
 
 

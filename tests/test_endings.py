@@ -90,3 +90,19 @@ def test_a_driver_that_is_ended_by_a_signal_cancels_its_run(verb: str, project: 
         driver = json.loads((Path(begun["folder"]) / "driver.json").read_text())
         os.kill(driver["pid"], signal.SIGTERM)
         until(lambda: runs(aml)[0]["state"] == "Canceled")
+
+
+def test_outputs_may_be_a_link_and_models_a_package(tmp_path: Path, project: Path, aml: Aml, write: Write) -> None:
+    (tmp_path / "big").mkdir()
+    (project / "outputs").symlink_to(tmp_path / "big")
+    write("models/__init__.py", "")
+    write("models/net.py", "X = 1")
+    write("models/iris/1/model.json", "{}")
+    write(
+        "w.py",
+        "import os\nfrom models.net import X\nassert not os.path.exists('models/iris')\nopen('outputs/x', 'w').close()",
+    )
+    aml("run", "w.py", HERE)
+
+    found = aml("show", "latest", "--json").json
+    assert (found["state"], [item["path"] for item in found["outputs"]]) == ("Completed", ["outputs/x"])

@@ -166,6 +166,28 @@ def test_noise_is_left_out(source, store):
     assert names(take(source, store=store, limits=LIMITS)) == ["sub/outputs/kept.txt", "train.py"]
 
 
+def test_links_to_noise_and_to_folders_of_the_workspace_are_left_out(source, store, tmp_path):
+    put(source / "train.py")
+    put(tmp_path / "big/x.txt")
+    put(tmp_path / "venv/pyvenv.cfg")
+    for name in ("outputs", "node_modules", "state"):
+        (source / name).symlink_to(tmp_path / "big")
+        exclude = [source / "state"] if name == "state" else []
+        assert names(take(source, store=store, limits=LIMITS, exclude=exclude)) == ["train.py"]
+        (source / name).unlink()
+    (source / "env").symlink_to(tmp_path / "venv")
+    assert names(take(source, store=store, limits=LIMITS)) == ["train.py"]
+
+
+def test_logs_are_left_out_and_a_package_of_that_name_is_not(source, store):
+    put(source / "train.py")
+    put(source / "logs/a.txt")
+    put(source / "sub/logs/b.txt")
+    assert names(take(source, store=store, limits=LIMITS)) == ["sub/logs/b.txt", "train.py"]
+    put(source / "logs/__init__.py")
+    assert "logs/__init__.py" in names(take(source, store=store, limits=LIMITS))
+
+
 def test_a_rule_brings_noise_back(source, store):
     put(source / "outputs/a.txt")
     put(source / "env/pyvenv.cfg")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from amlcore.serving import Service
 
 RECORD = "model.json"
+PREPARED = ".tmp-"  # how the name of a folder begins that is to become a version
 
 
 class HasModels(Protocol):
@@ -198,6 +199,13 @@ def versions(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and (path / RECORD).exists())
+
+
+def registered(models: Path) -> list[Path]:
+    """The folders in `models` that are amlcore's own; whatever else lies there is the user's, as a package is."""
+    if models.is_symlink() and not any(models.glob("*.py")):
+        return [models]
+    return [*(path.parent for path in models.glob(f"*/*/{RECORD}")), *models.glob(f"*/{PREPARED}*")]
 
 
 def _named(models: Path) -> Iterator[Path]:

@@ -14,7 +14,7 @@ from typing import Any
 from amlcore.errors import ConfigError, ModelError, legal
 from amlcore.model.examination import Findings, Training, converted, examined
 from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
-from amlcore.model.model import Model, versions
+from amlcore.model.model import PREPARED, Model, versions
 from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
 from amlcore.worker.layout import RunLayout, write_json
@@ -22,7 +22,6 @@ from amlcore.worker.layout import RunLayout, write_json
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
 FORMATS = ("skops",)
-PREPARED = ".tmp-"
 LEFT_S = 86400.0  # no registration takes so long
 
 
