@@ -66,6 +66,7 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> in
         snapshot=snapshot.load(earlier.facts["snapshot"]["id"], store=workspace.state_path / "snapshots"),
         lock=Path(record.layout.lock).read_text(encoding="utf-8"),
         environment=environment,
+        git=earlier.facts.get("git"),
     )
     return _see_through(job, submit(job, overrides=earlier.facts["overrides"], pinned=pinned), detach=detach, say=say)
 
@@ -225,11 +226,12 @@ def environments(workspace: Workspace) -> list[dict[str, Any]]:
 
 
 def _job(record: Record) -> Job:
-    """The job that a run was submitted with."""
+    """The job that a run was submitted with, in the workspace where its record lies: it may be moved, or copied."""
     from amlcore.config import Job
 
     try:
-        return Job.from_yaml(Path(record.layout.config).read_text(encoding="utf-8"))
+        job = Job.from_yaml(Path(record.layout.config).read_text(encoding="utf-8"))
+        return job.moved(Run(str(record.folder)).workspace_path)
     except (OSError, ValueError, LookupError, TypeError) as error:
         raise RecordError(f"{record.layout.config} cannot be read: {error}") from None
 

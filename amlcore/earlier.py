@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_search(record: Record) -> Search:
-    """The search that a sweep was submitted with.
+    """The search that a sweep was submitted with, in the workspace where its record lies.
 
     Raises
     ------
@@ -26,10 +26,12 @@ def load_search(record: Record) -> Search:
     RecordError
         What was kept of it is damaged.
     """
+    root = record.folder.parent.parent.parent
     try:
         kept = read_json(record.layout.sweep)
         if kept is not None:
-            return Search.from_json(kept)
+            search = Search.from_json(kept)
+            return replace(search, bases=[replace(base, job=base.job.moved(root)) for base in search.bases])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordError(f"{record.layout.sweep} cannot be read: {error}") from None
     raise RequestError(f"run {record.folder.name} is no sweep")

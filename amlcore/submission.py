@@ -37,10 +37,16 @@ class Pinned:
     snapshot: Snapshot
     lock: str
     environment: dict[str, Any]
+    git: dict[str, Any] | None
 
 
-def check(job: Job) -> None:
+def check(job: Job, *, pinned: bool = False) -> None:
     """Find out before anything starts whether `job` can be carried out here.
+
+    Parameters
+    ----------
+    pinned : bool
+        Whether its source and its environment are those of an earlier run, so that today's are not looked at.
 
     Raises
     ------
@@ -51,8 +57,9 @@ def check(job: Job) -> None:
         job.script.check()
     if not EXPERIMENT_NAME.fullmatch(job.name):
         raise ConfigError(f"experiment_name={job.name}: use letters, digits, '-', '_' and '.', a letter or digit first")
-    job.script.check()
-    job.environment.specify(job.workspace.path)
+    if not pinned:
+        job.script.check()
+        job.environment.specify(job.workspace.path)
     job.compute.check()
 
 
@@ -67,7 +74,7 @@ class Source:
 
 def submit(job: Job, *, overrides: list[str], pinned: Pinned | None = None) -> Record:
     """Check `job`, take its snapshot, hash its inputs and lay its record, in the state NotStarted."""
-    check(job)
+    check(job, pinned=pinned is not None)
     job.workspace.writable()
     source = pin(job, pinned=pinned)
     _, folder = create_run_folder(job.workspace.root, job.name)
@@ -80,7 +87,7 @@ def pin(job: Job, *, pinned: Pinned | None = None) -> Source:
     return Source(
         snapshot={"id": taken.id, "files": taken.files, "size_bytes": taken.size_bytes},
         inputs={name: _describe(value) for name, value in job.script.inputs.items()},
-        git=git_state(Path(job.script.source_directory)),
+        git=pinned.git if pinned else git_state(Path(job.script.source_directory)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -106,3 +107,25 @@ def test_outputs_may_be_a_link_and_models_a_package(tmp_path: Path, project: Pat
 
     found = aml("show", "latest", "--json").json
     assert (found["state"], [item["path"] for item in found["outputs"]]) == ("Completed", ["outputs/x"])
+
+
+def test_a_rerun_needs_nothing_but_the_record_and_stays_in_its_workspace(
+    tmp_path: Path, project: Path, aml: Aml, write: Write
+) -> None:
+    write("src/a.py", "print(open('data.txt').read(), open(__import__('sys').argv[1]).read())")
+    write("src/data.txt", "kept")
+    write("rows.txt", "rows")
+    write("r.txt", "")
+    environment = ("environment=file", "environment.file=r.txt", "workspace.environments_folder=envs")
+    aml("run", "src/a.py", *environment, "+script.inputs.rows=rows.txt", "--", "${input:rows}")
+    shutil.copytree(project, tmp_path / "copy", symlinks=True)
+    shutil.rmtree(tmp_path / "copy/src")
+    (tmp_path / "copy/r.txt").unlink()
+    project.rename(tmp_path / "gone")
+
+    assert aml("rerun", "latest", cwd=tmp_path / "copy").out == "kept rows\n"
+
+    folders = [run["folder"] for run in aml("runs", "--json", cwd=tmp_path / "copy").json]
+    assert len(folders) == 2
+    assert not project.exists()
+    assert len(list((tmp_path / "gone/outputs/a").iterdir())) == 1

@@ -55,6 +55,19 @@ class Job:
         )
         return replace(self, script=script, workspace=replace(self.workspace, root=str(root)))
 
+    def moved(self, root: Path) -> Job:
+        """The same job in its workspace's folder as it is found now; the paths inside of it go along."""
+        old = self.workspace.path
+        if root.resolve() == old.resolve():
+            return self
+
+        def there(path: str) -> str:
+            return str(root / Path(path).relative_to(old)) if Path(path).is_relative_to(old) else path
+
+        inputs = {name: replace(value, path=there(value.path)) for name, value in self.script.inputs.items()}
+        script = replace(self.script, source_directory=there(self.script.source_directory), inputs=inputs)
+        return replace(self, script=script, workspace=replace(self.workspace, root=str(root)))
+
     def to_yaml(self) -> str:
         script = replace(self.script, environment=None, compute_target=None)
         value = asdict(replace(self, script=script), dict_factory=_plain)
