@@ -122,7 +122,7 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
     while follow and not run.has_ended():
         stream.pump()
         time.sleep(POLL_S)
-    stream.pump()
+    stream.drain()
 
 
 def wait(run: Run, *, say: Say) -> int:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from amlcore.compute import Slots
 from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
-from amlcore.errors import AmlcoreError, BuildError
+from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
 from amlcore.stream import LogStream
 from amlcore.submission import request
@@ -20,6 +22,7 @@ from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json, write_json
 
 POLL_S = 0.01
+LOOK_S = 0.5
 
 Say = Callable[[str], None]
 
@@ -53,7 +56,11 @@ class Driver:
         self._record.drive()
         try:
             self._until_ended()
+            if self._stream is not None:
+                self._stream.drain()
         except AmlcoreError as error:
+            if not self._record.is_there:
+                raise
             settle.fail(self._record, str(error))
         except BaseException as error:
             settle.fail(self._record, f"amlcore itself failed: {type(error).__name__}: {error}")
@@ -95,6 +102,7 @@ class Driver:
         record, run = self._record, self._record.folder.name
         waiting, beaten = Waiting(self._say), time.monotonic()
         while record.result is None:
+            self._check_there()
             lost = slots.poll()
             if run in lost and record.result is None:
                 settle.end(record, lost[run])
@@ -111,11 +119,14 @@ class Driver:
                 beaten = time.monotonic()
                 record.beat()
             time.sleep(POLL_S)
+        self._check_there()
         if RunState.Running not in record.status.times:
             record.enter(RunState.Running)
-        if self._stream is not None:
-            self._stream.pump()
         settle.finalize(record)
+
+    def _check_there(self) -> None:
+        if not self._record.is_there:
+            raise RecordError(f"{self._record.folder} was removed while its run was carried out")
 
     def _cancel_requested(self) -> bool:
         if not Path(self._record.layout.cancel).exists():
@@ -144,17 +155,36 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
 
         pinned = read_json(record.layout.environment)
         cache = job.workspace.environments_path
-        if pinned is None or job.environment.user_managed_dependencies:
-            built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
-        else:
-            lock = Path(record.layout.lock).read_text(encoding="utf-8")
-            built = build_lock(
-                lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
-            )
+        with _canceled_as_interrupted(record):
+            if pinned is None or job.environment.user_managed_dependencies:
+                built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
+            else:
+                lock = Path(record.layout.lock).read_text(encoding="utf-8")
+                built = build_lock(
+                    lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
+                )
     if pinned is not None:
         _check_same(Path(record.layout.lock).read_text(encoding="utf-8"), built.lock)
     keep_environment(record, built, name=job.environment.name)
     return built
+
+
+@contextmanager
+def _canceled_as_interrupted(record: Record) -> Iterator[None]:
+    """Let a request to cancel end what waits for an installer, or for a lock, as Ctrl-C does."""
+
+    def look(*_: object) -> None:
+        if Path(record.layout.cancel).exists():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:

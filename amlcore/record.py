@@ -127,6 +127,11 @@ class Record:
         os.utime(self.layout.driver)
 
     @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed the folder meanwhile; a worker that does not know may write into it again."""
+        return os.path.exists(self.layout.run)
+
+    @property
     def driven(self) -> bool:
         """Whether a driver still looks after this run."""
         driver = self._read(self.layout.driver)

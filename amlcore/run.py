@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.errors import NotFoundError, RecordError, RunError
+from amlcore.errors import NotFoundError, RecordError, RequestError, RunError
 from amlcore.record import Record, RunState, Status
 from amlcore.settle import last_lines, last_model, request_cancel, settle
 from amlcore.stream import LogStream, binary
@@ -150,8 +150,8 @@ class Run(context.Run):
                 stream.pump()
             yield status
         if show_output:
-            build.pump()
-            stream.pump()
+            build.drain()
+            stream.drain()
 
     @property
     def explanation(self) -> str:
@@ -163,9 +163,25 @@ class Run(context.Run):
         return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}"
 
     def cancel(self) -> None:
-        """Ask for the end of the run; a run that has ended stays as it is."""
-        if not self.has_ended():
-            request_cancel(self.record)
+        """Ask for the end of the run; a run that has ended stays as it is.
+
+        Raises
+        ------
+        RequestError
+            A script began it by itself: nobody but that script ends it.
+        """
+        if self.has_ended():
+            return
+        if not Path(self.record.layout.config).exists():
+            raise RequestError(f"run {self.id} {self._whose()}")
+        request_cancel(self.record)
+
+    def _whose(self) -> str:
+        """Of a run that nobody submitted: what it ends with."""
+        if (parent := self.facts["parent"]) is not None:
+            return f"was begun by the script of run {parent} and ends with it"
+        script = read_json(self.record.layout.driver)
+        return f"was started by hand: end it where it was started (process {script['pid']} on {script['host']})"
 
     def register_model(
         self,

@@ -22,6 +22,7 @@ from amlcore.worker.layout import create_json, identity, is_alive, read_json
 
 INTERRUPTED = 130
 LAST_LINES = 10
+LAST_BYTES = 20_000
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -218,7 +219,9 @@ def last_lines(record: Record, count: int = LAST_LINES) -> list[str]:
     """The end of what the script said: of its stderr, else of its stdout."""
     for path in (record.layout.stderr, record.layout.stdout):
         try:
-            lines = Path(path).read_bytes()[-20_000:].decode(errors="replace").splitlines()
+            with open(path, "rb") as log:
+                log.seek(-min(LAST_BYTES, os.fstat(log.fileno()).st_size), os.SEEK_END)
+                lines = log.read(LAST_BYTES).decode(errors="replace").splitlines()
         except FileNotFoundError:
             continue
         if lines:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import codecs
 import os
+import select
 from pathlib import Path
 from typing import BinaryIO, TextIO, cast
 
 from amlcore.worker.layout import RunLayout
+
+CHUNK_BYTES = 1 << 16
 
 
 class LogStream:
     """Copies what is new in growing files to open streams; a reader that has gone away is no error."""
 
     def __init__(self, pairs: list[tuple[Path, BinaryIO]]) -> None:
-        self._pairs = [(path, to) for path, to in pairs]
+        self._pairs = [(path, _Reader(to)) for path, to in pairs]
         self._places = [(0, 0)] * len(pairs)  # inode and offset
 
     @classmethod
@@ -23,7 +26,7 @@ class LogStream:
         return cls([(Path(layout.stdout), stdout), (Path(layout.stderr), stderr)])
 
     def pump(self) -> bool:
-        """Copy what has been written since the last call.
+        """Copy what has been written since the last call, as far as its reader takes it without waiting.
 
         Returns
         -------
@@ -31,30 +34,75 @@ class LogStream:
             Whether there was anything new.
         """
         found = False
-        for index, (path, to) in enumerate(self._pairs):
-            data = self._read(index, path)
-            if not data:
-                continue
-            found = True
-            try:
-                to.write(data)
-                to.flush()
-            except OSError:  # closed, or full: the files have it all
-                self._pairs[index] = (path, _NOWHERE)
+        for index in range(len(self._pairs)):
+            found = self._copy(index, wait=False) or found
+        return found
+
+    def drain(self) -> None:
+        """Copy all that is left, however long its reader takes."""
+        for index in range(len(self._pairs)):
+            self._copy(index, wait=True)
+
+    def _copy(self, index: int, *, wait: bool) -> bool:
+        path, reader = self._pairs[index]
+        found = False
+        while data := self._read(index, path):
+            taken = reader.take(data, wait=wait)
+            inode, offset = self._places[index]
+            self._places[index] = (inode, offset + taken)
+            found = found or taken > 0
+            if taken < len(data):
+                break
         return found
 
     def _read(self, index: int, path: Path) -> bytes:
-        """What is new at `path`; a file that has taken the place of another is read from its beginning."""
+        """What comes next at `path`; a file that has taken the place of another is read from its beginning."""
         try:
-            with path.open("rb") as source:
+            with path.open("rb", buffering=0) as source:
                 inode = os.fstat(source.fileno()).st_ino
                 known, offset = self._places[index]
-                source.seek(offset if inode == known else 0)
-                data = source.read()
-                self._places[index] = (inode, source.tell())
+                self._places[index] = (inode, offset if inode == known else 0)
+                source.seek(self._places[index][1])
+                return source.read(CHUNK_BYTES) or b""
         except FileNotFoundError:
             return b""
-        return data
+
+
+class _Reader:
+    """An open stream and the patience of whoever reads it: one that stands still is not waited for unasked."""
+
+    def __init__(self, to: BinaryIO) -> None:
+        self._to = to
+        self._gone = False
+        self._ready = select.poll()
+        try:
+            self._descriptor: int | None = to.fileno()
+            self._ready.register(self._descriptor, select.POLLOUT)
+        except (AttributeError, OSError, ValueError):  # a stream of this process alone takes everything
+            self._descriptor = None
+
+    def take(self, data: bytes, *, wait: bool) -> int:
+        """Write what the reader takes; a pipe that takes anything takes this much at once."""
+        taken = 0
+        while taken < len(data) and not self._gone:
+            if self._descriptor is not None and not self._ready.poll(None if wait else 0):
+                return taken
+            try:
+                taken += self._write(data[taken : taken + select.PIPE_BUF])
+            except BlockingIOError:  # another writer to the same pipe was faster
+                if not wait:
+                    return taken
+            except OSError:  # closed, or full: the files have it all
+                self._gone = True
+        return len(data)
+
+    def _write(self, data: bytes) -> int:
+        self._to.flush()  # what was printed before comes first
+        if self._descriptor is not None:
+            return os.write(self._descriptor, data)
+        self._to.write(data)
+        self._to.flush()
+        return len(data)
 
 
 def binary(stream: TextIO) -> BinaryIO:
@@ -77,14 +125,3 @@ class _Decoded:
 
     def flush(self) -> None:
         self._stream.flush()
-
-
-class _Nowhere:
-    def write(self, data: bytes) -> int:
-        return len(data)
-
-    def flush(self) -> None:
-        pass
-
-
-_NOWHERE = cast(BinaryIO, _Nowhere())

@@ -18,7 +18,7 @@ from typing import Any
 from amlcore import __version__, snapshot
 from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import ConfigError
+from amlcore.errors import ConfigError, RequestError
 from amlcore.model import registered
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
@@ -77,8 +77,17 @@ def submit(job: Job, *, overrides: list[str], pinned: Pinned | None = None) -> R
     check(job, pinned=pinned is not None)
     job.workspace.writable()
     source = pin(job, pinned=pinned)
-    _, folder = create_run_folder(job.workspace.root, job.name)
-    return lay(job, source, folder=Path(folder), overrides=overrides, pinned=pinned)
+    return lay(job, source, folder=new_folder(job), overrides=overrides, pinned=pinned)
+
+
+def new_folder(job: Job) -> Path:
+    """Make the folder of a new run of `job`."""
+    try:
+        return Path(create_run_folder(job.workspace.root, job.name)[1])
+    except (FileExistsError, NotADirectoryError) as error:
+        raise RequestError(
+            f"experiment_name={job.name}: its runs would lie in {error.filename}, which is no folder"
+        ) from None
 
 
 def pin(job: Job, *, pinned: Pinned | None = None) -> Source:

@@ -17,14 +17,14 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError, legal
 from amlcore.interrupt import uninterrupted
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
-from amlcore.submission import check, dry_run, lay, pin
+from amlcore.submission import check, dry_run, lay, new_folder, pin
 from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop, Tally
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.sweep_report import columns, write_table
 from amlcore.trials import TrialRuns
 from amlcore.waiting import Waiting
-from amlcore.worker.layout import RUN_VARIABLE, RunLayout, create_run_folder, read_json, write_json
+from amlcore.worker.layout import RUN_VARIABLE, RunLayout, read_json, write_json
 from amlcore.worker.metrics import last_values, write_record
 
 POLL_S = 0.004
@@ -65,8 +65,7 @@ def submit_sweep(search: Search, *, overrides: list[str]) -> Record:
     job = search.job
     job.workspace.writable()
     source, kept = pin(job), search.to_json()
-    _, folder = create_run_folder(job.workspace.root, job.name)
-    record = Record(Path(folder))
+    record = Record(new_folder(job))
     write_json(record.layout.sweep, kept)
     same = {key: value for key, value in job.script.parameters.items() if f"script.arguments.{key}" not in search.space}
     return lay(

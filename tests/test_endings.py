@@ -6,6 +6,9 @@ import json
 import os
 import shutil
 import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -129,3 +132,65 @@ def test_a_rerun_needs_nothing_but_the_record_and_stays_in_its_workspace(
     assert len(folders) == 2
     assert not project.exists()
     assert len(list((tmp_path / "gone/outputs/a").iterdir())) == 1
+
+
+def test_a_run_is_canceled_while_its_environment_does_not_come(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    write("r.txt", "six")
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # an index that takes the question and never answers
+        environment = ("environment=file", "environment.file=r.txt", "workspace.environments_folder=envs")
+        index = {"UV_INDEX_URL": f"http://127.0.0.1:{silent.getsockname()[1]}/simple", "UV_NO_CACHE": "1"}
+        aml("run", "a.py", *environment, "--detach", env=index)
+        with silent.accept()[0]:
+            aml("cancel", "latest")
+
+    assert runs(aml)[0]["state"] == "Canceled"
+    until(lambda: not list((project / "envs/locks").glob("*.guard")))
+
+
+def test_a_reader_that_stands_still_stops_neither_the_run_nor_its_cancellation(
+    project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", "import time\nprint('x' * 2_000_000, flush=True)\nopen('outputs/said', 'w')\ntime.sleep(4711)\n")
+    with background(project, "run", "a.py", HERE) as driver:
+        until(lambda: list(project.glob("outputs/a/*/attempts/1/work/outputs/said")))
+        assert "Canceled" in aml("cancel", "latest").err
+        assert driver.stdout is not None
+        assert len(driver.stdout.read()) == 2_000_001
+        assert driver.wait(20) == 130
+
+
+def test_what_a_script_began_by_itself_is_not_canceled_from_outside(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "from amlcore import Run\nRun.get_context().child_run('c').log('x', 1)\ninput()\n")
+    script = subprocess.Popen(
+        [sys.executable, "a.py"], cwd=project, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        until(lambda: len(runs(aml, "--children")) == 2)
+        child, parent = sorted(runs(aml, "--children"), key=lambda run: run["parent"] is None)
+        assert f"(process {script.pid} on" in aml("cancel", parent["id"], status=2).err
+        assert f"begun by the script of run {parent['id']}" in aml("cancel", child["id"], status=2).err
+    finally:
+        script.communicate("\n", timeout=20)
+
+
+def test_a_run_whose_folder_is_removed_is_one_message(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", GO)
+    with background(project, "run", "a.py", HERE, "--", str(project / "go")) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        (project / "outputs/a").rename(project / "trash")
+        (project / "go").touch()
+        assert driver.wait(30) == 1
+        assert driver.stderr is not None
+        said = driver.stderr.read()
+    assert "was removed while its run was carried out" in said
+    assert "Traceback" not in said
+
+    write("outputs/b", "")
+    assert "outputs/b, which is no folder" in aml("run", "a.py", HERE, "experiment_name=b", status=2).err
+
+
+def test_latest_where_no_run_can_be_read(aml: Aml, write: Write) -> None:
+    write("outputs/e/bad/run.json", "{")
+    assert "run 'latest': none of the runs here" in aml("show", "latest", status=2).err
