@@ -147,9 +147,19 @@ class ScriptRunConfig:
             if not Path(value.path).exists():
                 raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
         for word in self.command_line():
+            _check_text(word)
             for name in INPUT_REFERENCE.findall(word):
                 if name not in self.inputs:
                     raise ConfigError(f"script.arguments: ${{input:{name}}}: no such input; {legal(name, self.inputs)}")
+
+
+def _check_text(word: str) -> None:
+    try:
+        word.encode("utf-8")
+    except UnicodeEncodeError:
+        raise ConfigError(
+            f"script.arguments: {word!a} is not text in UTF-8, in which a run is recorded; rename what it means"
+        ) from None
 
 
 def _check_names(names: Iterable[str]) -> None:

@@ -9,11 +9,15 @@ import re
 import shutil
 import socket
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+import yaml
 
 from amlcore import __version__, snapshot
 from amlcore.config.job import Job
@@ -77,17 +81,24 @@ def submit(job: Job, *, overrides: list[str], pinned: Pinned | None = None) -> R
     check(job, pinned=pinned is not None)
     job.workspace.writable()
     source = pin(job, pinned=pinned)
-    return lay(job, source, folder=new_folder(job), overrides=overrides, pinned=pinned)
+    with new_folder(job) as folder:
+        return lay(job, source, folder=folder, overrides=overrides, pinned=pinned)
 
 
-def new_folder(job: Job) -> Path:
-    """Make the folder of a new run of `job`."""
+@contextmanager
+def new_folder(job: Job) -> Iterator[Path]:
+    """Make the folder of a new run of `job`; it is gone again where its record cannot be laid."""
     try:
-        return Path(create_run_folder(job.workspace.root, job.name)[1])
+        folder = Path(create_run_folder(job.workspace.root, job.name)[1])
     except (FileExistsError, NotADirectoryError) as error:
         raise RequestError(
             f"experiment_name={job.name}: its runs would lie in {error.filename}, which is no folder"
         ) from None
+    try:
+        yield folder
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
 
 
 def pin(job: Job, *, pinned: Pinned | None = None) -> Source:
@@ -141,7 +152,8 @@ def lay(
         **(more or {}),
     }
     Path(record.layout.config).write_text(job.to_yaml(), encoding="utf-8")
-    Path(record.layout.overrides).write_text("".join(f"- {item}\n" for item in overrides), encoding="utf-8")
+    written = yaml.safe_dump(overrides, allow_unicode=True, width=float("inf"))
+    Path(record.layout.overrides).write_text(written, encoding="utf-8")
     if pinned:
         Path(record.layout.lock).write_text(pinned.lock, encoding="utf-8")
         write_json(record.layout.environment, pinned.environment)

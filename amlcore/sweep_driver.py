@@ -65,16 +65,11 @@ def submit_sweep(search: Search, *, overrides: list[str]) -> Record:
     job = search.job
     job.workspace.writable()
     source, kept = pin(job), search.to_json()
-    record = Record(new_folder(job))
-    write_json(record.layout.sweep, kept)
     same = {key: value for key, value in job.script.parameters.items() if f"script.arguments.{key}" not in search.space}
-    return lay(
-        job,
-        source,
-        folder=record.folder,
-        overrides=overrides,
-        more={"parameters": same, "arguments": None, "sweep": described(search)},
-    )
+    more = {"parameters": same, "arguments": None, "sweep": described(search)}
+    with new_folder(job) as folder:
+        write_json(Record(folder).layout.sweep, kept)
+        return lay(job, source, folder=folder, overrides=overrides, more=more)
 
 
 def described(search: Search) -> dict[str, Any]:

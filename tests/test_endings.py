@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -10,12 +11,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
+import yaml
 
 from amlcore import settle
+from amlcore.config import compose
 from amlcore.record import Record
+from amlcore.submission import new_folder
 from tests.conftest import Aml
 from tests.test_flow import GO, HERE, background, runs, until
 
@@ -194,3 +199,47 @@ def test_a_run_whose_folder_is_removed_is_one_message(project: Path, aml: Aml, w
 def test_latest_where_no_run_can_be_read(aml: Aml, write: Write) -> None:
     write("outputs/e/bad/run.json", "{")
     assert "run 'latest': none of the runs here" in aml("show", "latest", status=2).err
+
+
+def test_a_request_that_cannot_be_recorded_leaves_nothing(project: Path, aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    said = aml("run", "a.py", HERE, "--", os.fsdecode(b"\xff"), status=2)
+    assert r"script.arguments: '\udcff' is not text in UTF-8" in said.err
+    job = compose(["script=script", "script.script=a.py", HERE], root=project)
+
+    with pytest.raises(OSError, match="No space left"), new_folder(job) as folder:
+        (folder / "config.yaml").touch()
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    assert not list(project.glob("outputs/a/*"))
+
+
+def test_overrides_are_kept_as_yaml(aml: Aml, write: Write) -> None:
+    write("a.py", "print(1)")
+    overrides = [HERE, "+script.environment_variables={A: 'b: c', B: '#d'}", "experiment_name=e"]
+    aml("run", "a.py", *overrides)
+
+    kept = yaml.safe_load((Path(runs(aml)[0]["folder"]) / "overrides.yaml").read_text())
+    assert kept[-3:] == overrides
+
+
+def test_the_queue_of_a_run_that_was_killed_with_all_its_processes_is_removed(
+    project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", GO)
+    with background(project, "run", "a.py", HERE, "--", str(project / "go")) as driver:
+        assert driver.stdout is not None
+        driver.stdout.readline()
+        driver.kill()
+        driver.wait()
+    claim = json.loads((Path(runs(aml)[0]["folder"]) / "attempts/1/claim.json").read_text())
+    for name in ("worker", "supervisor", "script"):
+        with suppress(ProcessLookupError, KeyError):
+            os.kill(claim[name]["pid"], signal.SIGKILL)
+    until(lambda: runs(aml)[0]["state"] == "Failed")
+    (left,) = (project / ".amlcore/queue").iterdir()
+
+    (project / "go").touch()
+    aml("run", "a.py", HERE, "--", str(project / "go"))
+
+    assert not left.exists()

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from amlcore.compute.target import ComputeTarget, Ending, Sight
+from amlcore.errors import RecordError
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
@@ -238,10 +239,17 @@ def _is_left(folder: Path) -> bool:
     try:
         kinds = [QueueLayout(str(kind)) for kind in folder.iterdir()]
         drivers = [read_json(kind.worker)["driver"] for kind in kinds]
-        waiting = [name for kind in kinds for names in (kind.new, kind.claimed) for name in os.listdir(names)]
-    except (OSError, TypeError):  # another driver is making or removing it at this moment
+        waiting = [path for kind in kinds for path in Path(kind.new).iterdir()]
+        waiting += [path for kind in kinds for path in Path(kind.claimed).iterdir() if not _has_ended(path)]
+    except (OSError, ValueError, TypeError, RecordError):  # another driver is making or removing it at this moment
         return False
     return bool(kinds) and not waiting and all(is_alive(driver) is False for driver in drivers)
+
+
+def _has_ended(claimed: Path) -> bool:
+    """Whether the run of a claimed request has ended, or is there no more: whoever carried it out was killed."""
+    record = Record(Path(Request.at(claimed).folder))
+    return not record.is_there or record.has_ended()
 
 
 def worker_environment(kind: WorkerKind) -> dict[str, str]:
