@@ -7,6 +7,7 @@ import time
 import warnings
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +28,7 @@ POLL_S = 0.05
 class Run(context.Run):
     """A run in its folder; inside its script it logs, outside it can be followed, canceled and registered from."""
 
-    @property
+    @cached_property
     def record(self) -> Record:
         return Record(Path(self.folder))
 
@@ -72,7 +73,7 @@ class Run(context.Run):
             "model": self.model,
             "attempt": self.record.attempt,
             "created": facts["created"],
-            "duration_s": self.duration_s,
+            "duration_s": _duration_s(status),
             "folder": self.folder,
         }
 
@@ -97,12 +98,7 @@ class Run(context.Run):
     @property
     def duration_s(self) -> float | None:
         """Seconds from the script's start to its end, or until now; None before it began."""
-        status = self.record.status
-        begun = status.times.get(RunState.Running)
-        if begun is None:
-            return None
-        ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
-        return round(ended - begun, 3)
+        return _duration_s(self.record.status)
 
     @property
     def model(self) -> str | None:
@@ -239,6 +235,14 @@ class Run(context.Run):
     def get_file_names(self) -> list[str]:
         """The kept outputs, as paths inside the run's folder."""
         return [str(item["path"]) for item in self.record.listing]
+
+
+def _duration_s(status: Status) -> float | None:
+    begun = status.times.get(RunState.Running)
+    if begun is None:
+        return None
+    ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
+    return round(ended - begun, 3)
 
 
 def newest_first(folders: Iterable[Path]) -> list[Run]:

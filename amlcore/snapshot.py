@@ -17,6 +17,7 @@ from amlcore.worker.layout import read_json, write_json
 from amlcore.worker.objects import DamagedError, copy_object, object_path
 
 CHUNK_BYTES = 1 << 20
+GIVEN_UP_AT = 5  # times the limit
 SMALL_BYTES = 8 << 20
 # A file may be written twice within one tick of its clock: what changed this recently is read again the next time.
 RACY_NS = 2_000_000_000
@@ -31,7 +32,7 @@ class SnapshotLimits:
 
     def check(self, found: Listing) -> None:
         """Raise SnapshotError, naming the largest culprits, where `found` is past a limit."""
-        if found.size_bytes > self.max_mb * 1e6:
+        if found.is_whole and found.size_bytes > self.max_mb * 1e6:
             raise SnapshotError(
                 f"the source folder {found.folder} holds {megabytes(found.size_bytes)}, and the limit is "
                 f"{self.max_mb:g} MB; largest: {', '.join(found.heaviest)}. Name what the script does not need in "
@@ -39,11 +40,17 @@ class SnapshotLimits:
             )
         if len(found.files) > self.max_files:
             most = ", ".join(found.fullest) or "the folder itself"
+            count, enough = (len(found.files), f"={len(found.files)}") if found.is_whole else (self.given_up_at, "")
             raise SnapshotError(
-                f"the source folder {found.folder} holds {len(found.files)} files, and the limit is "
-                f"{self.max_files}; most are in: {most}. Name what the script does not need in .amlignore, "
-                f"or raise workspace.snapshot_max_files={len(found.files)}"
+                f"the source folder {found.folder} holds {'' if found.is_whole else 'more than '}{count} files, and "
+                f"the limit is {self.max_files}; most are in: {most}. Name what the script does not need in "
+                f".amlignore, or raise workspace.snapshot_max_files{enough}"
             )
+
+    @property
+    def given_up_at(self) -> int:
+        """So many files that the rest need not be counted."""
+        return GIVEN_UP_AT * self.max_files
 
 
 @dataclass(frozen=True)
@@ -173,7 +180,7 @@ class StatCache:
 
 
 def _checked(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path]) -> Listing:
-    found = listing(source, exclude=[store, *exclude])
+    found = listing(source, exclude=[store, *exclude], at_most=limits.given_up_at)
     limits.check(found)
     return found
 

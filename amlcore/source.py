@@ -1,5 +1,6 @@
 """A source folder: its files and links as its ignore file leaves them, and what weighs most in it."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -48,6 +49,7 @@ class Listing:
     folder: Path
     files: list[SourceFile] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
+    is_whole: bool = True  # not where it was given up because of too many files
 
     @property
     def size_bytes(self) -> int:
@@ -106,8 +108,10 @@ class _Rules:
         return self._folders.check_file(path).include
 
 
-def listing(source: Path, *, exclude: Sequence[Path] = ()) -> Listing:
+def listing(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math.inf) -> Listing:
     """List `source` without its ignored files, and without the folders `exclude`, which no rule brings back.
+
+    It is given up past `at_most` files.
 
     Raises
     ------
@@ -124,6 +128,10 @@ def listing(source: Path, *, exclude: Sequence[Path] = ()) -> Listing:
     while pending:
         prefix = pending.pop()
         for entry in _entries(source / prefix):
+            if len(found.files) > at_most:
+                found.is_whole = False
+                pending.clear()
+                break
             path = prefix + _readable(entry.name, folder=source / prefix)
             if entry.is_symlink():
                 here = Path(entry.path)

@@ -251,6 +251,13 @@ def test_too_many_files_name_their_folder(source, store):
         take(source, store=store, limits=SnapshotLimits(max_files=20))
 
 
+def test_far_too_many_files_are_not_all_counted(source, store):
+    for number in range(40):
+        put(source / f"data/{number % 2}/{number}.csv")
+    with pytest.raises(SnapshotError, match=r"more than 10 files, and the limit is 2; .*[.]snapshot_max_files$"):
+        take(source, store=store, limits=SnapshotLimits(max_files=2))
+
+
 def test_a_missing_folder_and_a_file_are_refused(source, store):
     with pytest.raises(SnapshotError, match="absent does not exist"):
         take(source / "absent", store=store, limits=LIMITS)

@@ -7,7 +7,7 @@ import sys
 
 from amlcore.worker import begun, values
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout, input_variable, read_json, write_json
-from amlcore.worker.metrics import last_values, read_metrics, summary, write_record
+from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ class Run(object):
     """A run by its folder; `Run.get_context()` is the one that the script belongs to."""
 
     _children = 0  # the number of the last child that was begun
+    _folds = None  # type: typing.Any
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
@@ -121,7 +122,7 @@ class Run(object):
         """
         each = name + " fold"
         self.log(each, score, description, step=fold)
-        records = [record for record in self._records() if record["name"] == each]
+        records = self._fold_records(each)
         if fold is None:
             scores = [float(record["value"]) for record in records if record["at"] >= self._attempt_began()]
         else:
@@ -358,6 +359,17 @@ class Run(object):
     def _records(self):
         # type: () -> list[dict[str, typing.Any]]
         return read_metrics(self.layout.metrics)
+
+    def _fold_records(self, name):
+        # type: (str) -> list[dict[str, typing.Any]]
+        """What log_fold has logged so far; only what is new is read, however many folds there are."""
+        if self._folds is None:
+            self._folds = MetricsTail(self.layout.metrics), {}
+        tail, known = self._folds
+        for record in tail.read_new():
+            if record["kind"] == "scalar" and record["name"].endswith(" fold"):
+                known.setdefault(record["name"], []).append(record)
+        return list(known[name])
 
     def _last(self, kind):
         # type: (str) -> dict[str, typing.Any]

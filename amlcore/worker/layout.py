@@ -29,46 +29,55 @@ INPUT_PREFIX = "AMLCORE_INPUT_"
 METRIC_KINDS = ("scalar", "list", "row", "table", "image", "confusion_matrix", "tag", "property")
 
 
+class _Inside(object):
+    """A name inside of a folder; the path is put together when it is asked for, since a list asks for few of many."""
+
+    def __init__(self, *names):
+        # type: (str) -> None
+        self._names = names
+
+    def __get__(self, layout, owner=None):
+        # type: (typing.Any, object) -> str
+        return os.path.join(layout.folder, *self._names)
+
+
 class RunLayout(object):
     """All names inside a run's folder; each file has one writer, named behind it."""
+
+    run = _Inside("run.json")  # the driver, once
+    request = _Inside("request.json")  # the driver, once
+    queued = _Inside("queued.json")  # whoever lays the request: where, just before
+    config = _Inside("config.yaml")  # the driver, once
+    overrides = _Inside("overrides.yaml")  # the driver, once
+    lock = _Inside("lock.txt")  # the driver, once
+    environment = _Inside("environment.json")  # the driver, once: what was built, and what there is to note
+    models = _Inside("models.jsonl")  # whoever registers a model of this run
+    driver_log = _Inside("driver.log")  # a background driver's own words
+    state = _Inside("state.json")  # the driver; of a child run and a local run the script
+    driver = _Inside("driver.json")  # whoever writes the state; its age is the driver's heartbeat
+    listing = _Inside("outputs.json")  # the driver, when it finalizes
+    cancel = _Inside("cancel.json")  # whoever cancels; created exclusively
+    sweep = _Inside("sweep.json")  # the driver of a sweep, once: what is searched
+    sources = _Inside("sources.json")  # the driver of a sweep: the snapshots of its trials
+    study = _Inside("study.jsonl")  # the driver of a sweep: Optuna's journal of its trials
+    sample = _Inside("sample.json")  # the script, by run.log_sample
+    metrics = _Inside("metrics")  # one file a writing process
+    images = _Inside("images")  # the script, by run.log_image
+    logs = _Inside("logs")
+    stdout = _Inside("logs", "stdout.txt")
+    stderr = _Inside("logs", "stderr.txt")
+    build_log = _Inside("logs", "environment.txt")
+    outputs = _Inside("outputs")
+    checkpoints = _Inside("checkpoints")  # the script, by run.checkpoint_dir; all attempts share it
+    attempts = _Inside("attempts")
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
         self.folder = os.path.abspath(str(folder))
-        self.run = self._path("run.json")  # the driver, once
-        self.request = self._path("request.json")  # the driver, once
-        self.queued = self._path("queued.json")  # whoever lays the request: where, just before
-        self.config = self._path("config.yaml")  # the driver, once
-        self.overrides = self._path("overrides.yaml")  # the driver, once
-        self.lock = self._path("lock.txt")  # the driver, once
-        self.environment = self._path("environment.json")  # the driver, once: what was built, and what there is to note
-        self.models = self._path("models.jsonl")  # whoever registers a model of this run
-        self.driver_log = self._path("driver.log")  # a background driver's own words
-        self.state = self._path("state.json")  # the driver; of a child run and a local run the script
-        self.driver = self._path("driver.json")  # whoever writes the state; its age is the driver's heartbeat
-        self.listing = self._path("outputs.json")  # the driver, when it finalizes
-        self.cancel = self._path("cancel.json")  # whoever cancels; created exclusively
-        self.sweep = self._path("sweep.json")  # the driver of a sweep, once: what is searched
-        self.sources = self._path("sources.json")  # the driver of a sweep: the snapshots of its trials
-        self.study = self._path("study.jsonl")  # the driver of a sweep: Optuna's journal of its trials
-        self.sample = self._path("sample.json")  # the script, by run.log_sample
-        self.metrics = self._path("metrics")  # one file a writing process
-        self.images = self._path("images")  # the script, by run.log_image
-        self.logs = self._path("logs")
-        self.stdout = os.path.join(self.logs, "stdout.txt")
-        self.stderr = os.path.join(self.logs, "stderr.txt")
-        self.build_log = os.path.join(self.logs, "environment.txt")
-        self.outputs = self._path("outputs")
-        self.checkpoints = self._path("checkpoints")  # the script, by run.checkpoint_dir; all attempts share it
-        self.attempts = self._path("attempts")
 
     def attempt(self, number):
         # type: (int) -> AttemptLayout
         return AttemptLayout(os.path.join(self.attempts, str(number)))
-
-    def _path(self, name):
-        # type: (str) -> str
-        return os.path.join(self.folder, name)
 
 
 class AttemptLayout(object):
