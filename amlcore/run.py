@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 import warnings
@@ -312,6 +313,8 @@ def _origin(run: Run) -> Any:
             log=lambda line: print(line, file=sys.stderr),
         ).python
     store = workspace.state_path / "snapshots"
+    request = read_json(record.layout.request) or {}
+    given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
     return Origin(
         run=run.id,
         experiment=str(run.facts["experiment"]),
@@ -322,6 +325,7 @@ def _origin(run: Run) -> Any:
         manifest=store / "manifests" / f"{run.facts['snapshot']['id']}.json",
         metrics=last_values(run.layout.metrics, "scalar"),
         script=run.facts["script"],
+        python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
     )
 

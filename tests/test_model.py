@@ -234,6 +234,18 @@ print(joblib.load(sys.argv[2]).predict(numpy.array([[2.0, 1.0, 1.0]])))
     assert subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "[ True]\n"
 
 
+@pytest.mark.parametrize("named", [False, True])
+def test_code_that_the_script_made_importable_goes_with_the_model(trained, models, named):
+    modules = {f"lib/{name}": text for name, text in LIBRARY.items()}
+    if named:  # in PYTHONPATH, which alone says which of two is meant
+        modules["old/features.py"] = "raise SystemExit('the wrong one')"
+    reach = "import os, sys; sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\n"
+    origin = replace(trained(reach + LOCAL_STEP, **modules), python_path=("./lib",) if named else ())
+    model = register(Registration(name="m"), origin, models=models)
+    assert model.code[:2] == ["features.py", "late.py"]
+    assert "ratios/scale.txt" in model.code
+
+
 @pytest.mark.parametrize(
     ("definition", "model", "name"),
     [

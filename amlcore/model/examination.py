@@ -47,6 +47,8 @@ class Training:
     objects: Path | None
     script: str | None
     """The script's path in the snapshot: its folder is where Python looks for modules first."""
+    python_path: tuple[str, ...] = ()
+    """The relative entries of its PYTHONPATH, where Python looks next."""
 
 
 @contextmanager
@@ -112,13 +114,14 @@ def _roots(training: Training, stage: Path) -> list[Path]:
         return path.endswith(".py") or any(parents[:depth] in packages for depth in range(1, len(parents) + 1))
 
     materialize(training.manifest, objects=training.objects, into=code, wanted=is_code)
-    return list(dict.fromkeys([(code / (training.script or "")).parent if training.script else code, code]))
+    first = (code / training.script).parent if training.script else code
+    return list(dict.fromkeys([first, *(code / entry for entry in training.python_path), code]))
 
 
 def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
     arguments, result = stage / "arguments.json", stage / "result.json"
-    roots = [str(root) for root in _roots(training, stage)]
-    arguments.write_text(json.dumps({**given, "roots": roots}), encoding="utf-8")
+    code = {"roots": [os.path.normpath(root) for root in _roots(training, stage)], "code": str(stage / "code")}
+    arguments.write_text(json.dumps({**given, **code}), encoding="utf-8")
     interpreter = training.interpreter.absolute()
     command = [str(part) for part in (interpreter, PROBE, model.absolute(), arguments, result)]
     try:

@@ -81,12 +81,13 @@ class Origin:
     objects: Path | None = None
     manifest: Path | None = None
     script: str | None = None
+    python_path: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     strays: tuple[str, ...] = ()
 
     @property
     def training(self) -> Training:
-        return Training(self.interpreter, self.manifest, self.objects, self.script)
+        return Training(self.interpreter, self.manifest, self.objects, self.script, self.python_path)
 
     def written(self, path: str, *, key: str) -> Path:
         """The file or folder `path` of the run, which must lie in its `outputs/`."""

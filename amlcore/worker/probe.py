@@ -5,6 +5,7 @@ the code of a model may print.
 """
 
 import ast
+import importlib.machinery
 import json
 import os
 import platform
@@ -26,6 +27,33 @@ class MissingMain(types.ModuleType):
         if not name.startswith("__"):
             self.__dict__["asked"].append(name)
         raise AttributeError("module '__main__' has no attribute '{}'".format(name))
+
+
+class Elsewhere(object):
+    """Finds what a script made importable by itself, as by sys.path.insert(0, "lib").
+
+    It is asked last, for what is found nowhere, and answers where a single folder of the code holds it: the folder
+    becomes one of the roots.
+    """
+
+    def __init__(self, code, roots):
+        self.code = code
+        self.roots = roots
+
+    def find_spec(self, name, path=None, target=None):  # noqa: ARG002  the signature is the import system's
+        homes = [] if path is not None else [parent for parent, _, _ in os.walk(self.code) if holds(parent, name)]
+        if len(homes) != 1:
+            return None
+        self.roots.append(homes[0])
+        sys.path.append(homes[0])
+        return importlib.machinery.PathFinder.find_spec(name, homes)
+
+
+def holds(folder, name):
+    package = os.path.join(folder, name)
+    return os.path.isfile(package + ".py") or (
+        os.path.isdir(package) and any(file.endswith(".py") for file in os.listdir(package))
+    )
 
 
 def probe(path, roots, sample, trusted=(), convert=None):
@@ -236,6 +264,7 @@ def main(model, arguments, result):
         given = json.load(stream)
     # The folder of this file, which Python put first, is not the user's.
     sys.path[0:1] = given["roots"]
+    sys.meta_path.append(Elsewhere(given["code"], given["roots"]))
     found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"])
     with open(result, "w", encoding="utf-8") as stream:
         json.dump(found, stream)
