@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
+from amlcore.interrupt import interrupted_once
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
 from amlcore.stream import LogStream
 from amlcore.submission import request
@@ -22,7 +21,6 @@ from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json, write_json
 
 POLL_S = 0.01
-LOOK_S = 0.5
 
 Say = Callable[[str], None]
 
@@ -155,7 +153,7 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
 
         pinned = read_json(record.layout.environment)
         cache = job.workspace.environments_path
-        with _canceled_as_interrupted(record):
+        with interrupted_once(Path(record.layout.cancel).exists):
             if pinned is None or job.environment.user_managed_dependencies:
                 built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
             else:
@@ -167,24 +165,6 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
         _check_same(Path(record.layout.lock).read_text(encoding="utf-8"), built.lock)
     keep_environment(record, built, name=job.environment.name)
     return built
-
-
-@contextmanager
-def _canceled_as_interrupted(record: Record) -> Iterator[None]:
-    """Let a request to cancel end what waits for an installer, or for a lock, as Ctrl-C does."""
-
-    def look(*_: object) -> None:
-        if Path(record.layout.cancel).exists():
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGALRM, look)
-    signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
 
 
 def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+LOOK_S = 0.5
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -40,3 +41,24 @@ def uninterrupted() -> Iterator[None]:
             signal.signal(number, signal.default_int_handler)
     if waiting:
         raise KeyboardInterrupt
+
+
+@contextmanager
+def interrupted_once(wanted: Callable[[], bool]) -> Iterator[None]:
+    """Let `wanted`, asked again and again, interrupt whatever the block waits for, as Ctrl-C does."""
+
+    def look(*_: object) -> None:
+        if wanted():
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise KeyboardInterrupt
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, look)
+    signal.setitimer(signal.ITIMER_REAL, LOOK_S, LOOK_S)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)

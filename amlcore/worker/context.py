@@ -124,7 +124,8 @@ class Run(object):
         self.log(each, score, description, step=fold)
         records = self._fold_records(each)
         if fold is None:
-            scores = [float(record["value"]) for record in records if record["at"] >= self._attempt_began()]
+            began = self._attempt_began()
+            scores = [float(record["value"]) for record in records if record["at"] >= began]
         else:
             scores = list({record["step"]: float(record["value"]) for record in records}.values())
         mean = sum(scores) / len(scores)
