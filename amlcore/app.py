@@ -260,7 +260,7 @@ def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) 
         say(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
         return publish(job, run, say=say)
     except BaseException as error:
-        settle.note_unpublished(record, exit_status=settle.INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+        settle.note_end_of_driver(record, error)
         raise
     finally:
         record.release()

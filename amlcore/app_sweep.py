@@ -98,7 +98,7 @@ def _carry_out(search: Search, record: Record, *, say: Say) -> int:
     try:
         return _to_its_end(search, record, say=say)
     except BaseException as error:
-        settle.note_unpublished(record, exit_status=settle.INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
+        settle.note_end_of_driver(record, error)
         raise
     finally:
         record.release()

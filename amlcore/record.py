@@ -119,8 +119,13 @@ class Record:
 
     def release(self) -> None:
         """Say that this process drives the run no more, if it did: all that was asked for is done."""
-        if self._read(self.layout.driver) == identity():
+        if self.driven_here:
             Path(self.layout.driver).unlink(missing_ok=True)
+
+    @property
+    def driven_here(self) -> bool:
+        """Whether it is this process that drives the run."""
+        return self._read(self.layout.driver) == identity()
 
     def beat(self) -> None:
         """Renew the driver's heartbeat."""

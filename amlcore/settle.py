@@ -34,9 +34,9 @@ def settle(record: Record) -> None:
         return
     with _locked(record.folder):
         if record.has_ended():
-            if _is_left(record):
+            if _is_left(record) and not record.driven:
                 note_unpublished(record, exit_status=1)
-                record.release()
+                Path(record.layout.driver).unlink(missing_ok=True)
             return
         if record.result is not None:
             finalize(record)
@@ -52,6 +52,12 @@ def settle(record: Record) -> None:
 def _is_left(record: Record) -> bool:
     """Whether the driver of a submitted run never said that all which was asked for is done."""
     return Path(record.layout.driver).exists() and Path(record.layout.config).exists()
+
+
+def note_end_of_driver(record: Record, error: BaseException) -> None:
+    """Note what is left undone where this process drives the run, and ends by `error`."""
+    if record.driven_here:
+        note_unpublished(record, exit_status=INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
 
 
 def note_unpublished(record: Record, *, exit_status: int) -> None:
