@@ -128,6 +128,7 @@ class Run(object):
             scores = [float(record["value"]) for record in records if record["at"] >= began]
         else:
             scores = list({record["step"]: float(record["value"]) for record in records}.values())
+        scores = scores or [float(str(score))]  # an attempt that was given up for lost records beside the run
         mean = sum(scores) / len(scores)
         self.log(name, mean, description, step=len(scores))
         return mean
@@ -370,7 +371,7 @@ class Run(object):
         for record in tail.read_new():
             if record["kind"] == "scalar" and record["name"].endswith(" fold"):
                 known.setdefault(record["name"], []).append(record)
-        return list(known[name])
+        return list(known.get(name, ()))
 
     def _last(self, kind):
         # type: (str) -> dict[str, typing.Any]
