@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from amlcore.environment import Environment
 from amlcore.errors import ConfigError, RequestError, legal
 from amlcore.worker.inputs import InputError, is_folder, walk
 from amlcore.worker.layout import input_variable
+from amlcore.worker.values import plain
 
 INPUT_MODES = ("in_place", "copy")
 INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
@@ -36,6 +39,7 @@ class Input:
     mode: str = "in_place"
 
     def __post_init__(self) -> None:
+        self.path = _path("script.inputs", self.path)
         if self.mode not in INPUT_MODES:
             raise ConfigError(f"script.inputs: mode '{self.mode}': {legal(self.mode, INPUT_MODES)}")
 
@@ -71,9 +75,18 @@ class ScriptRunConfig:
     compute_target: ComputeTarget | str | None = field(default=None, metadata={"omegaconf_ignore": True})
 
     def __post_init__(self) -> None:
-        self.command_line()
-        _check_names(self.inputs)
-        self.inputs = {name: _input(name, value) for name, value in self.inputs.items()}
+        # Python hands over what YAML cannot hold: paths, NumPy's numbers, None for nothing.
+        self.source_directory = _path("script.source_directory", self.source_directory or ".")
+        self.script = None if self.script is None else _path("script.script", self.script)
+        self.arguments = _plain(self.arguments)
+        for word in self.command_line():
+            if "\0" in word:
+                raise ConfigError(f"script.arguments: {word!r} holds a NUL character, which no command line can")
+        inputs = _mapping("script.inputs", self.inputs)
+        _check_names(inputs)
+        self.inputs = {name: _input(name, value) for name, value in inputs.items()}
+        variables = _mapping("script.environment_variables", self.environment_variables)
+        self.environment_variables = dict(_variable(name, value) for name, value in variables.items())
 
     @property
     def run_config(self) -> ScriptRunConfig:
@@ -109,7 +122,7 @@ class ScriptRunConfig:
             for value in self.arguments:
                 if isinstance(value, (Mapping, list, tuple)) or value is None:
                     raise ConfigError(f"script.arguments: {value!r} in a list; each item is text or a number")
-            return [_text(value) for value in self.arguments]
+            return [str(value) for value in self.arguments]
         raise ConfigError(
             f"script.arguments={self.arguments!r}: "
             "give a mapping ({kernel: linear}) or a list (['--kernel', 'linear'])"
@@ -162,11 +175,51 @@ def _check_text(word: str) -> None:
         ) from None
 
 
-def _check_names(names: Iterable[str]) -> None:
+def _path(key: str, value: Any) -> str:
+    try:
+        return os.fsdecode(value)
+    except TypeError:
+        raise ConfigError(f"{key}={value!r}: must be a path") from None
+
+
+def _mapping(key: str, value: Any) -> Mapping[Any, Any]:
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise ConfigError(f"{key}={value!r}: must be a mapping, such as {{name: value}}")
+    return value
+
+
+def _variable(name: Any, value: Any) -> tuple[str, str]:
+    """An environment variable as the system takes it."""
+    if not isinstance(name, str) or not name or "=" in name or "\0" in name:
+        raise ConfigError(
+            f"script.environment_variables: {name!r} is no name of a variable; legal is text without '=' and NUL"
+        )
+    value = _plain(value)
+    if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
+        raise ConfigError(f"script.environment_variables.{name}={value!r}: must be text without NUL")
+    return name, str(value)
+
+
+def _plain(value: Any) -> Any:
+    """`value` in the types that YAML has."""
+    if isinstance(value, Enum):
+        return _plain(value.value)
+    if isinstance(value, os.PathLike):
+        return os.fsdecode(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)) or bool(getattr(value, "ndim", None)):
+        return [_plain(item) for item in value]
+    return None if value is None else plain(value)
+
+
+def _check_names(names: Iterable[Any]) -> None:
     """Refuse a name that is no safe part of a path, or whose environment variable another one has."""
     taken: dict[str, str] = {}
     for name in names:
-        if not INPUT_NAME.fullmatch(name):
+        if not INPUT_NAME.fullmatch(str(name)):
             raise ConfigError(f"script.inputs.{name}: use letters, digits, '_' and '-' in the name, a letter first")
         other = taken.setdefault(input_variable(name), name)
         if other != name:
@@ -176,8 +229,8 @@ def _check_names(names: Iterable[str]) -> None:
 def _input(name: str, value: Any) -> Input:
     if isinstance(value, Input):
         return value
-    if isinstance(value, str):
-        return Input(value)
+    if isinstance(value, (str, os.PathLike)):
+        return Input(os.fspath(value))
     if isinstance(value, Mapping) and "path" in value and set(value) <= {"path", "mode"}:
         return Input(**value)
     raise ConfigError(f"script.inputs.{name}={value!r}: give a path, or {{path: …, mode: in_place|copy}}")
@@ -196,14 +249,10 @@ def _words(name: str, value: Any) -> Iterator[str]:
             )
         case list() | tuple():
             yield flag
-            yield from (_text(item) for item in value)
+            yield from (str(item) for item in value)
         case _:
             yield flag
-            yield _text(value)
-
-
-def _text(value: Any) -> str:
-    return str(value)
+            yield str(value)
 
 
 def _parse(words: list[str]) -> dict[str, Any]:

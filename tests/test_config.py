@@ -1,9 +1,13 @@
 """Composition: what is legal becomes a Job, and each mistake one message."""
 
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
+import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -218,6 +222,52 @@ def test_a_reference_to_an_input_stays_as_it_is_written(reference: str, project:
 )
 def test_arguments_become_a_command_line(arguments: object, words: list[str]) -> None:
     assert ScriptRunConfig(script="a.py", arguments=arguments).command_line() == words
+
+
+def test_what_python_hands_over_becomes_plain() -> None:
+    config = ScriptRunConfig(
+        Path("src"),
+        Path("a.py"),
+        ["--C", np.float64(0.1), np.int64(3), np.bool_(True), np.str_("x"), Path("d.csv")],
+        inputs={"data": Path("d.csv"), "more": {"path": Path("e.csv"), "mode": "copy"}},
+        environment_variables={"N": 1},
+    )
+    by_name = ScriptRunConfig(arguments={"a": np.arange(2), "b": np.float64(0.1)}, inputs=None)
+
+    assert yaml.safe_load(yaml.safe_dump(asdict(config))) == {
+        "source_directory": "src",
+        "script": "a.py",
+        "arguments": ["--C", 0.1, 3, True, "x", "d.csv"],
+        "inputs": {"data": {"path": "d.csv", "mode": "in_place"}, "more": {"path": "e.csv", "mode": "copy"}},
+        "environment_variables": {"N": "1"},
+        "environment": None,
+        "compute_target": None,
+    }
+    assert yaml.safe_load(yaml.safe_dump(by_name.arguments)) == {"a": [0, 1], "b": 0.1}
+
+
+@pytest.mark.parametrize(
+    ("fields", "part"),
+    [
+        ({"script": 3}, "script.script=3: must be a path"),
+        ({"source_directory": ["a"]}, "script.source_directory=['a']: must be a path"),
+        ({"inputs": "data.csv"}, "script.inputs='data.csv': must be a mapping"),
+        ({"inputs": {"x": {"path": None}}}, "script.inputs=None: must be a path"),
+        ({"inputs": {3: "x"}}, "script.inputs.3"),
+        ({"arguments": ["a\0"]}, "script.arguments: 'a\\x00' holds a NUL"),
+        ({"environment_variables": ["A=1"]}, "script.environment_variables=['A=1']: must be a mapping"),
+        ({"environment_variables": {"A=B": "x"}}, "script.environment_variables: 'A=B'"),
+        ({"environment_variables": {"": "x"}}, "script.environment_variables: ''"),
+        ({"environment_variables": {"A\0": "x"}}, "script.environment_variables: 'A\\x00'"),
+        ({"environment_variables": {"A": "x\0"}}, "script.environment_variables.A='x\\x00'"),
+        ({"environment_variables": {"A": None}}, "script.environment_variables.A=None"),
+    ],
+)
+def test_what_no_process_can_be_given_is_refused(fields: dict[str, Any], part: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        ScriptRunConfig(**fields)
+
+    assert part in str(caught.value)
 
 
 def test_arguments_of_a_list_are_known_by_name() -> None:
