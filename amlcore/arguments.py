@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 
 from amlcore import __version__
 
@@ -112,7 +113,7 @@ def _add_environments(env: argparse.ArgumentParser) -> None:
     build.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as environment.file=requirements.txt")
     build.set_defaults(verb="env build")
     prune = verbs.add_parser("prune", help="remove environments that nothing uses")
-    prune.add_argument("--days", type=float, default=30.0, help="unused for so many days (30)")
+    prune.add_argument("--days", type=_days, default=30.0, help="unused for so many days (30)")
     prune.set_defaults(verb="env prune")
 
 
@@ -126,6 +127,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is no whole number above 0")
     return int(text)
+
+
+def _days(text: str) -> float:
+    try:
+        days = float(text)
+    except ValueError:
+        days = math.nan
+    if not days >= 0:
+        raise argparse.ArgumentTypeError(f"{text} is no number of days; legal: 0 or more")
+    return days
 
 
 def _port(text: str) -> int:

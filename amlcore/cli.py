@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shlex
 import signal
 import sys
 from argparse import Namespace
@@ -200,7 +201,7 @@ def _deploy(options: Namespace) -> int:
 def _serve(options: Namespace) -> int:
     from amlcore import app
 
-    return app.serve(_workspace(), options.service, host=options.host, port=options.port, say=say)
+    return app.serve(_workspace().composed(), options.service, host=options.host, port=options.port, say=say)
 
 
 def _ui(options: Namespace) -> int:
@@ -227,7 +228,7 @@ def _keys(options: Namespace) -> int:
 def _env_list(options: Namespace) -> int:
     from amlcore import app, tables
 
-    found = app.environments(_workspace())
+    found = app.environments(_workspace().composed())
     if options.json:
         print_json(found)
     else:
@@ -248,7 +249,7 @@ def _env_build(options: Namespace) -> int:
 def _env_prune(options: Namespace) -> int:
     from amlcore.environment import prune
 
-    removed = prune(_workspace().environments_path, unused_days=options.days)
+    removed = prune(_workspace().composed().environments_path, unused_days=options.days)
     say(f"removed {len(removed)} environments")
     return 0
 
@@ -277,7 +278,7 @@ def _init(options: Namespace) -> int:
 
     for path in init(Path(options.folder)):
         print(path)
-    say(f"now: cd {options.folder} && aml run")
+    say(f"now: cd {shlex.quote(options.folder)} && aml run")
     return 0
 
 

@@ -15,7 +15,7 @@ from amlcore.model import Registration
 from amlcore.record import Record
 from amlcore.run import Run
 from amlcore.script import ScriptRunConfig
-from amlcore.submission import EXPERIMENT_NAME, submit
+from amlcore.submission import check_experiment, submit
 from amlcore.worker.layout import identity, write_json
 from amlcore.workspace import Workspace
 
@@ -35,8 +35,7 @@ class Experiment:
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
-        if not EXPERIMENT_NAME.fullmatch(name):
-            raise ConfigError(f"experiment_name={name}: use letters, digits, '-', '_' and '.', a letter or digit first")
+        check_experiment(name)
         self.workspace = workspace
         self.name = name
 
@@ -48,6 +47,8 @@ class Experiment:
         RequestError
             What the request names is missing or wrong; nothing was started.
         """
+        if not isinstance(config, ScriptRunConfig):
+            raise ConfigError(f"submit({config!r}): give a ScriptRunConfig")
         job = Job(
             workspace=self.workspace,
             environment=self._environment(config.environment),

@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path
 
 from amlcore.errors import RequestError
-from amlcore.workspace import MARKER, Workspace
+from amlcore.worker.root import MARKER
+from amlcore.workspace import Workspace
 
 TEMPLATE = Path(__file__).parent / "template"
 IGNORE = ".gitignore"

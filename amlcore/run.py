@@ -305,7 +305,7 @@ def _origin(run: Run) -> Any:
     lock = Path(record.layout.lock).read_text(encoding="utf-8")
     interpreter = Path(environment["python"])
     if not interpreter.exists():
-        cache = workspace.environments_path
+        cache = workspace.composed().environments_path
         interpreter = build_lock(
             lock,
             python_version=environment["python_version"],

@@ -5,7 +5,6 @@ from __future__ import annotations
 import getpass
 import os
 import platform
-import re
 import shutil
 import socket
 import subprocess
@@ -28,9 +27,7 @@ from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.snapshot import Snapshot, SnapshotLimits
 from amlcore.worker import preload
-from amlcore.worker.layout import create_run_folder, write_json
-
-EXPERIMENT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,127}")
+from amlcore.worker.layout import EXPERIMENT_LENGTH, create_run_folder, is_experiment, write_json
 
 
 @dataclass(frozen=True)
@@ -59,12 +56,20 @@ def check(job: Job, *, pinned: bool = False) -> None:
     """
     if not job.script.script:
         job.script.check()
-    if not EXPERIMENT_NAME.fullmatch(job.name):
-        raise ConfigError(f"experiment_name={job.name}: use letters, digits, '-', '_' and '.', a letter or digit first")
+    check_experiment(job.name)
     if not pinned:
         job.script.check()
         job.environment.specify(job.workspace.path)
     job.compute.check()
+
+
+def check_experiment(name: Any) -> None:
+    """Raises ConfigError for what cannot be the name of an experiment, since it is a folder's too."""
+    if not is_experiment(name):
+        raise ConfigError(
+            f"experiment_name={name}: use letters, digits, '-', '_' and '.', a letter or digit first, "
+            f"{EXPERIMENT_LENGTH} at most"
+        )
 
 
 @dataclass(frozen=True)

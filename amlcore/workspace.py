@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.errors import ConfigError, NotFoundError, RequestError
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.layout import is_experiment, read_json, write_json
+from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
 
 if TYPE_CHECKING:
     from amlcore.environment import Environment
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from amlcore.serving import Service
 
 BOUND_ENVIRONMENTS = ("file", "script")  # options that say nothing without a run's own file
-MARKER = Path(".amlcore/config.json")
-AZURE_MARKERS = (Path(".azureml/config.json"), Path("aml_config/config.json"), Path("config.json"))
 
 
 @dataclass
@@ -37,7 +36,7 @@ class Workspace:
     root: str = field(default=".", metadata={"omegaconf_ignore": True})
 
     def __post_init__(self) -> None:
-        if self.snapshot_max_mb <= 0:
+        if not self.snapshot_max_mb > 0:
             raise ConfigError(f"workspace.snapshot_max_mb={self.snapshot_max_mb}: must be above 0")
         if self.snapshot_max_files <= 0:
             raise ConfigError(f"workspace.snapshot_max_files={self.snapshot_max_files}: must be above 0")
@@ -52,34 +51,41 @@ class Workspace:
         NotFoundError
             There is no marker in `path` or in any folder above it.
         """
-        from amlcore.config import compose_workspace
-
         start = Path(path or ".").absolute()
-        root = find_root(start if start.is_dir() else start.parent)
+        root = find_root(str(start if start.is_dir() else start.parent))
         if root is None:
             raise NotFoundError(
                 f"no workspace: neither {start} nor a folder above it has {MARKER} (or Azure ML's config.json); "
                 f"`aml init {start}` makes one, and Workspace.create() does in Python"
             )
-        return compose_workspace(root)
+        return cls(root=root).composed()
 
     @classmethod
     def at(cls, start: Path | None = None) -> Workspace:
-        """Open the nearest workspace as `from_config` does, or the folder itself where there is none."""
+        """The nearest workspace, or the folder itself where there is none; `composed` reads its conf/ too."""
         try:
             start = (start or Path.cwd()).absolute()
         except FileNotFoundError:
             raise RequestError("the working folder has been removed; change to one that is there") from None
-        return cls(root=str(find_root(start) or start))
+        return cls(root=find_root(str(start)) or str(start))
+
+    def composed(self) -> Workspace:
+        """The same workspace as its conf/ says that it is."""
+        from amlcore.config import compose_workspace
+
+        return compose_workspace(self.path)
 
     @classmethod
     def create(cls, name: str | None = None, *, path: str = ".") -> Workspace:
         """Make `path` a workspace, unless it is one already, and open it."""
         root = Path(path).absolute()
         marker = root / MARKER
-        if not marker.exists():
-            marker.parent.mkdir(parents=True, exist_ok=True)
-            write_json(str(marker), {"workspace_name": name or root.name})
+        try:
+            if not marker.exists():
+                marker.parent.mkdir(parents=True, exist_ok=True)
+                write_json(str(marker), {"workspace_name": name or root.name})
+        except OSError as error:
+            raise RequestError(f"no workspace can be made at {root}: {marker.parent}: {error.strerror}") from None
         return cls.from_config(str(root))
 
     @property
@@ -89,7 +95,10 @@ class Workspace:
     @property
     def name(self) -> str:
         for marker in (MARKER, *AZURE_MARKERS):
-            config = read_json(str(self.path / marker))
+            try:
+                config = read_json(str(self.path / marker))
+            except (OSError, ValueError) as error:
+                raise ConfigError(f"{self.path / marker}, which names the workspace, cannot be read: {error}") from None
             if isinstance(config, dict) and "workspace_name" in config:
                 return str(config["workspace_name"])
         return self.path.name
@@ -111,10 +120,11 @@ class Workspace:
     def environments_path(self) -> Path:
         """Where built environments are cached, by content."""
         if self.environments_folder is not None:
-            return self.path / self.environments_folder
+            return self.path / _expanded("workspace.environments_folder", self.environments_folder)
         if cache := os.environ.get("AMLCORE_ENVIRONMENTS"):
-            return Path(cache)
-        return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "amlcore" / "environments"
+            return _expanded("AMLCORE_ENVIRONMENTS", cache).absolute()
+        caches = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+        return _expanded("the folder of built environments", caches).absolute() / "amlcore" / "environments"
 
     @property
     def run_folders(self) -> Iterator[Path]:
@@ -126,9 +136,11 @@ class Workspace:
 
     @property
     def experiments(self) -> dict[str, Experiment]:
+        """The experiments that have a folder in outputs/; what else lies there is passed over."""
         from amlcore.experiment import Experiment
 
-        return {folder.name: Experiment(self, folder.name) for folder in sorted(_folders(self.outputs_path))}
+        names = [folder.name for folder in sorted(_folders(self.outputs_path))]
+        return {name: Experiment(self, name) for name in names if is_experiment(name)}
 
     @property
     def runs(self) -> list[Run]:
@@ -183,23 +195,14 @@ class Workspace:
                 raise RequestError(f"{folder} cannot be written; runs are recorded there")
 
 
-def find_root(start: Path) -> Path | None:
-    """The nearest folder with a marker, from `start` upwards."""
-    for folder in (start, *start.parents):
-        if (folder / MARKER).exists() or any(_is_azure_marker(folder / marker) for marker in AZURE_MARKERS):
-            return folder
-    return None
-
-
-def _is_azure_marker(path: Path) -> bool:
-    # Many tools call a file config.json; Azure's names a workspace.
-    if not path.is_file():
-        return False
+def _expanded(key: str, folder: str) -> Path:
     try:
-        config = read_json(str(path))
-    except ValueError:
-        return False
-    return isinstance(config, dict) and "workspace_name" in config
+        return Path(folder).expanduser()
+    except RuntimeError:
+        raise ConfigError(
+            f"{key}={folder}: there is no home folder to begin with (HOME is not set); "
+            "name a folder in AMLCORE_ENVIRONMENTS or workspace.environments_folder"
+        ) from None
 
 
 def _folders(path: Path) -> Iterator[Path]:

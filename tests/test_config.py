@@ -15,7 +15,7 @@ import amlcore
 from amlcore.config import Job, compose, quoted
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script import ScriptRunConfig
-from amlcore.submission import EXPERIMENT_NAME
+from amlcore.worker.layout import is_experiment
 
 Write = Callable[[str, str], Path]
 SHIPPED = Path(amlcore.__file__).parent / "conf"
@@ -63,6 +63,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["compute.slots=0"], ["compute.slots=0", "at least 1", "on the command line"]),
         (["compute.timeout_min=-1"], ["compute.timeout_min=-1", "above 0"]),
         (["compute.kind=slurm"], ["compute.kind=slurm", "compute=slurm"]),
+        (["workspace.snapshot_max_mb=nan"], ["workspace.snapshot_max_mb=nan", "above 0"]),
         (["workspace.snapshot_max_mb=-3"], ["workspace.snapshot_max_mb=-3", "above 0"]),
         (["compute=locall"], ["compute=locall", "did you mean 'local'", "on the command line"]),
         (["comput=local"], ["comput", "did you mean 'compute'"]),
@@ -149,11 +150,11 @@ def test_a_file_that_is_no_utf_8_is_one_message(project: Path, write: Write) -> 
         compose([], root=project)
 
 
-@pytest.mark.parametrize("script", ["_x.py", "sp ace.py", "ünï.py", "-d.py"])
+@pytest.mark.parametrize("script", ["_x.py", "sp ace.py", "ünï.py", "-d.py", "тест.py", f"{'x' * 200}.py"])
 def test_a_script_of_any_name_has_an_experiment(script: str) -> None:
     job = compose([f"script.script={quoted(script)}"], root=Path.cwd())
 
-    assert EXPERIMENT_NAME.fullmatch(job.name)
+    assert is_experiment(job.name)
 
 
 def test_a_project_extends_and_overrides_the_shipped_groups(project: Path, write: Write) -> None:

@@ -77,11 +77,14 @@ class ComputeTarget(ABC):
     def __post_init__(self) -> None:
         for key, least in (("slots", 1), ("cores", 1)):
             value = getattr(self, key)
+            if (value is not None or key == "slots") and (isinstance(value, bool) or not isinstance(value, int)):
+                raise ConfigError(f"compute.{key}={value!r}: must be a whole number")
             if value is not None and value < least:
                 raise ConfigError(f"compute.{key}={value}: must be at least {least}")
         for key in ("mem_gb", "timeout_min", "kill_wait_s"):
             value = getattr(self, key)
-            if value is not None and not 0 < value < float("inf"):
+            number = isinstance(value, int | float) and not isinstance(value, bool)
+            if value is not None and not (number and 0 < value < float("inf")):
                 raise ConfigError(f"compute.{key}={value}: must be a number above 0, or null for none")
         if self.kind != type(self).__name__.lower():
             raise ConfigError(f"compute.kind={self.kind}: is set by the option; choose compute={self.kind} instead")

@@ -18,6 +18,7 @@ from amlcore.model import Registration
 from amlcore.script import ScriptRunConfig
 from amlcore.serving import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
+from amlcore.worker.layout import experiment_of
 from amlcore.workspace import Workspace
 
 # Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.
@@ -44,7 +45,7 @@ class Job:
     @property
     def name(self) -> str:
         """The experiment that the run belongs to."""
-        return self.experiment_name or re.sub(r"\W+", "-", self.script.name, flags=re.ASCII).strip("-_") or "script"
+        return self.experiment_name or experiment_of(self.script.name)
 
     def rooted(self, root: Path) -> Job:
         """The same job with the paths of its script absolute, relative ones taken from `root`."""

@@ -117,7 +117,7 @@ def _all() -> list[Interpreter]:
 
 
 def _pyenv() -> Iterator[Interpreter]:
-    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    root = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     for path in sorted(root.glob("versions/*/bin/python3")):
         version = path.parent.parent.name
         # Other names are PyPy, free-threaded builds, or virtual environments.

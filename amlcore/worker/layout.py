@@ -26,6 +26,9 @@ OWNER_VARIABLE = "AMLCORE_OWNER"
 INPUT_PREFIX = "AMLCORE_INPUT_"
 """The environment variable of an input is this and its name, see `input_variable`."""
 
+EXPERIMENT_LENGTH = 128
+_EXPERIMENT_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
+
 METRIC_KINDS = ("scalar", "list", "row", "table", "image", "confusion_matrix", "tag", "property")
 
 
@@ -190,6 +193,21 @@ def create_run_folder(root, experiment):
         except FileExistsError:
             continue
         return name, folder
+
+
+def experiment_of(script):
+    # type: (str) -> str
+    """The experiment that runs of a script belong to unless another is named: its name, as far as a folder's may go."""
+    kept = [letter if letter in _EXPERIMENT_LETTERS else "-" for letter in script[:EXPERIMENT_LENGTH]]
+    return "-".join(part for part in "".join(kept).split("-") if part).strip("-_") or "script"
+
+
+def is_experiment(name):
+    # type: (object) -> bool
+    """Whether `name` can be an experiment's, whose runs lie in a folder of that name."""
+    if not isinstance(name, str) or not 0 < len(name) <= EXPERIMENT_LENGTH:
+        return False
+    return name[0] not in "_-." and _EXPERIMENT_LETTERS.issuperset(name.replace(".", ""))
 
 
 def created_now():

@@ -5,7 +5,8 @@ import sys
 
 from amlcore.worker import begun
 from amlcore.worker.context import Run
-from amlcore.worker.layout import RUN_VARIABLE, create_run_folder
+from amlcore.worker.layout import RUN_VARIABLE, create_run_folder, experiment_of
+from amlcore.worker.root import find_root
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ class LocalRun(Run):
         # type: () -> str
         if not _made:
             experiment = script_name()
-            _, folder = create_run_folder(workspace_root(), experiment)
+            _, folder = create_run_folder(find_root(os.getcwd()) or os.getcwd(), experiment)
             _made.append(folder)
             begun.begin(folder, experiment=experiment, offline=True)
             os.environ[RUN_VARIABLE] = folder  # what the script starts records here too
@@ -83,25 +84,13 @@ def local_run(kind):
     return LocalRun() if kind is Run else type("LocalRun", (LocalRun, kind), {"_kind": kind})()
 
 
-def workspace_root():
-    # type: () -> str
-    """The nearest folder upwards that is a workspace, else the working folder."""
-    here = os.getcwd()
-    folder = here
-    while not os.path.exists(os.path.join(folder, ".amlcore", "config.json")):
-        if os.path.dirname(folder) == folder:
-            return here
-        folder = os.path.dirname(folder)
-    return folder
-
-
 def script_name():
     # type: () -> str
-    """The stem of the script's file, by which the experiment of a local run is called."""
+    """The experiment of a local run: the one that `aml run` would give to the same script."""
     path = getattr(sys.modules["__main__"], "__file__", None)
     if path is None:
         return "interactive"
     stem = os.path.splitext(os.path.basename(path))[0]
     if stem == "__main__":  # python -m package
         stem = os.path.basename(os.path.dirname(os.path.abspath(path)))
-    return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in stem) or "interactive"
+    return experiment_of(stem)

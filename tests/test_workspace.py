@@ -1,0 +1,123 @@
+"""The workspace: found by its marker, as its conf/ says that it is, and told plainly where it cannot be one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from amlcore import Experiment, Local, ScriptRunConfig, Workspace
+from amlcore.errors import ConfigError, RequestError
+from tests.conftest import Aml
+
+Write = Callable[[str, str], Path]
+KEY = "0123456789abcdef" * 2
+
+
+@pytest.fixture
+def configured(project: Path, write: Write) -> Path:
+    """A workspace that says by its conf/ where its environments are, and has a half-built one there."""
+    write("conf/config.yaml", "defaults: [base, _self_]\nworkspace:\n  environments_folder: envs\n")
+    write(f"envs/{KEY}/build.log", "")
+    return project
+
+
+def test_environments_are_listed_and_pruned_where_the_configuration_has_them(configured: Path, aml: Aml) -> None:
+    listed = aml("env", "list", "--json").json
+    aml("env", "prune", "--days", "0")
+
+    assert KEY in [item["key"] for item in listed]
+    assert not (configured / "envs" / KEY).exists()
+
+
+@pytest.mark.parametrize(
+    ("folder", "variable", "expected"),
+    [
+        ("~/envs", None, "home/envs"),
+        ("envs", None, "project/envs"),
+        (None, "cache", "here/cache"),
+        (None, "~/cache", "home/cache"),
+        (None, None, "home/.cache/amlcore/environments"),
+    ],
+)
+def test_environments_lie_where_they_are_said_to(
+    folder: str | None, variable: str | None, expected: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.delenv("AMLCORE_ENVIRONMENTS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("AMLCORE_ENVIRONMENTS", variable)
+
+    workspace = Workspace(root=str(tmp_path / "project"), environments_folder=folder)
+
+    assert workspace.environments_path == tmp_path / expected
+
+
+@pytest.mark.parametrize("days", ["-1", "nan", "soon"])
+def test_days_are_no_less_than_none(days: str, aml: Aml) -> None:
+    assert f"{days} is no number of days" in aml("env", "prune", f"--days={days}", status=2).err
+
+
+def test_the_way_into_a_new_project_can_be_pasted(aml: Aml) -> None:
+    assert "now: cd 'my project' && aml run" in aml("init", "my project").err
+
+
+def test_what_lies_in_outputs_and_is_no_experiment_is_passed_over(project: Path) -> None:
+    for name in ("train", "my folder", "тест", "_x", "x" * 129):
+        (project / "outputs" / name).mkdir(parents=True)
+
+    assert list(Workspace.from_config(str(project)).experiments) == ["train"]
+
+
+@pytest.mark.parametrize("marker", [".azureml/config.json", "aml_config/config.json", "config.json"])
+def test_a_script_started_by_hand_finds_the_workspace_by_azures_marker(marker: str, tmp_path: Path) -> None:
+    (tmp_path / marker).parent.mkdir(exist_ok=True)
+    (tmp_path / marker).write_text('{"workspace_name": "mine"}')
+    (tmp_path / "src").mkdir()
+    (tmp_path / "src/config.json").write_text("{")  # another tool's
+    (tmp_path / "src/тест.py").write_text("from amlcore import Run\nRun.get_context().log('x', 1)\n")
+
+    subprocess.run([sys.executable, "тест.py"], cwd=tmp_path / "src", check=True, stderr=subprocess.DEVNULL)
+
+    assert [run.get_metrics() for run in Workspace.from_config(str(tmp_path)).experiments["script"].get_runs()] == [
+        {"x": 1}
+    ]
+
+
+def test_a_broken_marker_is_named(project: Path, write: Write) -> None:
+    write(".amlcore/config.json", "{")
+
+    with pytest.raises(ConfigError, match=r"\.amlcore/config\.json, which names the workspace, cannot be read"):
+        _ = Workspace.from_config(str(project)).name
+
+
+def test_a_file_is_no_place_for_a_workspace(project: Path, write: Write) -> None:
+    file = write("a.py", "")
+
+    with pytest.raises(RequestError, match=r"no workspace can be made at .*a\.py"):
+        Workspace.create(path=str(file))
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda ws: Experiment(ws, None), "experiment_name=None"),
+        (lambda ws: Experiment(ws, "x" * 129), "128 at most"),
+        (lambda ws: Experiment(ws, "a").submit(None), "submit(None): give a ScriptRunConfig"),
+        (lambda ws: Local(cores="2"), "compute.cores='2': must be a whole number"),
+        (lambda ws: Local(slots=None), "compute.slots=None: must be a whole number"),
+        (lambda ws: Local(mem_gb="2"), "compute.mem_gb=2: must be a number"),
+        (lambda ws: ScriptRunConfig(inputs=3), "script.inputs=3: must be a mapping"),
+    ],
+)
+def test_a_wrong_call_is_one_message(call: Callable[[Workspace], object], part: str, project: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        call(Workspace.from_config(str(project)))
+
+    assert part in str(caught.value)
