@@ -314,6 +314,24 @@ def test_prune_leaves_what_is_held(tmp_path, cache, build_local, log):
         built.hold()
 
 
+def test_what_was_found_is_not_pruned_before_it_is_used(tmp_path, cache):
+    wheel(tmp_path / "wheels", "aml_mine", "1.0")
+    environment = Environment("e", packages=[f"--find-links {tmp_path / 'wheels'}", "--no-index", "aml_mine"])
+    built = environment.build(root=tmp_path, cache=cache, log=lambda _: None)
+    long_ago = time.time() - 10 * 86400
+    os.utime(built.folder / "ready.json", (long_ago, long_ago))
+    pruned = []
+
+    def prune_meanwhile(line: str) -> None:
+        assert "ready, built before" in line
+        pruned.extend(prune(cache, unused_days=5))
+
+    options = "is used for the build"
+    environment.build(root=tmp_path, cache=cache, log=lambda line: None if options in line else prune_meanwhile(line))
+    assert pruned == []
+    built.hold().close()
+
+
 def test_prune_keeps_to_its_own(cache):
     (cache / "photos").mkdir(parents=True)
     assert prune(cache, unused_days=0) == []

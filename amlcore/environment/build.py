@@ -80,14 +80,24 @@ class Order:
         version = self.interpreter.version
         key = _digest(lock, version, _platform())
         layout = self.cache.environment(key)
-        if layout.is_ready():
+        if self._is_found(layout):
             self.log(f"{self.label}: ready, built before; its build log is {layout.log}")
         else:
             with built.alone(layout.guard, waiting=self.say_waiting) as guard:
                 if not layout.is_ready():
                     self._fill(layout, lock=lock, guard=guard)
-        layout.mark_used(self.name)
+                layout.mark_used(self.name)
         return BuiltEnvironment(key, layout.python, version, lock, self.notes, layout.folder)
+
+    def _is_found(self, layout: EnvironmentLayout) -> bool:
+        """Whether it was built before; its use is noted while nobody can remove it."""
+        if not layout.is_ready():
+            return False
+        with built.hold(layout.guard):
+            if layout.is_ready():
+                layout.mark_used(self.name)
+                return True
+        return False
 
     def _fill(self, layout: EnvironmentLayout, *, lock: str, guard: int) -> None:
         """Builds in place, since a venv cannot be moved; the ready marker comes last."""
@@ -142,17 +152,19 @@ def build_specification(specification: Specification, *, name: str, cache: Path,
     options = tuple(option for option in specification.options if option != "--pre")
     order = Order(name, interpreter, notes, options, CacheLayout(cache), log)
     resolved = order.cache.resolved(_definition(specification, interpreter))
-    if not resolved.exists():
+    lock = _read(resolved)
+    if lock is None:
         # Installed under the resolver's guard too, so that whoever waits for it waits once.
         with built.alone(resolved.with_suffix(".guard"), waiting=order.say_waiting, passing=True) as guard:
-            if not resolved.exists():
+            lock = _read(resolved)
+            if lock is None:
                 log(f"{order.label}: resolving for Python {interpreter.version} ({interpreter.path})")
                 lock = resolve(specification, name=name, interpreter=interpreter, guard=guard, log=log)
                 _write(resolved, lock)
                 return order.install(lock)
-    with suppress(PermissionError):
+    with suppress(PermissionError, FileNotFoundError):
         os.utime(resolved)
-    return order.install(resolved.read_text(encoding="utf-8"))
+    return order.install(lock)
 
 
 def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: str | None = None) -> BuiltEnvironment:
@@ -200,6 +212,13 @@ def _digest(*parts: object) -> str:
 def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
     for line in notes:
         log(f"note: {line}")
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
 
 
 def _write(path: Path, text: str) -> None:

@@ -83,6 +83,7 @@ class EnvironmentLayout:
         write_json(str(self.ready), record)
 
     def mark_used(self, name: str | None) -> None:
+        """Notes a use; whoever calls it holds the guard, so that it is there."""
         # Another user's cache can be used without leaving a trace in it.
         with suppress(PermissionError):
             os.utime(self.ready)
@@ -125,7 +126,7 @@ def prune(cache: Path, *, unused_days: float, log: Callable[[str], None] | None 
     """
     before = time.time() - unused_days * _DAY_S
     layout = CacheLayout(cache)
-    removed = [one for one in map(_describe, layout.environments()) if _is_old(one, before) and _remove(one, log)]
+    removed = [one for item in layout.environments() if (one := _remove_old(item, before, log)) is not None]
     for path in layout.locks.glob("*.txt"):
         with suppress(FileNotFoundError):
             if path.stat().st_mtime <= before:
@@ -174,10 +175,14 @@ def hold(path: Path) -> BinaryIO:
 
 def _describe(layout: EnvironmentLayout) -> CachedEnvironment:
     record: dict[str, Any] = read_json(str(layout.ready)) or {}
-    used = layout.ready.stat().st_mtime if record else None
+    used: float | None = None
+    names: tuple[str, ...] = ()
+    with suppress(FileNotFoundError):  # another process may remove it at this moment
+        used = layout.ready.stat().st_mtime
+        names = tuple(sorted(os.listdir(layout.names)))
     return CachedEnvironment(
         key=layout.folder.name,
-        names=tuple(sorted(one.name for one in layout.names.glob("*"))),
+        names=names,
         python=record.get("python"),
         size_bytes=record.get("size_bytes"),
         created=record.get("created"),
@@ -191,18 +196,26 @@ def _is_old(one: CachedEnvironment, before: float) -> bool:
     return not one.ready or one.last_used is None or one.last_used <= before
 
 
-def _remove(one: CachedEnvironment, log: Callable[[str], None] | None) -> bool:
-    """Removes an environment unless someone builds or uses it; whether one was there."""
-    layout = EnvironmentLayout(one.folder)
-    was_there = one.folder.is_dir()
+def _remove_old(
+    layout: EnvironmentLayout, before: float, log: Callable[[str], None] | None
+) -> CachedEnvironment | None:
+    """Removes an environment that is old, unless someone builds or uses it; returns it if there was one."""
+    if not _is_old(_describe(layout), before):
+        return None
     with _open_guard(layout.guard) as stream:
         if not _lock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB) or not _is_current(stream, layout.guard):
-            return False
+            return None
+        one = _describe(layout)  # it may have been used until the lock was taken
+        was_there = layout.folder.is_dir()
+        if not _is_old(one, before):
+            return None
         layout.remove()
         layout.guard.unlink(missing_ok=True)
-    if log is not None and was_there:
+    if not was_there:
+        return None
+    if log is not None:
         log(f"removed {', '.join(one.names) or 'a nameless environment'} (Python {one.python or '?'}): {one.folder}")
-    return was_there
+    return one
 
 
 def _open_guard(path: Path) -> BinaryIO:
