@@ -162,7 +162,8 @@ def _models(options: Namespace) -> int:
     from amlcore import tables
     from amlcore.model import list_models
 
-    found = [model.to_json() for model in list_models(_workspace().models_path)]
+    listed = list_models(_workspace().models_path, warn=lambda words: say(f"warning: {words}"))
+    found = [model.to_json() for model in listed]
     if options.json:
         print_json(found)
     else:

@@ -14,6 +14,8 @@ from amlcore.errors import ConfigError, ModelError, NotFoundError
 from amlcore.model import Model, Origin, Registration, ResourceConfiguration, find, list_models, register
 from amlcore.snapshot import SnapshotLimits, take
 from amlcore.worker.layout import write_json
+from tests.serving_models import iris as trained_svc
+from tests.serving_models import register as laid
 
 SKLEARN = subprocess.run(
     [sys.executable, "-c", "import importlib.metadata as m; print(m.version('scikit-learn'))"],
@@ -197,6 +199,18 @@ def test_a_killed_registration_counts_for_nothing(iris, models):
     with pytest.raises(NotFoundError):
         find(models, "m")
     assert register(Registration(name="m"), iris, models=models).version == 1
+
+
+@pytest.mark.parametrize("damage", ["", "{", "{}", "[]", '{"name": "bad"}'])
+def test_a_damaged_record_hides_no_other_model(damage, tmp_path):
+    good = laid(tmp_path, trained_svc(), name="good")
+    bad = laid(tmp_path, trained_svc(), name="bad")
+    (bad.folder / "model.json").write_text(damage)
+    warned = []
+    assert [model.id for model in list_models(tmp_path / "models", warn=warned.append)] == [good.id]
+    assert [str(bad.folder / "model.json") in words for words in warned] == [True]
+    with pytest.raises(ModelError, match=r"bad/1/model\.json"):
+        find(tmp_path / "models", "bad")
 
 
 @pytest.mark.parametrize("tamper", ["files/model.joblib", "code/features.py"])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -84,6 +85,10 @@ class Model:
             raise ModelError(f"{folder / RECORD} cannot be read: {error}") from None
         if record is None:
             raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
+        kept = {one.name for one in fields(self)} - {"folder", "class_name"} | {"class"}
+        lacking = sorted(kept - record.keys()) if isinstance(record, dict) else ["all that a model has"]
+        if lacking:
+            raise ModelError(f"{folder / RECORD} is damaged: it lacks {', '.join(lacking)}")
         self.__dict__.update({**record, "folder": folder, "class_name": record["class"]})
         del self.__dict__["class"]
 
@@ -188,9 +193,14 @@ def find(models: Path, reference: str) -> Model:
     return Model.load_record(_find_folder(models, reference))
 
 
-def list_models(models: Path) -> list[Model]:
-    """All versions of all models, newest first."""
-    found = [Model.load_record(folder / str(version)) for folder in _named(models) for version in versions(folder)]
+def list_models(models: Path, *, warn: Callable[[str], None] = warnings.warn) -> list[Model]:
+    """All versions of all models, newest first; one whose record is damaged is left out with a warning."""
+    found = []
+    for folder in (named / str(version) for named in _named(models) for version in versions(named)):
+        try:
+            found.append(Model.load_record(folder))
+        except ModelError as error:
+            warn(f"a model is left out: {error}")
     return sorted(found, key=lambda model: (model.created, model.version), reverse=True)
 
 
