@@ -163,17 +163,11 @@ def find_model(workspace: Workspace, reference: str) -> Model:
 
 def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Say) -> int:
     """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
-    from amlcore.serving import find_bento, serve_in_foreground
-    from amlcore.serving.release import interpreter, keys_of
+    from amlcore.serving import serve_in_foreground
+    from amlcore.serving.release import find_service, interpreter, keys_of
 
     check_port(host, port)
-    try:
-        bento = find_bento(reference)
-    except NotFoundError:
-        name = reference.partition(":")[0]
-        if name in workspace.models:
-            raise NotFoundError(f"model '{name}' is registered, and not packaged yet: aml deploy {name}") from None
-        raise
+    bento = find_service(workspace, reference, log=say)
     python = interpreter(workspace, bento, log=say)
     say(f"serving {bento.tag} (model {bento.model}) on http://{host}:{port}")
     serve_in_foreground(bento, python=python, port=port, host=host, keys=keys_of(workspace, bento))

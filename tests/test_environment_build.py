@@ -17,6 +17,8 @@ import pytest
 
 from amlcore.environment import Environment, build_lock, extend_lock, list_environments, prune
 from amlcore.errors import BuildError, EnvironmentSpecError
+from amlcore.serving.bento import Bento
+from amlcore.serving.webservice import start
 
 BUILD = """
 import json, sys, time
@@ -330,6 +332,33 @@ def test_what_was_found_is_not_pruned_before_it_is_used(tmp_path, cache):
     environment.build(root=tmp_path, cache=cache, log=lambda line: None if options in line else prune_meanwhile(line))
     assert pruned == []
     built.hold().close()
+
+
+@pytest.mark.parametrize("way", ["background", "foreground"])
+def test_prune_leaves_what_a_service_runs_in(way, tmp_path, cache):
+    built = Environment("e").build(root=tmp_path, cache=cache, log=lambda _: None)
+    (site,) = built.folder.glob("venv/lib/*/site-packages")
+    # In place of the real one, which takes seconds to start.
+    (site / "bentoml.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n")
+    bento = Bento("service", "1", tmp_path, "2026-01-01T00:00:00+00:00", {})
+    if way == "background":
+        folder = tmp_path / "services" / "service"
+        service = start(bento, python=built.python, folder=folder)
+        wait_for((folder / "begun").exists)
+        assert prune(cache, unused_days=0) == []
+        service.delete()
+    else:
+        code = (
+            "import sys\nfrom pathlib import Path\nfrom amlcore.serving.bento import Bento\n"
+            "from amlcore.serving.webservice import serve_in_foreground\n"
+            "serve_in_foreground(Bento('service', '1', Path(sys.argv[2]), '', {}), python=Path(sys.argv[1]))\n"
+        )
+        server = subprocess.Popen([sys.executable, "-c", code, str(built.python), str(tmp_path)])
+        wait_for((tmp_path / "begun").exists)
+        assert prune(cache, unused_days=0) == []
+        server.terminate()
+        server.wait()
+    assert [one.key for one in prune(cache, unused_days=0)] == [built.key]
 
 
 def test_prune_keeps_to_its_own(cache):

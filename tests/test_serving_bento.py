@@ -1,6 +1,7 @@
 """Deployments, and the Bentos that are built of them."""
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import asdict
@@ -12,6 +13,8 @@ import yaml
 from amlcore.errors import DeploymentError, ModelError, NotFoundError
 from amlcore.serving.bento import find_bento, list_bentos, package
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.release import find_service
+from amlcore.workspace import Workspace
 from tests.serving_models import LOCK, iris, register
 
 
@@ -109,6 +112,54 @@ def test_each_packaging_is_a_new_version(tmp_path, store):
         find_bento("flower")
     with pytest.raises(NotFoundError, match="no version 'x'"):
         find_bento("flowers:x")
+
+
+def test_a_service_of_this_workspace_goes_before_others(tmp_path, store):
+    model = register(tmp_path, iris(), name="iris")
+    ours = package(model, Deployment(), serving_lock=LOCK)
+    theirs = ours.path.with_name("zzzzzzzzzzzzzzzz")
+    shutil.copytree(ours.path, theirs)
+    about = yaml.safe_load((theirs / "bento.yaml").read_text())
+    about |= {"version": theirs.name, "creation_time": "2999-01-01T00:00:00+00:00"}
+    about["labels"]["run"] = "theirs"
+    (theirs / "bento.yaml").write_text(yaml.safe_dump(about))
+    said = []
+
+    def found(root, reference):
+        return find_service(Workspace(root=str(root)), reference, log=said.append).version
+
+    assert (found(tmp_path, "iris"), found(tmp_path, "iris:latest"), said) == (ours.version, ours.version, [])
+    assert found(tmp_path, f"iris:{theirs.name}") == theirs.name
+    assert found(tmp_path / "elsewhere", "iris") == theirs.name
+    assert said == [f"note: iris:{theirs.name} is another workspace's: here is no model iris:1 of run theirs"] * 2
+    shutil.rmtree(ours.path)
+    with pytest.raises(NotFoundError, match=f"not packaged yet: aml deploy iris; iris:{theirs.name} is another"):
+        found(tmp_path, "iris")
+    with pytest.raises(NotFoundError, match="there is no service 'iri'; did you mean 'iris'"):
+        found(tmp_path, "iri")
+
+
+@pytest.mark.parametrize("name", ["", ":1", "/x", "../x", "**", "[", "x\0"])
+def test_a_name_that_no_service_can_have_is_not_found(name, store):
+    (store / "bentos/iris/1").mkdir(parents=True)
+    with pytest.raises(NotFoundError, match="there is no service"):
+        find_bento(name)
+
+
+@pytest.mark.parametrize(
+    "text", ["", "[]", "{", "3", "labels: [model_version]", "{labels: {model_version: 1}}", "\0", "labels: null"]
+)
+def test_a_bento_that_cannot_be_read_is_passed_over(text, store):
+    (store / "bentos/iris/1").mkdir(parents=True)
+    (store / "bentos/iris/1/bento.yaml").write_text(text)
+    assert list_bentos() == []
+
+
+def test_a_store_without_a_home_is_one_message(monkeypatch):
+    monkeypatch.delenv("BENTOML_HOME", raising=False)
+    monkeypatch.setenv("HOME", "~")
+    with pytest.raises(DeploymentError, match="BENTOML_HOME"):
+        list_bentos()
 
 
 def test_bentos_of_others_are_left_alone(tmp_path, store):

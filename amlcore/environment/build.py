@@ -20,7 +20,6 @@ from amlcore.environment.interpreter import Interpreter, PythonRequest, find_pyt
 from amlcore.environment.lock import blocks, has_hashes, installed_lock, resolve
 from amlcore.environment.specification import Specification
 from amlcore.environment.uv import run_uv, stream
-from amlcore.errors import BuildError
 
 Log = Callable[[str], None]
 
@@ -47,14 +46,7 @@ class BuiltEnvironment:
         BuildError
             Where the environment was removed since it was built.
         """
-        if self.folder is None:
-            return Path(os.devnull).open("rb")
-        layout = EnvironmentLayout(self.folder)
-        held = built.hold(layout.guard)
-        if not layout.is_ready():
-            held.close()
-            raise BuildError(f"the environment in {self.folder} was removed after it was built; start again")
-        return held
+        return built.hold_interpreter(self.python)
 
 
 @dataclass(frozen=True)

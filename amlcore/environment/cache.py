@@ -15,6 +15,7 @@ from amlcore.errors import BuildError
 from amlcore.worker.layout import read_json, write_json
 
 _DAY_S = 86400.0
+_KEY = re.compile(r"[0-9a-f]{32}")
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ class CacheLayout:
     def environments(self) -> list["EnvironmentLayout"]:
         """Those that are there, and what a failed build left; whatever else lies in the folder is not ours."""
         names = {one.name.removesuffix(".guard") for one in self.folder.glob("*")}
-        return [EnvironmentLayout(self.folder / name) for name in sorted(names) if re.fullmatch(r"[0-9a-f]{32}", name)]
+        return [EnvironmentLayout(self.folder / name) for name in sorted(names) if _KEY.fullmatch(name)]
 
 
 @dataclass(frozen=True)
@@ -171,6 +172,24 @@ def hold(path: Path) -> BinaryIO:
         if _is_current(stream, path):
             return stream
         stream.close()
+
+
+def hold_interpreter(python: Path) -> BinaryIO:
+    """Holds the environment that the interpreter `python` belongs to as `hold` does; one of no cache needs no holding.
+
+    Raises
+    ------
+    BuildError
+        Where the environment was removed since it was built.
+    """
+    layout = EnvironmentLayout(python.parent.parent.parent)
+    if python != layout.python or not _KEY.fullmatch(layout.folder.name):
+        return Path(os.devnull).open("rb")
+    held = hold(layout.guard)
+    if not layout.is_ready():
+        held.close()
+        raise BuildError(f"the environment in {layout.folder} was removed after it was built; start again")
+    return held
 
 
 def _describe(layout: EnvironmentLayout) -> CachedEnvironment:

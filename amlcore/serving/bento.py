@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import os
 import re
@@ -25,6 +24,8 @@ from amlcore.worker.layout import write_json
 
 if TYPE_CHECKING:
     from amlcore.model import Model
+
+OUR_LABELS = {"model", "model_version", "run", "sha256"}
 
 
 @dataclass(frozen=True)
@@ -184,17 +185,35 @@ def find_bento(tag: str) -> Bento:
     raise NotFoundError(f"service '{name}' has no version '{version}'; {legal(version, [b.version for b in versions])}")
 
 
-def list_bentos(name: str = "*") -> list[Bento]:
+def list_bentos(name: str | None = None) -> list[Bento]:
     """The Bentos in BentoML's store that amlcore packaged, of one name or of all, newest first."""
-    store = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml") / "bentos"
-    found = [_read(path) for path in store.glob(f"{glob.escape(name) if name != '*' else name}/*/bento.yaml")]
-    ours = [bento for bento in found if "model_version" in bento.labels]
-    return sorted(ours, key=lambda bento: bento.created, reverse=True)
+    # Not globbed by the name, which a user may have written as they like.
+    found = [_read(path) for path in _store().glob("*/*/bento.yaml") if name in (None, path.parent.parent.name)]
+    return sorted((bento for bento in found if bento is not None), key=lambda bento: bento.created, reverse=True)
 
 
-def _read(path: Path) -> Bento:
-    """A Bento by its own bento.yaml: asking BentoML costs half a second of import."""
-    # the C loader of libyaml where it was built in: a lock with its hashes is long
-    about = yaml.load(path.read_text(), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    labels = about.get("labels") or {}
-    return Bento(about["name"], str(about["version"]), path.parent.absolute(), about["creation_time"], labels)
+def _store() -> Path:
+    """Where BentoML keeps its Bentos."""
+    if home := os.environ.get("BENTOML_HOME"):
+        return Path(home) / "bentos"
+    try:
+        return Path.home() / "bentoml" / "bentos"
+    except RuntimeError:
+        words = "there is no home folder (HOME is not set); name BentoML's store in BENTOML_HOME"
+        raise DeploymentError(words) from None
+
+
+def _read(path: Path) -> Bento | None:
+    """A Bento that amlcore packaged, by its own bento.yaml: asking BentoML costs half a second of import.
+
+    None where it is another's, or cannot be read: the store is not ours.
+    """
+    try:
+        # the C loader of libyaml where it was built in: a lock with its hashes is long
+        about = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        labels = about["labels"]
+        if not labels.keys() >= OUR_LABELS:
+            return None
+        return Bento(about["name"], str(about["version"]), path.parent.absolute(), str(about["creation_time"]), labels)
+    except (OSError, ValueError, yaml.YAMLError, LookupError, TypeError, AttributeError):
+        return None

@@ -12,9 +12,9 @@ from pathlib import Path
 
 from amlcore.environment import build_lock, extend_lock
 from amlcore.environment.lock import pins
-from amlcore.errors import BuildError, DeploymentError
-from amlcore.model import Model
-from amlcore.serving.bento import Bento, check_model, package, service_settings
+from amlcore.errors import BuildError, DeploymentError, ModelError, NotFoundError
+from amlcore.model import Model, find
+from amlcore.serving.bento import Bento, check_model, find_bento, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
 from amlcore.serving.proving import TREES, memory_warning, prove, summary, uses_treelite
@@ -94,12 +94,52 @@ def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
     return Keys.of(workspace.state_path, bento.name) if bento.needs_key else None
 
 
+def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
+    """The Bento that NAME, NAME:latest or NAME:VERSION means in `workspace`: BentoML's store is that of all workspaces.
+
+    Raises
+    ------
+    NotFoundError
+        There is none, or only others packaged one under the name of a model that is registered here.
+    """
+    name, _, version = reference.partition(":")
+    newest = version in ("", "latest")
+    bentos = list_bentos(name)
+    here = next((bento for bento in bentos if _is_of(workspace, bento)), None)
+    if newest and here is not None:
+        return here
+    if newest and _has_model(workspace, name):
+        others = f"; {bentos[0].tag} is another workspace's" if bentos else ""
+        raise NotFoundError(f"model '{name}' is registered, and not packaged yet: aml deploy {name}{others}")
+    bento = find_bento(reference)
+    if not _is_of(workspace, bento):
+        log(f"note: {bento.tag} is another workspace's: here is no model {bento.model} of run {bento.labels['run']}")
+    return bento
+
+
 def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:
     """The Python that serves `bento` as its model was trained: this one if it has the same packages, else its own."""
     # Not env/python/requirements.txt: BentoML adds a line without a hash to that one.
     lock = (bento.path / "src" / "requirements.txt").read_text(encoding="utf-8")
     model = json.loads((bento.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
     return _python(workspace, lock, version=model["python"], log=log)
+
+
+def _is_of(workspace: Workspace, bento: Bento) -> bool:
+    """Whether the model in `bento` is registered in `workspace`."""
+    try:
+        model = find(workspace.models_path, bento.model)
+    except (NotFoundError, ModelError):
+        return False
+    return (model.sha256, model.run or "") == (bento.labels["sha256"], bento.labels["run"])
+
+
+def _has_model(workspace: Workspace, name: str) -> bool:
+    try:
+        find(workspace.models_path, name)
+    except NotFoundError:
+        return False
+    return True
 
 
 def _only(models: list[Model]) -> Model:

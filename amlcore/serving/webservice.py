@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from amlcore.environment import hold_interpreter
 from amlcore.errors import DeploymentError, NotFoundError
 from amlcore.serving.bento import Bento, quiet_environment
 from amlcore.serving.keys import VARIABLE, Keys
@@ -170,7 +171,7 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, 
         # BentoML empties the metrics folder of its home when it starts: two services must not share one
         "BENTOML_HOME": str(layout.bentoml_home),
     }
-    with layout.log.open("wb") as log:
+    with layout.log.open("wb") as log, hold_interpreter(python) as held:
         process = subprocess.Popen(
             _command(bento, python=python, host=LOOPBACK, port=port),
             cwd=layout.folder,
@@ -178,6 +179,7 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, 
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
+            pass_fds=[held.fileno()],  # `aml env prune` leaves the environment of a running service
             start_new_session=True,
         )
     _started.append(process)
@@ -199,6 +201,8 @@ def serve_in_foreground(
     # not from the user's folder: a module there would be imported in place of one of the service's
     os.chdir(bento.path)
     command = _command(bento, python=python, host=host, port=port)
+    held = hold_interpreter(python)
+    os.set_inheritable(held.fileno(), True)
     os.execve(command[0], command, _environment_with(keys))
 
 
