@@ -81,6 +81,8 @@ def _piece(piece: str, *, text: str, place: Place) -> str:
     if parsed is None:
         raise _unreadable(text, place=place)
     operator, number = parsed["operator"] or "==", parsed["number"]
+    if operator in (">", ">=", "<", "<="):  # conda passes over a `.*` behind these
+        return operator + re.sub(r"[.]?[*]$", "", number)
     if operator != "=":
         return f"{operator}{re.sub(r'[.]?[*]$', '.*', number)}"
     # A single `=` means this version and what begins with it; PEP 440 allows `.*` behind plain numbers.
@@ -89,11 +91,17 @@ def _piece(piece: str, *, text: str, place: Place) -> str:
 
 
 def _python(specifier: str, *, text: str, place: Place) -> PythonRequest | None:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
     if not specifier:
         return None
     one = re.fullmatch(r"==(\d+(?:\.\d+){0,2})(?:\.\*)?", specifier)
     if one is not None:
         return PythonRequest.version(one[1], text=text, where=str(place))
+    try:
+        SpecifierSet(specifier)
+    except InvalidSpecifier:
+        raise _unreadable(text, place=place) from None
     return PythonRequest(text, str(place), specifier)
 
 

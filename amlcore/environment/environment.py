@@ -1,10 +1,10 @@
 """The declared environment of a script."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
 from amlcore.environment.conda import read_conda
@@ -45,6 +45,7 @@ class Environment:
         if self.python is not None:
             self.python = "3.10" if str(self.python) == "3.1" else str(self.python)
             _check_python(self.python)
+        _check_packages(self.packages)
         asked = {"python": self.python, "file": self.file, "packages": self.packages}
         surplus = [f"environment.{key}" for key, value in asked.items() if value]
         if self.user_managed_dependencies and surplus:
@@ -143,6 +144,18 @@ def _check_python(version: str) -> None:
             f"environment.python is '{version}'; legal is a version from {OLDEST[0]}.{OLDEST[1]} on, "
             "such as '3.11' or '3.6.2'"
         )
+
+
+def _check_packages(packages: Any) -> None:
+    if isinstance(packages, str) or not isinstance(packages, Sequence):
+        raise EnvironmentSpecError(
+            f"environment.packages={packages!r}: must be a list of requirements, such as ['joblib==1.5.2']"
+        )
+    for one in packages:
+        if not isinstance(one, str):
+            raise EnvironmentSpecError(
+                f"environment.packages: {one!r} in the list; each item is one requirement, such as 'joblib==1.5.2'"
+            )
 
 
 def _from_here(file_path: str) -> str:

@@ -26,12 +26,15 @@ def read_pyproject(path: Path, *, place: Place, draft: Draft) -> None:
     project = document.get("project")
     if not isinstance(project, dict):
         raise EnvironmentSpecError(f"{place}: has no table [project]; amlcore reads [project].dependencies")
-    if "dependencies" in project.get("dynamic", []):
+    dynamic = project.get("dynamic", [])
+    if not isinstance(dynamic, list):
+        raise EnvironmentSpecError(f"{_line_of('dynamic', text, place=place)}: 'dynamic' must be a list of names")
+    if "dependencies" in dynamic:
         raise EnvironmentSpecError(
             f"{_line_of('dynamic', text, place=place)}: dependencies are dynamic, known only to the build backend; "
             "list them in [project].dependencies, or name a requirements file in environment.file"
         )
-    if "sources" in document.get("tool", {}).get("uv", {}):
+    if "sources" in _inner(document, "tool", "uv"):
         draft.notes.append(f"[tool.uv.sources] ({place}) is left out: the packages come from the index")
     _take_table(project, text=text, place=place, folder=path.parent, draft=draft)
 
@@ -59,6 +62,14 @@ def _load(text: str, *, place: Place, first: int) -> dict[str, Any]:
         at = re.search(r"at line (\d+)", str(error))
         where = place.at(first + int(at[1]) - 1) if at else place
         raise EnvironmentSpecError(f"{where}: not TOML: {re.sub(r' [(]at .*[)]$', '', str(error))}") from None
+
+
+def _inner(table: dict[str, Any], *keys: str) -> dict[str, Any]:
+    """The table at `keys`; empty where there is none."""
+    for key in keys:
+        inner = table.get(key)
+        table = inner if isinstance(inner, dict) else {}
+    return table
 
 
 def _take_table(table: dict[str, Any], *, text: str, place: Place, folder: Path, draft: Draft) -> None:
