@@ -280,9 +280,10 @@ def test_arguments_of_a_list_are_known_by_name() -> None:
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=40)
 @given(
     text=st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=20)
-    | st.sampled_from(["\\", "\\'", "'\\\\'", "${a}", "\\${a}", "a=b,c", "[1]", ""])
+    | st.sampled_from(["\\", "\\'", "'\\\\'", "${a}", "\\${a}", "a=b,c", "[1]", "", "???", "????"])
 )
 def test_any_text_passes_through_the_command_line(text: str, project: Path) -> None:
     job = compose(["script.arguments=null", f"script.arguments=[{quoted(text)}]"], root=project)
 
     assert job.script.arguments == [text]
+    assert Job.from_yaml(job.to_yaml()).script.arguments == [text]

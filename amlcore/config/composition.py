@@ -25,7 +25,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.explain import SHIPPED, Explanation
-from amlcore.config.job import Job, store_schemas
+from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
 from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, legal
 
 if TYPE_CHECKING:
@@ -103,6 +103,8 @@ def environment_options(workspace: Workspace) -> list[str]:
 
 def quoted(text: str) -> str:
     """`text` as a quoted string of Hydra's override grammar, where a backslash counts only before what it escapes."""
+    if text == "???":
+        return f"'{QUESTION_MARKS}'"
     escaped = re.sub(r"(\\*)(['\"]|\$\{|$)", _escaped, text)
     return f"'{escaped}'"
 

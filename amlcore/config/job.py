@@ -24,6 +24,9 @@ from amlcore.workspace import Workspace
 # Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.
 OmegaConf.register_new_resolver("input", lambda *name: f"${{input:{','.join(map(str, name))}}}", replace=True)
 
+# The text `???` means itself where it is given as text; OmegaConf would take it for a value that is not set.
+OmegaConf.register_new_resolver("question_marks", lambda: "???", replace=True)
+QUESTION_MARKS = "${question_marks:}"
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a sweep writes one configuration a trial
 
@@ -118,6 +121,8 @@ def job_config(value: dict[str, Any]) -> DictConfig:
 
 def literal(value: Any) -> Any:
     """`value` with its texts escaped, since they were resolved before and mean themselves now."""
+    if value == "???":
+        return QUESTION_MARKS
     if isinstance(value, str):
         return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)
     if isinstance(value, dict):
