@@ -283,10 +283,10 @@ def publish(job: Job, run: Run, *, say: Say) -> int:
 
 def check_model(job: Job) -> None:
     """Find out before the training whether its model could be registered and packaged."""
-    if job.model.name is not None and Path(job.model.path).parts[:1] != ("outputs",):
-        raise ConfigError(
-            f"model.path={job.model.path}: a script's files are kept only in outputs/; such as outputs/model.joblib"
-        )
+    from amlcore.model import check_output
+
+    if job.model.name is not None:
+        check_output(job.model.path, key="model.path")
     if job.deployment is None:
         return
     if job.model.name is None:

@@ -108,7 +108,11 @@ def _add_environments(env: argparse.ArgumentParser) -> None:
     listing.set_defaults(verb="env")
     build = verbs.add_parser("build", help="build an environment, or find it built")
     build.add_argument(
-        "name", metavar="NAME", nargs="?", default="sklearn", help="an option of conf/environment (sklearn)"
+        "name",
+        metavar="NAME",
+        nargs="?",
+        default="sklearn",
+        help="an option of conf/environment (sklearn), or the first override",
     )
     build.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as environment.file=requirements.txt")
     build.set_defaults(verb="env build")

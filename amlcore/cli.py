@@ -241,7 +241,8 @@ def _env_build(options: Namespace) -> int:
     from amlcore.config import compose
 
     workspace = _workspace()
-    job = compose([f"environment={options.name}", *options.overrides], root=workspace.path)
+    chosen = options.name if "=" in options.name else f"environment={options.name}"
+    job = compose([chosen, *options.overrides], root=workspace.path)
     built = job.environment.build(root=workspace.path, cache=job.workspace.environments_path, log=say)
     print(built.python)
     return 0

@@ -84,6 +84,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["+script.inputs.data=3"], ["script.inputs.data=3", "{path: …, mode: in_place|copy}"]),
         (["+script.inputs.data={path: a, mode: link}"], ["'link'", "copy", "in_place"]),
         (["script.arguments=7"], ["script.arguments=7", "mapping"]),
+        (["experiment=null"], ["experiment=null: null is no option", "iris"]),
         (["+script.arguments.a={b: 1}"], ["script.arguments.a", "number"]),
     ],
 )
@@ -144,9 +145,16 @@ def test_a_strange_file_is_one_message(path: str, text: str, part: str, project:
 
 
 def test_a_file_that_is_no_utf_8_is_one_message(project: Path, write: Write) -> None:
-    write("conf/config.yaml", "").write_bytes(b"defaults: [base, _self_]\n# \xff\n")
+    write("conf/compute/mine.yaml", "").write_bytes(b"defaults: [local, _self_]\n# \xff\n")
 
-    with pytest.raises(ConfigError, match="conf"):
+    with pytest.raises(ConfigError, match=r"^conf/compute/mine\.yaml:2: this is not UTF-8$"):
+        compose(["compute=mine"], root=project)
+
+
+def test_a_config_without_the_base_is_told_so_by_any_run(project: Path, write: Write) -> None:
+    write("conf/config.yaml", "")
+
+    with pytest.raises(ConfigError, match=r"leaves this group out; begin it with `defaults: \[base, _self_"):
         compose([], root=project)
 
 

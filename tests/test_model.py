@@ -395,6 +395,7 @@ def test_a_stated_version_is_kept_with_a_warning_and_the_lock_decides(iris, mode
         ("outputs/modle.joblib", (), r"run iris_1 did not write it; it wrote .*outputs/model\.joblib"),
         ("outputs/m.joblib", ("m.joblib",), r"wrote m\.joblib beside outputs/: .* write it to outputs/m\.joblib"),
         ("model.joblib", (), r"legal is a path in the run's outputs/, such as outputs/model\.joblib"),
+        ("outputs", (), r"legal is a path in the run's outputs/, such as outputs/model\.joblib"),
         ("outputs/../secret", (), "legal is a path in the run's outputs/"),
         ("/etc/hostname", (), "legal is a path in the run's outputs/"),
     ],

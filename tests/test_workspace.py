@@ -33,6 +33,12 @@ def test_environments_are_listed_and_pruned_where_the_configuration_has_them(con
     assert not (configured / "envs" / KEY).exists()
 
 
+def test_a_file_of_requirements_is_built_as_it_is_run(aml: Aml, write: Write) -> None:
+    write("r.txt", "nump y\n")
+
+    assert "r.txt:1: 'nump y' is not a requirement" in aml("env", "build", "environment.file=r.txt", status=2).err
+
+
 @pytest.mark.parametrize(
     ("folder", "variable", "expected"),
     [

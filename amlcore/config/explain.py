@@ -67,6 +67,14 @@ class Explanation:
     def of_any(self, error: Exception) -> ConfigError:
         """The error for what neither Hydra nor OmegaConf expected of a file."""
         said = _first_line(str(error))
+        if isinstance(error, UnicodeDecodeError):
+            for path in sorted((self._root / "conf").rglob("*.yaml")):
+                if (line := _line_of_no_text(path)) is not None:
+                    return ConfigError(f"{self._short(path)}:{line}: this is not UTF-8")
+        for override in self._overrides:
+            group, _, option = override.partition("=")
+            if option == "null" and (options := self._loader().get_group_options(group)):
+                return ConfigError(f"{override}: null is no option; {legal(option, options)}")
         return ConfigError(f"{self._root / 'conf'} and the overrides do not compose: {type(error).__name__}: {said}")
 
     def of_null(self) -> ConfigError | None:
@@ -133,9 +141,10 @@ class Explanation:
                 return ConfigError(
                     f"{key}: there is no such key{where}; {legal(_first_unknown(key, kind), _keys(kind))}"
                 )
-            return ConfigError(
-                f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {key.rpartition('.')[0]}"
-            )
+            parent = key.rpartition(".")[0]
+            if not parent:
+                return self._no_key(key)
+            return ConfigError(f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {parent}")
         if NOT_A_LIST in said:
             return ConfigError(f"{key}: must be a list, such as {key}=[a,b]{where}")
         if match := NOT_OF_TYPE.match(str(cause)):
@@ -216,6 +225,15 @@ def _line_of(path: Path, keys: list[str]) -> int | None:
         else:
             return None
     return line
+
+
+def _line_of_no_text(path: Path) -> int | None:
+    """The first line of a file that is not UTF-8."""
+    try:
+        path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        return error.object.count(b"\n", 0, error.start) + 1
+    return None
 
 
 def _keys(kind: Any) -> list[str]:

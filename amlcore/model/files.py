@@ -25,6 +25,13 @@ class ModelFile:
         return asdict(self)
 
 
+def check_output(path: str, *, key: str) -> None:
+    """Raises ModelError for what is no path of a file or folder in a run's `outputs/`, since only those are kept."""
+    if not os.path.normpath(path).startswith("outputs/"):
+        name = Path(path).name if Path(path).name not in ("", ".", "..", "outputs") else "model.joblib"
+        raise ModelError(f"{key}={path}: legal is a path in the run's outputs/, such as outputs/{name}")
+
+
 def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, run: str) -> Path:
     """The file or folder `path` that a run wrote to its `outputs/`.
 
@@ -35,7 +42,7 @@ def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, ru
     """
     outputs = Path(RunLayout(folder).outputs)
     found = folder / path
-    inside = os.path.normpath(path).startswith("outputs/") and not Path(path).is_absolute()
+    inside = os.path.normpath(path).startswith("outputs/")
     if inside and found.exists() and found.resolve().is_relative_to(outputs.resolve()):
         return found
     stray = next((stray for stray in strays if Path(stray).name == Path(path).name), None)
@@ -44,8 +51,7 @@ def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, ru
             f"{key}={path}: {run} wrote {stray} beside outputs/: a script's files are kept only in ./outputs; "
             f"write it to outputs/{Path(path).name}"
         )
-    if not inside:
-        raise ModelError(f"{key}={path}: legal is a path in the run's outputs/, such as outputs/{Path(path).name}")
+    check_output(path, key=key)
     raise ModelError(f"{key}={path}: {run} did not write it; {_listed(outputs)}")
 
 
