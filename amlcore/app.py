@@ -283,7 +283,7 @@ def publish(job: Job, run: Run, *, say: Say) -> int:
 
 def check_model(job: Job) -> None:
     """Find out before the training whether its model could be registered and packaged."""
-    from amlcore.model import check_output
+    from amlcore.model.files import check_output
 
     if job.model.name is not None:
         check_output(job.model.path, key="model.path")

@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -31,6 +32,17 @@ NOISE = (
     "/outputs/",
 )
 LOGS = "logs"
+BRACKETS = re.compile(r"\[([!^]?\]?(?:\[:[a-z]+:\]|[^\]])*\])")
+CLASSES = {
+    "alpha": "a-zA-Z",
+    "digit": "0-9",
+    "alnum": "a-zA-Z0-9",
+    "upper": "A-Z",
+    "lower": "a-z",
+    "xdigit": "0-9A-Fa-f",
+    "blank": " \t",
+}
+CLASS = re.compile(rf"\[:({'|'.join(CLASSES)}):\]")
 VENV_MARKS = ("pyvenv.cfg", "conda-meta")
 CULPRITS = 5
 
@@ -73,10 +85,10 @@ class IgnoreRules:
 
     def __init__(self, folder: Path) -> None:
         lines = _ignore_lines(folder)
-        self._own = _Rules(lines, folder=folder)
+        self._own = _Rules(lines)
         # `!*/` is how a list of what to keep begins: it names no noise, and shall not bring all of it back.
         brought_back = [line for line in lines if line.startswith("!") and line.strip("!*?/. \t")]
-        self._noise = _Rules([*NOISE, *brought_back], folder=folder)
+        self._noise = _Rules([*NOISE, *brought_back])
 
     def leaves_out_file(self, path: str) -> bool:
         return bool(self._own.file(path) or self._noise.file(path))
@@ -96,10 +108,10 @@ class IgnoreRules:
 class _Rules:
     """Lines in the syntax of .gitignore: whether they leave a path out, None where they say nothing about it."""
 
-    def __init__(self, lines: Sequence[str], *, folder: Path) -> None:
-        self._files = _spec(lines, folder=folder)
+    def __init__(self, lines: Sequence[str]) -> None:
+        self._files = _spec(lines)
         # Git asks a rule about the folder itself, pathspec also about its parents; asked as a file, it is asked alone.
-        self._folders = _spec([_without_slash(line) for line in lines], folder=folder)
+        self._folders = _spec([_without_slash(line) for line in lines])
 
     def file(self, path: str) -> bool | None:
         return self._files.check_file(path).include
@@ -155,23 +167,39 @@ def megabytes(size: int) -> str:
 def _ignore_lines(folder: Path) -> list[str]:
     for name in IGNORE_FILES:
         try:
-            return (folder / name).read_text(encoding="utf-8-sig").splitlines()
+            text = (folder / name).read_bytes().decode("utf-8-sig")
         except FileNotFoundError:
             continue
         except (OSError, UnicodeDecodeError) as error:
             raise SnapshotError(f"{folder / name} cannot be read: {error}") from None
+        lines = [_as_git_reads(line.removesuffix("\r")) for line in text.split("\n")]
+        return [line for line in lines if _matches_anything(line)]
     return []
 
 
-def _spec(lines: Sequence[str], *, folder: Path) -> "GitIgnoreSpec":
-    from pathspec import GitIgnoreSpec
+def _as_git_reads(line: str) -> str:
+    """The line as pathspec must be given it: POSIX classes as ranges, and a tab at its end as a part of the name."""
+    line = BRACKETS.sub(lambda found: "[" + CLASS.sub(lambda name: CLASSES[name[1]], found[1]), line)
+    name = line.rstrip(" ")
+    return f"{name[:-1]}[\t]" if name.endswith("\t") else line
+
+
+def _matches_anything(line: str) -> bool:
+    """Whether a line is one that git could match: a lone `!` or a backslash at the end is none."""
     from pathspec.patterns.gitignore import GitIgnorePatternError
+    from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
     try:
-        return GitIgnoreSpec.from_lines(lines, backend="simple")
-    except GitIgnorePatternError as error:
-        named = next(folder / name for name in IGNORE_FILES if (folder / name).exists())
-        raise SnapshotError(f"{named}: {error}") from None
+        GitIgnoreSpecPattern(line)
+    except GitIgnorePatternError:
+        return False
+    return True
+
+
+def _spec(lines: Sequence[str]) -> "GitIgnoreSpec":
+    from pathspec import GitIgnoreSpec
+
+    return GitIgnoreSpec.from_lines(lines, backend="simple")
 
 
 def _without_slash(line: str) -> str:

@@ -221,10 +221,12 @@ def test_a_folder_of_the_workspace_is_left_out_and_one_of_the_same_name_elsewher
     assert names(snapshot) == [".amlignore", "package/models/net.py"]
 
 
-def test_a_bad_rule_is_named_with_its_file(source, store):
-    put(source / ".amlignore", "ok\n!\n")
-    with pytest.raises(SnapshotError, match=r"\.amlignore: .*'!'"):
-        take(source, store=store, limits=LIMITS)
+@pytest.mark.parametrize("rule", ["!", "a.txt\\", "!a.txt\\", "a.txt\t", "[[:digit:]].txt"])
+def test_a_rule_that_matches_nothing_is_passed_over_as_git_does(rule, source, store):
+    put(source / "a.txt")
+    put(source / "b.txt")
+    put(source / ".amlignore", f"b.txt\r\n{rule}\n")
+    assert names(take(source, store=store, limits=LIMITS)) == [".amlignore", "a.txt"]
 
 
 def test_the_largest_culprits_are_named_and_nothing_is_stored(source, store):
@@ -387,7 +389,8 @@ def test_names_and_contents_come_back(files):
         assert found == {name: data for name, data in files.items() if not name.endswith(".pyc")}
 
 
-# Bytes above 127, POSIX classes, brackets across a slash, `***` and `a**` are read otherwise by git than by pathspec.
+# Bytes above 127, some POSIX classes, a backslash before a slash, brackets across a slash, `***` and `a**` are read
+# otherwise by git than by pathspec.
 SEGMENTS = [
     "a",
     "b",
@@ -405,6 +408,8 @@ SEGMENTS = [
     "\\!a",
     "\\#b",
     "\\*",
+    "[[:alpha:]]",
+    "[![:digit:][:upper:]]*",
 ]
 PATHS = st.lists(st.sampled_from(["a", "b", "ab", "x.py", "a.txt", "b c", "!a", "#b", "A", "x-y", "a "]), min_size=1)
 RULES = st.builds(
@@ -415,7 +420,7 @@ RULES = st.builds(
         "/".join
     ),
     st.sampled_from(["", "", "/", " "]),
-)
+) | st.sampled_from(["!", "", "/", "[:alpha:]", "a\\", "a\t", "!a\\"])
 
 
 @settings(max_examples=100, deadline=None)

@@ -1,17 +1,6 @@
 """What becomes of a run's model: registered under a name, versioned, never changed."""
 
-from amlcore.model.files import check_output
 from amlcore.model.model import Model, find, list_models, registered
 from amlcore.model.registration import Origin, Registration, ResourceConfiguration, register
 
-__all__ = [
-    "Model",
-    "Origin",
-    "Registration",
-    "ResourceConfiguration",
-    "check_output",
-    "find",
-    "list_models",
-    "register",
-    "registered",
-]
+__all__ = ["Model", "Origin", "Registration", "ResourceConfiguration", "find", "list_models", "register", "registered"]
