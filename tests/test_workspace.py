@@ -7,10 +7,13 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from amlcore import Experiment, Local, ScriptRunConfig, Workspace
+from amlcore import Environment, Experiment, Local, ScriptRunConfig, Workspace
+from amlcore.config import Job
 from amlcore.errors import ConfigError, RequestError
+from amlcore.model import Registration
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]
@@ -110,6 +113,30 @@ def test_a_file_is_no_place_for_a_workspace(project: Path, write: Write) -> None
         Workspace.create(path=str(file))
 
 
+def test_pythons_own_paths_and_numbers_are_recorded_as_any_other(project: Path) -> None:
+    job = Job(
+        workspace=Workspace(root=project),
+        environment=Environment("e", file=Path("e.yml")),
+        compute=Local(cores=np.int64(2), mem_gb=np.float64(0.5)),
+        script=ScriptRunConfig(script=Path("a.py")),
+        model=Registration("m", path=Path("outputs/a.joblib"), tags={"depth": np.int64(3)}),
+    )
+
+    kept = Job.from_yaml(job.to_yaml())
+
+    assert (kept.environment.file, kept.compute.cores, kept.compute.mem_gb) == ("e.yml", 2, 0.5)
+    assert (kept.model.path, kept.model.tags) == ("outputs/a.joblib", {"depth": "3"})
+
+
+def test_no_home_folder_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "~")
+    for variable in ("XDG_CACHE_HOME", "AMLCORE_ENVIRONMENTS"):
+        monkeypatch.delenv(variable, raising=False)
+
+    with pytest.raises(ConfigError, match=r"HOME is not set.*AMLCORE_ENVIRONMENTS"):
+        _ = Workspace().environments_path
+
+
 @pytest.mark.parametrize(
     ("call", "part"),
     [
@@ -118,7 +145,8 @@ def test_a_file_is_no_place_for_a_workspace(project: Path, write: Write) -> None
         (lambda ws: Experiment(ws, "a").submit(None), "submit(None): give a ScriptRunConfig"),
         (lambda ws: Local(cores="2"), "compute.cores='2': must be a whole number"),
         (lambda ws: Local(slots=None), "compute.slots=None: must be a whole number"),
-        (lambda ws: Local(mem_gb="2"), "compute.mem_gb=2: must be a number"),
+        (lambda ws: Local(slots=True), "compute.slots='True': must be a whole number"),
+        (lambda ws: Local(mem_gb="2"), "compute.mem_gb='2': must be a number"),
         (lambda ws: ScriptRunConfig(inputs=3), "script.inputs=3: must be a mapping"),
     ],
 )

@@ -9,6 +9,7 @@ from typing import IO, Any, Protocol
 from amlcore.errors import ConfigError
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
+from amlcore.worker.values import plain
 from amlcore.workspace import Workspace
 
 
@@ -75,19 +76,25 @@ class ComputeTarget(ABC):
     kill_wait_s: float = 5.0  # seconds from SIGTERM to SIGKILL, at the time limit and on cancel
 
     def __post_init__(self) -> None:
-        for key, least in (("slots", 1), ("cores", 1)):
-            value = getattr(self, key)
-            if (value is not None or key == "slots") and (isinstance(value, bool) or not isinstance(value, int)):
+        for key in ("slots", "cores"):
+            value = self._number(key)
+            if (value is not None or key == "slots") and not isinstance(value, int):
                 raise ConfigError(f"compute.{key}={value!r}: must be a whole number")
-            if value is not None and value < least:
-                raise ConfigError(f"compute.{key}={value}: must be at least {least}")
+            if value is not None and value < 1:
+                raise ConfigError(f"compute.{key}={value}: must be at least 1")
         for key in ("mem_gb", "timeout_min", "kill_wait_s"):
-            value = getattr(self, key)
-            number = isinstance(value, int | float) and not isinstance(value, bool)
-            if value is not None and not (number and 0 < value < float("inf")):
-                raise ConfigError(f"compute.{key}={value}: must be a number above 0, or null for none")
+            value = self._number(key)
+            if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
+                raise ConfigError(f"compute.{key}={value!r}: must be a number above 0, or null for none")
         if self.kind != type(self).__name__.lower():
             raise ConfigError(f"compute.kind={self.kind}: is set by the option; choose compute={self.kind} instead")
+
+    def _number(self, key: str) -> int | float | str | None:
+        """The value of `key`, from now on a number of Python's own where it was one of NumPy's."""
+        given = getattr(self, key)
+        value = given if given is None else plain(given)
+        setattr(self, key, value)
+        return str(value) if isinstance(value, bool) else value
 
     @abstractmethod
     def open(self, workspace: Workspace) -> Slots:

@@ -1,5 +1,6 @@
 """The declared environment of a script."""
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -46,6 +47,7 @@ class Environment:
             self.python = "3.10" if str(self.python) == "3.1" else str(self.python)
             _check_python(self.python)
         _check_packages(self.packages)
+        self.file = None if self.file is None else os.fspath(self.file)
         asked = {"python": self.python, "file": self.file, "packages": self.packages}
         surplus = [f"environment.{key}" for key, value in asked.items() if value]
         if self.user_managed_dependencies and surplus:
@@ -161,4 +163,4 @@ def _check_packages(packages: Any) -> None:
 def _from_here(file_path: str) -> str:
     """A path as Python's users mean it, from the working folder; what is not there is left for the workspace's root."""
     path = Path(file_path)
-    return str(path.resolve()) if path.exists() else file_path
+    return str(path.resolve() if path.exists() else path)

@@ -1,5 +1,6 @@
 """Registration: which file of a run becomes a model, as it is declared, and the registering itself."""
 
+import os
 import re
 import shutil
 import time
@@ -58,6 +59,10 @@ class Registration:
     sample_input: str | None = None  # outputs/sample.csv, .json or .npy; null: what run.log_sample wrote, if anything
 
     def __post_init__(self) -> None:
+        self.path = os.fspath(self.path)
+        self.sample_input = None if self.sample_input is None else os.fspath(self.sample_input)
+        self.tags = {str(name): str(value) for name, value in self.tags.items()}
+        self.properties = {str(name): str(value) for name, value in self.properties.items()}
         if self.name is not None and not NAME.fullmatch(self.name):
             raise ConfigError(
                 f"model.name={self.name!r}: legal are letters, digits, '-', '_' and '.', beginning with a letter or a "
