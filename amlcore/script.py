@@ -175,6 +175,27 @@ def _check_text(word: str) -> None:
         ) from None
 
 
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse a name that is no safe part of a path, or whose environment variable another one has."""
+    taken: dict[str, str] = {}
+    for name in names:
+        if not INPUT_NAME.fullmatch(str(name)):
+            raise ConfigError(f"script.inputs.{name}: use letters, digits, '_' and '-' in the name, a letter first")
+        other = taken.setdefault(input_variable(name), name)
+        if other != name:
+            raise ConfigError(f"script.inputs: {other} and {name} would share the variable {input_variable(name)}")
+
+
+def _input(name: str, value: Any) -> Input:
+    if isinstance(value, Input):
+        return value
+    if isinstance(value, (str, os.PathLike)):
+        return Input(os.fspath(value))
+    if isinstance(value, Mapping) and "path" in value and set(value) <= {"path", "mode"}:
+        return Input(**value)
+    raise ConfigError(f"script.inputs.{name}={value!r}: give a path, or {{path: …, mode: in_place|copy}}")
+
+
 def _path(key: str, value: Any) -> str:
     try:
         return os.fsdecode(value)
@@ -213,27 +234,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, (list, tuple)) or bool(getattr(value, "ndim", None)):
         return [_plain(item) for item in value]
     return None if value is None else plain(value)
-
-
-def _check_names(names: Iterable[Any]) -> None:
-    """Refuse a name that is no safe part of a path, or whose environment variable another one has."""
-    taken: dict[str, str] = {}
-    for name in names:
-        if not INPUT_NAME.fullmatch(str(name)):
-            raise ConfigError(f"script.inputs.{name}: use letters, digits, '_' and '-' in the name, a letter first")
-        other = taken.setdefault(input_variable(name), name)
-        if other != name:
-            raise ConfigError(f"script.inputs: {other} and {name} would share the variable {input_variable(name)}")
-
-
-def _input(name: str, value: Any) -> Input:
-    if isinstance(value, Input):
-        return value
-    if isinstance(value, (str, os.PathLike)):
-        return Input(os.fspath(value))
-    if isinstance(value, Mapping) and "path" in value and set(value) <= {"path", "mode"}:
-        return Input(**value)
-    raise ConfigError(f"script.inputs.{name}={value!r}: give a path, or {{path: …, mode: in_place|copy}}")
 
 
 def _words(name: str, value: Any) -> Iterator[str]:

@@ -32,6 +32,8 @@ NOISE = (
     "/outputs/",
 )
 LOGS = "logs"
+VENV_MARKS = ("pyvenv.cfg", "conda-meta")
+CULPRITS = 5
 BRACKETS = re.compile(r"\[([!^]?\]?(?:\[:[a-z]+:\]|[^\]])*\])")
 CLASSES = {
     "alpha": "a-zA-Z",
@@ -43,8 +45,6 @@ CLASSES = {
     "blank": " \t",
 }
 CLASS = re.compile(rf"\[:({'|'.join(CLASSES)}):\]")
-VENV_MARKS = ("pyvenv.cfg", "conda-meta")
-CULPRITS = 5
 
 
 @dataclass(frozen=True)
