@@ -86,9 +86,10 @@ class Model:
         if record is None:
             raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
         kept = {one.name for one in fields(self)} - {"folder", "class_name"} | {"class"}
-        lacking = sorted(kept - record.keys()) if isinstance(record, dict) else ["all that a model has"]
+        lacking = sorted(kept - record.keys() if isinstance(record, dict) else kept)
         if lacking:
-            raise ModelError(f"{folder / RECORD} is damaged: it lacks {', '.join(lacking)}")
+            more = f" and {len(lacking) - 3} more keys" if len(lacking) > 3 else ""
+            raise ModelError(f"{folder / RECORD} is damaged: it lacks {', '.join(lacking[:3])}{more}")
         self.__dict__.update({**record, "folder": folder, "class_name": record["class"]})
         del self.__dict__["class"]
 
