@@ -89,7 +89,8 @@ class Model:
         lacking = sorted(kept - record.keys() if isinstance(record, dict) else kept)
         if lacking:
             more = f" and {len(lacking) - 3} more keys" if len(lacking) > 3 else ""
-            raise ModelError(f"{folder / RECORD} is damaged: it lacks {', '.join(lacking[:3])}{more}")
+            said = f"it lacks {', '.join(lacking[:3])}{more}"
+            raise ModelError(f"{folder / RECORD} is damaged, or of another amlcore: {said}")
         self.__dict__.update({**record, "folder": folder, "class_name": record["class"]})
         del self.__dict__["class"]
 
