@@ -115,11 +115,11 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
     layout = run.record.layout
     if file is None:
         stream = LogStream.of_run(layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
-        if not run.record.attempt and Path(layout.build_log).exists():
+        if not run.record.attempt and Path(layout.build_log).exists() and not Path(layout.sweep).exists():
             stream = LogStream([(Path(layout.build_log), sys.stderr.buffer)])
     else:
         stream = LogStream([(_log_file(run, file), sys.stdout.buffer)])
-    while follow and not run.has_ended():
+    while follow and (not run.has_ended() or run.record.driven):
         stream.pump()
         time.sleep(POLL_S)
     stream.drain()
@@ -173,12 +173,11 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Sa
     serve_in_foreground(bento, python=python, port=port, host=host, keys=keys_of(workspace, bento))
 
 
-def keys(workspace: Workspace, service: str, *, regenerate: str | None) -> dict[str, str]:
+def keys(workspace: Workspace, service: str, *, regenerate: str | None, say: Say) -> dict[str, str]:
     """The two keys of a packaged service and the file they lie in, one of them replaced if `regenerate` names it."""
-    from amlcore.serving import find_bento
-    from amlcore.serving.release import keys_of
+    from amlcore.serving.release import find_service, keys_of
 
-    bento = find_bento(service)
+    bento = find_service(workspace, service, log=say)
     found = keys_of(workspace, bento)
     if found is None:
         raise RequestError(

@@ -6,6 +6,7 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TextIO
 
 from amlcore import app, settle, tables
 from amlcore.app import Say, check_model, find_run, publish
@@ -13,7 +14,7 @@ from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
 from amlcore.errors import RecordError, RequestError
 from amlcore.progress import Progress
-from amlcore.record import Record, RunState
+from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
 from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, submit_sweep
@@ -45,7 +46,7 @@ def _see_through(search: Search, record: Record, *, detach: bool, say: Say) -> i
 
     if detach:
         drive_in_background(record)
-        say(f"goes on in the background; wait for it with: aml wait {record.folder.name}")
+        say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
         return 0
     return _carry_out(search, record, say=say)
 
@@ -95,8 +96,24 @@ def drive(folder: Path) -> int:
 
 
 def _carry_out(search: Search, record: Record, *, say: Say) -> int:
+    with open(record.layout.stderr, "a", encoding="utf-8", buffering=1) as log:
+        return _to_its_release(search, record, say=say, keep=lambda line: _write(log, line))
+
+
+def _write(log: TextIO, line: str) -> None:
+    log.write(f"{line}\n")
+
+
+def _to_its_release(search: Search, record: Record, *, say: Say, keep: Say) -> int:
+    def told(line: str) -> None:
+        keep(line)
+        say(line)
+
     try:
-        return _to_its_end(search, record, say=say)
+        with Progress(search.sweep, total=search.total, say=say, keep=keep) as progress:
+            driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
+            status = driver.drive()
+        return _to_its_end(search, record, driver, status, say=told)
     except BaseException as error:
         settle.note_end_of_driver(record, error)
         raise
@@ -104,11 +121,8 @@ def _carry_out(search: Search, record: Record, *, say: Say) -> int:
         record.release()
 
 
-def _to_its_end(search: Search, record: Record, *, say: Say) -> int:
+def _to_its_end(search: Search, record: Record, driver: SweepDriver, status: Status, *, say: Say) -> int:
     metrics = search.sweep.metrics
-    with Progress(search.sweep, total=search.total, say=say) as progress:
-        driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
-        status = driver.drive()
     if driver.trials:
         tables.trials(driver.trials, metrics=metrics, front=driver.front)
     if len(metrics) > 1 and len(driver.front):

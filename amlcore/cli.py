@@ -216,7 +216,7 @@ def _ui(options: Namespace) -> int:
 def _keys(options: Namespace) -> int:
     from amlcore import app
 
-    found = app.keys(_workspace(), options.service, regenerate=options.regenerate)
+    found = app.keys(_workspace(), options.service, regenerate=options.regenerate, say=say)
     if options.json:
         print_json(found)
     else:

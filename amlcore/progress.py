@@ -21,12 +21,19 @@ REFRESH_S = 0.1
 
 
 class Progress:
-    """Shows how far a sweep is."""
+    """Shows how far a sweep is.
 
-    def __init__(self, sweep: Sweep, *, total: int, say: Callable[[str], None]) -> None:
+    Parameters
+    ----------
+    keep : callable
+        Takes each line too, also where a table stands in its place.
+    """
+
+    def __init__(self, sweep: Sweep, *, total: int, say: Callable[[str], None], keep: Callable[[str], None]) -> None:
         self._sweep = sweep
         self._total = total
         self._say = say
+        self._keep = keep
         self._began = time.monotonic()
         self._drawn = 0.0
         self._ended_before: int | None = None
@@ -43,6 +50,7 @@ class Progress:
 
     def say(self, line: str) -> None:
         """Print a line of amlcore's own words, above the table where there is one."""
+        self._keep(line)
         if self._live.is_started:
             self._live.console.print(f"aml: {line}", highlight=False, markup=False)
         else:
@@ -52,9 +60,12 @@ class Progress:
         """Show what has ended since the last step."""
         if self._ended_before is None:
             self._ended_before = tally.ended - len(ended)
+        for trial in ended:
+            line = f"{self._words(trial)}  [{tally.ended} of {self._total}{self._best(tally)}]"
+            self._keep(line)
+            if not self._live.is_started:
+                self._say(line)
         if not self._live.is_started:
-            for trial in ended:
-                self._say(f"{self._words(trial)}  [{tally.ended} of {self._total}{self._best(tally)}]")
             return
         self._last = [*self._last, *ended][-SHOWN:]
         now = time.monotonic()

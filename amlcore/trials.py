@@ -247,7 +247,7 @@ class TrialRuns:
         if status.state is RunState.Canceled and settle.was_pruned(running.record):
             return Ended(number, TrialState.PRUNED, reason=status.reason)
         if status.state is not RunState.Completed:
-            return Ended(number, TrialState.FAIL, reason=status.reason)
+            return Ended(number, TrialState.FAIL, reason=_with_last_line(status.reason, running.record))
         reached = []
         for metric in self._search.sweep.metrics:
             value = running.metrics.get(metric)
@@ -260,6 +260,11 @@ class TrialRuns:
             return Ended(number, TrialState.COMPLETE)
         first, *further = reached
         return Ended(number, TrialState.COMPLETE, first, further=tuple(further))
+
+
+def _with_last_line(reason: str | None, record: Record) -> str:
+    """Why a trial failed, with what its script said last, which mostly tells the cause."""
+    return ": ".join(filter(None, (reason, *(settle.last_lines(record, 1) if record.attempt else ()))))
 
 
 def _is_number(value: Any) -> bool:

@@ -72,7 +72,8 @@ def _post(url: str, body: Any) -> Any:
 
 def test_an_old_model_is_served_in_its_own_environment(project: Path, aml: Aml) -> None:
     (project / "train_iris.py").write_text(TRAIN.read_text())
-    aml("run", "train_iris.py", "environment=sklearn-1.2", "model.name=old-iris", "deployment=bento")
+    said = aml("run", "train_iris.py", "environment=sklearn-1.2", "model.name=old-iris", "deployment=bento")
+    assert "serve it with: aml serve old-iris:" in said.err
 
     wrong = subprocess.run(
         [sys.executable, "-m", "bentoml", "serve", "old-iris:latest"],

@@ -63,6 +63,7 @@ def test_rows_records_and_frames_answer_as_the_model(people):
     expected = estimator.predict(frame).tolist()
     assert people.run(frame)["predictions"] == expected
     body = json.dumps({"data": json.loads(frame.to_json(orient="values"))})
+    assert people.run(frame.iloc[0])["predictions"] == expected[:1]
     assert people.run(body) == {"predictions": expected, "model": "people", "version": 3}
     answer = httpx.post(people.scoring_uri + "_proba", json={"data": json.loads(frame.to_json(orient="records"))})
     np.testing.assert_array_equal(answer.json()["probabilities"], estimator.predict_proba(frame))
@@ -163,6 +164,8 @@ def test_starting_again_replaces_and_a_killed_supervisor_leaves_nothing(root):
     os.kill(record["process"]["pid"], signal.SIGKILL)
     service.delete()
     assert processes(f"AMLCORE_SERVICE={folder}") == []
+    with pytest.raises(DeploymentError, match="does not answer: it is Failed"):
+        service.run(data[:3])
 
 
 def failed(bento, folder):

@@ -70,11 +70,12 @@ def test_the_table_lives_on_a_terminal_and_each_trial_has_one_line(project: Path
 
 def test_plain_lines_say_how_far_a_sweep_is() -> None:
     said: list[str] = []
+    kept: list[str] = []
     sweep = Sweep("random", primary_metric=["a", "b"], goal=[Goal.maximize, Goal.minimize], max_total_runs=9)
     tally = Tally(Front(sweep.goals))
     first = Trial(0, {"script.arguments.x": 1}, TrialState.COMPLETE, 0.5, None, (2.0,))
     second = Trial(1, {"script.arguments.x": 2}, TrialState.FAIL, reason="it fell")
-    progress = Progress(sweep, total=9, say=said.append)
+    progress = Progress(sweep, total=9, say=said.append, keep=kept.append)
 
     for trial in (first, second):
         tally.counts[trial.state] += 1
@@ -82,6 +83,7 @@ def test_plain_lines_say_how_far_a_sweep_is() -> None:
             tally.front.add(trial)
         progress.step(tally, [trial])
 
+    assert kept == said
     assert said == [
         "trial 0: a=0.5, b=2  x=1  [1 of 9, 1 on the Pareto front]",
         "trial 1: fail: it fell  x=2  [2 of 9, 1 on the Pareto front]",

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from amlcore.errors import ModelError, NotFoundError, legal
+from amlcore.errors import DeploymentError, ModelError, NotFoundError, legal
 from amlcore.worker.layout import read_json
 
 if TYPE_CHECKING:
@@ -167,13 +167,16 @@ class Model:
     def deploy(
         workspace: Any,
         name: str,
-        models: list[Model],
+        models: list[Model] | Model,
+        inference_config: Any = None,
         deployment_config: Any = None,
         overwrite: bool = False,  # noqa: ARG004  v1's; a service of that name is replaced either way
     ) -> Service:
         """Package exactly one model, and start its service in the background."""
         from amlcore.serving import deploy
 
+        if inference_config is not None:
+            raise DeploymentError("inference_config: there is no entry script here; the service is made from the model")
         return deploy(workspace, name, models, deployment_config)
 
     @staticmethod

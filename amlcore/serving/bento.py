@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import re
 import shutil
 import subprocess
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from amlcore.environment.lock import pins
 from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.model.trust import TRUSTED_TYPES
 from amlcore.serving.deployment import Auth, Deployment
@@ -26,6 +28,16 @@ if TYPE_CHECKING:
     from amlcore.model import Model
 
 OUR_LABELS = {"model", "model_version", "run", "sha256"}
+
+
+def is_here(lock: str, *, python: str) -> bool:
+    """Whether the interpreter that runs amlcore has the packages of `lock`, on Python `python`."""
+    try:
+        return python == platform.python_version() and all(
+            metadata.version(name) == wanted for name, wanted in pins(lock).items()
+        )
+    except metadata.PackageNotFoundError:
+        return False
 
 
 @dataclass(frozen=True)
@@ -44,7 +56,20 @@ class Bento:
 
     @property
     def serve_command(self) -> str:
-        return f"bentoml serve {self.tag}"
+        """What serves it: plain BentoML where this interpreter has the packages of the training."""
+        return f"bentoml serve {self.tag}" if is_here(self.lock, python=self.python) else f"aml serve {self.tag}"
+
+    @property
+    def lock(self) -> str:
+        """The packages that serve it, as they were locked."""
+        # Not env/python/requirements.txt: BentoML adds a line without a hash to that one.
+        return (self.path / "src" / "requirements.txt").read_text(encoding="utf-8")
+
+    @property
+    def python(self) -> str:
+        """The version of Python that its model was trained on."""
+        about = json.loads((self.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
+        return str(about["python"])
 
     @property
     def needs_key(self) -> bool:

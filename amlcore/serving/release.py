@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import replace
@@ -11,10 +9,9 @@ from importlib import metadata
 from pathlib import Path
 
 from amlcore.environment import build_lock, extend_lock
-from amlcore.environment.lock import pins
 from amlcore.errors import BuildError, DeploymentError, ModelError, NotFoundError
 from amlcore.model import Model, find
-from amlcore.serving.bento import Bento, check_model, find_bento, list_bentos, package, service_settings
+from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
 from amlcore.serving.proving import TREES, memory_warning, prove, summary, uses_treelite
@@ -80,7 +77,9 @@ def package_only(workspace: Workspace, models: list[Model]) -> Bento:
     return package_model(workspace, _only(models), Deployment(), log=_to_stderr)
 
 
-def deploy(workspace: Workspace, name: str, models: list[Model], deployment: Deployment | None = None) -> Service:
+def deploy(
+    workspace: Workspace, name: str, models: list[Model] | Model, deployment: Deployment | None = None
+) -> Service:
     """Package exactly one model and serve it on loopback in the background; a service of that name is replaced."""
     named = replace(deployment or Deployment(), name=name)
     bento = package_model(workspace, _only(models), named, log=_to_stderr)
@@ -119,10 +118,7 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
 
 def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:
     """The Python that serves `bento` as its model was trained: this one if it has the same packages, else its own."""
-    # Not env/python/requirements.txt: BentoML adds a line without a hash to that one.
-    lock = (bento.path / "src" / "requirements.txt").read_text(encoding="utf-8")
-    model = json.loads((bento.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
-    return _python(workspace, lock, version=model["python"], log=log)
+    return _python(workspace, bento.lock, version=bento.python, log=log)
 
 
 def _is_of(workspace: Workspace, bento: Bento) -> bool:
@@ -142,7 +138,9 @@ def _has_model(workspace: Workspace, name: str) -> bool:
     return True
 
 
-def _only(models: list[Model]) -> Model:
+def _only(models: list[Model] | Model) -> Model:
+    if isinstance(models, Model):
+        return models
     if len(models) != 1:
         raise DeploymentError(f"a service without code takes exactly one model, not {len(models)}")
     return models[0]
@@ -153,14 +151,7 @@ def _to_stderr(line: str) -> None:
 
 
 def _python(workspace: Workspace, lock: str, *, version: str, log: Log) -> Path:
-    if version == platform.python_version() and _is_here(lock):
+    if is_here(lock, python=version):
         return Path(sys.executable)
     cache = workspace.environments_path
     return build_lock(lock, python_version=version, cache=cache, log=log, name="service").python
-
-
-def _is_here(lock: str) -> bool:
-    try:
-        return all(metadata.version(name) == wanted for name, wanted in pins(lock).items())
-    except metadata.PackageNotFoundError:
-        return False

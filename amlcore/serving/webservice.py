@@ -137,11 +137,14 @@ class Service:
     def run(self, input_data: Any) -> Any:
         """The service's answer to rows, a DataFrame, an array, or a whole body as text, dict or bytes."""
         key = self.get_keys()[0] if self.auth_enabled else None
-        status, answer = _request(self.scoring_uri, body=_body(input_data), key=key, timeout_s=None)
+        try:
+            status, answer = _request(self.scoring_uri, body=_body(input_data), key=key, timeout_s=None)
+        except OSError as error:
+            raise DeploymentError(f"service '{self.name}' does not answer: it is {self.state} ({error})") from None
         value = json.loads(answer)
         if status != 200:
-            error = value["error"]
-            said = error["message"] if isinstance(error, dict) else error
+            fault = value["error"]
+            said = fault["message"] if isinstance(fault, dict) else fault
             raise DeploymentError(f"service '{self.name}' answered {status}: {said}")
         return value
 
@@ -288,8 +291,8 @@ def _body(input_data: Any) -> bytes:
         return input_data
     if isinstance(input_data, str):
         return input_data.encode()
-    if hasattr(input_data, "to_dict"):  # a DataFrame
-        input_data = input_data.to_dict("records")
+    if hasattr(input_data, "to_dict"):  # a DataFrame, or one row of it
+        input_data = input_data.to_dict("records") if hasattr(input_data, "columns") else [input_data.to_dict()]
     is_body = isinstance(input_data, dict) and "data" in input_data
     return json.dumps(_plain(input_data if is_body else {"data": input_data})).encode()
 
