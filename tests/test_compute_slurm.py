@@ -68,6 +68,12 @@ def slurm(*command: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
 
 
+def start_again(job: str) -> None:
+    """Skip the pause of a requeued job; Slurm refuses one that it has killed in the same second."""
+    time.sleep(1.5)
+    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+
 def job_of(run: dict[str, Any]) -> str:
     """The newest job of the queue that a run was laid in."""
     queued = json.loads((Path(run["folder"]) / "queued.json").read_text())
@@ -94,7 +100,7 @@ def interrupted(project: Path, aml: Aml, write: Write) -> Callable[..., Any]:
             until(lambda: runs(aml)[0]["state"] == "Queued", within_s=90)
             reason = str(runs(aml)[0]["reason"])
             assert "attempt 1 was interrupted" in reason, reason
-            slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+            start_again(job)
             yield driver
 
     return run
@@ -182,7 +188,7 @@ def test_a_run_interrupted_too_often_fails(project: Path, aml: Aml, write: Write
             until(
                 lambda job=job: "PENDING" in slurm("squeue", "--noheader", f"--job={job}", "--format=%T"), within_s=60
             )
-            slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+            start_again(job)
         assert driver.wait(60) == 1
 
     (run,) = runs(aml)
@@ -197,7 +203,7 @@ def test_a_requeue_needs_no_driver(project: Path, aml: Aml, write: Write) -> Non
     job = job_of(running(aml))
     slurm("scontrol", "requeue", job)
     until(lambda: runs(aml)[0]["state"] == "Queued", within_s=60)
-    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+    start_again(job)
     (project / "go").touch()
 
     assert aml("wait", "latest").status == 0
