@@ -28,7 +28,9 @@ def on_terminal(command: list[str], *, folder: Path) -> str:
     """What a command writes to a terminal of 60 columns that is its stdout and stderr."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
-    environment = {**os.environ, "TERM": "xterm-256color"}
+    # xdist sets the size of its own workers' terminal.
+    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
+    environment["TERM"] = "xterm-256color"
     process = subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
     written = b""

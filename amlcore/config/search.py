@@ -164,6 +164,8 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         try:
             space = _space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
         except ConfigError as error:
+            if str(error).startswith(tuple(overrides)):  # it shows what was written
+                raise
             raise explanation.located(error) from None
     given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
     added = [key[1:] for key, _ in _flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]

@@ -148,6 +148,10 @@ def _from_folder(path: Path) -> bool:
 def _compile(
     specification: Specification, *, python: Path, guard: int, log: Callable[[str], None], failure: str
 ) -> str:
+    """The lock of what is asked for; what is only needed by it has amlcore's own versions where they fit.
+
+    So what is trained in the environment can mostly be served without a further one.
+    """
     prerelease = ["--prerelease", "allow"] if "--pre" in specification.options else []
     options = [option for option in specification.options if option != "--pre"]
     with tempfile.TemporaryDirectory(prefix="amlcore-lock-") as name:
@@ -157,6 +161,10 @@ def _compile(
         if specification.constraints:
             _write_lines(folder / "constraints.txt", specification.constraints)
             constraints = ["--constraints", "constraints.txt"]
+        # uv prefers the pins of the file that it writes.
+        asked = {_name(requirement) for requirement in specification.requirements}
+        own = [block for name, block in blocks(installed_lock()[0]).items() if name not in asked]
+        _write_lines(folder / "lock.txt", own)
         arguments = [*_COMPILE, *constraints, "--python", str(python), *prerelease]
         run_uv(arguments, folder=folder, guard=guard, log=log).require(failure)
         return (folder / "lock.txt").read_text(encoding="utf-8")
