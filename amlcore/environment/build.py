@@ -209,7 +209,7 @@ def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):  # what cannot be written is said where it is
         return None
 
 
