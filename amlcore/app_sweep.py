@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import TextIO
 
 from amlcore import app, settle, tables
 from amlcore.app import Say, check_model, find_run, publish
@@ -96,24 +96,18 @@ def drive(folder: Path) -> int:
 
 
 def _carry_out(search: Search, record: Record, *, say: Say) -> int:
-    with open(record.layout.stderr, "a", encoding="utf-8", buffering=1) as log:
-        return _to_its_release(search, record, say=say, keep=lambda line: _write(log, line))
-
-
-def _write(log: TextIO, line: str) -> None:
-    log.write(f"{line}\n")
-
-
-def _to_its_release(search: Search, record: Record, *, say: Say, keep: Say) -> int:
-    def told(line: str) -> None:
-        keep(line)
-        say(line)
-
     try:
-        with Progress(search.sweep, total=search.total, say=say, keep=keep) as progress:
-            driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
-            status = driver.drive()
-        return _to_its_end(search, record, driver, status, say=told)
+        with open(record.layout.stderr, "a", encoding="utf-8", buffering=1) as log:
+            keep = partial(print, file=log)
+
+            def told(line: str) -> None:
+                keep(line)
+                say(line)
+
+            with Progress(search.sweep, total=search.total, say=say, keep=keep) as progress:
+                driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
+                status = driver.drive()
+            return _to_its_end(search, record, driver, status, say=told)
     except BaseException as error:
         settle.note_end_of_driver(record, error)
         raise

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
+from amlcore import background
 from amlcore.compute import ComputeTarget
 from amlcore.config import Job, compose_compute, compose_environment
 from amlcore.environment import Environment
@@ -21,8 +20,6 @@ from amlcore.workspace import Workspace
 
 DEFAULT_ENVIRONMENT = "sklearn"
 DEFAULT_COMPUTE = "local"
-
-_DRIVERS: list[subprocess.Popen[bytes]] = []  # kept, so that each is reaped and none is warned about
 
 
 class Experiment:
@@ -82,13 +79,4 @@ class Experiment:
 
 def drive_in_background(record: Record) -> None:
     """Start a driver of its own for a submitted run; it outlives this process."""
-    with open(record.layout.driver_log, "ab") as log:
-        driver = subprocess.Popen(
-            [sys.executable, "-m", "amlcore", "_drive", str(record.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    _DRIVERS.append(driver)
-    write_json(record.layout.driver, identity(driver.pid))
+    write_json(record.layout.driver, identity(background.start("_drive", record)))

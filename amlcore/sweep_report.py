@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from amlcore import background
 from amlcore.config import Search
 from amlcore.earlier import load_search
 from amlcore.record import Record
@@ -18,8 +18,6 @@ from amlcore.sweep.study import Trial
 from amlcore.worker.layout import write_json
 
 NICENESS = 10
-_DRAWING: list[subprocess.Popen[bytes]] = []
-"""Kept so that nothing complains of a process that nobody waits for."""
 
 
 def columns(trials: Sequence[Trial], metrics: Sequence[str], *, sweep: str) -> dict[str, list[Any]]:
@@ -60,15 +58,7 @@ def is_worth_plots(search: Search, trials: Sequence[Trial]) -> bool:
 
 def draw_in_background(record: Record) -> None:
     """Let a process of its own draw the plots: it takes some seconds, and nobody shall wait for them."""
-    with open(record.layout.driver_log, "ab") as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "amlcore", "_plot", str(record.folder)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            start_new_session=True,
-        )
-    _DRAWING.append(process)
+    background.start("_plot", record)
 
 
 def draw(folder: Path) -> None:

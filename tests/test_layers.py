@@ -29,7 +29,7 @@ LINES = [
     ["run"],
     ["settle"],
     ["compute"],
-    ["request"],
+    ["request", "background"],
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],

@@ -14,8 +14,9 @@ from amlcore.model import Model, find
 from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
-from amlcore.serving.proving import TREES, memory_warning, prove, summary, uses_treelite
+from amlcore.serving.proving import memory_warning, prove, summary, uses_treelite
 from amlcore.serving.service.cores import cores
+from amlcore.serving.service.ensembles import ENSEMBLES
 from amlcore.serving.webservice import Service, start
 from amlcore.workspace import Workspace
 
@@ -41,7 +42,7 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     deployment.check()
     check_model(model)
     settings = service_settings(model, deployment)
-    is_of_trees = model.last_step in TREES
+    is_of_trees = model.last_step in ENSEMBLES
     lock = _serving_lock(workspace, model, wishes=[*FAST, TREELITE] if is_of_trees else [*FAST], log=log)
     proof = prove(model, settings, python=_python(workspace, lock, version=model.python, log=log))
     if is_of_trees and not uses_treelite(proof):

@@ -6,21 +6,11 @@ from typing import Any
 
 import numpy as np
 
+from ..ensembles import ENSEMBLES, HISTOGRAMS
 from .itself import Itself
 from .labels import best, positions
 from .path import METHODS, Scorer
 from .probabilities import sigmoid, softmax
-
-HISTOGRAMS = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
-ENSEMBLES = (
-    *HISTOGRAMS,
-    "RandomForestClassifier",
-    "RandomForestRegressor",
-    "ExtraTreesClassifier",
-    "ExtraTreesRegressor",
-    "GradientBoostingClassifier",
-    "GradientBoostingRegressor",
-)
 
 
 def trees(estimator: Any, itself: Itself) -> Scorer | None:
