@@ -47,7 +47,8 @@ class Script(object):
             sys.path[:0] = [self.beside] + [os.path.normpath(entry) for entry in own]
             _reseed()
             forget(self.hidden)
-            status = leave(execute(self.path), self.folder)
+            loaded = _last_module()
+            status = leave(execute(self.path), self.folder, loaded)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -165,8 +166,10 @@ def _report(error):
     return 1
 
 
-def leave(status, folder):
+def leave(status, folder, loaded):
     """Do what the script can notice of python's own way to end, and leave out the rest, which takes longer than it.
+
+    Parameters: `folder` is that of the script's own modules; `loaded` was the last module before it began.
 
     Returns the exit status, or ends the process by the signal that a negative one stands for.
     """
@@ -181,7 +184,7 @@ def leave(status, folder):
     if begun is not None and begun.script_failed() and status == 0:
         status = 1  # run.fail() was called
     _flush()
-    _drop_modules(folder)
+    _drop_modules(folder, loaded)
     if not _flush():
         status = LOST_OUTPUT
     if status < 0 and -status == signal.SIGINT:
@@ -199,11 +202,27 @@ def _mark(module):
     return weakref.ref(mark)
 
 
-def _drop_modules(folder):
+def _last_module():
+    return list(sys.modules)[-1] if sys.version_info < (3, 8) else next(reversed(sys.modules))
+
+
+def _loaded_since(last):
+    """The modules that were loaded after the one of that name, the newest first.
+
+    To touch the others, even to read their names, would copy the memory that they share with the worker.
+    """
+    for name in reversed(list(sys.modules) if sys.version_info < (3, 8) else sys.modules):
+        if name == last:
+            return
+        yield name
+
+
+def _drop_modules(folder, loaded):
     """Let go of the script's own modules, so that its objects end as they do when python ends."""
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
-    own = [name for name, module in sys.modules.items() if _is_own(module, folder)]
+    later = dict.fromkeys(["__main__", "__mp_main__"] + list(_loaded_since(loaded)))
+    own = [name for name in later if _is_own(sys.modules.get(name), folder)]
     marks = [_mark(sys.modules.pop(name)) for name in own]
     gc.collect()
     held = [known() for known in marks if known() is not None]

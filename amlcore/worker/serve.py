@@ -30,6 +30,7 @@ class Worker(object):
     def __init__(self, queue, *, bare, relative, cold):
         self.queue = QueueLayout(queue)
         self.bare = bare
+        self.loaded = set()  # type: set[str]  # modules that files of a snapshot may have to take the place of
         self.relative = relative
         self.settings = read_json(self.queue.worker)
         self.cold = cold or not self.settings["preload"]
@@ -53,6 +54,8 @@ class Worker(object):
             if why:
                 self._log("starts scripts cold, since " + why)
                 self._restart_cold(claimed)
+        # Taken once: to read all names at each run would copy the memory that they share with the last one.
+        self.loaded = warm.loaded_besides(self.bare)
         if hasattr(gc, "freeze"):
             gc.freeze()
         status = self._work(claimed)
@@ -154,7 +157,7 @@ class Worker(object):
 
     def _fork(self, request, manifest, path):
         folders = [script_folder(manifest, request["script"])] + [os.path.normpath(entry) for entry in self.relative]
-        hidden = warm.shadowed(manifest, folders=folders, bare=self.bare)
+        hidden = warm.shadowed(manifest, folders=folders, loaded=self.loaded)
         if hidden and not self.cold:
             self._log("starts scripts cold, since the source has its own {}".format(", ".join(sorted(hidden))))
             self._restart_cold(path)

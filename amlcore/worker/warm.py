@@ -57,19 +57,22 @@ def _load(name):
             raise  # a part of the library is missing: the script has to meet that by itself, in a fresh process
 
 
-def shadowed(manifest, *, folders, bare):
-    """The loaded modules that files of the snapshot would take the place of, in a fresh process.
+def loaded_besides(bare):
+    """The top-level names of all loaded modules, without those of `bare` and the built-in ones."""
+    fixed = {name.partition(".")[0] for name in bare} | set(sys.builtin_module_names)
+    return {name.partition(".")[0] for name in sys.modules} - fixed
 
-    Parameters: `folders` are those on the script's path, relative to the snapshot; `bare` are the modules
-    that plain python has loaded before any script.
+
+def shadowed(manifest, *, folders, loaded):
+    """Which of the `loaded` modules files of the snapshot would take the place of, in a fresh process.
+
+    Parameters: `folders` are those on the script's path, relative to the snapshot.
     """
     paths = [entry[0] for entry in manifest["files"]] + [entry[0] for entry in manifest["links"]]
     local = set()
     for folder in folders:
         local |= _modules_in(folder, paths)
-    loaded = {name.partition(".")[0] for name in sys.modules}
-    fixed = {name.partition(".")[0] for name in bare} | set(sys.builtin_module_names)
-    found = (local & loaded) - fixed
+    found = local & loaded
     # matplotlib reads this file when it is imported.
     if "matplotlibrc" in paths and "matplotlib" in loaded:
         found.add("matplotlib")
@@ -92,5 +95,6 @@ def _modules_in(folder, paths):
 
 def forget(names):
     """Take modules out of this process, so that the next import looks for them on the path."""
-    for module in [module for module in sys.modules if module.partition(".")[0] in names]:
-        del sys.modules[module]
+    if names:
+        for module in [module for module in sys.modules if module.partition(".")[0] in names]:
+            del sys.modules[module]
