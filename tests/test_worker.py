@@ -422,7 +422,7 @@ def test_leftovers_of_a_script_that_ends_at_once_are_found(
         "import sys, time\ntime.sleep(0.5)\nsys.path.remove(__file__[:-10])\ndel sys.modules['ctypes']\nimport ctypes"
     )
     source = script("import subprocess\nprint(subprocess.Popen(['sleep', '60'], start_new_session=True).pid)")
-    queue.start(PYTHONPATH=str(tmp_path / "slow"))  # with it the supervisor is late to adopt orphans
+    queue.start(PYTHONPATH=str(tmp_path / "slow"))  # what has no time to adopt orphans loses them
 
     run, _ = queue.run(source)
 

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
@@ -11,12 +12,15 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 def adopt_orphans():
     # type: () -> None
     """Let this process be the parent of every descendant whose own parent ends, so that none is lost from sight."""
+    loaded = set(sys.modules)
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
         pass  # the session still tells most of them
+    for name in [name for name in sys.modules if name not in loaded and not name.startswith("_")]:
+        del sys.modules[name]  # a script, which is forked from here, must not find it loaded
 
 
 def children(parent):

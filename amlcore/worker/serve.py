@@ -1,4 +1,4 @@
-"""The Worker: claims the requests of a queue by rename and forks a process of its own for each."""
+"""The Worker: claims the requests of a queue by rename and has each carried out by a process of its own."""
 
 import gc
 import os
@@ -7,19 +7,17 @@ import time
 import traceback
 
 from amlcore.worker import warm
+from amlcore.worker.keeper import INTERRUPTED, KILLED, Keeper
 from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, created_now, is_alive, read_json
 from amlcore.worker.main import COLD
 from amlcore.worker.main import __file__ as main_file
 from amlcore.worker.processes import kill_session
-from amlcore.worker.supervise import Supervisor, failed_result, write_result
+from amlcore.worker.supervise import failed_result, write_result
 from amlcore.worker.workcopy import script_folder
 
 SHORTEST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 DRIVER_CHECK_S = 0.25
-INTERRUPTED = 75
-"""The exit status of a supervisor whose run is to be started again; sysexits.h calls it EX_TEMPFAIL."""
-
 LOST_HEARTBEAT_S = 60.0
 """A driver on another host whose heartbeat has stood still for so long counts as gone."""
 
@@ -36,6 +34,7 @@ class Worker(object):
         self.cold = cold or not self.settings["preload"]
         self.owner = os.environ.pop(OWNER_VARIABLE, "")  # a script that runs aml itself must not inherit it
         self.claimed = os.path.join(self.queue.claimed, self.owner)
+        self._keeper = Keeper(relative=relative, log=self._log)
         self._began = self._worked = time.monotonic()
         self._beat = None
         self._beat_seen = self._began
@@ -59,6 +58,7 @@ class Worker(object):
         if hasattr(gc, "freeze"):
             gc.freeze()
         status = self._work(claimed)
+        self._keeper.close()
         if self.owner:
             self._say_ended()
         return status
@@ -146,7 +146,7 @@ class Worker(object):
             manifest = read_json(request["manifest"])
             if manifest is None:
                 raise FileNotFoundError("the snapshot is gone: there is no file {}".format(request["manifest"]))
-            finished = self._fork(request, manifest, path)
+            finished = self._carry_out(request, manifest, path)
         except Exception as error:
             self._log(traceback.format_exc())
             if isinstance(request, dict):
@@ -155,7 +155,8 @@ class Worker(object):
             _remove(path)
         self._worked = time.monotonic()
 
-    def _fork(self, request, manifest, path):
+    def _carry_out(self, request, manifest, path):
+        """Have a request carried out; False where another attempt is to follow."""
         folders = [script_folder(manifest, request["script"])] + [os.path.normpath(entry) for entry in self.relative]
         hidden = warm.shadowed(manifest, folders=folders, loaded=self.loaded)
         if hidden and not self.cold:
@@ -163,29 +164,13 @@ class Worker(object):
             self._restart_cold(path)
         sys.stdout.flush()
         sys.stderr.flush()
-        pid = os.fork()
-        if pid == 0:
-            status = 1
-            try:
-                supervisor = Supervisor(request, manifest, relative=self.relative, hidden=hidden, log=self._log)
-                if supervisor.run():
-                    _remove(path)
-                    status = 0
-                else:
-                    status = INTERRUPTED
-            except BaseException:
-                self._log(traceback.format_exc())
-            finally:
-                os._exit(status)
-        _, status = os.waitpid(pid, 0)
-        if os.WIFEXITED(status) and os.WEXITSTATUS(status) == INTERRUPTED:
-            return False
-        if status:
-            self._replace_supervisor(request)
-        return True
+        outcome = self._keeper.supervise(path, hidden)
+        if outcome == KILLED:
+            self._replace_keeper(request)
+        return outcome != INTERRUPTED
 
-    def _replace_supervisor(self, request):
-        """Write the result that a supervisor could not write, since it was killed."""
+    def _replace_keeper(self, request):
+        """Write the result that a keeper could not write, since it was killed."""
         attempt = RunLayout(request["folder"]).attempt(request["attempt"])
         if read_json(attempt.result) is not None:
             return
@@ -197,6 +182,7 @@ class Worker(object):
 
     def _restart_cold(self, claimed):
         """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
+        self._keeper.close()
         if self.owner:
             os.environ[OWNER_VARIABLE] = self.owner
         arguments = [sys.executable, main_file, self.queue.folder, COLD]

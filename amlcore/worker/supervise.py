@@ -1,10 +1,10 @@
-"""The Supervisor: a process of its own for each run, which starts the script, watches it and writes its result.
+"""The Supervisor: starts the script of one run, watches it and writes its result.
 
-It depends on neither worker nor driver, so a run whose worker or driver is killed still ends with a result.
+It works in a process that depends on neither worker nor driver, so a run whose worker or driver is killed still ends
+with a result.
 """
 
 import errno
-import gc
 import os
 import shutil
 import signal
@@ -14,7 +14,7 @@ import traceback
 from amlcore.worker import cgroup
 from amlcore.worker.child import Script
 from amlcore.worker.layout import RunLayout, identity, read_json, write_json
-from amlcore.worker.processes import adopt_orphans, family, memory_bytes, send
+from amlcore.worker.processes import family, memory_bytes, send
 from amlcore.worker.workcopy import CanceledError, WorkCopy, script_folder
 
 TYPE_CHECKING = False
@@ -32,9 +32,13 @@ AWAITED = (signal.SIGCHLD, signal.SIGTERM)
 
 
 class Supervisor(object):
-    """Carries out one request, from the copy of its snapshot to its result."""
+    """Carries out one request, from the copy of its snapshot to its result.
 
-    def __init__(self, request, manifest, *, relative, hidden, log):
+    Parameters: `relative` are the entries of PYTHONPATH that start at the script's folder; `hidden` are the loaded
+    modules, and `private` the open files, that the script must not find; `mask` are the signals that it has blocked.
+    """
+
+    def __init__(self, request, manifest, *, relative, hidden, mask, private, log):
         self.request = request
         self.manifest = manifest
         self.run_layout = RunLayout(request["folder"])
@@ -42,6 +46,8 @@ class Supervisor(object):
         self.copy = WorkCopy(request, manifest, self.attempt.work, canceled=self._canceled)
         self._relative = relative
         self._hidden = hidden
+        self._mask = mask
+        self._private = private
         self._log = log
 
     def run(self):
@@ -49,13 +55,10 @@ class Supervisor(object):
 
         Returns False where there is no result, since the run is to be started again.
         """
-        gc.disable()
-        os.setsid()
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         os.makedirs(self.attempt.folder, exist_ok=True)
         os.makedirs(self.run_layout.logs, exist_ok=True)
         try:
-            result = self._carry_out(mask)
+            result = self._carry_out()
         except CanceledError:
             result = dict(failed_result(self.request, None), reason="canceled")
         except Exception as error:
@@ -69,19 +72,19 @@ class Supervisor(object):
         write_result(self.request, result, self._log)
         return True
 
-    def _carry_out(self, mask):
+    def _carry_out(self):
         began = time.time()
         self.copy.make()
         copied_s = time.time() - began
         if self._canceled():
             raise CanceledError
-        outcome = self._execute(mask)
+        outcome = self._execute()
         return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays())
 
     def _canceled(self):
         return os.path.exists(self.run_layout.cancel)
 
-    def _execute(self, mask):
+    def _execute(self):
         script = Script(
             os.path.join(self.attempt.work, self.request["script"]),
             beside=os.path.normpath(
@@ -99,16 +102,13 @@ class Supervisor(object):
             hidden=self._hidden,
         )
         streams = [_appending(self.run_layout.stdout), _appending(self.run_layout.stderr)]
-        ready, tell = os.pipe()
         started = time.time()
         pid = os.fork()
         if pid == 0:
-            os.close(tell)
-            os.read(ready, 1)  # ends when the other end is closed
-            os.close(ready)
-            script.run(streams, mask)
-        adopt_orphans()  # after the fork, since it imports what the script must not find loaded
-        for handle in streams + [ready, tell]:
+            for handle in self._private:
+                os.close(handle)
+            script.run(streams, self._mask)
+        for handle in streams:
             os.close(handle)
         watch = Watch(pid, self.request, self._canceled)
         self._claim(pid, started)
