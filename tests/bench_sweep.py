@@ -93,6 +93,7 @@ def _short_trials(root: Path) -> None:
     theirs: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(ROUNDS):
         ours.append(_seconds(lambda: _run(aml, root)))
+        _wait_for_plots(root)
         for name, way in ways.items():
             theirs[name].append(way())
     print(f"\n{f'{TRIALS} trials of the iris script, {AT_ONCE} at once':44} {'s':>8} {'aml ÷ it':>9} {'at most':>8}")
@@ -101,6 +102,14 @@ def _short_trials(root: Path) -> None:
         ratio = statistics.median(one / other for one, other in zip(ours, times, strict=True))
         print(f"{name:44} {statistics.median(times):8.1f} {ratio:9.3f} {at_most:8.2f}")
     print(f"(the shell loop's from {PLAIN_RUNS} runs, times {TRIALS / PLAIN_RUNS:g}; medians of {ROUNDS})", flush=True)
+
+
+def _wait_for_plots(root: Path) -> None:
+    """A sweep's plots are drawn after its end, which must not slow down what is measured next."""
+    sweeps = [folder for folder in (root / "outputs/train_iris").iterdir() if "_" not in folder.name]
+    listings = [Path(Record(folder).layout.listing) for folder in sweeps if folder.is_dir()]
+    while not all("outputs/plots/" in listing.read_text() for listing in listings):
+        time.sleep(0.1)
 
 
 def _shell_loop(root: Path) -> Callable[[], float]:
