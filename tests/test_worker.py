@@ -460,6 +460,21 @@ def test_a_killed_supervisor_leaves_a_result_and_no_script(script: Script, queue
     assert queue.run(script("print(1)"))[1]["exit_status"] == 0
 
 
+def test_a_supervisor_killed_between_two_runs_takes_none_with_it(script: Script, queue: HandmadeQueue) -> None:
+    source = script("import sys\nprint('ctypes' in sys.modules)")
+    queue.start()
+    pids = []
+
+    for _ in range(3):
+        run, result = queue.run(source)
+        assert (result["exit_status"], out(run)) == (0, "False\n")
+        pids.append(read_json(run.attempt(1).claim)["worker"]["pid"])
+        if len(pids) == 2:
+            os.kill(pids[-1], signal.SIGKILL)
+
+    assert pids[0] == pids[1] != pids[2]
+
+
 @pytest.mark.parametrize("damage", ["object", "manifest", "input"])
 def test_what_cannot_start_still_has_a_result(
     damage: str, script: Script, queue: HandmadeQueue, tmp_path: Path
