@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import yaml
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
-from hydra.errors import HydraException
+from hydra.core.override_parser.types import IntervalSweep, Override
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError, OmegaConfBaseException
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from amlcore.config.composition import compose, explained, implied, loader, quoted
 from amlcore.config.job import Job, job_config, literal
+from amlcore.config.space import flat, named, of_azure, space_of
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
-from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
+from amlcore.sweep.azure import is_call
 from amlcore.sweep.sampler import SAMPLERS
 
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
@@ -155,20 +153,20 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
             fixed = ["sweep=grid", *fixed]
         groups = [item for item in swept if _options(_key(item))]
         values = [item for item in swept if item not in groups]
-        in_azures_terms = dict(map(_of_azure, azures))
+        in_azures_terms = dict(map(of_azure, azures))
         firsts = [*map(_first_value, values), *(f"{key}={_first_of(item)}" for key, item in in_azures_terms.items())]
         first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *firsts]
     job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
     with explained(root, first) as explanation:
         try:
-            space = _space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
+            space = space_of(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
         except ConfigError as error:
             if str(error).startswith(tuple(overrides)):  # it shows what was written
                 raise
             raise explanation.located(error) from None
     given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
-    added = [key[1:] for key, _ in _flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
+    added = [key[1:] for key, _ in flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
     chosen = {key: space[key].choices for key in space if _options(key)}
     bases = []
     for combination in itertools.product(*chosen.values()):
@@ -186,87 +184,6 @@ def _chooses_sweep(overrides: list[str], config_name: str) -> bool:
     outside = [override for override in overrides if not override.lstrip("+~").startswith("sweep/")]
     listed = loader().compute_defaults_list(config_name, outside, RunMode.RUN)
     return listed.overrides.known_choices.get("sweep", "none") != "none"
-
-
-def _of_azure(override: str) -> tuple[str, Dimension]:
-    """The key and the dimension of an override in v1's form, KEY=uniform(0, 1), which Hydra's grammar does not have."""
-    key, _, written = override.partition("=")
-    with _named(override):
-        return key, dimension_of_call(written)
-
-
-def _space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
-    """The space of YAML and command line together; what the command line says of a key counts."""
-    dimensions: dict[str, Dimension] = {}
-    for key, written in _flat(sweep.search_space):
-        with _named(f"sweep.search_space.{key}"):
-            dimensions[key.removeprefix("+")] = _dimension(key, written, grid=sweep.is_grid)
-    for item in swept:
-        with _named(str(item.input_line)):
-            dimensions[_key(item)] = _of_override(item, grid=sweep.is_grid)
-    for key, dimension in in_azures_terms.items():
-        if sweep.is_grid:
-            raise ConfigError(f"{key}: a grid cannot try every value of a range; choose sweep=random or sweep=tpe")
-        dimensions[key] = dimension
-    if not dimensions:
-        raise ConfigError(
-            "sweep.search_space is empty; give a key several values (-m KEY=a,b) or a range (-m 'KEY=interval(0,1)')"
-        )
-    return Space(dimensions)
-
-
-def _flat(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of a search space with what stands behind each, nested or with dots in them."""
-    for name, value in written.items():
-        if isinstance(value, Mapping) and not {"type", "values", "when"} & value.keys():
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
-    """The dimension that a value of `sweep.search_space` means."""
-    when: Mapping[str, tuple[Any, ...]] = {}
-    if isinstance(written, Mapping) and "when" in written:
-        when = {
-            str(other): tuple(allowed if isinstance(allowed, list) else [allowed])
-            for other, allowed in written["when"].items()
-        }
-        rest = {name: value for name, value in written.items() if name != "when"}
-        written = rest["values"] if set(rest) == {"values"} else rest
-    if isinstance(written, list):
-        dimension = Dimension.of(written)
-    elif isinstance(written, Mapping) and "type" in written:
-        dimension = dimension_of_mapping(written)
-    elif isinstance(written, str) and is_call(written):
-        dimension = dimension_of_call(written)
-    else:
-        override = OverridesParser.create(config_loader=loader()).parse_override(f"{key}={written}")
-        if not override.is_sweep_override():
-            raise ConfigError(
-                f"{written!r} is no range; write a list, choice(a,b), range(1,10), interval(0,1), "
-                "or Azure ML's {type: uniform, min_value: 0, max_value: 1}"
-            )
-        dimension = _of_override(override, grid=grid)
-    if grid and dimension.kind != "choice":
-        raise ConfigError("a grid takes lists and ranges of whole steps; choose sweep=random or sweep=tpe for this")
-    return dimension.with_condition(when)
-
-
-def _of_override(override: Override, *, grid: bool) -> Dimension:
-    """The dimension of an override, as Hydra's own sweepers understand it: a range's end counts except in a grid."""
-    value = override.value()
-    if isinstance(value, IntervalSweep):
-        if grid:
-            raise ConfigError("a grid cannot try every value of an interval; choose sweep=random or sweep=tpe")
-        assert value.start is not None
-        assert value.end is not None
-        return Dimension.between(value.start, value.end, log="log" in value.tags)
-    if isinstance(value, RangeSweep) and not grid and not value.shuffle:
-        assert value.start is not None
-        assert value.stop is not None
-        return Dimension.stepping(value.start, value.stop, step=value.step)
-    return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
 
 
 def _check(search: Search) -> None:
@@ -289,26 +206,13 @@ def _check(search: Search) -> None:
 
 
 def _check_value(base: Base, key: str, value: Any) -> None:
-    with _named(f"{key}={_written(value)}"):
+    with named(f"{key}={_written(value)}"):
         try:
             base.with_values({key: value})
         except (ConfigAttributeError, ConfigKeyError):
             raise ConfigError(
                 f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {key.rpartition('.')[0]}"
             ) from None
-
-
-@contextmanager
-def _named(name: str) -> Iterator[None]:
-    """Puts the name of what was wrong before an error that only says why."""
-    try:
-        yield
-    except (HydraException, OmegaConfBaseException) as error:
-        raise ConfigError(f"{name}: {str(error).strip().partition(chr(10))[0]}") from None
-    except ConfigError as error:
-        if str(error).startswith((name, "sweep.search_space")):
-            raise
-        raise ConfigError(f"{name}: {error}") from None
 
 
 def _key(override: Override) -> str:

@@ -1,0 +1,111 @@
+"""What the words of a search space mean: those of the command line, in Hydra's terms or v1's, and those of YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, cast
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
+
+from amlcore.config.composition import loader
+from amlcore.errors import ConfigError
+from amlcore.sweep import Dimension, Space, Sweep
+from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
+
+
+def space_of(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
+    """The space of YAML and command line together; what the command line says of a key counts."""
+    dimensions: dict[str, Dimension] = {}
+    for key, written in flat(sweep.search_space):
+        with named(f"sweep.search_space.{key}"):
+            dimensions[key.removeprefix("+")] = _dimension(key, written, grid=sweep.is_grid)
+    for item in swept:
+        with named(str(item.input_line)):
+            dimensions[item.key_or_group] = _of_override(item, grid=sweep.is_grid)
+    for key, dimension in in_azures_terms.items():
+        if sweep.is_grid:
+            raise ConfigError(f"{key}: a grid cannot try every value of a range; choose sweep=random or sweep=tpe")
+        dimensions[key] = dimension
+    if not dimensions:
+        raise ConfigError(
+            "sweep.search_space is empty; give a key several values (-m KEY=a,b) or a range (-m 'KEY=interval(0,1)')"
+        )
+    return Space(dimensions)
+
+
+def of_azure(override: str) -> tuple[str, Dimension]:
+    """The key and the dimension of an override in v1's form, KEY=uniform(0, 1), which Hydra's grammar does not have."""
+    key, _, written = override.partition("=")
+    with named(override):
+        return key, dimension_of_call(written)
+
+
+def flat(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The keys of a search space with what stands behind each, nested or with dots in them."""
+    for name, value in written.items():
+        if isinstance(value, Mapping) and not {"type", "values", "when"} & value.keys():
+            yield from flat(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
+    """The dimension that a value of `sweep.search_space` means."""
+    when: Mapping[str, tuple[Any, ...]] = {}
+    if isinstance(written, Mapping) and "when" in written:
+        when = {
+            str(other): tuple(allowed if isinstance(allowed, list) else [allowed])
+            for other, allowed in written["when"].items()
+        }
+        rest = {name: value for name, value in written.items() if name != "when"}
+        written = rest["values"] if set(rest) == {"values"} else rest
+    if isinstance(written, list):
+        dimension = Dimension.of(written)
+    elif isinstance(written, Mapping) and "type" in written:
+        dimension = dimension_of_mapping(written)
+    elif isinstance(written, str) and is_call(written):
+        dimension = dimension_of_call(written)
+    else:
+        override = OverridesParser.create(config_loader=loader()).parse_override(f"{key}={written}")
+        if not override.is_sweep_override():
+            raise ConfigError(
+                f"{written!r} is no range; write a list, choice(a,b), range(1,10), interval(0,1), "
+                "or Azure ML's {type: uniform, min_value: 0, max_value: 1}"
+            )
+        dimension = _of_override(override, grid=grid)
+    if grid and dimension.kind != "choice":
+        raise ConfigError("a grid takes lists and ranges of whole steps; choose sweep=random or sweep=tpe for this")
+    return dimension.with_condition(when)
+
+
+def _of_override(override: Override, *, grid: bool) -> Dimension:
+    """The dimension of an override, as Hydra's own sweepers understand it: a range's end counts except in a grid."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        if grid:
+            raise ConfigError("a grid cannot try every value of an interval; choose sweep=random or sweep=tpe")
+        assert value.start is not None
+        assert value.end is not None
+        return Dimension.between(value.start, value.end, log="log" in value.tags)
+    if isinstance(value, RangeSweep) and not grid and not value.shuffle:
+        assert value.start is not None
+        assert value.stop is not None
+        return Dimension.stepping(value.start, value.stop, step=value.step)
+    return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
+
+
+@contextmanager
+def named(name: str) -> Iterator[None]:
+    """Puts the name of what was wrong before an error that only says why."""
+    try:
+        yield
+    except (HydraException, OmegaConfBaseException) as error:
+        raise ConfigError(f"{name}: {str(error).strip().partition(chr(10))[0]}") from None
+    except ConfigError as error:
+        if str(error).startswith((name, "sweep.search_space")):
+            raise
+        raise ConfigError(f"{name}: {error}") from None
