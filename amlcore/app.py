@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 from amlcore import settle
 from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, RecordError, RequestError, RunError
 from amlcore.record import Record, RunState
-from amlcore.run import Run, find
+from amlcore.run import Run
+from amlcore.runs import find
 from amlcore.stream import LogStream
 from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json

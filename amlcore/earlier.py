@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from amlcore.config import Search
 from amlcore.errors import RecordError, RequestError
 from amlcore.record import Record
-from amlcore.run import find
+from amlcore.runs import find
 from amlcore.worker.layout import read_json
 
 if TYPE_CHECKING:

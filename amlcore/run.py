@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
-import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.errors import NotFoundError, RecordError, RequestError, RunError
+from amlcore.errors import NotFoundError, RequestError, RunError, legal
 from amlcore.record import Record, RunState, Status
 from amlcore.settle import last_lines, last_model, request_cancel, settle
 from amlcore.stream import LogStream, binary
@@ -237,6 +237,31 @@ class Run(context.Run):
         """The kept outputs, as paths inside the run's folder."""
         return [str(item["path"]) for item in self.record.listing]
 
+    def download_file(self, name: str, output_file_path: str | os.PathLike[str] | None = None) -> None:
+        """Copy a kept output, by its path in the run's folder.
+
+        Parameters
+        ----------
+        output_file_path : path, optional
+            A file, or a folder that is there; default: the working folder.
+
+        Raises
+        ------
+        NotFoundError
+            The run has no such output.
+        """
+        if name not in self.get_file_names():
+            raise NotFoundError(f"run {self.id} has no output {name}; {legal(name, self.get_file_names())}")
+        target = Path(output_file_path or ".")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(self.folder, name), target / Path(name).name if target.is_dir() else target)
+
+    def download_files(self, prefix: str = "", output_directory: str | os.PathLike[str] = ".") -> None:
+        """Copy the kept outputs whose path begins with `prefix`, each to the same path in `output_directory`."""
+        for name in self.get_file_names():
+            if name.startswith(prefix):
+                self.download_file(name, Path(output_directory, name))
+
 
 def _duration_s(status: Status) -> float | None:
     begun = status.times.get(RunState.Running)
@@ -244,48 +269,6 @@ def _duration_s(status: Status) -> float | None:
         return None
     ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
     return round(ended - begun, 3)
-
-
-def newest_first(folders: Iterable[Path]) -> list[Run]:
-    """The runs in `folders`; one whose record is damaged is left out with a warning that names it."""
-    created: list[tuple[str, Run]] = []
-    for folder in folders:
-        run = Run(str(folder))
-        try:
-            created.append((run.created, run))
-        except (RecordError, NotFoundError) as error:
-            if folder.exists():  # somebody may remove runs meanwhile
-                warnings.warn(f"a run is left out: {error}", stacklevel=3)
-    return [run for _, run in sorted(created, key=lambda pair: pair[0], reverse=True)]
-
-
-def find(folders: Iterable[Path], reference: str) -> Run:
-    """The run that `reference` means: its id, a unique beginning of it, or `latest` (of those that are no child).
-
-    Raises
-    ------
-    NotFoundError
-        None matches, or several do.
-    """
-    known = {folder.name: folder for folder in folders}
-    if not known:
-        raise NotFoundError(f"run '{reference}': there are no runs here yet")
-    if reference == "latest":
-        latest = next((run for run in newest_first(known.values()) if run.facts["parent"] is None), None)
-        if latest is None:
-            raise NotFoundError(
-                "run 'latest': none of the runs here can be read as one of its own; `aml runs` names the damaged ones"
-            )
-        return latest
-    if reference in known:
-        return Run(str(known[reference]))
-    matches = sorted(name for name in known if name.startswith(reference))
-    if len(matches) == 1:
-        return Run(str(known[matches[0]]))
-    if matches:
-        raise NotFoundError(f"run '{reference}': {len(matches)} runs begin so: {', '.join(matches[:8])}")
-    newest = ", ".join(sorted(known, reverse=True)[:8])
-    raise NotFoundError(f"run '{reference}': there is none; the newest are {newest}")
 
 
 def _origin(run: Run) -> Any:

@@ -145,7 +145,7 @@ class Workspace:
     @property
     def runs(self) -> list[Run]:
         """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
-        from amlcore.run import newest_first
+        from amlcore.runs import newest_first
 
         return newest_first(self.run_folders)
 

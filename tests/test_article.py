@@ -13,11 +13,19 @@ from amlcore import (
     Local,
     Model,
     ResourceConfiguration,
+    Run,
     ScriptRunConfig,
     Service,
     Workspace,
 )
-from amlcore.errors import DeploymentError, EnvironmentSpecError, NotFoundError, RequestError, RunError
+from amlcore.errors import (
+    DeploymentError,
+    EnvironmentSpecError,
+    ModelError,
+    NotFoundError,
+    RequestError,
+    RunError,
+)
 
 ARTICLE = Path(__file__).parent / "article"
 # What every linear point of the article's grid scores: 37 of 38 test rows.
@@ -60,6 +68,7 @@ def test_the_article_runs_to_an_answered_request(folder: Path, home: Path) -> No
     )
     assert (model.version, model.framework_version) == (1, "0.19.1")
     assert any("0.19.1" in warning for warning in model.warnings)
+    _copies(run, model, folder)
 
     web_service = Model.deploy(ws, "scikit-learn-service", [model])
     try:
@@ -71,6 +80,22 @@ def test_the_article_runs_to_an_answered_request(folder: Path, home: Path) -> No
     finally:
         web_service.delete()
     assert ws.services == {}
+
+
+def _copies(run: Run, model: Model, folder: Path) -> None:
+    """What a run and a model keep is copied as v1 did it, and nothing is replaced unasked."""
+    kept = Path(run.folder, "outputs/model.joblib").read_bytes()
+    run.download_file("outputs/model.joblib", "mine.joblib")
+    run.download_file("outputs/model.joblib")
+    run.download_files(prefix="outputs/", output_directory=folder / "all")
+    copied = model.download(target_dir="models-here")
+    for path in ("mine.joblib", "model.joblib", "all/outputs/model.joblib", copied):
+        assert Path(path).read_bytes() == kept
+    with pytest.raises(ModelError, match="exist_ok=True"):
+        model.download(target_dir="models-here")
+    model.download(target_dir="models-here", exist_ok=True)
+    with pytest.raises(NotFoundError, match="has no output"):
+        run.download_file("model.joblib")
 
 
 @pytest.mark.slow

@@ -26,6 +26,7 @@ LINES = [
     ["sweep"],
     ["serving"],
     ["script"],
+    ["runs"],
     ["run"],
     ["settle"],
     ["compute"],
@@ -43,7 +44,7 @@ SEAMS = {
     ("workspace", "config"),  # Workspace.from_config reads the workspace's own configuration
     ("workspace", "experiment"),  # Workspace.experiments
     ("workspace", "model"),  # Workspace.models
-    ("workspace", "run"),  # Workspace.runs
+    ("workspace", "runs"),  # Workspace.runs
     ("workspace", "serving"),  # Workspace.services
     ("environment", "config"),  # Environment.get
     ("model", "serving"),  # Model.deploy, Model.package

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
@@ -129,6 +130,25 @@ class Model:
                 f"{self.id}: {path} is not the file that was registered: its sha256 is {actual}, not {sha256}; "
                 "it was not loaded"
             )
+
+    def download(self, target_dir: str | Path = ".", exist_ok: bool = False) -> str:
+        """Copy the verified files of the model into a folder; the path of the one that is loaded comes back.
+
+        Raises
+        ------
+        ModelError
+            A file of that name is there already and `exist_ok` is false, or the model is damaged.
+        """
+        self.verify()
+        names = [str(file["path"]) for file in self.files]
+        taken = [str(target) for name in names if (target := Path(target_dir, name)).exists()]
+        if taken and not exist_ok:
+            raise ModelError(f"{self.id}: {taken[0]} is there already; download(exist_ok=True) replaces it")
+        for name in names:
+            target = Path(target_dir, name)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.folder / "files" / name, target)
+        return str(Path(target_dir, self.path))
 
     def to_json(self) -> dict[str, Any]:
         """The model as `aml models --json` lists it."""
