@@ -43,8 +43,9 @@ from threadpoolctl import threadpool_limits
 
 from amlcore.serving.service import proof
 from amlcore.serving.service.made import around
+from amlcore.serving.service.paths.itself import Itself
 from amlcore.serving.service.paths.linear import Classification
-from amlcore.serving.service.paths.trees import Trees
+from amlcore.serving.service.paths.trees import Trees, trees
 from amlcore.serving.service.rows import Signature
 from tests.serving_models import iris, mixed_pipeline, packaged
 
@@ -84,6 +85,8 @@ def prove(estimator: Any, columns: list[str] | None = None, dtypes: list[str] | 
         (LogisticRegression(solver="liblinear"), DATA, BINARY, "linear"),
         (LinearSVC(), DATA, LABELS, "linear"),
         (SGDClassifier(loss="log_loss", random_state=0), DATA, LABELS, "linear"),
+        (SGDClassifier(loss="modified_huber", random_state=0), DATA, LABELS, "linear"),
+        (SGDClassifier(loss="modified_huber", random_state=0), DATA * 1e3, BINARY, "linear"),
         (LinearRegression(), NUMBERS, TARGET, "linear"),
         (Ridge(), NUMBERS, np.column_stack([TARGET, -TARGET]), "linear"),
         (Lasso(), NUMBERS, TARGET, "linear"),
@@ -97,7 +100,9 @@ def prove(estimator: Any, columns: list[str] | None = None, dtypes: list[str] | 
         (GradientBoostingRegressor(n_estimators=20, random_state=0), NUMBERS, TARGET, "trees"),
         (HistGradientBoostingClassifier(max_iter=20, random_state=0), GAPS, LABELS, "trees"),
         (HistGradientBoostingClassifier(max_iter=20, random_state=0), GAPS, BINARY, "trees"),
+        (GradientBoostingClassifier(n_estimators=20, loss="exponential"), DATA, BINARY, "trees"),
         (HistGradientBoostingRegressor(max_iter=20, random_state=0), NUMBERS, TARGET, "trees"),
+        (HistGradientBoostingRegressor(max_iter=20, loss="poisson"), NUMBERS, np.abs(TARGET), "trees"),
         (SVC(), DATA, LABELS, "unchecked"),
         (make_pipeline(StandardScaler(), SVC()), DATA, LABELS, "unchecked"),
     ],
@@ -122,6 +127,41 @@ def test_a_path_that_differs_in_one_bit_that_matters_is_dropped(monkeypatch: pyt
     assert not report["candidates"]["trees"]["equal"]
     assert "thresholds" in report["candidates"]["trees"]["because"]
     assert "trees" not in json.dumps(report["chosen"])
+
+
+def test_a_tiny_probability_is_compared_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Off by less than the last bit of 1, and by far more than 1e-9 of itself."""
+    original = Classification.score
+
+    def without_the_smallest(self: Classification, method: str, matrix: Any) -> Any:
+        answer = original(self, method, matrix)
+        return np.maximum(answer, 1e-17) if method == "predict_proba" else answer
+
+    monkeypatch.setattr(Classification, "score", without_the_smallest)
+    report = prove(LogisticRegression().fit(DATA, LABELS))
+    assert "off by" in report["candidates"]["linear"]["because"]
+
+
+@pytest.mark.parametrize("kind", [GradientBoostingClassifier, HistGradientBoostingClassifier])
+def test_the_smaller_of_two_probabilities_is_the_same_to_the_last_bit(kind: Any) -> None:
+    model = kind(learning_rate=0.5, random_state=0).fit(DATA, BINARY)
+    scorer = trees(model, Itself(model))
+    assert scorer is not None
+    np.testing.assert_array_equal(scorer.score("predict_proba", DATA), model.predict_proba(DATA))
+    assert scorer.score("predict_proba", DATA).min() < 1e-4
+
+
+def test_a_row_alone_is_compared_with_the_model_asked_of_it_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As matrix products may, this one answers a little otherwise where it is asked of many rows at once."""
+
+    class Blocked(LogisticRegression):
+        def predict_proba(self, rows: Any) -> Any:
+            found = super().predict_proba(rows)
+            return found * (1 + 1e-8) if len(found) > 1 else found
+
+    report = prove(Blocked().fit(DATA, LABELS))
+    assert report["candidates"]["unchecked"]["equal"], report["candidates"]
+    assert {path for _, path in report["chosen"]["predict_proba"]} == {"unchecked"}
 
 
 def test_a_path_that_raises_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import logging
 from typing import Any
 
 from . import proof
+from .equality import Different
 from .paths import Path, Refused, candidates
 from .reader import Reader
 from .rows import Signature
@@ -50,7 +51,7 @@ def quick(estimator: Any, signature: Signature, sample: list[list[Any]], proven:
         paths = candidates(estimator, signature, only=names)
         gone = names - set(paths)
         if gone:
-            raise proof.Different(f"'{min(gone)}' is not to be had in this environment")
+            raise Different(f"'{min(gone)}' is not to be had in this environment")
         reader = Reader(signature, paths[min(names)].preparation, proven["missing"])
         proof.check(estimator, paths, reader, signature=signature, sample=sample, proven=proven)
     except Exception as error:  # whatever it is, the model itself still answers

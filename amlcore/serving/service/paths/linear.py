@@ -9,7 +9,7 @@ import numpy as np
 from .itself import Itself
 from .labels import best, positions
 from .path import METHODS, Scorer
-from .probabilities import one_against_the_rest, sigmoid, softmax, softmax_of_two
+from .probabilities import clipped, one_against_the_rest, sigmoid, softmax, softmax_of_two
 
 
 def linear(estimator: Any, itself: Itself) -> Scorer | None:
@@ -64,9 +64,11 @@ class Classification(Scorer):
 
     def _fitting(self) -> Any:
         """The formula of the probabilities, which depends on version, solver and options: the one that agrees."""
-        matrix = np.random.default_rng(0).normal(size=(8, len(self._coef))) / np.abs(self._coef).max(initial=1e-9)
+        random = np.random.default_rng(0)
+        # rows with scores near 0, where the formulas differ
+        matrix = (random.normal(size=(8, self._coef.shape[1])) - self._intercept) @ np.linalg.pinv(self._coef)
         expected, scores = self._itself.score("predict_proba", matrix), matrix @ self._coef + self._intercept
-        formulas = (sigmoid, softmax_of_two) if self._is_binary else (softmax, one_against_the_rest)
+        formulas = (sigmoid, softmax_of_two, clipped) if self._is_binary else (softmax, one_against_the_rest, clipped)
         for formula in formulas:
             if np.allclose(formula(scores), expected, rtol=1e-12, atol=0):
                 return formula

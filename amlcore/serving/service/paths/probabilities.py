@@ -23,5 +23,20 @@ def softmax(scores: Any) -> Any:
 
 
 def one_against_the_rest(scores: Any) -> Any:
-    each = expit(scores)
-    return each / each.sum(axis=1, keepdims=True)
+    return _parts(expit(scores))
+
+
+def clipped(scores: Any) -> Any:
+    """Of SGDClassifier(loss="modified_huber")."""
+    each = (np.clip(scores, -1, 1) + 1.0) / 2.0
+    return np.concatenate((1.0 - each, each), axis=1) if each.shape[1] == 1 else _parts(each)
+
+
+def _parts(each: Any) -> Any:
+    """Each number as a part of its row's sum; where all are 0 the parts are the same."""
+    sums = each.sum(axis=1, keepdims=True)
+    nothing = sums[:, 0] == 0
+    if nothing.any():
+        each[nothing], sums[nothing] = 1.0, each.shape[1]
+    each /= sums
+    return each

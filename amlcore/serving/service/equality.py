@@ -1,0 +1,35 @@
+"""Equality: what it is that two answers are the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+TOLERANCE = 1e-9
+"""Relative to each number by itself, however small it is."""
+
+
+class Different(Exception):  # noqa: N818 - an outcome, not an error
+    """A path that does not answer as the model does; the message says where."""
+
+
+def by_row(result: Any) -> Any:
+    """An answer as one array, the row first; a model of several outputs gives a list with an array an output."""
+    return np.stack(result, axis=1) if isinstance(result, list) else np.asarray(result)
+
+
+def require_equal(actual: Any, expected: Any, what: str) -> None:
+    """Raises Different, which says `what` it is, unless all labels are the same and all numbers within TOLERANCE."""
+    actual = by_row(actual)
+    if actual.shape != expected.shape:
+        raise Different(f"{what}: its shape is {actual.shape}, not {expected.shape}")
+    if expected.dtype.kind != "f":
+        if actual.dtype.kind != expected.dtype.kind or not (actual == expected).all():
+            raise Different(f"{what}: another label")
+        return
+    if not np.allclose(actual, expected, rtol=TOLERANCE, atol=0.0, equal_nan=True):
+        apart = np.nan_to_num(np.abs(actual - expected) / np.abs(expected), nan=np.inf)
+        apart[(actual == expected) | (np.isnan(actual) & np.isnan(expected))] = 0.0
+        place = np.unravel_index(apart.argmax(), apart.shape)
+        raise Different(f"{what}: off by {apart[place]:.2g} of {expected[place]:.3g}")
