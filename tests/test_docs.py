@@ -10,7 +10,8 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import MISSING, Field, dataclass, fields
+from contextlib import ExitStack
+from dataclasses import MISSING, Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -36,8 +37,16 @@ DEFAULTS_ROW = re.compile(r"^\| `(?P<key>[^`]+)` \| (?P<default>[^|]+) \|", re.M
 MARK = "\x1e"
 PAGE_S = 900
 
+PORTS = ("3000", "3001", "3002")
+"""Those that the pages name; free ones stand in for them."""
+
 NOT_RUN = {
     "git clone <address of this repository> amlcore\ncd amlcore\nmake run\n": "has a test of its own, in this checkout",
+    "sudo install -d -m 700 -o 1034 /srv/keys\n"
+    "sudo install -m 400 -o 1034 .amlcore/keys/guarded.json /srv/keys\n"
+    "docker run -p 3000:3000 -v /srv/keys:/keys:ro -e AMLCORE_SERVICE_KEYS=/keys/guarded.json IMAGE\n": (
+        "needs an image, which tests/test_serving_container.py makes"
+    ),
     'export PATH="$PWD/.venv/bin:$PATH"\n': "is what every page is run with",
 }
 
@@ -182,10 +191,13 @@ def check_shown(page: Path, blocks: list[Block], printed: str) -> None:
         assert line is None, f"{page.name}:{block.line}: was not printed: {line}\n--- printed:\n{between}"
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def free_ports(count: int) -> list[str]:
+    """So many at once: one that is let go may be given again."""
+    with ExitStack() as held:
+        probes = [held.enter_context(socket.socket()) for _ in range(count)]
+        for probe in probes:
+            probe.bind(("127.0.0.1", 0))
+        return [str(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.mark.slow
@@ -196,9 +208,10 @@ def free_port() -> int:
 def test_the_commands_of_a_page_run_and_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     blocks = blocks_of(page)
     consoles = [number for number, block in enumerate(blocks) if block.kind == "console"]
-    blocks = blocks[max(consoles, default=-1) + 1 :]  # what is shown before is the test of `make run`
-    port = str(free_port())
-    blocks = [Block(block.kind, block.text.replace("3000", port), block.line) for block in blocks]
+    if page.stem == "README":
+        blocks = blocks[max(consoles, default=-1) + 1 :]  # what is shown before is the test of `make run`
+    ports = dict(zip(PORTS, free_ports(len(PORTS)), strict=True))
+    blocks = [replace(block, text=re.sub("|".join(PORTS), lambda port: ports[port[0]], block.text)) for block in blocks]
     if any("curl " in block.text for block in blocks) and shutil.which("curl") is None:
         pytest.skip("the page calls curl, and this machine has none")
     if page.stem == "slurm":

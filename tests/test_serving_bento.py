@@ -36,6 +36,12 @@ def test_a_name_that_azure_would_refuse(name, near):
         Deployment().service_name(name)
 
 
+@pytest.mark.parametrize("image", ["", "two words", "--platform=arm", "a\nRUN b"])
+def test_a_base_image_is_the_name_of_one(image):
+    with pytest.raises(DeploymentError, match="must be the name of an image"):
+        Deployment(base_image=image).check()
+
+
 def test_a_deployment_without_a_name_takes_the_models():
     assert Deployment().service_name("sklearn-iris") == "sklearn-iris"
     assert Deployment(name="other").service_name("Any_Model") == "other"
@@ -79,7 +85,8 @@ def test_the_shipped_option_says_every_default():
 
 def test_a_bento_carries_the_model_its_lock_and_its_size(tmp_path, store, capfd):
     model = register(tmp_path, iris(), resource_configuration={"cpu": 2, "memory_in_gb": 0.5, "gpu": 0})
-    bento = package(model, Deployment(timeout_s=30.0), serving_lock=LOCK + "bentoml==1.4.39\n")
+    deployment = Deployment(timeout_s=30.0, base_image="mirror.example.com:5000/python:3.11-slim")
+    bento = package(model, deployment, serving_lock=LOCK + "bentoml==1.4.39\n")
     assert capfd.readouterr() == ("", "")
     assert bento.path.is_relative_to(store)
     assert (bento.name, bento.model) == ("sklearn-iris", "sklearn-iris:1")
@@ -92,6 +99,8 @@ def test_a_bento_carries_the_model_its_lock_and_its_size(tmp_path, store, capfd)
     assert about["labels"]["run"] == "iris_1"
     assert about["labels"]["sha256"] == json.loads((model.folder / "model.json").read_text())["sha256"]
     assert about["image"]["python_version"] == "3.11"
+    dockerfile = (bento.path / "env" / "docker" / "Dockerfile").read_text()
+    assert "FROM mirror.example.com:5000/python:3.11-slim AS" in dockerfile
 
     source = bento.path / "src"
     assert (source / "requirements.txt").read_text() == LOCK + "bentoml==1.4.39\n"

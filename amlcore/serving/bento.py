@@ -107,7 +107,7 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
         if proof is not None:
             write_json(str(stage / "proof.json"), proof)
         (stage / "requirements.txt").write_text(serving_lock)
-        (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(model, settings)))
+        (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(model, deployment, settings)))
         version = _build(stage, name=name)
     return find_bento(f"{name}:{version}")
 
@@ -155,7 +155,7 @@ def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
     }
 
 
-def _bentofile(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
+def _bentofile(model: Model, deployment: Deployment, settings: dict[str, Any]) -> dict[str, Any]:
     labels = {
         "model": model.name,
         "model_version": str(model.version),
@@ -170,7 +170,10 @@ def _bentofile(model: Model, settings: dict[str, Any]) -> dict[str, Any]:
         "labels": labels,
         "include": ["*"],
         "python": {"requirements_txt": "./requirements.txt", "lock_packages": False},
-        "docker": {"python_version": ".".join(model.python.split(".")[:2])},
+        "docker": {
+            "python_version": ".".join(model.python.split(".")[:2]),
+            **({"base_image": deployment.base_image} if deployment.base_image else {}),
+        },
     }
 
 

@@ -10,6 +10,7 @@ from enum import StrEnum
 from amlcore.errors import DeploymentError
 
 NAME = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+IMAGE = re.compile(r"[a-zA-Z0-9][\w.:/@-]*")
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,7 @@ class Deployment:
     max_body_mb: float = 4.0  # megabytes of a request's body, larger ones are answered 413
     auth: Auth = Auth.none  # key: requests need one of two keys, which `aml keys NAME` tells
     access_log: bool = True  # a line of JSON on standard output for each request
+    base_image: str | None = None  # that `bentoml containerize` builds on; null: python:X.Y-slim of the model
 
     def check(self) -> None:
         """Raises DeploymentError for a value that no model could be served with."""
@@ -60,6 +62,11 @@ class Deployment:
                 raise DeploymentError(f"deployment.{key}={value}: it must be more than 0")
         if self.name is not None:
             _check_name(self.name, "deployment.name")
+        if self.base_image is not None and not IMAGE.fullmatch(self.base_image):
+            raise DeploymentError(
+                f"deployment.base_image={self.base_image!r}: it must be the name of an image, such as "
+                "registry.example.com/python:3.11-slim"
+            )
 
     def service_name(self, model: str) -> str:
         """The service's name; a model's name that is no service name is refused, with one that would be."""
