@@ -14,6 +14,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import ColumnTransformer
 from sklearn.compose import make_column_selector as selector
 from sklearn.datasets import load_iris, make_classification, make_regression
@@ -29,6 +30,8 @@ from sklearn.ensemble import (
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import (
     MinMaxScaler,
@@ -72,9 +75,11 @@ def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "AT_THRESHOLDS", 2000)
 
 
-def prove(estimator: Any, columns: list[str] | None = None, dtypes: list[str] | None = None) -> dict[str, Any]:
+def prove(
+    estimator: Any, columns: list[str] | None = None, dtypes: list[str] | None = None, *, with_onnx: bool = False
+) -> dict[str, Any]:
     signature = {"n_features": getattr(estimator, "n_features_in_", None), "columns": columns, "dtypes": dtypes}
-    return proof.prove(estimator, Signature(signature, None), [])
+    return proof.prove(estimator, Signature(signature, None), [], with_onnx=with_onnx)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +132,30 @@ def test_a_path_that_differs_in_one_bit_that_matters_is_dropped(monkeypatch: pyt
     assert not report["candidates"]["trees"]["equal"]
     assert "thresholds" in report["candidates"]["trees"]["because"]
     assert "trees" not in json.dumps(report["chosen"])
+
+
+@pytest.mark.parametrize(
+    ("estimator", "data", "target"),
+    [
+        (make_pipeline(StandardScaler(), MLPClassifier((9,), max_iter=20, random_state=0)), DATA, LABELS),
+        (MLPRegressor(hidden_layer_sizes=(9,), max_iter=20, random_state=0), NUMBERS, TARGET),
+        (SVC(), DATA, np.array(["a", "b", "c"])[LABELS]),
+        (CalibratedClassifierCV(LinearSVC(), cv=2), DATA, BINARY),
+    ],
+    ids=lambda value: str(value) if hasattr(value, "fit") else "",
+)
+def test_onnx_runtime_answers_for_what_has_no_path_of_its_own(estimator: Any, data: Any, target: Any) -> None:
+    report = prove(estimator.fit(data, target), with_onnx=True)
+    assert report["candidates"]["onnx"]["equal"], report["candidates"]
+    assert report["chosen"]["predict"][0][1] == "onnx"
+    assert "onnx" not in prove(estimator)["candidates"]
+
+
+def test_onnx_runtime_is_dropped_where_it_does_not_verify() -> None:
+    """Its neighbours weigh otherwise, and what has a path of its own is not tried."""
+    weighted = KNeighborsClassifier(weights="distance").fit(DATA, LABELS)
+    assert prove(weighted, with_onnx=True)["candidates"]["onnx"]["equal"] is False
+    assert "onnx" not in prove(LogisticRegression().fit(DATA, LABELS), with_onnx=True)["candidates"]
 
 
 def test_a_tiny_probability_is_compared_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,11 +10,12 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.svm import SVC
 
 from amlcore.errors import DeploymentError
 from amlcore.serving.bento import package, service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.proving import memory_warning, prove, summary, uses_treelite
+from amlcore.serving.proving import memory_warning, prove, summary, uses
 from tests.serving_models import LOCK, register
 
 DATA, LABELS = load_iris(return_X_y=True)
@@ -23,19 +24,24 @@ PYTHON = Path(sys.executable)
 
 @pytest.mark.parametrize(
     ("estimator", "path"),
-    [(LogisticRegression(max_iter=500), "linear"), (RandomForestClassifier(10, random_state=0), "trees")],
-    ids=["linear", "trees"],
+    [
+        (LogisticRegression(max_iter=500), "linear"),
+        (RandomForestClassifier(10, random_state=0), "trees"),
+        (SVC(), "onnx"),
+    ],
+    ids=["linear", "trees", "onnx"],
 )
 def test_a_bento_carries_the_proof_of_its_path(tmp_path, monkeypatch, capfd, estimator, path):
     monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "store"))
     sample = {"columns": None, "dtypes": None, "rows": DATA[:5].tolist()}
     model = register(tmp_path, estimator.fit(DATA, LABELS), sample_json=sample)
-    report = prove(model, service_settings(model, Deployment()), python=PYTHON)
+    deployment = Deployment(onnx=path == "onnx")
+    report = prove(model, service_settings(model, deployment), python=PYTHON)
     assert report["candidates"][path]["equal"]
     assert report["candidates"][path]["rows"] > 3000
     assert {"1", "10", "100", "1000"} == set(report["candidates"][path]["microseconds"]["predict"])
     assert report["chosen"]["predict"][0][1] == path
-    assert uses_treelite(report) == (path == "trees")
+    assert uses(report, "trees") == (path == "trees")
     assert 50 < report["memory_mb"] < 2000
     assert path in summary(report, Deployment())
     bento = package(model, Deployment(), serving_lock=LOCK, proof=report)

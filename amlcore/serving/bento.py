@@ -151,6 +151,7 @@ def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
         "max_body_bytes": int(deployment.max_body_mb * 1_000_000),
         "auth": deployment.auth.value,
         "access_log": deployment.access_log,
+        "onnx": deployment.onnx,
         "resources": size.resources,
     }
 

@@ -52,6 +52,7 @@ class Deployment:
     max_body_mb: float = 4.0  # megabytes of a request's body, larger ones are answered 413
     auth: Auth = Auth.none  # key: requests need one of two keys, which `aml keys NAME` tells
     access_log: bool = True  # a line of JSON on standard output for each request
+    onnx: bool = False  # true: ONNX Runtime is tried too, and stands among the Bento's packages where it is used
     base_image: str | None = None  # that `bentoml containerize` builds on; null: python:X.Y-slim of the model
 
     def check(self) -> None:

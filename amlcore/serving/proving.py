@@ -63,8 +63,9 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
     return dict(report)
 
 
-def uses_treelite(report: dict[str, Any]) -> bool:
-    return any(name == "trees" for ladder in report["chosen"].values() for _, name in ladder)
+def uses(report: dict[str, Any], path: str) -> bool:
+    """Whether `path` answers any number of rows."""
+    return any(name == path for ladder in report["chosen"].values() for _, name in ladder)
 
 
 def memory_warning(report: dict[str, Any], *, workers: int, memory_in_gb: float | None) -> str | None:

@@ -14,7 +14,7 @@ from amlcore.model import Model, find
 from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
-from amlcore.serving.proving import memory_warning, prove, summary, uses_treelite
+from amlcore.serving.proving import memory_warning, prove, summary, uses
 from amlcore.serving.service.cores import cores
 from amlcore.serving.service.ensembles import ENSEMBLES
 from amlcore.serving.webservice import Service, start
@@ -25,8 +25,11 @@ Log = Callable[[str], None]
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
 
-FAST, TREELITE = ("httptools", "uvloop", "orjson"), "treelite"
+FAST = ("httptools", "uvloop", "orjson")
 """What makes a service fast, and what it does without where it does not fit beside the locked packages."""
+
+OF_PATHS = {"trees": ("treelite",), "onnx": ("onnxruntime", "skl2onnx")}
+"""What a predict path needs of its own."""
 
 
 def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
@@ -42,10 +45,11 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     deployment.check()
     check_model(model)
     settings = service_settings(model, deployment)
-    is_of_trees = model.last_step in ENSEMBLES
-    lock = _serving_lock(workspace, model, wishes=[*FAST, TREELITE] if is_of_trees else [*FAST], log=log)
+    path = "trees" if model.last_step in ENSEMBLES else "onnx" if deployment.onnx else None
+    wishes = OF_PATHS.get(path or "", ())
+    lock = _serving_lock(workspace, model, wishes=[*FAST, *wishes], log=log)
     proof = prove(model, settings, python=_python(workspace, lock, version=model.python, log=log))
-    if is_of_trees and not uses_treelite(proof):
+    if path is not None and not uses(proof, path):
         lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
     log(summary(proof, deployment))
     stated = deployment.memory_in_gb or (model.resource_configuration or {}).get("memory_in_gb")
@@ -61,12 +65,20 @@ def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log:
     python = _python(workspace, model.lock, version=model.python, log=log)
     needed = [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS]
     for count in range(len(wishes), 0, -1):
-        wished = [f"{name}=={metadata.version(name)}" for name in wishes[:count]]
+        wished = [_pinned(name) for name in wishes[:count]]
         try:
             return extend_lock(model.lock, [*needed, *wished], python=python, log=_silent)
         except BuildError:
             log(f"{wished[-1]} does not fit beside the packages that {model.id} was trained with: without it")
     return extend_lock(model.lock, needed, python=python, log=log)
+
+
+def _pinned(name: str) -> str:
+    """`name` as it is installed here; what is optional here may be any."""
+    try:
+        return f"{name}=={metadata.version(name)}"
+    except metadata.PackageNotFoundError:
+        return name
 
 
 def _silent(_: str) -> None:

@@ -58,21 +58,20 @@ class Model:
         return True
 
 
-def prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dict[str, Any]:
+def prove(estimator: Any, signature: Signature, sample: list[list[Any]], *, with_onnx: bool = False) -> dict[str, Any]:
     """Which path answers how many rows, with the candidates, their equality and their speed."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            return _prove(estimator, signature, sample)
+            return _prove(estimator, signature, sample, candidates(estimator, signature, with_onnx=with_onnx))
         except Exception as error:  # the model itself still answers
             return {**NOTHING, "because": f"the comparison failed: {type(error).__name__}: {error}"[:300]}
 
 
-def _prove(estimator: Any, signature: Signature, sample: list[list[Any]]) -> dict[str, Any]:
+def _prove(estimator: Any, signature: Signature, sample: list[list[Any]], paths: dict[str, Path]) -> dict[str, Any]:
     model = Model(estimator, signature)
     if not model.methods:
         return {**NOTHING, "because": "the model has no predict"}
-    paths = candidates(estimator, signature)
     if not paths:
         return {**NOTHING, "because": "a part of the model, or the form of its rows, is not known"}
     preparation = next(iter(paths.values())).preparation

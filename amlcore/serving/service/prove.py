@@ -18,11 +18,12 @@ def main(folder: Path) -> None:
     model = Model(folder)
     estimator = model.load_estimator()
     sample = (model.sample or {}).get("rows") or []
-    paths = candidates(estimator, model.signature)  # noqa: F841 - as above
+    with_onnx = bool(model.settings.get("onnx"))
+    paths = candidates(estimator, model.signature, with_onnx=with_onnx)  # noqa: F841 - as above
     predictor = Predictor(model, estimator)
     predictor.answer(model.methods[0], json.dumps({"data": sample}).encode())
     memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    report = {**prove(estimator, model.signature, sample), "memory_mb": memory_mb}
+    report = {**prove(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb}
     (folder / "proof.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from ..rows import Signature
 from .itself import Itself
 from .linear import linear
+from .onnx import onnx
 from .path import Path, Refused, Scorer
 from .preparation import Preparation, prepare
 from .trees import trees
@@ -19,18 +20,25 @@ __all__ = ["UNCHECKED", "Itself", "Path", "Preparation", "Refused", "Scorer", "c
 UNCHECKED = "unchecked"
 """The path that is the model's last step itself."""
 
-ACCELERATORS = {"linear": linear, "trees": trees}
+ONNX = "onnx"
+ACCELERATORS = {"linear": linear, "trees": trees, ONNX: onnx}
 
 
-def candidates(estimator: Any, signature: Signature, *, only: set[str] | None = None) -> dict[str, Path]:
-    """The paths that are worth a try for `estimator` by name, or those of `only`; none where its rows are not known."""
+def candidates(
+    estimator: Any, signature: Signature, *, only: set[str] | None = None, with_onnx: bool = False
+) -> dict[str, Path]:
+    """The paths that are worth a try for `estimator` by name, or those of `only`; none where its rows are not known.
+
+    `with_onnx`: whether ONNX Runtime is worth one where there is no other.
+    """
     preparation = prepare(estimator, signature)
     if preparation is None:
         return {}
     itself = Itself(preparation.final)
     found: dict[str, Scorer | None] = {UNCHECKED: itself}
     for name, accelerator in ACCELERATORS.items():
-        if only is None or name in only:
+        has_another = any(scorer is not None for other, scorer in found.items() if other != UNCHECKED)
+        if (name in only) if only is not None else (name != ONNX or (with_onnx and not has_another)):
             found[name] = accelerator(preparation.final, itself)
     takes_gaps = itself.takes_gaps()
     return {
