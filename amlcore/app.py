@@ -296,6 +296,19 @@ def check_model(job: Job) -> None:
     resources = job.model.resource_configuration
     if resources is not None:
         job.deployment.size(cpu=resources.cpu, memory_in_gb=resources.memory_in_gb)
+    _check_python(job)
+
+
+def _check_python(job: Job) -> None:
+    """Raises ConfigError where the training's Python is none that a service runs on."""
+    from amlcore.serving.bento import supported_python
+
+    asked, supported = job.environment.specify(job.workspace.path).python, supported_python()
+    if asked is not None and not asked.can_be(supported):
+        raise ConfigError(
+            f"deployment: {asked.text} is asked for ({asked.where}), and BentoML, which serves the model, needs "
+            f"{supported}; legal: a newer Python, such as environment.python=3.11, or deployment=none"
+        )
 
 
 def _check_inputs(earlier: Run, job: Job) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from omegaconf import OmegaConf
 
 from amlcore.environment import Environment, Specification
+from amlcore.environment.interpreter import PythonRequest
 from amlcore.errors import EnvironmentSpecError
 
 CONF = Path(__file__).parent.parent / "conf" / "environment"
@@ -168,6 +169,13 @@ def test_conda_python(tmp_path, wish, specifier, fallback):
     request = specify(tmp_path, "env.yaml", f'dependencies: ["{wish}"]\n').python
     assert request is not None
     assert (request.specifier, request.fallback) == (specifier, fallback)
+
+
+@pytest.mark.parametrize(
+    ("wish", "can"), [("3.8", False), ("3.8.20", False), ("3.9", True), ("3.11.4", True), ("3", True)]
+)
+def test_a_python_that_can_be_a_supported_one(wish, can):
+    assert PythonRequest.version(wish, text=wish, where="here").can_be(">=3.9") is can
 
 
 def test_conda_names_every_package_that_is_not_pythons(tmp_path):

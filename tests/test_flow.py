@@ -174,6 +174,10 @@ def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> N
             ["run", "train.py", "model=sklearn", "model.name=mmm", "deployment=bento", "deployment.workers=4"],
             ["deployment.workers=4", "at most 1"],
         ),
+        (
+            ["run", "train.py", "model.name=mmm", "deployment=bento", "environment=sklearn", "environment.python=3.8"],
+            ["python 3.8 is asked for (environment.python)", "BentoML", "environment.python=3.11"],
+        ),
         (["run", "train.py", "environment=file"], ["environment.file is not set"]),
         (["run", "train.py", "deployment=bento", "model.name=a_b"], ["deployment.name=a-b"]),
         (["run", "train.py", "model.name=a/b"], ["model.name", "a/b"]),

@@ -11,9 +11,10 @@ import pytest
 import yaml
 
 from amlcore.errors import DeploymentError, ModelError, NotFoundError
-from amlcore.serving.bento import find_bento, list_bentos, package
+from amlcore.serving.bento import Bento, find_bento, list_bentos, package
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.release import find_service
+from amlcore.serving.webservice import Service
 from amlcore.workspace import Workspace
 from tests.serving_models import LOCK, iris, register
 
@@ -180,6 +181,18 @@ def test_bentos_of_others_are_left_alone(tmp_path, store):
     subprocess.run(command, cwd=source, check=True, capture_output=True)
     assert list(store.glob("bentos/other/*"))
     assert list_bentos() == []
+
+
+@pytest.mark.parametrize(
+    ("methods", "route"), [(["predict", "transform"], "/predict"), (["transform", "fit_transform"], "/transform")]
+)
+def test_a_service_is_asked_at_the_route_that_answers(tmp_path, methods, route):
+    (tmp_path / "src" / "model").mkdir(parents=True)
+    (tmp_path / "src" / "model" / "model.json").write_text(json.dumps({"methods": methods}))
+    bento = Bento("scaler", "1", tmp_path, "", {})
+    assert bento.route == route
+    (tmp_path / "service.json").write_text(json.dumps({"port": 3000, "route": bento.route}))
+    assert Service(tmp_path).scoring_uri == f"http://127.0.0.1:3000{route}"
 
 
 @pytest.mark.parametrize(

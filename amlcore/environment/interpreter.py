@@ -48,6 +48,13 @@ class PythonRequest:
             return PythonRequest(text, where, f"=={version}.*")
         return PythonRequest(text, where, f"=={version}", f"=={numbers[0]}.{numbers[1]}.*")
 
+    def can_be(self, supported: str) -> bool:
+        """Whether any Python that it takes is one of `supported`, a specifier of PEP 440."""
+        from packaging.specifiers import SpecifierSet
+
+        both = SpecifierSet(self.fallback or self.specifier) & SpecifierSet(supported)
+        return any(f"3.{minor}.{patch}" in both for minor in range(_NEWEST_MINOR) for patch in (0, 99))
+
 
 def find_python(request: PythonRequest | None) -> tuple[Interpreter, str | None]:
     """The interpreter that fits best, and a note where it is not exactly the one that was asked for.

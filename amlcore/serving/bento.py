@@ -78,6 +78,12 @@ class Bento:
         return bool(settings.get("auth") == Auth.key)
 
     @property
+    def route(self) -> str:
+        """That answers a request for the model's own method: `/transform` where it has no predict."""
+        about = json.loads((self.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
+        return "/predict" if "predict" in about["methods"] else "/transform"
+
+    @property
     def model(self) -> str:
         """The model it serves, as NAME:VERSION."""
         return f"{self.labels['model']}:{self.labels['model_version']}"
@@ -126,13 +132,18 @@ def check_model(model: Model) -> None:
         raise DeploymentError(f"{model.id} is a {model.framework} model; only ScikitLearn models are packaged")
     if not {"predict", "transform"} & set(model.methods):
         raise DeploymentError(f"{model.id} ({model.class_name}) has no predict and no transform; it cannot be served")
-    supported = metadata.metadata("bentoml")["Requires-Python"]
+    supported = supported_python()
     if model.python not in SpecifierSet(supported):
         raise DeploymentError(
             f"{model.id} was trained on Python {model.python}, and BentoML needs {supported}: train it in an "
             "environment with a newer Python, such as environment.python=3.11, to serve it"
         )
     model.verify()
+
+
+def supported_python() -> str:
+    """The versions of Python that BentoML runs on, as a specifier of PEP 440."""
+    return str(metadata.metadata("bentoml")["Requires-Python"])
 
 
 def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:

@@ -80,7 +80,7 @@ class Service:
 
     @property
     def scoring_uri(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}/predict"
+        return f"http://{LOOPBACK}:{self.port}{self._record['route']}"
 
     @property
     def swagger_uri(self) -> str:
@@ -190,6 +190,7 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, 
         "name": folder.name,
         "bento": bento.tag,
         "port": port,
+        "route": bento.route,
         "process": identity(process.pid),
         "keys": None if keys is None else str(keys.path),
     }
