@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
 import re
@@ -30,6 +31,10 @@ PYTHON = sys.executable
 CONNECTIONS = (1, 8, 64)
 SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
 ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+HEALTH = "health"
+"""As the only argument: nothing but how soon health is answered beside large batches."""
+
+LARGE, BATCHES = (1000, 10_000), 4
 TARGETS = {"logistic regression": 2.0, "gradient boosting": 10.0, "random forest": 15.0}
 
 
@@ -171,7 +176,10 @@ OTHERS = (
 
 def main() -> None:
     """All servers, or those named as arguments beside bare ASGI, ours and BentoML as documented."""
-    wanted = [server for server in OTHERS if server is DOCUMENTED or not sys.argv[1:] or server.name in sys.argv[1:]]
+    named = set(sys.argv[1:]) - {HEALTH}
+    wanted = [server for server in OTHERS if server is DOCUMENTED or not named or server.name in named]
+    if sys.argv[1:] == [HEALTH]:
+        wanted = []
     os.environ.update(OMP_NUM_THREADS="1", BENTOML_DO_NOT_TRACK="True", MLFLOW_DISABLE_TELEMETRY="true")
     print(
         f"client: {'wrk' if shutil.which('wrk') else 'tests/load.py'}; {ROUNDS} rounds of {SECONDS:g} s\n", flush=True
@@ -183,7 +191,10 @@ def main() -> None:
         servers = [BARE, OURS, *(server for server in wanted if pythons[server.name] is not None)]
         for case in (logistic(), boosting(), forest()):
             place = lay_out(case, root / case.name.replace(" ", "-"), mlflow=pythons.get("mlflow"))
-            compare(case, servers, place, pythons)
+            if wanted:
+                compare(case, servers, place, pythons)
+            if wanted == [] or HEALTH in sys.argv[1:] or not sys.argv[1:]:
+                ask_for_health(case, place)
 
 
 def interpreter(server: Server, root: Path) -> str | None:
@@ -266,6 +277,37 @@ def compare(case: Case, servers: list[Server], place: Path, pythons: dict[str, s
     best = {count: statistics.median(one.per_second for one in results[BARE.name, 1, count]) for count in CONNECTIONS}
     print("bare ASGI, requests/s: " + ", ".join(f"c{count} {value:.0f}" for count, value in best.items()))
     print("p99 and 1000 rows: time against bare ASGI; start and memory: against bentoml as documented\n", flush=True)
+
+
+def ask_for_health(case: Case, place: Path) -> None:
+    """How long /livez takes while every thread of a worker has a large batch, and more wait."""
+    with running(OURS, case, place, PYTHON) as (port, _, _):
+        for rows in LARGE:
+            body = place / f"health-{rows}.json"
+            body.write_text(json.dumps(case.body(rows, OURS.name)))
+            seconds = str(max(SECONDS, 3.0))
+            command = [PYTHON, "-m", "tests.load", str(port), str(body), str(BATCHES), seconds, OURS.path]
+            batches = subprocess.Popen([*on_core(1), *command], cwd=HERE.parent, stdout=subprocess.PIPE, text=True)
+            times = []
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            while batches.poll() is None:
+                begun = time.perf_counter()
+                connection.request("GET", "/livez")
+                connection.getresponse().read()
+                times.append(time.perf_counter() - begun)
+                time.sleep(0.01)
+            connection.close()
+            said = batches.stdout.read() if batches.stdout is not None else ""
+            if batches.returncode != 0:
+                raise NoAnswer(f"{case.name}: {rows} rows a request were not answered")
+            times.sort()
+            print(
+                f"health of {case.name} under {rows} rows a request, {BATCHES} at once "
+                f"({body.stat().st_size / 1e6:.1f} MB, {json.loads(said)[0]:.1f} a second): "
+                f"median {statistics.median(times) * 1e3:.1f} ms, p99 {times[int(len(times) * 0.99)] * 1e3:.1f} ms, "
+                f"max {times[-1] * 1e3:.1f} ms of {len(times)}; at most 100 wanted",
+                flush=True,
+            )
 
 
 def against_bare(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import subprocess
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,6 +51,7 @@ from amlcore.serving.service.made import around
 from amlcore.serving.service.paths.itself import Itself
 from amlcore.serving.service.paths.linear import Classification
 from amlcore.serving.service.paths.trees import Trees, trees
+from amlcore.serving.service.predictor import Model as ServedModel
 from amlcore.serving.service.rows import Signature
 from tests.serving_models import iris, mixed_pipeline, packaged
 
@@ -253,6 +256,43 @@ def test_a_service_whose_path_differs_here_warns_and_answers_by_the_model(
     assert "no faster path is used" in caplog.text
     status, body = service.answer("predict", json.dumps({"data": data[:3].tolist()}).encode())
     assert (status, json.loads(body)["predictions"]) == (200, model.predict(data[:3]).tolist())
+
+
+def test_a_service_without_treelite_warns_and_answers_by_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    forest = RandomForestClassifier(20, random_state=0).fit(DATA, LABELS)
+    assert packaged(tmp_path, forest, sample_rows=DATA[:5].tolist())._quick is not None
+    monkeypatch.setitem(sys.modules, "treelite.sklearn", None)
+    with caplog.at_level(logging.WARNING, "bentoml.serve"):
+        service = ServedModel(tmp_path / "bento").load()
+    assert "'trees' is not to be had in this environment" in caplog.text
+    status, body = service.answer("predict", json.dumps({"data": DATA[:3].tolist()}).encode())
+    assert (status, json.loads(body)["predictions"]) == (200, forest.predict(DATA[:3]).tolist())
+
+
+def test_a_service_without_orjson_answers_the_same(tmp_path: Path) -> None:
+    packaged(tmp_path, iris(), proven=False)
+    script = """
+import json, sys
+from pathlib import Path
+if sys.argv[2] == "without":
+    sys.modules["orjson"] = None
+from amlcore.serving.service.predictor import Model
+service = Model(Path(sys.argv[1])).load()
+for data in ("[[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]", "[[5.1, 3.5]]", "[[5.1,"):
+    status, body = service.answer("predict", b'{"data": %s}' % data.encode())
+    print(status, json.loads(body))
+"""
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", script, str(tmp_path / "bento"), how], capture_output=True, text=True, check=False
+        )
+        for how in ("with", "without")
+    ]
+    assert said[0].stdout.startswith("200 {'predictions': [0, 2]"), said[0].stderr
+    assert said[1].stdout.splitlines()[:2] == said[0].stdout.splitlines()[:2], said[1].stderr
+    assert [line[:3] for line in said[1].stdout.splitlines()] == ["200", "422", "400"]
 
 
 def table() -> tuple[pd.DataFrame, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -13,9 +14,12 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
 from amlcore.errors import DeploymentError
+from amlcore.model import Model
+from amlcore.serving import proving
 from amlcore.serving.bento import package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.proving import memory_warning, prove, summary, uses
+from amlcore.serving.release import serving_lock
 from tests.serving_models import LOCK, register
 
 DATA, LABELS = load_iris(return_X_y=True)
@@ -53,6 +57,26 @@ def test_a_model_that_its_interpreter_cannot_load_is_said_when_it_is_packaged(tm
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS), trained_with="1.2.2")
     with pytest.raises(DeploymentError, match=r"cannot be served by .*trained with scikit-learn 1\.2\.2"):
         prove(model, service_settings(model, Deployment()), python=PYTHON)
+
+
+def test_a_model_that_is_too_slow_to_be_compared_answers_by_itself(tmp_path, monkeypatch):
+    monkeypatch.setattr(proving, "TIMEOUT_S", 0.01)
+    model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
+    report = prove(model, service_settings(model, Deployment()), python=PYTHON)
+    assert (report["chosen"], report["memory_mb"]) == ({}, None)
+    assert "answers by predict as it is: made rows were not answered" in summary(report, Deployment())
+    assert memory_warning(report, workers=4, memory_in_gb=0.1) is None
+
+
+def test_only_what_does_not_fit_beside_the_training_is_left_out_and_named(tmp_path):
+    model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
+    (model.folder / "lock.txt").write_text("orjson==3.10.18\n")
+    said: list[str] = []
+    lock = serving_lock(Model.load_record(model.folder), ["orjson", "treelite"], python=PYTHON, log=said.append)
+    assert "orjson==3.10.18" in lock
+    assert "treelite==" in lock
+    wish = f"orjson=={metadata.version('orjson')}"
+    assert said == [f"{wish} does not fit beside the packages that sklearn-iris:1 was trained with: without it"]
 
 
 def test_too_little_memory_is_named_with_what_is_enough():

@@ -63,14 +63,31 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
 def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Log) -> str:
     """The training lock with bentoml added, and of `wishes` what fits beside it."""
     python = _python(workspace, model.lock, version=model.python, log=log)
+    return serving_lock(model, wishes, python=python, log=log)
+
+
+def serving_lock(model: Model, wishes: list[str], *, python: Path, log: Log) -> str:
+    """The training lock of `model` with bentoml added, and of `wishes` each that fits beside it.
+
+    Raises
+    ------
+    BuildError
+        bentoml does not.
+    """
     needed = [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS]
-    for count in range(len(wishes), 0, -1):
-        wished = [_pinned(name) for name in wishes[:count]]
+    wished = [_pinned(name) for name in wishes]
+    try:
+        return extend_lock(model.lock, [*needed, *wished], python=python, log=_silent)
+    except BuildError:
+        lock = extend_lock(model.lock, needed, python=python, log=_silent)
+    for wish in wished:
         try:
-            return extend_lock(model.lock, [*needed, *wished], python=python, log=_silent)
+            lock = extend_lock(model.lock, [*needed, wish], python=python, log=_silent)
         except BuildError:
-            log(f"{wished[-1]} does not fit beside the packages that {model.id} was trained with: without it")
-    return extend_lock(model.lock, needed, python=python, log=log)
+            log(f"{wish} does not fit beside the packages that {model.id} was trained with: without it")
+        else:
+            needed.append(wish)
+    return lock
 
 
 def _pinned(name: str) -> str:
