@@ -55,7 +55,7 @@ def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
     """SimpleImputer, of what is null in a request."""
     marker = imputer.missing_values
     is_null = marker is None or (isinstance(marker, float) and math.isnan(marker))
-    if imputer.add_indicator or not is_null:
+    if not is_null:
         raise NotNumeric
     fills: list[tuple[float, float]] = []
     kept: list[int] = []
@@ -80,32 +80,42 @@ def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
     values = np.array([value for _, value in fills])
     any_text = holds_text.any()
     chosen = slice(None) if len(kept) == len(table) else np.array(kept)
+    marked = imputer.indicator_.features_ if imputer.add_indicator else ()
+    if any_text and len(marked):
+        raise NotNumeric
 
     def fill(matrix: Any) -> Any:
+        if len(marked):
+            return np.concatenate((filled(matrix), np.isnan(matrix[:, marked])), axis=1)
+        return filled(matrix)
+
+    def filled(matrix: Any) -> Any:
         matrix = matrix[:, chosen]
         gaps = np.isnan(matrix)
         if any_text:
             gaps |= holds_text & (matrix == MISSING)
         return np.where(gaps, values, matrix) if gaps.any() else matrix
 
-    return fill, [table[position] for position in kept]
+    return fill, [*(table[position] for position in kept), *(Texts() for _ in marked)]
 
 
 def one_hot(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
-    """OneHotEncoder without infrequent categories."""
-    _refuse_infrequent(encoder)
-    dropped = encoder.drop_idx_ if encoder.drop_idx_ is not None else [None] * len(table)
-    start, targets = 0, []
-    for categories, left_out in zip(encoder.categories_, dropped):
-        places = [place for place in range(len(categories)) if place != left_out]
-        target = {place: float(start + number) for number, place in enumerate(places)}
-        targets.append([target.get(place, -1.0) for place in range(len(categories))])
-        start += len(places)
-    width = start
-    unknown = None if encoder.handle_unknown == "error" else -1.0
-    if encoder.handle_unknown not in ("error", "ignore"):
+    """OneHotEncoder; infrequent categories share a column."""
+    if encoder.handle_unknown not in ("error", "ignore", "infrequent_if_exist", "warn"):
         raise NotNumeric
-    look = _lookup(encoder.categories_, targets, table, unknown=[unknown] * len(table))
+    dropped = getattr(encoder, "_drop_idx_after_grouping", encoder.drop_idx_)
+    start, targets = 0, []
+    unknown: list[float | None] = []
+    for groups, rare, left_out in zip(*_groups(encoder), dropped if dropped is not None else [None] * len(table)):
+        kept = [group for group in range(max(groups, default=-1) + 1) if group != left_out]
+        target = {group: float(start + number) for number, group in enumerate(kept)}
+        targets.append([target.get(group, -1.0) for group in groups])
+        joined = rare if encoder.handle_unknown in ("infrequent_if_exist", "warn") else None
+        other = -1.0 if joined is None else target.get(joined, -1.0)
+        unknown.append(None if encoder.handle_unknown == "error" else other)
+        start += len(kept)
+    width = start
+    look = _lookup(encoder.categories_, targets, table, unknown=unknown)
 
     def encode(matrix: Any) -> Any:
         # one column more than there are, the last one, for what has none
@@ -117,11 +127,11 @@ def one_hot(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
 
 
 def ordinal(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
-    """OrdinalEncoder without infrequent categories."""
-    _refuse_infrequent(encoder)
+    """OrdinalEncoder; infrequent categories share a number."""
     targets = []
-    for categories in encoder.categories_:
-        places = [float(place) for place in range(len(categories))]
+    for categories, groups in zip(encoder.categories_, _groups(encoder)[0]):
+        places = [float(group) for group in groups]
+        places += [math.nan] * (len(categories) - len(places))
         if len(categories) and _is_missing(categories[-1]):
             places[-1] = float(getattr(encoder, "encoded_missing_value", math.nan))
         targets.append(places)
@@ -130,9 +140,25 @@ def ordinal(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
     return look, [Texts() for _ in table]
 
 
-def _refuse_infrequent(encoder: Any) -> None:
-    if getattr(encoder, "_infrequent_enabled", False):
+def target_mean(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+    """TargetEncoder of one target."""
+    if encoder.target_type_ == "multiclass":
         raise NotNumeric
+    targets = [means.tolist() for means in encoder.encodings_]
+    unknown: list[float | None] = [float(encoder.target_mean_)] * len(table)
+    return _lookup(encoder.categories_, targets, table, unknown=unknown), [Texts() for _ in table]
+
+
+def _groups(encoder: Any) -> tuple[list[list[int]], list[int | None]]:
+    """Of each column, the group of each category, and the one of the infrequent, if there are any."""
+    groups: list[list[int]] = [list(range(len(categories))) for categories in encoder.categories_]
+    rare: list[int | None] = [None] * len(groups)
+    if getattr(encoder, "_infrequent_enabled", False):
+        for position, mapping in enumerate(encoder._default_to_infrequent_mappings):
+            if mapping is not None:
+                groups[position] = mapping.tolist()
+                rare[position] = groups[position][int(encoder._infrequent_indices[position][0])]
+    return groups, rare
 
 
 def _is_missing(value: Any) -> bool:
@@ -227,4 +253,5 @@ ENCODERS: dict[str, Callable[[Any, list[Texts]], tuple[Step, list[Texts]]]] = {
     "SimpleImputer": impute,
     "OneHotEncoder": one_hot,
     "OrdinalEncoder": ordinal,
+    "TargetEncoder": target_mean,
 }
