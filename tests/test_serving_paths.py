@@ -418,12 +418,25 @@ def test_what_becomes_no_number_on_the_way_is_refused_as_by_the_model(tmp_path: 
     assert str(refusal.value).splitlines()[0] in json.loads(body)["error"]["message"]
 
 
-def test_what_a_preparation_does_not_know_is_left_to_the_model() -> None:
+@pytest.mark.parametrize("kind", [HistGradientBoostingClassifier, HistGradientBoostingRegressor])
+def test_boosting_codes_its_own_categories(kind: Any) -> None:
     frame, labels = table()
-    native = HistGradientBoostingClassifier(max_iter=5, categorical_features="from_dtype")
-    numbers = frame[["size", "colour"]].astype({"colour": "category"})
-    dtypes, columns = [str(dtype) for dtype in numbers.dtypes], list(numbers.columns)
-    report = prove(native.fit(numbers, labels), columns, dtypes)
+    given_frame = frame[["size", "colour", "count", "grade"]].astype({"colour": "category", "grade": "category"})
+    model = kind(max_iter=20, categorical_features="from_dtype", min_samples_leaf=5).fit(given_frame, labels)
+    dtypes, columns = [str(dtype) for dtype in given_frame.dtypes], list(given_frame.columns)
+    report = prove(model, columns, dtypes)
+    assert report["candidates"]["trees"]["equal"], report
+    assert report["candidates"]["unchecked"]["equal"], report
+    codes = np.column_stack([DATA, np.arange(200) % 7])
+    report = prove(kind(max_iter=20, categorical_features=[5]).fit(codes, BINARY))
+    assert report["candidates"]["trees"]["equal"], report
+
+
+def test_what_a_preparation_does_not_know_is_left_to_the_model() -> None:
+    """Here the means of several targets a category."""
+    grades = table()[0][["grade"]]
+    model = make_pipeline(TargetEncoder(random_state=0), LogisticRegression()).fit(grades, LABELS[:120])
+    report = prove(model, ["grade"], ["str"])
     assert (report["chosen"], report["candidates"]) == ({}, {})
 
 

@@ -5,11 +5,14 @@ Texts are numbers already when rows are read: each known text of a column has a 
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 
+from ..ensembles import HISTOGRAMS
 from ..rows import Signature
 from . import encoders, scalers
 from .encoders import Texts
@@ -57,6 +60,13 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
             step, table = compiler.compile(transformer, table)
             if step is not None:
                 steps.append(step)
+        inner = getattr(final, "_preprocessor", None)
+        if inner is not None and type(final).__name__ in HISTOGRAMS:
+            # codes of its categories, and the other columns behind them: what its trees were made of
+            step, table = compiler.compile(inner, table)
+            steps += [] if step is None else [step]
+            final = copy.copy(nameless(final))
+            final._preprocessor = None
         encoders.require_numbers(table)
     except (Unknown, encoders.NotNumeric):
         return None
@@ -88,7 +98,7 @@ class _Compiler:
             return None, table
         if not type(transformer).__module__.startswith("sklearn."):
             raise Unknown(name)
-        if name == "FunctionTransformer" and transformer.func is None:
+        if name == "FunctionTransformer" and (transformer.func is None or _only_checks(transformer.func)):
             return None, table
         if name == "Pipeline":
             return self._chain([step for _, step in transformer.steps], table)
@@ -165,6 +175,14 @@ class _Compiler:
             return result.toarray() if hasattr(result, "toarray") else np.asarray(result, dtype=np.float64)
 
         return as_it_is
+
+
+def _only_checks(function: Any) -> bool:
+    """Whether it gives the numbers that it gets, as HistGradientBoosting's for its numeric columns."""
+    from sklearn.utils import check_array
+
+    kept = {"dtype": [np.float64], "ensure_all_finite": False}
+    return isinstance(function, partial) and function.func is check_array and function.keywords == kept
 
 
 def _selection(positions: list[int]) -> Any:
