@@ -49,6 +49,13 @@ for _ in range(int(sys.argv[2]) * 4):
     Run.get_context().log("score", float(sys.argv[4]))
     time.sleep(0.25)
 """
+HELD = """
+import os, sys, time
+from amlcore import Run
+Run.get_context().log("score", float(sys.argv[4]))
+while not os.path.exists(os.path.join(sys.argv[2], sys.argv[4])):
+    time.sleep(0.02)
+"""
 
 
 @pytest.fixture(autouse=True)
@@ -310,6 +317,33 @@ def test_a_sweep_goes_on_after_its_driver_was_killed(project: Path, aml: Aml, wr
     assert "best: trial 3, score=4" in said.err
     trials = [run for run in runs(aml, "--children") if run["parent"]]
     assert [(run["state"], run["attempt"]) for run in trials] == [("Completed", 1)] * 4
+
+
+def test_a_worker_that_dies_in_a_sweep_is_replaced(project: Path, aml: Aml, write: Write) -> None:
+    """It is killed at its second trial, then the job of the next one is canceled; each is one trial's own affair."""
+    write("a.py", HELD)
+    words = ("run", "-m", "script.script=a.py", *SLURM, "compute.mem_gb=0.3", "model=none", "sweep=grid")
+    lasting = ("compute.timeout_min=1", "compute.allocation_min=5", "sweep.primary_metric=score")
+    search = (f"script.arguments={{go: {project}}}", "+script.arguments.score=0,1,2,3")
+    with background(project, *words, *lasting, *search) as driver:
+        for number in (0, 1, 2):
+            claims = f"outputs/*/*_{number}/attempts/1/claim.json"
+            (claim,) = until(lambda claims=claims: [*project.glob(claims)], within_s=60)
+            if number == 1:
+                supervisor = json.loads(claim.read_text())["worker"]["pid"]
+                os.kill(int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1]), signal.SIGKILL)
+            if number == 2:
+                slurm("scancel", job_of({"folder": claim.parents[2]}))
+            (project / str(number)).touch()
+        (project / "3").touch()
+        said = driver.communicate(timeout=100)[1]
+
+    assert driver.returncode == 0, said
+    trials = sorted((run for run in runs(aml, "--children") if run["parent"]), key=lambda run: str(run["id"]))
+    assert [run["state"] for run in trials] == ["Completed", "Completed", "Canceled", "Completed"]
+    assert "canceled in Slurm" in trials[2]["reason"]
+    assert "4 trials: 3 done, 0 pruned, 1 failed" in said
+    assert len({run["parameters"]["score"] for run in trials}) == 4
 
 
 def test_trials_that_fall_behind_are_stopped(aml: Aml, write: Write) -> None:

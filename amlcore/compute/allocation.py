@@ -39,7 +39,9 @@ class Allocation:
         owner = job_id()
         queue = QueueLayout(self.queue)
         claimed = Path(queue.claimed, owner)
-        claimed.mkdir(exist_ok=True)
+        with suppress(FileExistsError):
+            claimed.mkdir()
+            os.utime(claimed, (0, 0))  # until it takes a request: the rename gives the folder the time of that moment
         for path in sorted(claimed.iterdir()):
             if not path.name.startswith("."):
                 self._again(path, queue)

@@ -108,9 +108,16 @@ class SlurmQueue:
         return any(name.startswith(f"{run}.") for name in self.new)
 
     def failures(self, ended: dict[str, EndedJob]) -> list[str]:
-        """The jobs that ended before they took a request, and not for want of a node."""
-        known = {*self.claimed.values(), *self.ended}
-        return [job for job in self.jobs if job in ended and ended[job].state in HOPELESS and job not in known]
+        """The jobs that ended before they took any request, and not for want of a node."""
+        failed = [job for job in self.jobs if job in ended and ended[job].state in HOPELESS]
+        known = self.ended if failed else []
+        return [job for job in failed if job not in known and not self._has_worked(job)]
+
+    def _has_worked(self, job: str) -> bool:
+        """Whether a job ever took a request; the time of its folder is 0 until then, see Allocation."""
+        with suppress(FileNotFoundError):
+            return os.stat(f"{self.layout.claimed}/{job}").st_mtime > 0
+        return False
 
     def vanished(self, jobs: set[str]) -> dict[str, EndedJob]:
         """Those of `jobs` that were canceled while they waited, as tasks of an array: Slurm keeps no trace of them."""
