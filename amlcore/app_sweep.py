@@ -125,9 +125,10 @@ def _to_its_end(search: Search, record: Record, driver: SweepDriver, status: Sta
         draw_in_background(record)
         say(f"plots follow in {record.layout.outputs}")
     states = [trial.state for trial in driver.trials]
+    canceled = states.count(TrialState.CANCELED)
     say(
         f"{len(states)} trials: {states.count(TrialState.COMPLETE)} done, {states.count(TrialState.PRUNED)} pruned, "
-        f"{states.count(TrialState.FAIL)} failed"
+        f"{states.count(TrialState.FAIL)} failed" + (f", {canceled} canceled with the sweep" if canceled else "")
     )
     if status.state is not RunState.Completed:
         say(f"sweep {record.folder.name} {status.state}: {status.reason}")

@@ -91,7 +91,8 @@ class Progress:
     def _words(self, trial: Trial) -> str:
         values = pairs(short(trial.values))
         if trial.state is not TrialState.COMPLETE:
-            return f"trial {trial.number}: {trial.state.lower()}: {trial.reason}  {values}"
+            state = trial.state.lower()
+            return f"trial {trial.number}: {state if trial.reason == state else f'{state}: {trial.reason}'}  {values}"
         return f"trial {trial.number}: {reached(trial, self._sweep.metrics) or 'done'}  {values}"
 
     def _best(self, tally: Tally) -> str:

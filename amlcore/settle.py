@@ -191,15 +191,25 @@ def was_pruned(record: Record) -> bool:
     return bool((read_json(record.layout.cancel) or {}).get("pruned"))
 
 
-def request_cancel(record: Record, reason: str | None = None, *, pruned: bool = False) -> None:
+def was_canceled_with_sweep(record: Record) -> bool:
+    """Whether the run was asked to end because its sweep did."""
+    return bool((read_json(record.layout.cancel) or {}).get("with_sweep"))
+
+
+def request_cancel(
+    record: Record, reason: str | None = None, *, pruned: bool = False, with_sweep: bool = False
+) -> None:
     """Ask for the end of a run: its worker and its driver watch for the file that this writes.
 
     Parameters
     ----------
     pruned : bool
         Whether it is a trial that its sweep's early termination gives up.
+    with_sweep : bool
+        Whether it is a trial that ends because its sweep does.
     """
-    create_json(record.layout.cancel, {"by": identity(), "reason": reason, "pruned": pruned})
+    facts = {"by": identity(), "reason": reason, "pruned": pruned, "with_sweep": with_sweep}
+    create_json(record.layout.cancel, facts)
     claim = record.claim
     # A script whose supervisor was killed has nobody left who watches.
     if claim is not None and is_alive(claim["script"]) and is_alive(claim["worker"]) is False:

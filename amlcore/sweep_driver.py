@@ -135,18 +135,16 @@ class SweepDriver:
         Status
             How it ended.
         """
-        record, sweep = self._record, self._search.sweep
-        study = Study(
-            sweep, self._search.space, file=Path(record.layout.study), warm=lambda: earlier_trials(self._search)
-        )
+        record, search = self._record, self._search
+        file = Path(record.layout.study)
+        study = Study(search.sweep, search.space, file=file, warm=lambda: earlier_trials(search))
         record.drive()
         runs = TrialRuns(self._search, record, build=self._build)
         try:
             for base in self._search.bases:
                 runs.environment(base.job)
             record.enter(RunState.Running)
-            slots = self._search.job.compute.slots
-            loop = Loop(study, runs, sweep=sweep, slots=slots, clock=time.monotonic)
+            loop = self._begin(study, runs)
             self._follow(loop, runs)
             self.trials = study.trials()
             self._finish(loop)
@@ -163,6 +161,19 @@ class SweepDriver:
             study.close()
         return record.status
 
+    def _begin(self, study: Study, runs: TrialRuns) -> Loop:
+        """Take up what an earlier driver left; an interruption waits for that, and cancels it with the rest."""
+        loop: Loop | None = None
+        sweep, slots = self._search.sweep, self._search.job.compute.slots
+        try:
+            with uninterrupted():
+                loop = Loop(study, runs, sweep=sweep, slots=slots, clock=time.monotonic)
+        except KeyboardInterrupt:
+            if loop is None:
+                raise
+            self._cancel(loop, runs)
+        return loop
+
     def _follow(self, loop: Loop, runs: TrialRuns) -> None:
         while not loop.over:
             try:
@@ -178,13 +189,22 @@ class SweepDriver:
                 if not ended:
                     time.sleep(POLL_S)
             except KeyboardInterrupt:
-                if self._interrupted:
-                    runs.kill()
-                else:
-                    self._interrupted = True
+                self._cancel(loop, runs)
+
+    def _cancel(self, loop: Loop, runs: TrialRuns) -> None:
+        """End the trials: at the first interruption as `aml cancel` does, at a further one at once."""
+        again = self._interrupted
+        self._interrupted = True
+        try:
+            with uninterrupted():
+                if not again:
                     self._say("canceling; interrupt again to kill the trials at once")
                     settle.request_cancel(self._record)
                     loop.stop("canceled")
+        except KeyboardInterrupt:
+            again = True
+        if again:
+            runs.kill()
 
     def _explain(self, trial: Trial) -> None:
         """Say at the first trial that ends so that the metric has another name; the others would only repeat it."""
@@ -219,7 +239,7 @@ class SweepDriver:
         elif loop.failed_too_often:
             settle.fail(record, str(loop.stopped))
         elif not loop.tally.counts[TrialState.COMPLETE]:
-            settle.fail(record, f"none of {loop.tally.ended} trials came to a result{self._first_reason()}")
+            settle.fail(record, f"none of {len(self.trials)} trials came to a result{self._first_reason()}")
         else:
             record.enter(RunState.Completed, loop.stopped, exit_status=0)
 
@@ -233,7 +253,8 @@ class SweepDriver:
             write_record(folder, "table", "pareto_front", value=columns(self.front.trials, metrics, sweep=name))
 
     def _first_reason(self) -> str:
-        failed = next((trial for trial in self.trials if trial.reason is not None), None)
+        known = [trial for trial in self.trials if trial.reason is not None]
+        failed = min(known, key=lambda trial: trial.state is TrialState.CANCELED, default=None)
         return "" if failed is None else f"; trial {failed.number}: {failed.reason}"
 
     def _tell_waiting(self, runs: TrialRuns) -> None:

@@ -22,7 +22,7 @@ SHOWN_METRICS = 4
 SHOWN_TRIALS = 20
 SHOWN_CHARACTERS = 120  # of a list or a table that was logged
 STATE_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
-TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "RUNNING": "cyan"}
+TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELED": "yellow", "RUNNING": "cyan"}
 
 
 def runs(found: list[dict[str, Any]]) -> None:

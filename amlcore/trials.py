@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 import time
 from collections.abc import Callable, Iterator
@@ -19,6 +18,7 @@ from amlcore.errors import RecordError, legal
 from amlcore.model import Registration
 from amlcore.record import HEARTBEAT_S, Record, RunState
 from amlcore.submission import Source, lay, pin, request
+from amlcore.sweep.intervals import Intervals, is_number
 from amlcore.sweep.loop import Ended, Reported
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.layout import read_json, write_json
@@ -37,17 +37,18 @@ class TrialRun:
     record: Record
     slots: Slots
     tail: MetricsTail
+    intervals: Intervals
     metrics: dict[str, Any] = field(default_factory=dict)
     begun: bool = False
     adopted: bool = False  # whether a driver that is gone laid its request
     beaten: float = field(default_factory=time.monotonic)
     checked: float = field(default_factory=time.monotonic)
 
-    def read_metrics(self) -> list[tuple[str, Any]]:
-        """The values of its scalars that are new, each with its name."""
-        new = [(record["name"], record["value"]) for record in self.tail.read_new() if record["kind"] == "scalar"]
-        self.metrics.update(new)
-        return new
+    def read_metrics(self) -> list[tuple[int, float]]:
+        """Read what it has logged since; of what it is judged by, each value with its interval."""
+        new = [record for record in self.tail.read_new() if record["kind"] == "scalar"]
+        self.metrics.update((record["name"], record["value"]) for record in new)
+        return list(self.intervals.take(new))
 
 
 class TrialRuns:
@@ -92,7 +93,7 @@ class TrialRuns:
                 parent=self._record.folder.name,
                 more={"trial": trial.number},
             )
-        running = TrialRun(trial, record, self._open(job), MetricsTail(record.layout.metrics))
+        running = TrialRun(trial, record, self._open(job), MetricsTail(record.layout.metrics), self._intervals())
         self._running[trial.number] = running
         if record.result is not None or (record.has_ended() and not self._never_began(record)):
             return
@@ -115,7 +116,7 @@ class TrialRuns:
         why = {run: reason for found in lost for run, reason in found.items()}
         for number, running in list(self._running.items()):
             has_ended = self._look(running, why)
-            yield from (Reported(number, value) for value in self._new_values(running))
+            yield from (Reported(number, value, interval) for interval, value in self._new_values(running))
             if has_ended:
                 del self._running[number]
                 running.record.release()
@@ -132,11 +133,11 @@ class TrialRuns:
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         record = self._running[number].record
         if not record.has_ended():  # what it logged last is read after its end
-            settle.request_cancel(record, reason, pruned=pruned)
+            settle.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
 
     def history(self, number: int) -> list[float]:
         records = read_metrics(self.record_of(number).layout.metrics)
-        return self._values([(item["name"], item["value"]) for item in records if item["kind"] == "scalar"])
+        return self._intervals().history(record for record in records if record["kind"] == "scalar")
 
     def kill(self) -> None:
         """End the scripts of all trials at once."""
@@ -234,18 +235,18 @@ class TrialRuns:
         settle.end(record, ending)
         return True
 
-    def _new_values(self, running: TrialRun) -> list[float]:
-        return self._values(running.read_metrics()) if running.begun or running.record.attempt else []
+    def _new_values(self, running: TrialRun) -> list[tuple[int, float]]:
+        return running.read_metrics() if running.begun or running.record.attempt else []
 
-    def _values(self, logged: list[tuple[str, Any]]) -> list[float]:
-        """Of all that was logged, the numbers that early termination judges a trial by."""
-        metric = self._search.sweep.judged
-        return [float(value) for name, value in logged if name == metric and _is_number(value)]
+    def _intervals(self) -> Intervals:
+        return Intervals(self._search.sweep.judged)
 
     def _ended(self, running: TrialRun) -> Ended:
         number, status = running.trial.number, running.record.status
         if status.state is RunState.Canceled and settle.was_pruned(running.record):
             return Ended(number, TrialState.PRUNED, reason=status.reason)
+        if status.state is RunState.Canceled and settle.was_canceled_with_sweep(running.record):
+            return Ended(number, TrialState.CANCELED, reason=status.reason)
         if status.state is not RunState.Completed:
             return Ended(number, TrialState.FAIL, reason=_with_last_line(status.reason, running.record))
         reached = []
@@ -253,7 +254,7 @@ class TrialRuns:
             value = running.metrics.get(metric)
             if value is None:
                 return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
-            if not _is_number(value):
+            if not is_number(value):
                 return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which cannot be compared")
             reached.append(float(value))
         if not reached:
@@ -265,10 +266,6 @@ class TrialRuns:
 def _with_last_line(reason: str | None, record: Record) -> str:
     """Why a trial failed, with what its script said last, which mostly tells the cause."""
     return ": ".join(filter(None, (reason, *(settle.last_lines(record, 1) if record.attempt else ()))))
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not math.isnan(value)
 
 
 def _unlogged(metric: str, metrics: dict[str, Any]) -> str:

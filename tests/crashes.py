@@ -1,8 +1,8 @@
 """`python -m tests.crashes FOLDER SAMPLER SIGNAL POINTS`: sweeps whose driver gets a signal at a chosen file operation.
 
 Each is then gone on with. After a kill it must have come to the same as if nothing had happened, also where other
-commands have settled what they found meanwhile; after an interruption to what could still be done. Prints a line of
-JSON for each point where it did not, and how many points there were at last.
+commands have settled what they found meanwhile; after an interruption too, once it has tried again what was canceled by
+that. Prints a line of JSON for each point where it did not, and how many points there were at last.
 """
 
 from __future__ import annotations
@@ -119,22 +119,25 @@ def _driven(
 
 def _trials(record: Record) -> list[Record]:
     """The runs of all trials; one too many would be among them."""
-    folders = [Path(f"{record.folder}_{number}") for number in range(TRIALS + 1)]
+    folders = [Path(f"{record.folder}_{number}") for number in range(2 * TRIALS + 1)]
     return [Record(folder) for folder in folders if (folder / "run.json").exists()]
 
 
 def _is_consistent(found: dict[str, Any]) -> bool:
-    """Whether every trial was tried once or canceled, and study and runs say the same of it."""
+    """Whether every point was tried once, those that were canceled again, and study and runs say the same of it."""
     trials, runs = found.get("trials", []), found.get("runs", [])
-    numbers = [trial[0] for trial in trials] == [run[0] for run in runs] == list(range(TRIALS))
-    return numbers and all(map(_agree, trials, runs))
+    numbers = [trial[0] for trial in trials] == [run[0] for run in runs] == list(range(len(trials)))
+    points = sorted(trial[1] for trial in trials if trial[2] == "COMPLETE")
+    again = {trial[1] for trial in trials if trial[2] == "CANCELED"}
+    tried = len(points) == len(set(points)) == TRIALS and again <= set(points)
+    return numbers and tried and all(map(_agree, trials, runs))
 
 
 def _agree(trial: list[Any], run: list[Any]) -> bool:
     _, point, told, _ = trial
     _, state, same_point, attempt, said, driven = run
     ended = (told, state, attempt, said) == ("COMPLETE", "Completed", 1, "ran\n")
-    return point == same_point and not driven and (ended or (told, state) == ("FAIL", "Canceled"))
+    return point == same_point and not driven and (ended or (told, state) == ("CANCELED", "Canceled"))
 
 
 def _outcome(search: Search, record: Record) -> dict[str, Any]:

@@ -179,16 +179,28 @@ def test_one_slot_serves_the_workers_of_several_kinds_in_turn(aml: Aml, write: W
     assert [run["script"] for run in trials] == ["train.py"] * 4 + ["other.py"] * 4
 
 
-@pytest.mark.usefixtures("toy")
-def test_an_interrupted_sweep_is_canceled_with_its_trials(project: Path, aml: Aml) -> None:
-    arguments = ["run", "-m", "script=toy", HERE, "script.arguments.sleep=60,61,62", "compute.slots=2"]
-    with background(project, *arguments) as process:
+def test_an_interrupted_sweep_is_canceled_with_its_trials_which_a_resume_tries_again(
+    project: Path, aml: Aml, write: Write
+) -> None:
+    write("src/train.py", "import os, time\nwhile not os.path.exists(os.environ['GO']):\n    time.sleep(0.02)\n" + LOGS)
+    write("conf/script/toy.yaml", SCRIPT + f"environment_variables: {{GO: {project}/go}}\n")
+    arguments = ["run", "-m", "script=toy", HERE, "script.arguments.x=1,2,3", "compute.slots=2"]
+    with background(project, *arguments, "sweep.primary_metric=score", "sweep.max_failures=0") as process:
         until(lambda: len(list(project.glob("outputs/train/*/attempts/1/claim.json"))) == 2 or None)
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-
     parent, trials = sweep_and_trials(aml)
     assert (parent["state"], [run["state"] for run in trials]) == ("Canceled", ["Canceled", "Canceled"])
+
+    (project / "go").touch()
+    said = aml("resume", "latest").err
+
+    parent, trials = sweep_and_trials(aml)
+    assert [run["parameters"]["x"] for run in trials] == [1, 2, 1, 2, 3]
+    assert [run["state"] for run in trials] == ["Canceled"] * 2 + ["Completed"] * 3
+    assert (parent["state"], parent["metrics"]["score"]) == ("Completed", 0)
+    assert "5 trials: 3 done, 0 pruned, 0 failed, 2 canceled with the sweep" in said
+    assert "[3 of 3, best" in said
 
 
 @pytest.mark.usefixtures("toy")

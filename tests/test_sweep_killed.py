@@ -17,6 +17,9 @@ from typing import Any
 
 import pytest
 
+from amlcore import app_sweep
+from amlcore.sweep.study import Trial
+from amlcore.trials import TrialRuns
 from amlcore.worker.layout import read_json
 from tests.conftest import Aml
 from tests.test_flow import background, until
@@ -163,6 +166,31 @@ def test_of_two_drivers_one_gives_way_and_disturbs_nothing(project: Path, aml: A
         assert process.wait(60) == 0
 
     assert {run["state"] for run in sweep_and_trials(aml)[1]} == {"Completed"}
+
+
+def test_an_interruption_while_a_sweep_is_taken_up_again_cancels_what_was_left_of_it(
+    project: Path, aml: Aml, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write("train.py", GATED)
+    sweep = Killed(project)
+    sweep.let_end(0)
+    with sweep.driven([*sweep.command, "sweep.max_total_runs=3"]) as process:
+        until(lambda: len([*project.glob("outputs/*/*/attempts/1/claim.json")]) == SLOTS)
+        process.send_signal(signal.SIGKILL)
+    assert sweep.folder is not None
+    start = TrialRuns.start
+
+    def interrupted(runs: TrialRuns, trial: Trial) -> None:
+        if trial.number == 0:
+            os.kill(os.getpid(), signal.SIGINT)
+        start(runs, trial)
+
+    monkeypatch.setattr(TrialRuns, "start", interrupted)
+
+    assert app_sweep.drive(sweep.folder) == 130
+
+    parent, trials = sweep_and_trials(aml)
+    assert (parent["state"], [run["state"] for run in trials]) == ("Canceled", ["Canceled"] * SLOTS)
 
 
 @pytest.mark.parametrize(

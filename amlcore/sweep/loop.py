@@ -28,6 +28,7 @@ class Reported:
 
     number: int
     value: float
+    interval: int | None = None  # which log of it this is, as the attempt that counts has it; None: the next
 
 
 class Trials(Protocol):
@@ -40,7 +41,7 @@ class Trials(Protocol):
         """What has been logged and what has ended since the last call, each once."""
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
-        """Ask for the end of a trial; that it has ended is polled like any other end, as PRUNED where it is that."""
+        """Ask for the end of a trial, which is polled like any other: as PRUNED where it is that, else as CANCELED."""
 
     def history(self, number: int) -> list[float]:
         """What a trial that has ended logged of what it was judged by."""
@@ -60,7 +61,8 @@ class Tally:
 
     @property
     def ended(self) -> int:
-        return sum(self.counts.values())
+        """How many came to an end of their own; those that were canceled with the sweep are tried again."""
+        return sum(self.counts.values()) - self.counts[TrialState.CANCELED]
 
 
 class Loop:
@@ -97,7 +99,7 @@ class Loop:
         for trial in study.trials():
             if trial.state is not TrialState.RUNNING:
                 self._count(trial)
-                if sweep.early_termination is not None and sweep.early_termination.is_azures:
+                if self._keeps_history(trial):
                     self._histories[trial.number] = trials.history(trial.number)
         for trial in study.unfinished():
             self._start(trial)
@@ -142,13 +144,18 @@ class Loop:
         for number in self.tally.running:
             self._trials.stop(number, reason)
 
+    def _keeps_history(self, trial: Trial) -> bool:
+        """Whether others are compared with what an ended trial logged: Optuna knows it by itself."""
+        policy = self._sweep.early_termination
+        return policy is not None and policy.is_azures and trial.state is not TrialState.CANCELED
+
     def _judge(self, event: Reported) -> None:
         """Stop a trial that early termination gives up."""
         policy = self._sweep.early_termination
         if policy is None:
             return
         history = self._histories.setdefault(event.number, [])
-        history.append(event.value)
+        history[len(history) if event.interval is None else event.interval - 1 :] = [event.value]
         if policy.is_azures:
             reason = policy.verdict(event.number, self._histories, self._sweep.goals[0])
         else:

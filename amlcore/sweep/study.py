@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -22,15 +23,20 @@ if TYPE_CHECKING:
 NAME = "sweep"
 WARM = "warm_start"
 """The attribute of a trial that an earlier sweep made: its run."""
+CANCELED = "canceled"
+"""The attribute of a trial that ended because its sweep did."""
+AGAIN = "again"
+"""The attribute of a trial that tries such a point again: the number of the one before, as Optuna counts."""
 
 
 class TrialState(StrEnum):
-    """How far a trial is, by Optuna's names."""
+    """How far a trial is, by Optuna's names; to Optuna one that ended because its sweep did has failed."""
 
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
     PRUNED = "PRUNED"
     FAIL = "FAIL"
+    CANCELED = "CANCELED"
 
 
 @dataclass(frozen=True)
@@ -94,14 +100,18 @@ class Study:
         self._study.sampler = make_sampler(
             sweep.sampler, seed=sweep.seed, asked=self.asked, options=sweep.sampler_options, warm=told
         )
+        own = self._study.get_trials(deepcopy=False)[self._warm :]
+        tried_again = {trial.user_attrs[AGAIN] for trial in own if AGAIN in trial.user_attrs}
+        self._points = len(own) - len(tried_again)
+        self._again = [t for t in own if _is_canceled(t) and t.number not in tried_again]
         self._grid = space.grid() if sweep.is_grid else None
         self._ids: dict[int, int] = {}
 
     @property
     def room(self) -> int:
-        """How many further trials may be asked for."""
+        """How many further trials may be asked for; those that an earlier end of the sweep canceled do not count."""
         limits = [self._sweep.max_total_runs, None if self._grid is None else len(self._grid)]
-        return min(limit for limit in limits if limit is not None) - self.asked
+        return min(limit for limit in limits if limit is not None) - self._points + len(self._again)
 
     def _warm_up(self, warm: Callable[[], Sequence[FrozenTrial]]) -> list[FrozenTrial]:
         """The trials of earlier sweeps; a driver that was killed while it added them goes on."""
@@ -114,9 +124,14 @@ class Study:
         return told
 
     def ask(self) -> Trial:
-        """The next trial."""
-        if self._grid is not None:
-            self._study.enqueue_trial(self._space.encoded(self._grid[self.asked]))
+        """The next trial: first the points again whose trials were canceled with the sweep, each by a new number."""
+        if self._again:
+            before = self._again.pop(0)
+            self._study.enqueue_trial(before.params, user_attrs={AGAIN: before.number})
+        else:
+            if self._grid is not None:
+                self._study.enqueue_trial(self._space.encoded(self._grid[self._points]))
+            self._points += 1
         asked = self._study.ask()
         number = asked.number - self._warm
         self._ids[number] = asked._trial_id
@@ -160,9 +175,14 @@ class Study:
             # Without a primary metric there is nothing to tell Optuna but that the trial is over.
             storage.set_trial_user_attr(trial_id, "completed", True)
             state = TrialState.FAIL
+        if state is TrialState.CANCELED:
+            storage.set_trial_user_attr(trial_id, CANCELED, True)
+            state = TrialState.FAIL
         values = [value, *further] if value is not None and state is TrialState.COMPLETE else None
         with _unwarned():
-            self._study.tell(number + self._warm, values, state=optuna.trial.TrialState[state.value])
+            told = self._study.tell(number + self._warm, values, state=optuna.trial.TrialState[state.value])
+        if _is_canceled(told):
+            self._again.append(told)
 
     def report(self, number: int, interval: int, value: float) -> bool:
         """Keep what a running trial has logged.
@@ -174,8 +194,12 @@ class Study:
         """
         storage, trial_id = self._study._storage, self._ids[number]
         storage.set_trial_intermediate_value(trial_id, interval, value)
+        judged = copy(storage.get_trial(trial_id))
+        # What an earlier attempt reached at later intervals counts no more, and a journal takes nothing back.
+        known = judged.intermediate_values.items()
+        judged.intermediate_values = {key: reached for key, reached in known if key <= interval}
         with _unwarned():
-            return self._study.pruner.prune(self._study, storage.get_trial(trial_id))
+            return self._study.pruner.prune(self._study, judged)
 
     def trials(self) -> list[Trial]:
         """All trials of this sweep, by number."""
@@ -188,14 +212,20 @@ class Study:
 
     def _trial(self, frozen: FrozenTrial) -> Trial:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
-        completed = frozen.user_attrs.get("completed", False)
         # One that waits was laid down for a driver that was killed before it took it up.
-        told = TrialState(frozen.state.name) if frozen.state.is_finished() else TrialState.RUNNING
-        state = TrialState.COMPLETE if completed else told
+        state = TrialState(frozen.state.name) if frozen.state.is_finished() else TrialState.RUNNING
+        if state is TrialState.FAIL and frozen.user_attrs.get("completed", False):
+            state = TrialState.COMPLETE
+        elif _is_canceled(frozen):
+            state = TrialState.CANCELED
         # Of one that was pruned, Optuna keeps what it had logged last.
         value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
         number = frozen.number - self._warm
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
+
+
+def _is_canceled(frozen: FrozenTrial) -> bool:
+    return frozen.state.is_finished() and CANCELED in frozen.user_attrs
 
 
 @contextmanager

@@ -385,8 +385,9 @@ class Run(object):
     def _kept_folder(self):
         # type: () -> str
         """The folder whose outputs/ and logs/ are kept with this run; of this script's own run its working copy."""
-        if self.folder == os.environ.get(RUN_VARIABLE) and ATTEMPT_VARIABLE in os.environ:
-            return self.layout.attempt(int(os.environ[ATTEMPT_VARIABLE])).work
+        attempt = self._attempt()
+        if attempt is not None:
+            return self.layout.attempt(attempt).work
         if os.path.exists(self.layout.config):
             raise RuntimeError(
                 "upload_file: run {} is not the run of this script: its outputs are its own".format(self.id)
@@ -406,15 +407,22 @@ class Run(object):
         Once a newer attempt has begun that is the folder of its own attempt: a script that lives on at a node which
         the cluster gave up for lost changes nothing of the run.
         """
-        if self.folder == os.environ.get(RUN_VARIABLE) and ATTEMPT_VARIABLE in os.environ:
-            number = int(os.environ[ATTEMPT_VARIABLE])
-            if os.path.exists(self.layout.attempt(number + 1).folder):
-                return os.path.join(self.layout.attempt(number).folder, os.path.basename(path))
+        number = self._attempt()
+        if number is not None and os.path.exists(self.layout.attempt(number + 1).folder):
+            return os.path.join(self.layout.attempt(number).folder, os.path.basename(path))
         return path
+
+    def _attempt(self):
+        # type: () -> int | None
+        """The number of this attempt, where this is the run of this script."""
+        if self.folder == os.environ.get(RUN_VARIABLE) and ATTEMPT_VARIABLE in os.environ:
+            return int(os.environ[ATTEMPT_VARIABLE])
+        return None
 
     def _record(self, kind, name, value, step=None, description=""):
         # type: (str, str, object, int | None, str) -> None
-        write_record(self._kept(self.layout.metrics), kind, name, value=value, step=step, description=description)
+        folder, attempt = self._kept(self.layout.metrics), self._attempt()
+        write_record(folder, kind, name, value=value, step=step, description=description, attempt=attempt)
 
 
 def _local_run(kind):

@@ -15,12 +15,14 @@ _writers = {}  # type: dict[int, str]
 _SHAPES = {"list": list, "row": dict, "table": dict}
 
 
-def write_record(folder, kind, name, *, value, step=None, description=""):
+def write_record(folder, kind, name, *, value, step=None, description="", attempt=None):
     # type: (...) -> None
-    """Append one record to this process's file in a run's folder of metrics."""
+    """Append one record to this process's file in a run's folder of metrics; the first attempt is not named in it."""
     record = {"kind": kind, "name": name, "value": value, "step": step, "at": time.time()}
     if description:
         record["description"] = description
+    if attempt is not None and attempt > 1:
+        record["attempt"] = attempt
     path = os.path.join(folder, _own_file())
     try:
         append_line(path, record)
@@ -40,7 +42,7 @@ def _own_file():
 
 
 class MetricsTail(object):
-    """Reads what is new in a folder of metrics, as often as it is asked."""
+    """Reads what is new in a folder of metrics, as often as it is asked; a later attempt comes after an earlier one."""
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
@@ -51,7 +53,7 @@ class MetricsTail(object):
         # type: () -> list[dict[str, typing.Any]]
         """The records since the last call in the order of time; a line that is not whole yet waits for the next."""
         records = [record for name in _files(self._folder) for record in self._read(name)]
-        return sorted(records, key=lambda record: record["at"])
+        return sorted(records, key=_order)
 
     def _read(self, name):
         # type: (str) -> list[dict[str, typing.Any]]
@@ -94,7 +96,20 @@ def _is_proper(record):
         and isinstance(record["value"], _SHAPES.get(kind, object))
         and isinstance(at, (int, float))
         and at == at  # noqa: PLR0124 - NaN would spoil the order
+        and isinstance(attempt_of(record), int)
     )
+
+
+def attempt_of(record):
+    # type: (dict[str, typing.Any]) -> int
+    """Which attempt at the run logged a record."""
+    return record.get("attempt", 1)  # type: ignore[no-any-return]
+
+
+def _order(record):
+    # type: (dict[str, typing.Any]) -> tuple[int, float]
+    """Attempts one after the other: the clocks of their nodes may differ."""
+    return attempt_of(record), record["at"]
 
 
 def read_metrics(folder):
@@ -142,7 +157,7 @@ def last_values(folder, kind):
     known = [record for record in records if record is not None]
     if len(known) < len(records):  # a line that is no record hides the one before it
         return last_by_name(read_metrics(folder), kind)
-    return last_by_name(sorted(known, key=lambda record: record["at"]), kind)
+    return last_by_name(sorted(known, key=_order), kind)
 
 
 def _last_lines(path):
