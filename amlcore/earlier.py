@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.config import Search
-from amlcore.errors import RecordError, RequestError
+from amlcore.errors import NotFoundError, RecordError, RequestError
 from amlcore.record import Record
 from amlcore.runs import find
 from amlcore.worker.layout import read_json
@@ -42,7 +42,10 @@ def with_found(search: Search) -> Search:
     if not search.sweep.warm_start:
         return search
     folders = list(search.job.workspace.run_folders)
-    found = [find(folders, reference).id for reference in search.sweep.warm_start]
+    try:
+        found = [find(folders, reference).id for reference in search.sweep.warm_start]
+    except NotFoundError as error:
+        raise NotFoundError(f"sweep.warm_start=[{','.join(search.sweep.warm_start)}]: {error}") from None
     return search.with_sweep(replace(search.sweep, warm_start=list(dict.fromkeys(found))))
 
 

@@ -114,7 +114,7 @@ def test_a_sampler_whose_library_is_missing_is_refused_before_anything_starts(pr
                 *("sweep/early_termination=patient", "sweep.early_termination.wrapped=asha", "sweep.primary_metric=a"),
                 "+sweep.early_termination.wrapped_options.colour=1",
             ],
-            ["wrapped_options: asha", "colour"],
+            ["wrapped_options.colour: SuccessiveHalvingPruner takes no such argument", "colour"],
         ),
     ],
 )

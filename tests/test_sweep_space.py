@@ -249,7 +249,24 @@ def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path)
 @pytest.mark.parametrize(
     ("overrides", "parts"),
     [
-        (["script.arguments.c=1,2"], ["script.arguments.c:", "no such key"]),
+        (
+            ["script.arguments.c=1,2"],
+            ["script.arguments.c:", "no such key", "(on the command line: script.arguments.c=1,2)"],
+        ),
+        ([f"{C}=1,2", "sweep.early_termination.policy_name=x"], ["policy_name=x", "sweep/early_termination=bandit or"]),
+        ([f"{C}=1,2", "sweep.early_termination=bandit"], ["by sweep/early_termination=NAME; did you mean 'bandit'"]),
+        ([f"{C}=1,2", "sweep.plots=maybe"], ["sweep.plots=maybe: must be true or false"]),
+        ([f"{C}=1,2", "+sweep.sampler_options.foo=1"], ["sweep.sampler_options.foo", "no such argument; legal: seed"]),
+        (
+            [
+                f"{C}=1,2",
+                "sweep.primary_metric=m",
+                "sweep/early_termination=asha",
+                "+sweep.early_termination.options.min_resources=3",
+            ],
+            ["sweep.early_termination.options.min_resources", "did you mean 'min_resource'"],
+        ),
+        ([f"{C}=interval(0)", "sweep=random"], [f"'{C}=interval(0)'", "cannot be read", "interval(0,1)"]),
         (["compute.slot=1,2"], ["compute.slot:", "did you mean 'slots'"]),
         (["compute.cores=1,0"], ["compute.cores=0", "at least 1"]),
         (["compute.cores=1,x"], ["compute.cores", "'x'", "Integer"]),

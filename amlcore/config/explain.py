@@ -25,6 +25,7 @@ NAMED_KEY = re.compile(r"^([a-z_]+(?:\.[\w.-]+)?)(?:[=:]| is )")
 APPENDED = re.compile(r"Could not append to config\. An item is already at '([^']*)'")
 NOT_OF_TYPE = re.compile(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", re.DOTALL)
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
+NOT_A_BOOLEAN = re.compile(r"Value '(.*)' is not a valid bool", re.DOTALL)
 NOT_A_LIST = "is not a ListConfig"
 NO_FILE = re.compile(r"In '([^']*)': Could not load '([^']*)'")
 NO_GROUP = re.compile(r"Could not override '([^']*)'\.\s*No match in the defaults list")
@@ -80,12 +81,15 @@ class Explanation:
     def of_null(self) -> ConfigError | None:
         """The error for an override inside a group that is none; Hydra only asserts there."""
         for override in self._overrides:
-            group, dot, _ = override.lstrip("+~").partition("=")[0].partition(".")
-            if dot and not any(other.startswith(f"{group}=") and other != f"{group}=none" for other in self._overrides):
+            *parents, _ = override.lstrip("+~").partition("=")[0].split(".")
+            for depth in range(1, len(parents) + 1):
+                group = "/".join(parents[:depth])
+                if any(item.startswith(f"{group}=") and item != f"{group}=none" for item in self._overrides):
+                    continue
                 options = [name for name in self._loader().get_group_options(group) if name != "none"]
                 if options:
                     choice = " or ".join(f"{group}={name}" for name in options)
-                    return ConfigError(f"{override}: {group} is none here; choose {choice} as well")
+                    return ConfigError(f"{override}: {'.'.join(parents[:depth])} is none here; choose {choice} as well")
         return None
 
     def of_unknown(self, config: DictConfig, key: str) -> ConfigError:
@@ -147,10 +151,14 @@ class Explanation:
             return ConfigError(f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {parent}")
         if NOT_A_LIST in said:
             return ConfigError(f"{key}: must be a list, such as {key}=[a,b]{where}")
+        if match := NOT_A_BOOLEAN.match(str(cause)):
+            return ConfigError(f"{key}={match[1]}: must be true or false{where}")
+        group = key.replace(".", "/")
+        if said.startswith("Invalid type assigned") and (options := self._loader().get_group_options(group)):
+            value = next((item.partition("=")[2] for item in self._overrides if item.startswith(f"{key}=")), "")
+            return ConfigError(f"{key}{where}: an option is chosen by {group}=NAME; {legal(value, options)}")
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
-        if "is not a ListConfig" in said:
-            return ConfigError(f"{key}: must be a list, such as {key}=[a,b]{where}")
         return ConfigError(f"{key or 'conf/'}: {said[:1].lower()}{said[1:]}{where}")
 
     def _override_of(self, said: str) -> str | None:
@@ -256,6 +264,12 @@ def _package_key(config_path: str, key: str) -> str:
 
 def _unreadable(error: OverrideParseException) -> str:
     """What is wrong with an override that Hydra's grammar does not know."""
+    if re.match(r"[^=]*=\w+\(", error.override or ""):
+        return (
+            f"'{error.override}' on the command line cannot be read: a range is choice(a,b), range(1,10), "
+            "interval(0,1), int(interval(1,9)) or tag(log,interval(0.1,10)); "
+            "a text with brackets stands in quotes of its own, such as KEY=\"'f(x)'\""
+        )
     said = re.sub(r"^\w*Exception: ", "", _first_line(error.message))
     why = "" if error.override in said else f" ({said})"
     return (

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -156,7 +158,8 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         in_azures_terms = dict(map(of_azure, azures))
         firsts = [*map(_first_value, values), *(f"{key}={_first_of(item)}" for key, item in in_azures_terms.items())]
         first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *firsts]
-    job = compose(first, root=root, config_name=config_name)
+    with _as_written(values):
+        job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
     with explained(root, first) as explanation:
         try:
@@ -213,6 +216,20 @@ def _check_value(base: Base, key: str, value: Any) -> None:
             raise ConfigError(
                 f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {key.rpartition('.')[0]}"
             ) from None
+
+
+@contextmanager
+def _as_written(swept: list[Override]) -> Iterator[None]:
+    """Shows in an error the whole override where only its first value was composed."""
+    try:
+        yield
+    except ConfigError as error:
+        said = str(error)
+        for item in swept:
+            said = said.replace(
+                f"(on the command line: {_first_value(item)})", f"(on the command line: {item.input_line})"
+            )
+        raise ConfigError(said) from None
 
 
 def _key(override: Override) -> str:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError, legal
 from amlcore.sweep.goal import Goal
+from amlcore.sweep.options import check_options
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -139,10 +140,12 @@ class EarlyTermination:
 def _made(policy: str, options: dict[str, Any], *, key: str) -> BasePruner:
     import optuna
 
+    made = getattr(optuna.pruners, PRUNERS[policy])
+    check_options(f"sweep.early_termination.{key}", made, options)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Optuna calls experimental
-            pruner: BasePruner = getattr(optuna.pruners, PRUNERS[policy])(**options)
+            pruner: BasePruner = made(**options)
     except (TypeError, ValueError) as error:
         raise ConfigError(f"sweep.early_termination.{key}: {policy}: {error}") from None
     return pruner

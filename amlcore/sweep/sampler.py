@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError
+from amlcore.sweep.options import check_options
 
 if TYPE_CHECKING:
     from optuna.samplers import BaseSampler
@@ -96,10 +97,12 @@ def make_sampler(
         given["source_trials"] = [_numbers_of(trial) for trial in warm]
     if name != GRID:
         given["seed"] = seed if kind.continues else _seed(seed, asked)
+    made = getattr(optuna.samplers, kind.name)
+    check_options("sweep.sampler_options", made, options)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Optuna calls experimental
-            sampler: BaseSampler = getattr(optuna.samplers, kind.name)(**given)
+            sampler: BaseSampler = made(**given)
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"sweep.sampler_options={options}: sweep.sampler={name}: {error}") from None
     return sampler
