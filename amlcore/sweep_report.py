@@ -15,7 +15,7 @@ from amlcore.earlier import load_search
 from amlcore.record import Record
 from amlcore.sweep.front import Front
 from amlcore.sweep.study import Trial
-from amlcore.worker.layout import write_json
+from amlcore.worker.layout import read_json, write_json
 
 NICENESS = 10
 
@@ -76,8 +76,18 @@ def draw(folder: Path) -> None:
         write_json(str(outputs / "importances.json"), plots.importances(study, metrics, goals))
     except Exception as error:
         _say(f"warning: importances.json was not written: {error}")
-    plots.draw(study, metrics, goals, title=f"sweep {folder.name}", folder=outputs / "plots", say=_say)
+    spans = {number: span for number in range(len(study.trials)) if (span := _span(Record(Path(f"{folder}_{number}"))))}
+    plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", say=_say)
     record.list_outputs()
+
+
+def _span(record: Record) -> tuple[float, float] | None:
+    """From when to when a trial had its slot, in seconds since the epoch; None where it never had one."""
+    first = read_json(record.layout.attempt(1).claim)
+    if first is None:
+        return None
+    result = record.result
+    return first["at"], max(record.status.at if result is None else result["ended"], first["at"])
 
 
 def _say(line: str) -> None:

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.sweep import Dimension, Goal, Space, Sweep
+from amlcore.sweep import Dimension, Goal, Space, Sweep, timeline
 from amlcore.sweep import plots as plots_module
 from amlcore.sweep.plots import draw, importances, plots_of
 from amlcore.sweep.study import Study, TrialState
+from amlcore.sweep.timeline import rows
 from amlcore.sweep.view import view
 from tests.conftest import Aml
 from tests.test_flow import until
@@ -30,6 +31,7 @@ SPACE = Space(
         "compute.cores": Dimension.between(1, 4),
     }
 )
+SPANS = {number: (1.8e9 + number // 2, 1.8e9 + number // 2 + 1) for number in range(23)}
 
 
 def study_of(file: Path, sweep: Sweep, *, count: int = 24) -> None:
@@ -72,10 +74,11 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
     said: list[str] = []
 
     goals = [Goal.maximize] * len(metrics)
-    draw(view(file, SPACE, metrics), metrics, goals, title="<sweep>", folder=tmp_path / "plots", say=said.append)
+    study = view(file, SPACE, metrics)
+    draw(study, metrics, goals, spans=SPANS, title="<sweep>", folder=tmp_path / "plots", say=said.append)
 
     assert said == []
-    names = [name for name, _, _ in plots_of(metrics, goals)]
+    names = [*(name for name, _, _ in plots_of(metrics, goals)), "timeline"]
     assert len(names) == (5 if len(metrics) == 1 else 10)
     for name in names:
         assert (tmp_path / f"plots/{name.replace('/', '_')}.png").read_bytes().startswith(PNG)
@@ -89,16 +92,36 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
     assert max(found["m"], key=found["m"].__getitem__) == "x"
 
 
+@pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")
+def test_the_timeline_has_a_row_for_each_slot(tmp_path: Path) -> None:
+    file = tmp_path / "study.jsonl"
+    study_of(file, Sweep("random", primary_metric="m", seed=1, max_total_runs=5), count=5)
+    study = view(file, SPACE, ["m"])
+    spans = {0: (100.0, 104.0), 1: (100.5, 101.0), 2: (101.0, 103.0), 4: (104.0, 105.0)}  # trial 3 never had one
+
+    assert rows(spans) == {0: 1, 1: 2, 2: 2, 4: 1}
+    (bars,) = timeline.figure(study, spans=spans).data
+    assert list(bars.y) == [1, 2, 2, 1]
+    assert list(bars.x) == [4000, 500, 2000, 1000]
+    assert '"number": 4' in bars.text[3]
+    drawn = [
+        (round(bar.get_y() + bar.get_height() / 2), bar.get_width() * 86400)
+        for bar in timeline.png(study, spans=spans).patches
+    ]
+    assert [(row, round(seconds, 3)) for row, seconds in drawn] == [(1, 4), (2, 0.5), (2, 2), (1, 1)]
+
+
 def test_a_plot_that_cannot_be_drawn_is_said_and_the_others_are_there(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "study.jsonl"
     study_of(file, Sweep("random", primary_metric="m", seed=1, max_total_runs=24))
-    wrong = [("history", "optimization_history", {"colour": 1}), ("timeline", "timeline", {})]
+    wrong = [("history", "optimization_history", {"colour": 1})]
     monkeypatch.setattr(plots_module, "plots_of", lambda metrics, goals: wrong)
     said: list[str] = []
 
-    draw(view(file, SPACE, ["m"]), ["m"], [Goal.maximize], title="t", folder=tmp_path / "plots", say=said.append)
+    study, folder = view(file, SPACE, ["m"]), tmp_path / "plots"
+    draw(study, ["m"], [Goal.maximize], spans=SPANS, title="t", folder=folder, say=said.append)
 
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["report.html", "timeline.png"]
     assert [line.split(" was")[0] for line in said] == ["warning: history.png", "warning: history"]

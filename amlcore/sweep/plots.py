@@ -9,11 +9,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.sweep import timeline
 from amlcore.sweep.goal import Goal
+from amlcore.sweep.timeline import Spans
 
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
 
+TIMELINE = "timeline"
 LEAST = 5
 """So many trials must have reached something: of fewer, the table says more than any plot."""
 
@@ -47,7 +50,7 @@ def plots_of(metrics: Sequence[str], goals: Sequence[Goal]) -> list[Plot]:
         ]
     if several and len(metrics) <= 3:
         found.append(("pareto_front", "pareto_front", {"target_names": list(metrics)}))
-    return [*found, ("timeline", "timeline", {})]
+    return found
 
 
 def importances(study: OptunaStudy, metrics: Sequence[str], goals: Sequence[Goal]) -> dict[str, dict[str, float]]:
@@ -63,11 +66,24 @@ def importances(study: OptunaStudy, metrics: Sequence[str], goals: Sequence[Goal
 
 
 def draw(
-    study: OptunaStudy, metrics: Sequence[str], goals: Sequence[Goal], *, title: str, folder: Path, say: Say
+    study: OptunaStudy,
+    metrics: Sequence[str],
+    goals: Sequence[Goal],
+    *,
+    spans: Spans,
+    title: str,
+    folder: Path,
+    say: Say,
 ) -> None:
-    """Draw what can be drawn into `folder`; what cannot is said."""
+    """Draw what can be drawn into `folder`; what cannot is said.
+
+    Parameters
+    ----------
+    spans : mapping
+        When each trial had its slot.
+    """
     folder.mkdir(parents=True, exist_ok=True)
-    plots = plots_of(metrics, goals)
+    plots = [*plots_of(metrics, goals), (TIMELINE, TIMELINE, {"spans": spans})]
     with _unwarned():
         for name, error in _draw_pngs(study, plots, folder):
             say(f"warning: {name}.png was not drawn: {error}")
@@ -87,7 +103,7 @@ def _draw_pngs(study: OptunaStudy, plots: list[Plot], folder: Path) -> Iterator[
     for name, plot, options in plots:
         path = folder / f"{_safe(name)}.png"
         try:
-            axes = getattr(drawn, f"plot_{plot}")(study, **options)
+            axes = (timeline.png if plot == TIMELINE else getattr(drawn, f"plot_{plot}"))(study, **options)
             figure = (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure
             temporary = path.with_name(f".{path.name}")
             figure.savefig(temporary, format="png", bbox_inches="tight", dpi=110)
@@ -104,7 +120,8 @@ def _divs(study: OptunaStudy, plots: list[Plot], say: Say) -> Iterator[str]:
 
     for name, plot, options in plots:
         try:
-            figure = getattr(visualization, f"plot_{plot}")(study, **options)
+            make = timeline.figure if plot == TIMELINE else getattr(visualization, f"plot_{plot}")
+            figure = make(study, **options)
             yield to_html(figure, include_plotlyjs=False, full_html=False)
         except Exception as error:
             say(f"warning: {name} was not drawn into report.html: {error}")
