@@ -17,9 +17,10 @@ from .accesslog import AccessLog
 from .answers import dumps
 from .keys import Keys
 from .metrics import Metrics
+from .notes import Note, Notes
 from .predictor import Model, Predictor
-from .rows import InputError
-from .work import QUICK_S, SLOW_S, InFlight, Pace, Threads, Turn
+from .refusal import Refusal, check_content, check_method
+from .work import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -35,14 +36,6 @@ REQUEST_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
 CLIENT_GONE = 499  # as nginx notes it: the client did not wait for its answer
 
 log = logging.getLogger("bentoml.serve")
-
-
-class Refusal(InputError):  # noqa: N818 - the request is at fault
-    """A request that is answered before the model is asked."""
-
-    def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:
-        super().__init__(message, status=status)
-        self.headers = headers
 
 
 class ClientGone(Exception):  # noqa: N818 - nobody is there to be told
@@ -73,6 +66,7 @@ class Front:
         self.turn = Turn()
         self.threads = Threads(limits.threads)
         self.in_flight = InFlight(limits.timeout_s)
+        self.notes = Notes(self._settle)
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, count())
 
     def new_id(self) -> str:
@@ -80,6 +74,11 @@ class Front:
 
     def is_full(self) -> bool:
         return len(self.in_flight) + self.threads.abandoned >= self.limits.max_concurrency
+
+    def _settle(self, notes: list[Note]) -> None:
+        self.metrics.count(notes)
+        if self.access is not None:
+            self.access.write(notes)
 
 
 class Lean:
@@ -115,26 +114,27 @@ class Exchange:
 
     async def carry_out(self, app: App) -> None:
         """Answer as the model, as the metrics, or as `app`."""
-        path = self._scope["path"]
-        route = self._front.routes.get(path)
+        front, path = self._front, self._scope["path"]
+        route = front.routes.get(path)
         try:
-            self._check_key()
+            if front.keys is not None:
+                self._check_key(front.keys)
             if route is not None:
                 await self._ask(route)
             elif path == "/metrics":
-                self._check_method(b"GET", b"HEAD")
-                content, kind = self._front.metrics.expose()
+                check_method(self._scope["method"], "GET", "HEAD")
+                front.notes.settle()
+                content, kind = front.metrics.expose()
                 await self._reply("metrics", 200, content, kind=kind.encode())
             else:
                 await self._pass_on(app)
         except Refusal as refusal:
-            await self._refuse(route or "other", refusal)
+            await self._reply(route or "other", refusal.status, dumps(refusal.to_json()), refusal.headers)
         except ClientGone:
             self._note(route or "other", CLIENT_GONE, 0)
 
-    def _check_key(self) -> None:
-        keys = self._front.keys
-        if keys is not None and not keys.admit(self._headers.get(b"authorization")):
+    def _check_key(self, keys: Keys) -> None:
+        if not keys.admit(self._headers.get(b"authorization")):
             raise Refusal(
                 401,
                 "this service takes requests with one of its keys: Authorization: Bearer KEY",
@@ -142,6 +142,7 @@ class Exchange:
             )
 
     async def _ask(self, route: str) -> None:
+        """Most requests go through here and nowhere else: each coroutine less is a hundredth of a small answer."""
         front = self._front
         self._check_head()
         if front.is_full():
@@ -150,69 +151,77 @@ class Exchange:
                 429, f"{limit} requests are being answered, and a worker takes no more at once", (b"retry-after", b"1")
             )
         task = front.in_flight.enter(self._begun)
-        body = None
+        body: bytes | None = None
         try:
-            body = await self._body()
-            status, answer = await self._answer(route, body)
+            message = await self._receive()
+            body = self._whole(message) if not message.get("more_body") else await self._joined(message)
+            self._received = len(body)
+            pace = front.paces[route]
+            if self._received <= pace.quick_bytes:
+                if front.turn.seconds > TURN_S:
+                    await front.turn.has_room()
+                status, answer = self._answer(route, body, pace)
+            else:
+                status, answer = await self._have_answered(route, body, pace)
         except asyncio.CancelledError:
             if not front.in_flight.is_overdue(task):
                 raise
             raise self._too_late(body) from None
         finally:
             front.in_flight.leave(task)
-        await self._reply(route, status, answer)
-        if status == 200 and route == "predict":
-            front.metrics.predicted(answer)
+        await self._reply(route, status, answer, predictions=answer if status == 200 and route == "predict" else None)
 
     def _check_head(self) -> None:
         """Refuse what needs no body to be refused."""
-        self._check_method(b"POST")
-        check_content(self._headers.get(b"content-type"), self._headers.get(b"content-encoding"))
-        length = self._headers.get(b"content-length")
+        headers = self._headers
+        if self._scope["method"] != "POST":
+            check_method(self._scope["method"], "POST")
+        if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
+            check_content(headers.get(b"content-type"), headers.get(b"content-encoding"))
+        length = headers.get(b"content-length")
         if length is not None and length.isdigit() and int(length) > self._front.limits.max_body_bytes:
             raise self._too_large()
 
-    def _check_method(self, *taken: bytes) -> None:
-        if self._scope["method"].encode() not in taken:
-            allowed = b", ".join(taken)
-            raise Refusal(405, f"{self._scope['method']} is not taken here: {allowed.decode()} is", (b"allow", allowed))
-
-    async def _body(self) -> bytes:
-        message = await self._receive()
+    def _whole(self, message: dict[str, Any]) -> bytes:
+        if message["type"] != "http.request":
+            raise ClientGone
         body: bytes = message.get("body", b"")
-        parts = [body]
+        if len(body) > self._front.limits.max_body_bytes:
+            self._received = len(body)
+            raise self._too_large()
+        return body
+
+    async def _joined(self, message: dict[str, Any]) -> bytes:
+        """The body of which `message` holds the first part."""
+        parts = [self._whole(message)]
         while message.get("more_body"):
             self._received += len(parts[-1])
             if self._received > self._front.limits.max_body_bytes:
                 raise self._too_large()
             message = await self._receive()
             parts.append(message.get("body", b""))
-        if message["type"] != "http.request":
-            raise ClientGone
-        if len(parts) > 1:
-            body = b"".join(parts)
-        self._received = len(body)
-        if self._received > self._front.limits.max_body_bytes:
-            raise self._too_large()
-        return body
+        return self._whole({**message, "body": b"".join(parts)})
 
-    async def _answer(self, route: str, body: bytes) -> tuple[int, bytes]:
+    def _answer(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
+        """Answer on the event loop."""
+        front, size = self._front, len(body)
+        assert front.predictor is not None
+        begun = perf_counter()
+        answered = front.predictor.answer(route, body)
+        seconds = perf_counter() - begun
+        front.turn.spend(seconds)
+        if seconds >= SLOW_S or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
+            pace.learn(size, seconds)
+        return answered
+
+    async def _have_answered(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
+        """Let a thread answer."""
         front = self._front
-        predictor = front.predictor
-        assert predictor is not None
-        pace, size = front.paces[route], len(body)
-        if size <= pace.quick_bytes:
-            await front.turn.has_room()
-            begun = perf_counter()
-            answered = predictor.answer(route, body)
-            seconds = perf_counter() - begun
-            front.turn.spend(seconds)
-            if seconds >= SLOW_S or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
-                pace.learn(size, seconds)
-            return answered
+        assert front.predictor is not None
         front.metrics.in_flight.inc()
         try:
-            result: tuple[int, bytes] = await front.threads.run(partial(predictor.answer, route, body), pace, size)
+            call = partial(front.predictor.answer, route, body)
+            result: tuple[int, bytes] = await front.threads.run(call, pace, len(body))
         finally:
             front.metrics.in_flight.dec()
         return result
@@ -227,9 +236,6 @@ class Exchange:
             return Refusal(408, f"the body did not arrive within {seconds}", (b"connection", b"close"))
         return Refusal(504, f"there was no answer within {seconds}")
 
-    async def _refuse(self, route: str, refusal: Refusal) -> None:
-        await self._reply(route, refusal.status, dumps(refusal.to_json()), refusal.headers)
-
     async def _reply(
         self,
         route: str,
@@ -238,6 +244,7 @@ class Exchange:
         headers: tuple[tuple[bytes, bytes], ...] = (),
         *,
         kind: bytes = b"application/json",
+        predictions: bytes | None = None,
     ) -> None:
         start = [
             (b"content-type", kind),
@@ -247,7 +254,7 @@ class Exchange:
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": start})
         await self._send({"type": "http.response.body", "body": body})
-        self._note(route, status, len(body))
+        self._note(route, status, len(body), predictions)
 
     async def _pass_on(self, app: App) -> None:
         """Let BentoML answer: its pages, its documents, and what there is not."""
@@ -264,34 +271,11 @@ class Exchange:
         await app(self._scope, self._receive, send)
         self._note("docs" if status < 400 else "other", status, sent)
 
-    def _note(self, route: str, status: int, sent: int) -> None:
-        front, seconds = self._front, perf_counter() - self._begun
-        front.metrics.answered(route, status, seconds)
-        if front.access is not None:
-            front.access.write(
-                self._scope,
-                request=self.request,
-                status=status,
-                seconds=seconds,
-                received=self._received,
-                sent=sent,
-            )
-
-
-def check_content(kind: bytes | None, encoding: bytes | None) -> None:
-    """Refuse a body that is said not to be JSON; what says nothing, or comes from a plain `curl -d`, may be."""
-    if encoding is not None and encoding.lower() != b"identity":
-        raise Refusal(415, "a body that is compressed is not taken", (b"accept-encoding", b"identity"))
-    if kind is None or kind == b"application/json":
-        return
-    name, _, parameters = kind.decode("latin-1").lower().partition(";")
-    name = name.strip()
-    charset = dict(part.strip().partition("=")[::2] for part in parameters.split(";")).get("charset", "utf-8")
-    is_json = name in ("application/json", "text/json", "application/x-www-form-urlencoded") or name.endswith("+json")
-    if not is_json:
-        raise Refusal(415, f"Content-Type {name[:100]!r} is not taken: send application/json")
-    if charset.strip('"') not in ("utf-8", "utf8", "us-ascii"):
-        raise Refusal(415, f"charset {charset[:40]} is not taken: JSON is in utf-8")
+    def _note(self, route: str, status: int, sent: int, predictions: bytes | None = None) -> None:
+        seconds = perf_counter() - self._begun
+        self._front.notes.add(
+            Note(route, status, seconds, self.request, self._scope, self._received, sent, predictions)
+        )
 
 
 def keys_of(settings: Mapping[str, Any]) -> Keys | None:

@@ -10,6 +10,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from .notes import Note
+
 loads: Callable[[bytes], Any] = json.loads
 with suppress(ImportError):  # in an environment that was locked without it
     import orjson
@@ -22,6 +24,9 @@ BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 MOST_LABELS = 32
 """How many predicted labels are counted by name, a worker; the rest is counted as `other`."""
 
+SHORT, MOST_ANSWERS = 1000, 256
+"""Answers with one label are known again: up to so many bytes each, and so many of them."""
+
 
 class Metrics:
     """What a worker counts; made inside it, since prometheus_client reads the environment when it is imported."""
@@ -29,12 +34,14 @@ class Metrics:
     def __init__(self, *, model: str, version: int, routes: Sequence[str]) -> None:
         import prometheus_client
 
+        from .histogram import Histogram
+
         self._client = prometheus_client
         self._registry = registry = prometheus_client.CollectorRegistry()
         requests = prometheus_client.Counter(
             "amlcore_requests_total", "Requests by route and status", ["route", "status"], registry=registry
         )
-        durations = prometheus_client.Histogram(
+        durations = Histogram(
             "amlcore_request_duration_seconds",
             "From the first byte of the headers to the answer",
             ["route"],
@@ -43,11 +50,12 @@ class Metrics:
         )
         self._requests = requests
         self._counted = {(route, 200): requests.labels(route, "200").inc for route in routes}
-        self._observed = {route: durations.labels(route).observe for route in (*routes, "other")}
+        self._observed = {route: durations.labels(route).observe_all for route in (*routes, "other")}
         self._predictions = prometheus_client.Counter(
             "amlcore_predictions_total", "Predictions by label", ["label"], registry=registry
         )
         self._labels: dict[Any, Any] = {}
+        self._answers: dict[bytes, Any] = {}
         self.in_flight = prometheus_client.Gauge(
             "amlcore_requests_in_flight",
             "Requests that a thread answers or is to answer",
@@ -62,25 +70,44 @@ class Metrics:
             multiprocess_mode="max",
         ).labels(model, str(version)).set(1)
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Count a request; `route` is one of those given at the start, or `other`."""
-        counted = self._counted.get((route, status))
-        if counted is None:
-            # bounded: routes are a few, and so are the statuses that HTTP has
-            counted = self._counted[route, status] = self._requests.labels(route, str(status)).inc
-        counted()
-        self._observed[route](seconds)
+    def count(self, notes: list[Note]) -> None:
+        """Count requests; the route of each is one of those given at the start, or `other`."""
+        counts: dict[tuple[str, int], int] = {}
+        seconds: dict[str, list[float]] = {}
+        answers: dict[bytes, int] = {}
+        for route, status, took, _, _, _, _, answer in notes:
+            counts[route, status] = counts.get((route, status), 0) + 1
+            seconds.setdefault(route, []).append(took)
+            if answer is not None:
+                answers[answer] = answers.get(answer, 0) + 1
+        for (route, status), number in counts.items():
+            counted = self._counted.get((route, status))
+            if counted is None:
+                # bounded: routes are a few, and so are the statuses that HTTP has
+                counted = self._counted[route, status] = self._requests.labels(route, str(status)).inc
+            counted(number)
+        for route, those in seconds.items():
+            self._observed[route](those)
+        for answer, number in answers.items():
+            self.predicted(answer, number)
 
-    def predicted(self, answer: bytes) -> None:
+    def predicted(self, answer: bytes, times: int = 1) -> None:
         """Count the labels of an answer of `predict`; fractions, as of a regressor, are no labels."""
+        known = self._answers.get(answer)
+        if known is not None:
+            known(times)
+            return
         predictions = loads(answer).get("predictions")
         if not predictions or isinstance(predictions[0], (float, list, dict)):
             return
         if len(predictions) == 1:
-            self._label(predictions[0])(1)
+            label = self._label(predictions[0])
+            label(times)
+            if len(answer) <= SHORT and len(self._answers) < MOST_ANSWERS:
+                self._answers[answer] = label
             return
-        for label, count in Counter(predictions).items():
-            self._label(label)(count)
+        for one, count in Counter(predictions).items():
+            self._label(one)(count * times)
 
     def _label(self, label: Any) -> Any:
         known = self._labels.get(label)

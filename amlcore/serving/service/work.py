@@ -39,20 +39,20 @@ class Turn:
     """What answers have taken of the present turn of the event loop: sixty-four quick ones at once are not quick."""
 
     def __init__(self) -> None:
-        self._seconds = 0.0
+        self.seconds = 0.0
 
     def spend(self, seconds: float) -> None:
-        if self._seconds == 0.0:
+        if self.seconds == 0.0:
             asyncio.get_running_loop().call_soon(self._end)
-        self._seconds += seconds
+        self.seconds += seconds
 
     async def has_room(self) -> None:
         """Wait for a turn in which an answer may be given; what came in meanwhile, such as health, goes first."""
-        while self._seconds > TURN_S:
+        while self.seconds > TURN_S:
             await asyncio.sleep(0)
 
     def _end(self) -> None:
-        self._seconds = 0.0
+        self.seconds = 0.0
 
 
 class Job:
@@ -153,7 +153,8 @@ class InFlight:
 
     def leave(self, task: asyncio.Task[Any]) -> None:
         self._deadlines.pop(task, None)
-        self._overdue.discard(task)
+        if self._overdue:
+            self._overdue.discard(task)
 
     def is_overdue(self, task: asyncio.Task[Any]) -> bool:
         """Whether `task` was cancelled because its time is over, and not since the service stops."""

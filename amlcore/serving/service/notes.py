@@ -1,0 +1,42 @@
+"""Notes: what a turn of the event loop has answered, counted and logged together once the answers are on their way."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+
+class Note(NamedTuple):
+    """What is kept of a request that was answered."""
+
+    route: str
+    status: int
+    seconds: float
+    request: str
+    scope: dict[str, Any]
+    received: int
+    """Bytes of the request's body."""
+    sent: int
+    """Bytes of the answer's."""
+    predictions: bytes | None = None
+    """The answer, where it holds predictions that are to be counted."""
+
+
+class Notes:
+    """Those of the present turn; they are settled in the next one, after the loop has written the answers."""
+
+    def __init__(self, settle: Callable[[list[Note]], None]) -> None:
+        self._settle = settle
+        self._open: list[Note] = []
+
+    def add(self, note: Note) -> None:
+        if not self._open:
+            asyncio.get_running_loop().call_soon(self.settle)
+        self._open.append(note)
+
+    def settle(self) -> None:
+        """Count and log what is not yet."""
+        notes, self._open = self._open, []
+        if notes:
+            self._settle(notes)
