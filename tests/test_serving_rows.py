@@ -1,6 +1,7 @@
 """What a service makes of a request's body, in process: the same code that travels inside a Bento."""
 
 import json
+import math
 import warnings
 
 import numpy as np
@@ -8,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amlcore.serving.service.answers import plain
+from amlcore.serving.service.answers import Writer, dumps, plain
 from amlcore.serving.service.predictor import Model, ModelFault
 from tests.serving_models import KeepsNoColumns, iris, mixed_pipeline, packaged, passengers, register
 
@@ -259,6 +260,23 @@ def test_a_transformer_is_served_by_its_transform(tmp_path):
     assert status == 200
     np.testing.assert_allclose(answer["transformed"], (np.array([[40.0, 1.0]]) - scaler.mean_) / scaler.scale_)
     assert answer["model"] == "sklearn-iris"
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        np.array([math.nan, math.inf, -math.inf, -0.0, 5e-324, 1e16, 1e22, 0.1]),
+        np.random.default_rng(0).normal(size=(50, 3)) * 10.0 ** np.arange(-300, 300, 4).reshape(50, 3),
+        np.arange(6.0).reshape(2, 3).T,
+        np.array([[0.1, 3.0]], dtype="float32"),
+        np.array([[1.5]], dtype=">f8"),
+        np.array([2**64 - 1], dtype="uint64"),
+        np.array([-(2**63), 7]),
+    ],
+)
+def test_an_array_is_written_as_its_values_are(result):
+    for method in ("predict", "predict_proba"):
+        assert Writer("m", 1, [0, 1]).write(method, result).find(b": " + dumps(plain(result)) + b", ") > 0
 
 
 def test_what_json_lacks_becomes_null():

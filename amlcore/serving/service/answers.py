@@ -11,6 +11,9 @@ try:
 except ImportError:  # an environment that it does not fit in
     orjson = None  # type: ignore[assignment]
 
+WHOLE_OR_DOUBLE = "lqd"
+"""The types of numpy that orjson writes as Python writes their values."""
+
 KEYS = {
     "predict": "predictions",
     "predict_proba": "probabilities",
@@ -44,8 +47,17 @@ class Writer:
 
     def write(self, method: str, result: Any) -> bytes:
         """`result` is what the model's `method` returned."""
-        value = _by_row(result) if method == "predict_proba" else plain(result)
-        return self._heads[method] + dumps(value) + self._tails[method]
+        return self._heads[method] + self._value(method, result) + self._tails[method]
+
+    def _value(self, method: str, result: Any) -> bytes:
+        if orjson is not None:
+            try:
+                # an array of numbers: NaN and infinities become null, as in `plain`
+                if result.dtype.char in WHOLE_OR_DOUBLE:
+                    return orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY)
+            except (AttributeError, TypeError):  # no array, or one whose numbers do not lie in order
+                pass
+        return dumps(_by_row(result) if method == "predict_proba" else plain(result))
 
 
 def plain(result: Any) -> Any:

@@ -117,7 +117,7 @@ class Predictor:
         self._estimator = estimator
         self._methods = model.all_methods
         self._general = model.methods[0]
-        self._default = model.default_method
+        self._defaults = {**{name: name for name in model.methods}, self._general: model.default_method}
         classes = getattr(estimator, "classes_", None)
         self._writer = Writer(
             model.name, model.version, plain(classes) if classes is not None else model.about.get("classes")
@@ -138,7 +138,7 @@ class Predictor:
 
     def _answer(self, route: str, body: bytes) -> bytes:
         request = read_quickly(body) or read(body)
-        method = self._asked(route, request.method)
+        method = self._defaults[route] if request.method is None else self._asked(route, request.method)
         return self._writer.write(method, self._result(method, request))
 
     def _result(self, method: str, request: Request) -> Any:
@@ -158,9 +158,7 @@ class Predictor:
         except REFUSALS as error:
             raise self._refusal(error, rows) from error
 
-    def _asked(self, route: str, method: str | None) -> str:
-        if method is None:
-            return self._default if route == self._general else route
+    def _asked(self, route: str, method: str) -> str:
         if method not in self._methods:
             raise InputError(f"method is {quoted(method)}; legal: {', '.join(self._methods)}", status=400)
         if route not in (self._general, method):

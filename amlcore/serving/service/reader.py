@@ -19,11 +19,13 @@ AT_ONCE = 4096
 """Rows that numpy makes an array of in one call: it holds the interpreter, and with it the answers about health."""
 
 
-def _matrix(rows: list[Any]) -> Any:
-    if len(rows) <= AT_ONCE:
-        return np.array(rows, dtype=np.float64)
-    parts = [np.array(rows[begin : begin + AT_ONCE], dtype=np.float64) for begin in range(0, len(rows), AT_ONCE)]
-    return np.concatenate(parts)
+def _matrix(rows: list[Any], width: int) -> Any:
+    """An array of rows of `width` cells each; numpy would look at each cell twice if it were given the rows."""
+    if len(rows) > AT_ONCE:
+        parts = [_matrix(rows[begin : begin + AT_ONCE], width) for begin in range(0, len(rows), AT_ONCE)]
+        return np.concatenate(parts)
+    cells = rows[0] if len(rows) == 1 else chain.from_iterable(rows)
+    return np.fromiter(cells, np.float64, len(rows) * width).reshape(-1, width)
 
 
 class Reader:
@@ -54,20 +56,20 @@ class Reader:
         Refused
             They are not right, or not of the plain kind.
         """
-        rows = self._rows(data)
-        if not rows or (len(rows) > 1 and set(map(len, rows)) != {self._width}) or len(rows[0]) != self._width:
-            raise Refused
-        if self._codes:
-            rows = [self._coded(row) for row in rows]
         is_known = is_numeric and not self._codes
-        if not is_known and not set(map(type, chain.from_iterable(rows))) <= self._types:
-            raise Refused
+        # what is no list, and may stand beside a list of numbers, has another length or none
+        is_plain = is_known and type(data) is list and data and type(data[0]) is list
+        rows = data if is_plain else self._rows(data)
         try:
-            matrix = _matrix(rows)
+            if (len(rows) > 1 and set(map(len, rows)) != {self._width}) or len(rows[0]) != self._width:
+                raise Refused
+            if self._codes:
+                rows = [self._coded(row) for row in rows]
+            if not is_known and not set(map(type, chain.from_iterable(rows))) <= self._types:
+                raise Refused
+            matrix = _matrix(rows, self._width)
         except (TypeError, ValueError, OverflowError):
             raise Refused from None
-        if matrix.ndim != 2:
-            raise Refused
         if not is_tame(matrix):
             self._check(matrix)
         return matrix

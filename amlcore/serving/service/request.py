@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from .rows import InputError, quoted
 
@@ -20,8 +19,7 @@ except ImportError:  # an environment that it does not fit in
 ASKED = frozenset(("data", "method"))
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     data: Any
     method: str | None = None
     is_numeric: bool = False

@@ -13,18 +13,23 @@ CLOSE = 1e-9
 def best(scores: Any, ask: Any) -> Any:
     """The position of the highest score in each row; `ask` gives those of the rows whose highest are too close."""
     if len(scores) == 1:
-        row = scores[0].tolist()
-        first = max(row)
-        margin = first - CLOSE * max(abs(first), 1e-6)
-        close = [score for score in row if score >= margin]
-        return np.array([row.index(first)]) if len(close) == 1 else ask(np.array([0]))
-    found = scores.argmax(axis=1)
-    first = scores.max(axis=1, keepdims=True)
-    doubtful = (scores >= first - CLOSE * np.maximum(np.abs(first), 1e-6)).sum(axis=1) > 1
+        place = first(scores[0].tolist())
+        return np.array([place]) if place is not None else ask(np.array([0]))
+    turned = np.ascontiguousarray(scores.T)  # numpy compares long rows much faster than many short ones
+    found, highest = turned.argmax(axis=0), turned.max(axis=0)
+    doubtful = (turned >= highest - CLOSE * np.maximum(np.abs(highest), 1e-6)).sum(axis=0) > 1
     if doubtful.any():
         rows = np.flatnonzero(doubtful)
         found[rows] = ask(rows)
     return found
+
+
+def first(scores: list[float]) -> int | None:
+    """The position of the highest; None where another is too close."""
+    highest = max(scores)
+    margin = highest - CLOSE * max(abs(highest), 1e-6)
+    close = [score for score in scores if score >= margin]
+    return scores.index(highest) if len(close) == 1 else None
 
 
 def positions(labels: Any, classes: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .itself import Itself
-from .labels import best, positions
+from .labels import best, first, positions
 from .path import METHODS, Scorer
 from .probabilities import clipped, one_against_the_rest, sigmoid, softmax, softmax_of_two
 
@@ -47,6 +47,7 @@ class Classification(Scorer):
         self._itself = itself
         self._coef, self._intercept = estimator.coef_.T.astype("float64"), estimator.intercept_
         self._classes = estimator.classes_
+        self._each = [self._classes[place : place + 1] for place in range(len(self._classes))]
         self._is_binary = estimator.coef_.shape[0] == 1
         self._probabilities = self._fitting() if hasattr(estimator, "predict_proba") else None
         self.methods = frozenset(METHODS if self._probabilities else METHODS[:1])
@@ -57,6 +58,10 @@ class Classification(Scorer):
             return self._probabilities(scores)  # type: ignore[misc]
         if self._is_binary:
             scores = np.concatenate((-scores, scores), axis=1)
+        if len(scores) == 1:
+            place = first(scores[0].tolist())
+            if place is not None:
+                return self._each[place]
         return self._classes[best(scores, lambda rows: self._ask(matrix[rows]))]
 
     def _ask(self, matrix: Any) -> Any:
