@@ -105,6 +105,8 @@ def prove(
         (RandomForestClassifier(20, max_depth=3, random_state=0), DATA, np.array(["a", "b", "c"])[LABELS], "trees"),
         (RandomForestRegressor(20, random_state=0), NUMBERS, np.column_stack([TARGET, -TARGET]), "trees"),
         (ExtraTreesClassifier(20, random_state=0), GAPS, LABELS, "trees"),
+        (ExtraTreesClassifier(20, random_state=0), GAPS, np.array(["a", "b", "c"])[LABELS], "forest"),
+        (RandomForestRegressor(20, random_state=0), NUMBERS, TARGET, "forest"),
         (GradientBoostingClassifier(n_estimators=20, random_state=0), DATA, LABELS, "trees"),
         (GradientBoostingRegressor(n_estimators=20, random_state=0), NUMBERS, TARGET, "trees"),
         (HistGradientBoostingClassifier(max_iter=20, random_state=0), GAPS, LABELS, "trees"),
@@ -262,14 +264,14 @@ def test_a_service_whose_path_differs_here_warns_and_answers_by_the_model(
 def test_a_service_without_treelite_warns_and_answers_by_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    forest = RandomForestClassifier(20, random_state=0).fit(DATA, LABELS)
-    assert packaged(tmp_path, forest, sample_rows=DATA[:5].tolist())._quick is not None
+    boosting = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(DATA, LABELS)
+    assert packaged(tmp_path, boosting, sample_rows=DATA[:5].tolist())._quick is not None
     monkeypatch.setitem(sys.modules, "treelite.sklearn", None)
     with caplog.at_level(logging.WARNING, "bentoml.serve"):
         service = ServedModel(tmp_path / "bento").load()
     assert "'trees' is not to be had in this environment" in caplog.text
     status, body = service.answer("predict", json.dumps({"data": DATA[:3].tolist()}).encode())
-    assert (status, json.loads(body)["predictions"]) == (200, forest.predict(DATA[:3]).tolist())
+    assert (status, json.loads(body)["predictions"]) == (200, boosting.predict(DATA[:3]).tolist())
 
 
 def test_a_service_without_orjson_answers_the_same(tmp_path: Path) -> None:

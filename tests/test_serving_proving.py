@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from sklearn.datasets import load_iris
-from sklearn.ensemble import RandomForestClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
@@ -30,7 +30,7 @@ PYTHON = Path(sys.executable)
     ("estimator", "path"),
     [
         (LogisticRegression(max_iter=500), "linear"),
-        (RandomForestClassifier(10, random_state=0), "trees"),
+        (HistGradientBoostingClassifier(max_iter=50, random_state=0), "trees"),
         (SVC(), "onnx"),
     ],
     ids=["linear", "trees", "onnx"],

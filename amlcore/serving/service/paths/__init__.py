@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..rows import Signature
+from .forest import forest
 from .itself import Itself
 from .linear import linear
 from .onnx import onnx
@@ -21,7 +22,7 @@ UNCHECKED = "unchecked"
 """The path that is the model's last step itself."""
 
 ONNX = "onnx"
-ACCELERATORS = {"linear": linear, "trees": trees, ONNX: onnx}
+ACCELERATORS = {"linear": linear, "trees": trees, "forest": forest, ONNX: onnx}
 
 
 def candidates(

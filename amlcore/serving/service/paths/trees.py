@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 
 from ..ensembles import ENSEMBLES, HISTOGRAMS
+from .forest import forest
 from .itself import Itself
 from .labels import best, positions
 from .path import METHODS, Scorer
 from .probabilities import sigmoid, softmax
+from .splits import thresholds
 
 
 def trees(estimator: Any, itself: Itself) -> Scorer | None:
@@ -74,7 +76,8 @@ class Trees(Scorer):
     def __init__(self, estimator: Any, itself: Itself, model: Any) -> None:
         import treelite.gtil
 
-        self._predict, self._model, self._itself = treelite.gtil.predict, model, itself
+        self._predict, self._model, self._estimator = treelite.gtil.predict, model, estimator
+        self._exact = forest(estimator, itself) or itself
         # scikit-learn's own trees see float32, those on histograms float64
         self._rounds = type(estimator).__name__ not in HISTOGRAMS
         self._classes = getattr(estimator, "classes_", None)
@@ -101,29 +104,11 @@ class Trees(Scorer):
         return self._classes[best(probabilities, lambda rows: self._ask(matrix[rows]))]
 
     def _ask(self, matrix: Any) -> Any:
-        return positions(self._itself.score("predict", matrix), self._classes)
+        return positions(self._exact.score("predict", matrix), self._classes)
 
     def thresholds(self) -> dict[int, Any]:
-        """Where the trees split, by column."""
-        found: dict[int, list[float]] = {}
-        for tree in _nodes(self._itself.estimator):
-            for column, threshold in tree:
-                found.setdefault(column, []).append(threshold)
-        return {column: np.unique(points) for column, points in found.items()}
+        return thresholds(self._estimator)
 
 
 def _sigmoid_of_twice(scores: Any) -> Any:
     return sigmoid(2 * scores)
-
-
-def _nodes(estimator: Any) -> Any:
-    """The numeric splits of each tree, as pairs of column and threshold."""
-    if hasattr(estimator, "_predictors"):
-        for iteration in estimator._predictors:
-            for predictor in iteration:
-                nodes = predictor.nodes[(predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)]
-                yield zip(nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist())
-        return
-    for one in np.asarray(estimator.estimators_, dtype=object).ravel():
-        splits = one.tree_.feature >= 0
-        yield zip(one.tree_.feature[splits].tolist(), one.tree_.threshold[splits].tolist())

@@ -1,0 +1,29 @@
+"""Splits: where the trees of an ensemble divide their rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+
+def thresholds(estimator: Any) -> dict[int, Any]:
+    """The numbers at which the trees of an ensemble split, by column."""
+    found: dict[int, list[float]] = {}
+    for tree in _nodes(estimator):
+        for column, threshold in tree:
+            found.setdefault(column, []).append(threshold)
+    return {column: np.unique(points) for column, points in found.items()}
+
+
+def _nodes(estimator: Any) -> Any:
+    """The numeric splits of each tree, as pairs of column and threshold."""
+    if hasattr(estimator, "_predictors"):
+        for iteration in estimator._predictors:
+            for predictor in iteration:
+                nodes = predictor.nodes[(predictor.nodes["is_leaf"] == 0) & (predictor.nodes["is_categorical"] == 0)]
+                yield zip(nodes["feature_idx"].tolist(), nodes["num_threshold"].tolist())
+        return
+    for one in np.asarray(estimator.estimators_, dtype=object).ravel():
+        splits = one.tree_.feature >= 0
+        yield zip(one.tree_.feature[splits].tolist(), one.tree_.threshold[splits].tolist())
