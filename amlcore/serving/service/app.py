@@ -29,6 +29,10 @@ PER_WORKER = 128
 """Requests at once that a worker takes where nothing is stated."""
 
 
+MANY_ROWS = 10_000
+"""Python looks for garbage after so many new lists; each row of a request is one, and none is garbage."""
+
+
 class Body(bentoml.IODescriptor):  # type: ignore[misc]
     """A request's body as it came: BentoML's own parsing answers 500 where a row does not fit."""
 
@@ -123,6 +127,7 @@ class Scorer:
         self.front().predictor = self.predictor
         gc.collect()
         gc.freeze()  # what is loaded now stays: no collection looks at it again in the middle of an answer
+        gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
 
     @classmethod
     def taken_types(cls) -> dict[int, set[str]]:

@@ -210,7 +210,7 @@ class Exchange:
         answered = front.predictor.answer(route, body)
         seconds = perf_counter() - begun
         front.turn.spend(seconds)
-        if seconds >= SLOW_S or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
+        if seconds >= SLOW_S or pace.is_doubtful or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
             pace.learn(size, seconds)
         return answered
 

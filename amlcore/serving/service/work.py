@@ -13,7 +13,10 @@ QUICK_S = 0.001
 """An answer as quick as this is given on the event loop: a thread would cost more than it."""
 
 SLOW_S = 0.005
-"""One as slow as this goes to a thread the next time, so that the loop answers health in the meantime."""
+"""Two as slow as this, one after the other, send the next to a thread: the loop answers health in the meantime."""
+
+STUCK_S = 0.1
+"""One as slow as this does so at once; below, a second one must follow, since any process is interrupted at times."""
 
 TURN_S = 0.01
 """What all answers together may take of one turn of the loop."""
@@ -27,11 +30,17 @@ class Pace:
 
     def __init__(self) -> None:
         self.quick_bytes = 0
+        self.is_doubtful = False
+        """Whether the last answer was slow: the next one tells."""
 
     def learn(self, size: int, seconds: float) -> None:
         if seconds >= SLOW_S:
-            self.quick_bytes = min(self.quick_bytes, size // 2)
-        elif seconds <= QUICK_S and size > self.quick_bytes:
+            if self.is_doubtful or seconds >= STUCK_S:
+                self.quick_bytes = min(self.quick_bytes, size // 2)
+            self.is_doubtful = True
+            return
+        self.is_doubtful = False
+        if seconds <= QUICK_S and size > self.quick_bytes:
             self.quick_bytes = min(2 * size, MOST_BYTES)
 
 
