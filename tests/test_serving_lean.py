@@ -3,6 +3,8 @@
 import asyncio
 import json
 import os
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -513,3 +515,11 @@ def test_cores_are_those_of_the_container(tmp_path, monkeypatch):
     for text, expected in (("-1\n", 8), ("300000\n", 3)):
         (tmp_path / "cpu/cpu.cfs_quota_us").write_text(text)
         assert cores.cores() == expected
+
+
+def test_what_only_checks_a_model_loads_none_of_its_libraries():
+    """The supervisor imports the service too, before it starts a worker."""
+    libraries = {"numpy", "scipy", "sklearn", "pandas"}
+    code = f"import sys, amlcore.serving.service.app; print({libraries} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

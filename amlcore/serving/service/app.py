@@ -30,7 +30,7 @@ PER_WORKER = 128
 
 
 MANY_ROWS = 10_000
-"""Python looks for garbage after so many new lists; each row of a request is one, and none is garbage."""
+"""Python looks for garbage after so many new objects; each row of a request is one, and none is garbage."""
 
 
 class Body(bentoml.IODescriptor):  # type: ignore[misc]
@@ -120,14 +120,13 @@ class Scorer:
     _types: dict[int, set[str]] | None = None
 
     def __init__(self) -> None:
+        gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
         try:
             self.predictor = self.model.load()
         except ModelFault as fault:
             _give_up(fault)
         self.front().predictor = self.predictor
-        gc.collect()
         gc.freeze()  # what is loaded now stays: no collection looks at it again in the middle of an answer
-        gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
 
     @classmethod
     def taken_types(cls) -> dict[int, set[str]]:

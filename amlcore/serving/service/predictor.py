@@ -12,11 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from .answers import KEYS, Writer, plain
-from .paths import Refused
-from .proof import REFUSALS
-from .quick import quick
 from .request import Request, read, read_quickly
-from .rows import InputError, Signature, quoted
+from .rows import InputError, Refused, Signature, quoted
 
 log = logging.getLogger("bentoml.serve")
 
@@ -113,6 +110,11 @@ class Predictor:
     """Answers requests, as a status and a body, and raises on none of them."""
 
     def __init__(self, model: Model, estimator: Any) -> None:
+        # they load numpy and scipy, which the supervisor, that only checks the model's files, has no use for
+        from .proof import REFUSALS
+        from .quick import quick
+
+        self._refusals = REFUSALS
         self._signature = model.signature
         self._estimator = estimator
         self._methods = model.all_methods
@@ -155,7 +157,7 @@ class Predictor:
             return getattr(self._estimator, method)(self._signature.to_input(rows))
         except InputError:
             raise
-        except REFUSALS as error:
+        except self._refusals as error:
             raise self._refusal(error, rows) from error
 
     def _asked(self, route: str, method: str) -> str:

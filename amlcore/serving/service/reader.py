@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from .paths.encoders import UNKNOWN
-from .paths.path import HUGE, Refused, is_tame
+from .paths.path import HUGE, is_tame
 from .paths.preparation import Preparation
-from .rows import Signature
+from .rows import Refused, Signature
 
 NUMBERS = frozenset((int, float))
 

@@ -43,6 +43,10 @@ class InputError(Exception):
         return {"error": {"message": str(self), "row": self.row, "column": self.column}}
 
 
+class Refused(Exception):  # noqa: N818 - no error: the model itself is asked then
+    """Rows that a path leaves to the model."""
+
+
 class Text(str):
     """Text for a column of unknown type: a model that wants a number there refuses it and does not read `"3"` as 3."""
 

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rows import Signature
+from ..rows import Refused, Signature
 from .forest import forest
 from .itself import Itself
 from .linear import linear
 from .onnx import onnx
-from .path import Path, Refused, Scorer
+from .path import Path, Scorer
 from .preparation import Preparation, prepare
 from .trees import trees
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from .path import Refused
+from ..rows import Refused
 
 Step = Callable[[Any], Any]
 

@@ -7,16 +7,14 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from ..rows import Refused
+
 if TYPE_CHECKING:
     from .preparation import Preparation
 
 METHODS = ("predict", "predict_proba")
 HUGE = 1e38
 """Beyond this a number may not fit scikit-learn's float32, and the model itself shall say so."""
-
-
-class Refused(Exception):  # noqa: N818 - no error: the model itself is asked then
-    """Rows that a path leaves to the model."""
 
 
 class Scorer(Protocol):
