@@ -17,7 +17,7 @@ from amlcore.serving.service.accesslog import ATOMIC, AccessLog
 from amlcore.serving.service.keys import Keys, KeysFault
 from amlcore.serving.service.lean import Front, Lean, Limits
 from amlcore.serving.service.metrics import MOST_LABELS
-from amlcore.serving.service.notes import Note
+from amlcore.serving.service.notes import SETTLED_S, Note
 from amlcore.serving.service.predictor import Model
 from amlcore.serving.service.refusal import Refusal, check_content
 from amlcore.serving.service.work import InFlight, Pace
@@ -99,6 +99,7 @@ class Client:
 
 def counted(front):
     """The samples of the metrics that are not zero, by name and labels."""
+    front.notes.settle()
     lines = front.metrics.expose()[0].decode().splitlines()
     samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in samples.items() if float(value) and "_bucket" not in name}
@@ -470,12 +471,18 @@ def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
             await client.ask(headers={**JSON, "x-request-id": "one", "authorization": "Bearer secret"})
             await client.ask('/no"where\n' + "x" * 300, method="GET", headers={})
             await client.ask("/livez", method="GET")
-            await asyncio.sleep(0)
+            await asyncio.sleep(2 * SETTLED_S)
+            assert (tmp_path / "log").read_text().count("\n") == 2
+            await client.ask("/metrics", method="GET", headers={})
+            await Lean(stop, front)({"type": "lifespan"}, None, None)  # a service that stops writes what it has
+
+        async def stop(*_):
+            pass
 
         asyncio.run(scene())
     text = (tmp_path / "log").read_text()
     lines = [json.loads(line) for line in text.splitlines()]
-    assert [(line["method"], line["status"]) for line in lines] == [("POST", 200), ("GET", 200)]
+    assert [(line["method"], line["status"]) for line in lines] == [("POST", 200), ("GET", 200), ("GET", 200)]
     assert lines[0].items() >= {"request": "one", "client": "127.0.0.1", "path": "/predict", "received": 32}.items()
     assert len(lines[1]["path"]) == 200
     assert "secret" not in text

@@ -8,6 +8,7 @@ os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read by BentoML when it
 
 import gc
 import inspect
+import logging
 import math
 import signal
 import sys
@@ -121,6 +122,8 @@ class Scorer:
 
     def __init__(self) -> None:
         gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
+        # BentoML's handlers make uvicorn put a line together for each request, which its level then drops
+        logging.getLogger("uvicorn.access").propagate = False
         try:
             self.predictor = self.model.load()
         except ModelFault as fault:

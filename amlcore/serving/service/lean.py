@@ -91,6 +91,8 @@ class Lean:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in HEALTH:
             await self._app(scope, receive, send)
+            if scope["type"] == "lifespan":  # the service stops, and so does the loop
+                self._front.notes.settle()
             return
         await Exchange(self._front, scope, receive, send).carry_out(self._app)
 

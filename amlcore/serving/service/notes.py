@@ -1,10 +1,13 @@
-"""Notes: what a turn of the event loop has answered, counted and logged together once the answers are on their way."""
+"""Notes: what was answered within some milliseconds, counted and logged together."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
+
+SETTLED_S = 0.01
+"""The log and the metrics are behind by no more than this."""
 
 
 class Note(NamedTuple):
@@ -24,7 +27,7 @@ class Note(NamedTuple):
 
 
 class Notes:
-    """Those of the present turn; they are settled in the next one, after the loop has written the answers."""
+    """Those of the last few milliseconds: at once, each would cost as much as a small answer."""
 
     def __init__(self, settle: Callable[[list[Note]], None]) -> None:
         self._settle = settle
@@ -32,7 +35,7 @@ class Notes:
 
     def add(self, note: Note) -> None:
         if not self._open:
-            asyncio.get_running_loop().call_soon(self.settle)
+            asyncio.get_running_loop().call_later(SETTLED_S, self.settle)
         self._open.append(note)
 
     def settle(self) -> None:
