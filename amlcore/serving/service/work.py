@@ -21,6 +21,9 @@ STUCK_S = 0.1
 TURN_S = 0.01
 """What all answers together may take of one turn of the loop."""
 
+TINY_S = 0.00005
+"""What is not counted of that: two hundred such answers fill a turn, more than a worker takes at once by default."""
+
 MOST_BYTES = 1 << 16
 """A body above this is never worked on by the event loop."""
 
@@ -51,6 +54,8 @@ class Turn:
         self.seconds = 0.0
 
     def spend(self, seconds: float) -> None:
+        if seconds < TINY_S:
+            return
         if self.seconds == 0.0:
             asyncio.get_running_loop().call_soon(self._end)
         self.seconds += seconds
