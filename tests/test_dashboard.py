@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import Aml
-from tests.test_docs import free_port
+from tests.test_docs import free_ports
 from tests.test_flow import background, until
 from tests.test_sweep_flow import HERE, LOGS, SCRIPT, sweep_and_trials
 
@@ -41,10 +41,10 @@ def test_a_sweep_is_shown_while_it_runs_and_stays_as_it_is(project: Path, aml: A
         *("script.arguments.x=1,2,3", "script.arguments.sleep=0,60"),
     )
     sweep = aml("runs", "--json").json[0]
-    study, port = Path(sweep["folder"], "study.jsonl"), free_port()
+    study, (port,) = Path(sweep["folder"], "study.jsonl"), free_ports(1)
     until(lambda: study.exists() and study.stat().st_size)
 
-    with background(project, "ui", sweep["id"], "--port", str(port)) as process:
+    with background(project, "ui", sweep["id"], "--port", port) as process:
         url = f"http://127.0.0.1:{port}"
         until(lambda: get(f"{url}/dashboard/")[0] == 200)
         assert "<title>Optuna Dashboard</title>" in get(f"{url}/dashboard/")[1]

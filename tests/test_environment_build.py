@@ -341,6 +341,8 @@ def test_prune_leaves_what_a_service_runs_in(way, tmp_path, cache):
     # In place of the real one, which takes seconds to start.
     (site / "bentoml.py").write_text("import pathlib, time\npathlib.Path('begun').touch()\ntime.sleep(60)\n")
     bento = Bento("service", "1", tmp_path, "2026-01-01T00:00:00+00:00", {})
+    (tmp_path / "src/model").mkdir(parents=True)
+    (tmp_path / "src/model/model.json").write_text('{"methods": ["predict"]}')
     if way == "background":
         folder = tmp_path / "services" / "service"
         service = start(bento, python=built.python, folder=folder)
