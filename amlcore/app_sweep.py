@@ -9,11 +9,12 @@ from functools import partial
 from pathlib import Path
 
 from amlcore import app, settle, tables
-from amlcore.app import Say, check_model, find_run, publish
+from amlcore.app import Say, find_run
 from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
 from amlcore.errors import RecordError, RequestError
 from amlcore.progress import Progress
+from amlcore.publication import check_model, publish
 from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
 from amlcore.sweep.study import TrialState

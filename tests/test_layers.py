@@ -16,7 +16,7 @@ LINES = [
     ["app_sweep", "dashboard"],
     ["progress"],
     ["app", "doctor", "tables", "project", "terminal"],
-    ["experiment"],
+    ["experiment", "publication"],
     ["sweep_driver"],
     ["sweep_report"],
     ["earlier", "trials"],

@@ -1,0 +1,66 @@
+"""Publication: the model of a run, registered and packaged as its job says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from amlcore.errors import AmlcoreError, ConfigError
+from amlcore.record import RunState
+from amlcore.run import Run
+
+if TYPE_CHECKING:
+    from amlcore.config import Job
+
+Say = Callable[[str], None]
+
+
+def publish(job: Job, run: Run, *, say: Say) -> int:
+    """Register and package what `job` says; a failure is kept with the run, whose script did end well."""
+    if job.model.name is None:
+        return 0
+    try:
+        model = run.register(job.model)
+        for warning in model.warnings:
+            say(f"warning: {warning}")
+        say(f"registered {model.name}:{model.version}")
+        if job.deployment is not None:
+            from amlcore.serving.release import package_model
+
+            bento = package_model(job.workspace, model, job.deployment, log=say)
+            say(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
+    except AmlcoreError as error:
+        say(f"error: {error}")
+        run.record.enter(RunState.Completed, str(error), exit_status=1)
+        return 1
+    return 0
+
+
+def check_model(job: Job) -> None:
+    """Find out before the training whether its model could be registered and packaged."""
+    from amlcore.model.files import check_output
+
+    if job.model.name is not None:
+        check_output(job.model.path, key="model.path")
+    if job.deployment is None:
+        return
+    if job.model.name is None:
+        raise ConfigError("deployment: there is no model to package; give it a name with model.name=NAME")
+    job.deployment.check()
+    job.deployment.service_name(job.model.name)
+    resources = job.model.resource_configuration
+    if resources is not None:
+        job.deployment.size(cpu=resources.cpu, memory_in_gb=resources.memory_in_gb)
+    _check_python(job)
+
+
+def _check_python(job: Job) -> None:
+    """Raises ConfigError where the training's Python is none that a service runs on."""
+    from amlcore.serving.bento import supported_python
+
+    asked, supported = job.environment.specify(job.workspace.path).python, supported_python()
+    if asked is not None and not asked.can_be(supported):
+        raise ConfigError(
+            f"deployment: {asked.text} is asked for ({asked.where}), and BentoML, which serves the model, needs "
+            f"{supported}; legal: a newer Python, such as environment.python=3.11, or deployment=none"
+        )
