@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.serving.service import keys as service_keys
-from amlcore.serving.service import lean, work
+from amlcore.serving.service import lean, metrics, work
 from amlcore.serving.service.accesslog import ATOMIC, AccessLog
 from amlcore.serving.service.keys import Keys, KeysFault
 from amlcore.serving.service.lean import Front, Lean, Limits
@@ -408,6 +408,22 @@ def test_health_comes_between_many_quick_answers(model, monkeypatch):
 
 
 # -- what is counted and written
+
+
+def test_services_that_share_bentomls_home_count_apart(tmp_path, monkeypatch):
+    """BentoML gives them one folder, and each service that starts empties it."""
+    shared, counted_by = tmp_path / metrics.SHARED, []
+    stale = tmp_path / "amlcore_metrics" / f"{os.getpid()}-1"
+    stale.mkdir(parents=True)
+    for supervisor in (os.getpid(), os.getppid(), os.getpid()):
+        monkeypatch.setattr(os, "getppid", lambda supervisor=supervisor: supervisor)
+        monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(shared))
+        metrics.keep_apart()
+        counted_by.append(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
+    first, second, again = counted_by
+    assert first == again != second
+    assert sorted(stale.parent.iterdir()) == sorted({first, second})  # of one that has ended nothing is left
+    assert shared not in (*first.parents, *second.parents)
 
 
 def test_labels_of_metrics_are_bounded(front):

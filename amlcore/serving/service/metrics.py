@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,6 +25,9 @@ BUCKETS = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 
 MOST_LABELS = 32
 """How many predicted labels are counted by name, a worker; the rest is counted as `other`."""
 
+SHARED = "prometheus_multiproc_dir"
+"""The folder in BentoML's home that all services share."""
+
 SHORT, MOST_ANSWERS = 1000, 256
 """Answers with one label are known again: up to so many bytes each, and so many of them."""
 
@@ -32,6 +36,7 @@ class Metrics:
     """What a worker counts; made inside it, since prometheus_client reads the environment when it is imported."""
 
     def __init__(self, *, model: str, version: int, routes: Sequence[str]) -> None:
+        keep_apart()
         import prometheus_client
 
         from .histogram import Histogram
@@ -129,6 +134,34 @@ class Metrics:
             registry = self._client.CollectorRegistry()
             multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
         return self._client.generate_latest(registry), self._client.CONTENT_TYPE_LATEST
+
+
+def keep_apart() -> None:
+    """Give the workers of this service a folder of their own.
+
+    BentoML has one for all services that share a home, and each that starts empties it: what one had counted would be
+    gone, and each would show the other's requests as its own.
+    """
+    shared = Path(os.environ.get("PROMETHEUS_MULTIPROC_DIR", ""))
+    if shared.name != SHARED:
+        return
+    folders = shared.with_name("amlcore_metrics")
+    own = folders / _supervisor(os.getppid())
+    with suppress(OSError, ValueError):  # a home that cannot be written to, or that holds what is not ours
+        own.mkdir(parents=True, exist_ok=True)
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(own)
+        for folder in folders.iterdir():
+            if folder.name != _supervisor(int(folder.name.partition("-")[0])):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _supervisor(pid: int) -> str:
+    """A name that no other process has, before or after it: its pid, and when it began (proc(5), field 22)."""
+    try:
+        began = Path(f"/proc/{pid}/stat").read_text("utf-8").rpartition(")")[2].split()[19]
+    except OSError:
+        began = "gone"
+    return f"{pid}-{began}"
 
 
 def _dead(folder: Path) -> list[int]:
