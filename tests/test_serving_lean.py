@@ -516,6 +516,16 @@ def test_the_log_is_written_in_pieces_that_a_pipe_takes_whole(tmp_path):
     assert max(map(len, lines)) < ATOMIC
 
 
+def test_what_a_client_says_of_its_address_is_one_text_in_the_log(tmp_path):
+    """Uvicorn reads X-Forwarded-For; what it holds there is any text."""
+    scope = {"method": "GET", "path": "/", "client": ('1", "status": 200, "x": "' + "y" * 9000, 0)}
+    with (tmp_path / "log").open("wb") as stream:
+        AccessLog(stream.fileno()).write([Note("other", 401, 0, "r", scope, 0, 0)])
+    line = (tmp_path / "log").read_bytes()
+    assert json.loads(line).items() >= {"client": scope["client"][0][:100], "status": 401}.items()
+    assert len(line) < ATOMIC
+
+
 def test_a_log_that_nobody_reads_stops_nothing():
     reading, writing = os.pipe()
     os.close(reading)

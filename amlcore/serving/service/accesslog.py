@@ -53,4 +53,5 @@ class AccessLog:
 @lru_cache(maxsize=256)
 def _middle(client: str, method: str, path: str) -> str:
     """What is the same in all lines about one client and one path."""
-    return f'", "client": "{client}", "method": {json.dumps(method)}, "path": {json.dumps(path)}, "status": '
+    who = json.dumps(client[:100])  # uvicorn takes it from X-Forwarded-For, where a proxy on this machine sends one
+    return f'", "client": {who}, "method": {json.dumps(method)}, "path": {json.dumps(path)}, "status": '
