@@ -279,6 +279,23 @@ def test_what_is_late_is_504_and_its_work_does_not_pile_up(model):
     assert after[0] == 200
 
 
+def test_a_call_that_ends_as_its_time_does_takes_no_place_for_ever(front):
+    """Its answer is there, but the request is cancelled before it wakes up to take it."""
+
+    async def scene():
+        task = asyncio.ensure_future(front.threads.run(lambda: (200, b""), Pace(), 1))
+        await asyncio.sleep(0)
+        time.sleep(0.1)  # the loop stands still, and the thread has handed its answer to it
+        asyncio.get_running_loop().call_soon(task.cancel)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        return front.threads.abandoned
+
+    assert asyncio.run(scene()) == 0
+
+
 def test_a_body_that_does_not_come_is_408(model):
     front = make(model, timeout_s=0.1)
 

@@ -100,7 +100,8 @@ class Threads:
         try:
             result = await job.future
         except asyncio.CancelledError:
-            self._drop(job)
+            if job.future.cancelled():  # otherwise the call has ended, in the same moment as the request's time
+                self._drop(job)
             raise
         pace.learn(size, job.seconds)
         return result
