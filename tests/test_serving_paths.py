@@ -479,5 +479,15 @@ def test_no_row_is_answered_otherwise_than_without_paths(both: Any, model: str, 
     assert json.loads(quick) == json.loads(slow)
 
 
+@pytest.mark.parametrize("data", [[], {}, [[]], [{}], "columns", [[{}] * 4], [[[]] * 4]])
+def test_a_path_leaves_what_is_empty_without_a_word(both: Any, data: Any, caplog: pytest.LogCaptureFixture) -> None:
+    """What fails in a path is a traceback in the log, which no request should make."""
+    service = both["people"][0]
+    if data == "columns":
+        data = {name: [] for name in service._signature.names}
+    assert service.answer("predict", json.dumps({"data": data}).encode())[0] == 422
+    assert caplog.text == ""
+
+
 def test_the_paths_are_in_use(both: Any) -> None:
     assert all(services[0]._quick is not None and services[1]._quick is None for services in both.values())

@@ -83,7 +83,7 @@ class Reader:
             values = [data[name] for name in self._names]
             if type(values[0]) is not list:
                 return [values]
-            if set(map(type, values)) != {list} or len(set(map(len, values))) != 1:
+            if set(map(type, values)) != {list} or len(set(map(len, values))) != 1 or not values[0]:
                 raise Refused
             return [list(row) for row in zip(*values)]
         if kind is not list or not data:
