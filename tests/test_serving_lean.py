@@ -150,6 +150,14 @@ def test_a_body_over_the_limit_is_413_told_or_not(front):
     assert client(parts=[b" " * 500, b" " * 400, b" "])[0] == 400  # within the limit, and no JSON
 
 
+def test_a_body_that_an_upgrade_loses_is_said_to_be_lost(front):
+    client, asks = Client(front), {**JSON, "connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c"}
+    status, _, body = client(body=b"", headers=asks)
+    assert (status, "Upgrade" in json.loads(body)["error"]["message"]) == (400, True)
+    assert client(headers=asks)[0] == client(parts=[b"", BODY], headers=asks)[0] == 200
+    assert "not JSON" in client(body=b"")[2].decode()
+
+
 def test_a_client_that_leaves_is_noted_and_answered_nothing(front):
     client = Client(front)
     assert client(parts=[])[0] is None

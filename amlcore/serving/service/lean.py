@@ -191,6 +191,9 @@ class Exchange:
         if len(body) > self._front.limits.max_body_bytes:
             self._received = len(body)
             raise self._too_large()
+        if not body and not message.get("more_body") and b"upgrade" in self._headers:
+            # as Java's client asks by default; uvicorn stays with HTTP/1.1 and drops the body
+            raise Refusal(400, "the body of a request with Upgrade is lost: ask in plain HTTP/1.1, without it")
         return body
 
     async def _joined(self, message: dict[str, Any]) -> bytes:
