@@ -331,3 +331,25 @@ def test_no_body_is_a_fault_of_the_service(service, request, body):
         status, answer = ask(loaded, body if isinstance(body, bytes) else body.encode())
     assert status in (200, 400, 422)
     assert ("predictions" in answer) == (status == 200)
+
+
+def test_a_missing_text_alone_is_taken_as_among_others_where_no_type_is_known(tmp_path):
+    """Without a sample a column of nulls may stand for numbers or for texts, and encoders of texts take no floats."""
+    import pandas as pd
+    from sklearn.compose import make_column_transformer
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+
+    frame = pd.DataFrame({"city": np.array(["a", "b", math.nan] * 10, dtype=object), "size": np.arange(30.0)})
+    encode = make_column_transformer(
+        (OneHotEncoder(handle_unknown="ignore"), ["city"]),
+        (make_pipeline(FunctionTransformer(np.log1p), SimpleImputer()), ["size"]),
+    )
+    model = make_pipeline(encode, LogisticRegression()).fit(frame, ["x", "y", "z"] * 10)
+    service = predictor(tmp_path, model, frame=frame, sample=False)
+    expected = model.predict(frame.iloc[[2, 0]]).tolist()
+    assert ask(service, [[None, 2.0], ["a", 0.0]])[1]["predictions"] == expected
+    assert ask(service, [[None, 2.0]])[1]["predictions"] == expected[:1]
+    assert ask(service, [["a", None]])[0] == 200  # a logarithm takes no objects

@@ -7,6 +7,7 @@ import json
 import logging
 import sys
 import warnings
+from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -153,11 +154,15 @@ class Predictor:
             except Exception:
                 log.warning("a faster path failed, the model answers by itself", exc_info=True)
         rows = self._signature.read(request.data)
+        ask = getattr(self._estimator, method)
         try:
-            return getattr(self._estimator, method)(self._signature.to_input(rows))
+            return ask(self._signature.to_input(rows))
         except InputError:
             raise
         except self._refusals as error:
+            if self._signature.has_gap(rows):
+                with suppress(*self._refusals):
+                    return ask(self._signature.to_input(rows, gaps_are_objects=True))
             raise self._refusal(error, rows) from error
 
     def _asked(self, route: str, method: str) -> str:

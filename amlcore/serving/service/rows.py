@@ -246,12 +246,18 @@ class Signature:
                 raise InputError(f"{where}: column {name!r} is missing", row=number, column=name)
         return [record[name] for name in self.names]
 
-    def to_input(self, rows: list[list[Any]]) -> Any:
+    def has_gap(self, rows: list[list[Any]]) -> bool:
+        """Whether a named column of unknown type is all null, which may stand for numbers and for texts."""
+        return any(_is_gap(column, rows) for column in self.columns(len(rows[0])))
+
+    def to_input(self, rows: list[list[Any]], *, gaps_are_objects: bool = False) -> Any:
         """What the model is called with: a DataFrame if it was trained on one, a list of texts, or an array."""
         columns = self.columns(len(rows[0]))
         if self.takes_texts and len(columns) == 1 and all(isinstance(row[0], str) for row in rows):
             return [row[0] for row in rows]
         parts = [(column, column.values([row[column.position] for row in rows])) for column in columns]
+        if gaps_are_objects:
+            parts = [(column, values.astype(object) if _is_gap(column, rows) else values) for column, values in parts]
         return self._frame(parts) if self.names else _matrix([values for _, values in parts])
 
     def _frame(self, parts: list[tuple[Column, Any]]) -> Any:
@@ -261,6 +267,10 @@ class Signature:
         frame = pd.DataFrame(series)
         frame.columns = pd.Index(self.names)
         return frame
+
+
+def _is_gap(column: Column, rows: list[list[Any]]) -> bool:
+    return column.kind == "any" and all(row[column.position] is None for row in rows)
 
 
 def _typed(series: Any, column: Column) -> Any:
