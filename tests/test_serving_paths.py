@@ -224,6 +224,12 @@ def test_what_is_not_known_is_answered_by_the_model() -> None:
     assert "not known" in report["because"]
 
 
+def test_outputs_with_other_numbers_of_classes_are_compared() -> None:
+    report = prove(RandomForestClassifier(5, random_state=0).fit(DATA, np.column_stack([LABELS, LABELS > 0])))
+    assert report["because"] is None
+    assert report["chosen"]
+
+
 def test_a_slow_model_is_compared_on_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "COMPARED_S", 0.0)
     report = prove(LogisticRegression().fit(DATA, LABELS))
