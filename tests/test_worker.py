@@ -475,6 +475,18 @@ def test_a_supervisor_killed_between_two_runs_takes_none_with_it(script: Script,
     assert pids[0] == pids[1] != pids[2]
 
 
+def test_the_supervisor_of_many_runs_does_not_grow(script: Script, queue: HandmadeQueue) -> None:
+    source = script(
+        "import os, re\nwith open(f'/proc/{os.getppid()}/status') as status:\n"
+        "    print(re.search(r'VmRSS:\\s*(\\d+)', status.read())[1])"
+    )
+    queue.start()
+
+    used_kb = [int(out(queue.run(source, argv=("x" * 10_000_000,))[0])) for _ in range(5)]
+
+    assert used_kb[-1] - used_kb[1] < 15_000, used_kb
+
+
 @pytest.mark.parametrize("damage", ["object", "manifest", "input"])
 def test_what_cannot_start_still_has_a_result(
     damage: str, script: Script, queue: HandmadeQueue, tmp_path: Path

@@ -89,27 +89,33 @@ class Keeper(object):
         os.setsid()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         adopt_orphans()
+        private = (requests, answers)
         while True:
             line = _line(requests)
             if not line:
                 return
             handed = json.loads(line.decode("ascii"))
-            request = read_json(handed["path"])
-            supervisor = Supervisor(
-                request,
-                read_json(request["manifest"]),
-                relative=self._relative,
-                hidden=handed["hidden"],
-                mask=mask,
-                private=(requests, answers),
-                log=self._log,
-            )
-            answer = DONE if supervisor.run() else INTERRUPTED
+            answer = self._carry_out(read_json(handed["path"]), handed["hidden"], mask=mask, private=private)
+            if answer == KILLED:
+                return  # a keeper that lives is a sign that the result is still to come
             if answer == DONE:
-                if not os.path.exists(RunLayout(request["folder"]).attempt(request["attempt"]).result):
-                    return  # a keeper that lives is a sign that the result is still to come
                 os.unlink(handed["path"])
             os.write(answers, answer)
+            gc.collect(0)  # what a run leaves lies in circles; what was there before it is older, and is not touched
+
+    def _carry_out(self, request, hidden, *, mask, private):
+        supervisor = Supervisor(
+            request,
+            read_json(request["manifest"]),
+            relative=self._relative,
+            hidden=hidden,
+            mask=mask,
+            private=private,
+            log=self._log,
+        )
+        if not supervisor.run():
+            return INTERRUPTED
+        return DONE if os.path.exists(RunLayout(request["folder"]).attempt(request["attempt"]).result) else KILLED
 
 
 def _line(handle):
