@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from amlcore.compute.local import Local, LocalSlots
+from amlcore.request import Request, WorkerKind
 from tests.compute_conformance import Conformance
 from tests.conftest import Aml
 from tests.test_flow import Write, background
@@ -27,3 +30,20 @@ class TestLocal(Conformance):
 
     def says_why(self, run: dict[str, Any]) -> bool:
         return "compute.slots=1" in str(run["reason"])
+
+
+def test_a_run_found_lost_while_another_is_submitted_is_told(tmp_path: Path) -> None:
+    slots = LocalSlots(Local(slots=1), state=tmp_path)
+    kind = WorkerKind(interpreter="/bin/false")
+    for run in ("first", "second"):
+        folder = tmp_path / run
+        folder.mkdir()
+        wanted = {"objects": "", "manifest": "", "script": "", "argv": [], "environment_variables": {}, "inputs": {}}
+        slots.submit(Request(run=run, folder=str(folder), timeout_s=None, mem_bytes=None, **wanted), kind)
+        if run == "first":
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # its worker has ended, and nobody has looked
+
+    lost = slots.poll()
+    slots.close()
+
+    assert "before the script began" in str(lost["first"].reason)

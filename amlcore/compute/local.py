@@ -80,6 +80,7 @@ class LocalSlots:
         self._kinds: dict[str, tuple[WorkerKind, tuple[IO[bytes], ...]]] = {}
         self._workers: list[tuple[str, subprocess.Popen[bytes]]] = []
         self._records: dict[str, Record] = {}
+        self._untold: dict[str, Ending] = {}  # runs that were found lost while another one was submitted
         self._checked = time.monotonic()
 
     def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
@@ -93,9 +94,15 @@ class LocalSlots:
         self._kinds[kind.key] = (of_kind, (*kept, *keep))
         request.lay(Path(queue.new))
         self._records[request.run] = Record(Path(request.folder))
-        self.poll()
+        self._untold.update(self._serve())
 
     def poll(self) -> dict[str, Ending]:
+        lost = {**self._untold, **self._serve()}
+        self._untold = {}
+        return lost
+
+    def _serve(self) -> dict[str, Ending]:
+        """Start the workers that are needed; the runs that were found lost, each once."""
         lost = self._lost()
         for key in self._kinds:
             idle = sum(1 for of, worker in self._workers if of == key) - len(self._names(key, "claimed"))
