@@ -444,6 +444,8 @@ def test_run_outlives_its_worker(script: Script, queue: HandmadeQueue) -> None:
     assert result["exit_status"] == 0
     assert out(run).endswith("done\n")
     eventually(lambda: os.listdir(queue.layout.claimed) == [])
+    eventually(lambda: not is_alive(read_json(run.attempt(1).claim)["worker"]))
+    assert "Traceback" not in queue.log
 
 
 def test_a_killed_supervisor_leaves_a_result_and_no_script(script: Script, queue: HandmadeQueue) -> None:

@@ -100,7 +100,10 @@ class Keeper(object):
                 return  # a keeper that lives is a sign that the result is still to come
             if answer == DONE:
                 os.unlink(handed["path"])
-            os.write(answers, answer)
+            try:
+                os.write(answers, answer)
+            except BrokenPipeError:
+                return  # the worker was killed meanwhile
             gc.collect(0)  # what a run leaves lies in circles; what was there before it is older, and is not touched
 
     def _carry_out(self, request, hidden, *, mask, private):
