@@ -462,7 +462,10 @@ def test_a_killed_supervisor_leaves_a_result_and_no_script(script: Script, queue
     assert queue.run(script("print(1)"))[1]["exit_status"] == 0
 
 
-def test_a_supervisor_killed_between_two_runs_takes_none_with_it(script: Script, queue: HandmadeQueue) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_a_supervisor_ended_between_two_runs_takes_none_with_it(
+    number: signal.Signals, script: Script, queue: HandmadeQueue
+) -> None:
     source = script("import sys\nprint('ctypes' in sys.modules)")
     queue.start()
     pids = []
@@ -472,7 +475,7 @@ def test_a_supervisor_killed_between_two_runs_takes_none_with_it(script: Script,
         assert (result["exit_status"], out(run)) == (0, "False\n")
         pids.append(read_json(run.attempt(1).claim)["worker"]["pid"])
         if len(pids) == 2:
-            os.kill(pids[-1], signal.SIGKILL)
+            os.kill(pids[-1], number)
 
     assert pids[0] == pids[1] != pids[2]
 

@@ -91,7 +91,9 @@ class Keeper(object):
         adopt_orphans()
         private = (requests, answers)
         while True:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # whoever ends it now means no run
             line = _line(requests)
+            signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
             if not line:
                 return
             handed = json.loads(line.decode("ascii"))
@@ -100,6 +102,8 @@ class Keeper(object):
                 return  # a keeper that lives is a sign that the result is still to come
             if answer == DONE:
                 os.unlink(handed["path"])
+                if signal.SIGTERM in signal.sigpending():
+                    return  # it came after the script had ended, and must not end the next one
             try:
                 os.write(answers, answer)
             except BrokenPipeError:

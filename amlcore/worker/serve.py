@@ -165,6 +165,8 @@ class Worker(object):
         sys.stdout.flush()
         sys.stderr.flush()
         outcome = self._keeper.supervise(path, hidden)
+        if outcome == KILLED and not os.path.exists(RunLayout(request["folder"]).attempt(request["attempt"]).folder):
+            outcome = self._keeper.supervise(path, hidden)  # it was ending when it was handed this, and began nothing
         if outcome == KILLED:
             self._replace_keeper(request)
         return outcome != INTERRUPTED
