@@ -10,9 +10,10 @@ from typing import Any
 
 from amlcore.compute.local import Local, LocalSlots
 from amlcore.request import Request, WorkerKind
+from amlcore.worker.processes import children
 from tests.compute_conformance import Conformance
 from tests.conftest import Aml
-from tests.test_flow import Write, background
+from tests.test_flow import Write, background, until
 
 
 class TestLocal(Conformance):
@@ -35,13 +36,14 @@ class TestLocal(Conformance):
 def test_a_run_found_lost_while_another_is_submitted_is_told(tmp_path: Path) -> None:
     slots = LocalSlots(Local(slots=1), state=tmp_path)
     kind = WorkerKind(interpreter="/bin/false")
+    others = set(children(os.getpid()))
     for run in ("first", "second"):
         folder = tmp_path / run
         folder.mkdir()
         wanted = {"objects": "", "manifest": "", "script": "", "argv": [], "environment_variables": {}, "inputs": {}}
         slots.submit(Request(run=run, folder=str(folder), timeout_s=None, mem_bytes=None, **wanted), kind)
         if run == "first":
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)  # its worker has ended, and nobody has looked
+            until(lambda: set(children(os.getpid())) <= others)  # its worker has ended, and nobody has looked
 
     lost = slots.poll()
     slots.close()
