@@ -26,14 +26,6 @@ pytestmark = pytest.mark.slow
 PYTHON = Path(sys.executable)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("serving")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENTOML_HOME", str(root / "store"))
-        yield root
-
-
 def processes(mark: str) -> list[str]:
     """The command lines of all processes whose environment or command line holds `mark`."""
     found = []

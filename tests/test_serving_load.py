@@ -43,14 +43,6 @@ class Sleeper:
 ROW = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("load")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENTOML_HOME", str(root / "store"))
-        yield root
-
-
 def sleeper(root, name, **deployment):
     """A Bento whose model takes its time, in a module that the model carries."""
     folder = root / "code"

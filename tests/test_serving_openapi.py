@@ -20,14 +20,6 @@ pytestmark = pytest.mark.slow
 PYTHON = Path(sys.executable)
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    root = tmp_path_factory.mktemp("openapi")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BENTOML_HOME", str(root / "store"))
-        yield root
-
-
 @pytest.fixture(scope="module", params=["mixed", "iris"])
 def service(root, request):
     """One with named columns of several types behind a key, and one that takes an array and no key."""

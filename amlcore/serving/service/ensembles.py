@@ -3,12 +3,5 @@
 from __future__ import annotations
 
 HISTOGRAMS = ("HistGradientBoostingClassifier", "HistGradientBoostingRegressor")
-ENSEMBLES = (
-    *HISTOGRAMS,
-    "RandomForestClassifier",
-    "RandomForestRegressor",
-    "ExtraTreesClassifier",
-    "ExtraTreesRegressor",
-    "GradientBoostingClassifier",
-    "GradientBoostingRegressor",
-)
+FORESTS = ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")
+ENSEMBLES = (*HISTOGRAMS, *FORESTS, "GradientBoostingClassifier", "GradientBoostingRegressor")

@@ -6,11 +6,10 @@ from typing import Any
 
 import numpy as np
 
+from ..ensembles import FORESTS
 from .itself import Itself
 from .path import METHODS, Scorer
 from .splits import thresholds
-
-FORESTS = ("RandomForestClassifier", "RandomForestRegressor", "ExtraTreesClassifier", "ExtraTreesRegressor")
 
 
 def forest(estimator: Any, itself: Itself) -> Scorer | None:  # noqa: ARG001 - nothing is left to it
