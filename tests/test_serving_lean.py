@@ -17,7 +17,7 @@ from amlcore.serving.service.accesslog import ATOMIC, AccessLog
 from amlcore.serving.service.keys import Keys, KeysFault
 from amlcore.serving.service.lean import Front, Lean, Limits
 from amlcore.serving.service.metrics import MOST_LABELS
-from amlcore.serving.service.notes import SETTLED_S, Note
+from amlcore.serving.service.notes import MOST_OPEN, SETTLED_S, Note, Notes
 from amlcore.serving.service.predictor import Model
 from amlcore.serving.service.refusal import Refusal, check_content
 from amlcore.serving.service.work import InFlight, Pace
@@ -527,6 +527,20 @@ def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
     assert lines[0].items() >= {"request": "one", "client": "127.0.0.1", "path": "/predict", "received": 32}.items()
     assert len(lines[1]["path"]) == 200
     assert "secret" not in text
+
+
+def test_what_a_killed_worker_takes_with_it_is_bounded():
+    """What nobody has counted yet is lost with `kill -9`, however much is answered within a turn."""
+    settled = []
+    notes, note = Notes(settled.extend), Note("predict", 200, 0.1, "r", {}, 0, 0)
+
+    async def scene():
+        for number in range(1, 3 * MOST_OPEN):
+            notes.add(note)
+            assert number - len(settled) < MOST_OPEN
+
+    asyncio.run(scene())
+    assert len(settled) == 2 * MOST_OPEN
 
 
 def test_the_log_is_written_in_pieces_that_a_pipe_takes_whole(tmp_path):

@@ -18,6 +18,7 @@ from amlcore.errors import DeploymentError
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import Keys
+from amlcore.serving.service.notes import MOST_OPEN
 from amlcore.serving.webservice import start
 from tests.load import Outcome, ask, request
 from tests.serving_models import LOCK, iris, register
@@ -259,4 +260,5 @@ def test_a_minute_at_full_load_and_the_death_of_a_worker(root):
         warm = values[len(values) // 3 :]
         assert max(warm) <= 1.05 * warm[0], values
     counted = said.partition('amlcore_predictions_total{label="0"} ')[2].split()[0]
-    assert abs(float(counted) - outcome.statuses[200]) <= connections
+    uncounted = outcome.statuses[200] - float(counted)  # more were counted where an answer was on its way when it died
+    assert -connections <= uncounted <= MOST_OPEN

@@ -6,8 +6,11 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-SETTLED_S = 0.01
-"""The log and the metrics are behind by no more than this."""
+SETTLED_S, MOST_OPEN = 0.01, 64
+"""The log and the metrics are behind by no more than this time, and by fewer requests than this.
+
+`kill -9` takes them away with the worker.
+"""
 
 
 class Note(NamedTuple):
@@ -37,6 +40,8 @@ class Notes:
         if not self._open:
             asyncio.get_running_loop().call_later(SETTLED_S, self.settle)
         self._open.append(note)
+        if len(self._open) == MOST_OPEN:
+            self.settle()
 
     def settle(self) -> None:
         """Count and log what is not yet."""
