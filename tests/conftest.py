@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,10 @@ from xdist.scheduler import LoadScopeScheduling
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
     settings.load_profile("ci")
+
+
+# A shell that starts the suite in the background has it ignore SIGINT, and with it all that the tests interrupt.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class ClusterScheduling(LoadScopeScheduling):
