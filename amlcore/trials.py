@@ -18,7 +18,7 @@ from amlcore.errors import RecordError, legal
 from amlcore.model import Registration
 from amlcore.record import HEARTBEAT_S, Record, RunState
 from amlcore.submission import Source, lay, pin, request
-from amlcore.sweep.intervals import Intervals, is_number
+from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import Ended, Reported
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.layout import read_json, write_json
@@ -254,9 +254,9 @@ class TrialRuns:
             value = running.metrics.get(metric)
             if value is None:
                 return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
-            if not is_number(value):
-                return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which cannot be compared")
-            reached.append(float(value))
+            if not isinstance(value, int | float):
+                return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which is no number")
+            reached.append(as_float(value))
         if not reached:
             return Ended(number, TrialState.COMPLETE)
         first, *further = reached

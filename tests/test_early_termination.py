@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -205,6 +206,45 @@ def test_the_loop_stops_what_falls_behind_and_finds_the_best_all_the_same(
     assert sum(map(len, trials.logged.values())) < 0.8 * 240
     pruned = next(trial for trial in found if trial.state is TrialState.PRUNED)
     assert str(pruned.reason).startswith(f"early termination by {policy.policy}: ")
+
+
+@pytest.mark.parametrize("goal", Goal)
+@pytest.mark.parametrize(
+    "policy",
+    [
+        EarlyTermination("bandit", slack_factor=0.1),
+        EarlyTermination("bandit", slack_amount=0.1),
+        EarlyTermination("median"),
+        EarlyTermination("truncation", truncation_percentage=40),
+        EarlyTermination("asha", options={"min_resource": 1, "reduction_factor": 2}),
+        EarlyTermination("wilcoxon", options={"n_startup_steps": 0}),
+    ],
+    ids=lambda policy: policy.policy,
+)
+def test_infinite_values_stop_nobody_else(policy: EarlyTermination, goal: Goal) -> None:
+    def logged(trial: int, interval: int) -> float:
+        return (1.0, 1.0, math.inf, -math.inf if interval % 2 else math.inf)[trial]
+
+    class Diverging(Logging):
+        def poll(self) -> Iterator[Ended | Reported]:
+            for event in super().poll():
+                if isinstance(event, Reported):
+                    history = self.logged[event.number]
+                    history[-1] = logged(event.number, len(history))
+                    yield Reported(event.number, history[-1])
+                else:
+                    yield event
+
+    sweep = Sweep("random", primary_metric="m", goal=goal, seed=5, max_total_runs=4, early_termination=policy)
+    trials = Diverging()
+    loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=4, clock=lambda: 0.0)
+    while not loop.over:
+        loop.step()
+
+    if policy.is_azures:
+        assert trials.stopped.keys() <= {2, 3}
+    if policy.policy in ("bandit", "median"):
+        assert 2 in trials.stopped
 
 
 FOLDS = """

@@ -121,6 +121,21 @@ def test_a_trial_that_fails_is_its_own_result(aml: Aml) -> None:
     assert [line.split()[0] for line in said.out.splitlines()] == ["trial", "2", "0", "1"]
 
 
+def test_a_metric_that_is_not_finite_is_a_failure(aml: Aml, write: Write) -> None:
+    write("train.py", "import sys\nfrom amlcore import Run\nRun.get_context().log('m', eval(sys.argv[2]))\n")
+    space = "+script.arguments.x=1,2,'float(\"inf\")','float(\"nan\")','-10**400','\"much\"'"
+
+    said = aml("run", "-m", "train.py", HERE, space, "sweep.primary_metric=m", "sweep.max_failures=4", "model=none")
+
+    assert "aml: best: trial 1, m=2" in said.err
+    for number, words in enumerate(
+        ["inf, which is no finite", "nan, which is no finite", "-inf, which is no finite"], 2
+    ):
+        assert f"aml: trial {number}: fail: m is {words} number" in said.err
+    assert "aml: trial 5: fail: m is much, which is no number" in said.err
+    assert "aml: 6 trials: 2 done, 0 pruned, 4 failed" in said.err
+
+
 @pytest.mark.usefixtures("toy")
 def test_a_metric_that_nobody_logs_is_said_at_the_first_trial(aml: Aml) -> None:
     said = aml("run", "-m", "script=toy", HERE, "script.arguments.x=1,2", "sweep.primary_metric=scor", status=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -327,6 +328,35 @@ def test_the_best_is_the_earliest_of_the_best_completed(
     sign = 1 if goal is Goal.minimize else -1
     expected = min(completed, key=lambda pair: (sign * pair[0], pair[1]))[1] if completed else None
     assert (loop.tally.best.number if loop.tally.best else None) == expected
+
+
+@given(
+    reached=st.lists(st.sampled_from([0.0, 1.0, 2.0, math.nan, math.inf, -math.inf]), min_size=1, max_size=12),
+    goal=st.sampled_from(Goal),
+    most=st.integers(0, 12),
+)
+@settings(max_examples=60, deadline=None)
+def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float], goal: Goal, most: int) -> None:
+    sweep = sweep_of(len(reached), goal=goal, max_failures=most)
+
+    class AsTold(Made):
+        def poll(self) -> Iterator[Ended]:
+            for number in list(self.running):
+                del self.running[number]
+                yield Ended(number, TrialState.COMPLETE, reached[number])
+
+    study = Study(sweep, SPACE)
+    loop = Loop(study, AsTold(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
+    while not loop.over:
+        loop.step()
+
+    tried = study.trials()
+    failed = [trial for trial in tried if not math.isfinite(reached[trial.number])]
+    assert [trial for trial in tried if trial.state is TrialState.FAIL] == failed
+    assert all(trial.reason == f"m is {reached[trial.number]}, which is no finite number" for trial in failed)
+    assert loop.failed_too_often == (len(failed) > most)
+    finite = [reached[trial.number] for trial in tried if trial not in failed]
+    assert (loop.tally.best.value if loop.tally.best else None) == (goal.best(finite) if finite else None)
 
 
 def test_a_grid_tries_every_point_once_in_the_order_of_nested_loops() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from enum import StrEnum
 
@@ -16,6 +17,10 @@ class Goal(StrEnum):
     def sign(self) -> int:
         """What a value is multiplied by so that more is better."""
         return 1 if self is Goal.maximize else -1
+
+    @property
+    def worst(self) -> float:
+        return -self.sign * math.inf
 
     def better(self, one: float, other: float) -> bool:
         return self.sign * one > self.sign * other

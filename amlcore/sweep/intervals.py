@@ -26,13 +26,16 @@ class Intervals:
         """Each number among `records` that the trial is judged by, with its interval; those behind it count no more."""
         for record in records:
             attempt = attempt_of(record)
-            if record["name"] != self._metric or not is_number(record["value"]) or attempt < self._attempt:
+            if record["name"] != self._metric or attempt < self._attempt:
+                continue
+            value = as_float(record["value"])
+            if math.isnan(value):
                 continue
             if attempt > self._attempt:
                 self._attempt = attempt
                 self._steps = _before(record["step"], self._steps)
             self._steps.append(record["step"])
-            yield len(self._steps), float(record["value"])
+            yield len(self._steps), value
 
     def history(self, records: Iterable[dict[str, Any]]) -> list[float]:
         """The values that count, the first interval first."""
@@ -42,8 +45,14 @@ class Intervals:
         return values
 
 
-def is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not math.isnan(value)
+def as_float(value: Any) -> float:
+    """A logged value as a float: an integer past all floats is infinite, what is no number is NaN."""
+    if not isinstance(value, int | float):
+        return math.nan
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _before(step: int | None, steps: list[int | None]) -> list[int | None]:

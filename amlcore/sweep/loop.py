@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -100,7 +101,7 @@ class Loop:
             if trial.state is not TrialState.RUNNING:
                 self._count(trial)
                 if self._keeps_history(trial):
-                    self._histories[trial.number] = trials.history(trial.number)
+                    self._histories[trial.number] = [*map(self._counted, trials.history(trial.number))]
         for trial in study.unfinished():
             self._start(trial)
 
@@ -149,13 +150,17 @@ class Loop:
         policy = self._sweep.early_termination
         return policy is not None and policy.is_azures and trial.state is not TrialState.CANCELED
 
+    def _counted(self, logged: float) -> float:
+        """What is compared of a value that a trial logged: one that is infinite is never ahead of another."""
+        return logged if math.isfinite(logged) else self._sweep.goals[0].worst
+
     def _judge(self, event: Reported) -> None:
         """Stop a trial that early termination gives up."""
         policy = self._sweep.early_termination
         if policy is None:
             return
         history = self._histories.setdefault(event.number, [])
-        history[len(history) if event.interval is None else event.interval - 1 :] = [event.value]
+        history[len(history) if event.interval is None else event.interval - 1 :] = [self._counted(event.value)]
         if policy.is_azures:
             reason = policy.verdict(event.number, self._histories, self._sweep.goals[0])
         else:
@@ -177,12 +182,21 @@ class Loop:
         self._trials.start(trial)
 
     def _tell(self, end: Ended) -> Trial:
+        end = self._compared(end)
         self.tally.running.remove(end.number)
         self._study.tell(end.number, end.state, end.value, end.reason, further=end.further)
         values = self._known.pop(end.number).values
         trial = Trial(end.number, values, end.state, end.value, end.reason, end.further)
         self._count(trial)
         return trial
+
+    def _compared(self, end: Ended) -> Ended:
+        """The same end, or a failure where what was reached cannot be compared: nothing would ever beat an inf."""
+        reached = () if end.value is None else (end.value, *end.further)
+        for metric, value in zip(self._sweep.metrics, reached, strict=False):
+            if not math.isfinite(value):
+                return Ended(end.number, TrialState.FAIL, reason=f"{metric} is {value}, which is no finite number")
+        return end
 
     def _count(self, trial: Trial) -> None:
         self.tally.counts[trial.state] += 1
