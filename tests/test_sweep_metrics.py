@@ -93,6 +93,25 @@ def test_a_sampler_whose_library_is_missing_is_refused_before_anything_starts(pr
     assert not (project / "outputs").exists()
 
 
+@pytest.mark.skipif(not TORCH, reason="torch is not installed here: pip install 'amlcore[gp]'")
+def test_a_gaussian_process_finds_a_good_point(aml: Aml, write: Write) -> None:
+    write(
+        "train.py", "import sys\nfrom amlcore import Run\nRun.get_context().log('m', (float(sys.argv[2]) - 3) ** 2)\n"
+    )
+
+    said = aml(
+        *("run", "-m", "train.py", HERE, "sweep=gp", "sweep.primary_metric=m", "sweep.goal=minimize", "model=none"),
+        *("sweep.max_total_runs=16", "sweep.seed=1", "compute.slots=2", "+script.arguments.x=interval(-10,10)"),
+    )
+
+    parent, trials = sweep_and_trials(aml)
+    assert {run["state"] for run in trials} == {"Completed"}
+    assert len(trials) == 16
+    # Ten of them are random, and Optuna's Gaussian process needs few more.
+    assert parent["metrics"]["m"] == min(run["metrics"]["m"] for run in trials) < 0.1
+    assert [line for line in said.err.splitlines() if not line.startswith("aml: ")] == []
+
+
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
