@@ -59,6 +59,25 @@ def test_every_sampler_goes_on_after_a_restart_and_repeats_no_point(name: str, t
     assert len({json.dumps(trial.values) for trial in found}) == 16
 
 
+def test_a_point_tried_again_takes_none_of_sobols_sequence(tmp_path: Path) -> None:
+    sweep, space = Sweep("sobol", seed=1, max_total_runs=8), Space({key: Dimension.between(0.0, 1.0) for key in "xy"})
+    whole = [trial.values for trial in first_trials(sweep, space, 8)]
+
+    counted = []
+    for canceled in (True, True, False):  # each time the third point
+        study = Study(sweep, space, file=tmp_path / "study.jsonl")
+        while study.room:
+            trial = study.ask()
+            if canceled and trial.values == whole[2]:
+                study.tell(trial.number, TrialState.CANCELED)
+                break
+            study.tell(trial.number, TrialState.COMPLETE, 1.0)
+            counted.append(trial.values)
+        study.close()
+
+    assert counted == whole
+
+
 @pytest.mark.parametrize("option", SWEEPS)
 def test_every_shipped_sweep_composes_and_survives_its_record(option: str, project: Path) -> None:
     job = compose(["script=train_iris", f"sweep={option}"], root=project)
