@@ -6,7 +6,6 @@ import math
 import socket
 import sys
 import time
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +16,7 @@ from amlcore.publication import check_model, publish
 from amlcore.record import Record, RunState
 from amlcore.run import Run
 from amlcore.runs import find
+from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 CANCEL_WAIT_S = 30.0
 ORPHAN_WAIT_S = 6.0  # the kill wait of a supervisor, and a little more
 POLL_S = 0.05
-
-Say = Callable[[str], None]
 
 
 def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from amlcore import app, settle, tables
-from amlcore.app import Say, find_run
+from amlcore.app import find_run
 from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
 from amlcore.errors import RecordError, RequestError
@@ -17,6 +17,7 @@ from amlcore.progress import Progress
 from amlcore.publication import check_model, publish
 from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
+from amlcore.say import Say
 from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, submit_sweep
 from amlcore.sweep_report import draw_in_background, is_worth_plots

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from socketserver import ThreadingMixIn
@@ -11,6 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from amlcore.app import check_port, find_run
 from amlcore.earlier import load_search
 from amlcore.errors import RequestError
+from amlcore.say import Say
 from amlcore.sweep import Space
 from amlcore.workspace import Workspace
 
@@ -26,7 +27,7 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing of each request."""
 
 
-def show(workspace: Workspace, reference: str | None, *, port: int, say: Callable[[str], None]) -> None:
+def show(workspace: Workspace, reference: str | None, *, port: int, say: Say) -> None:
     """Serve the dashboard of a sweep until it is interrupted; a sweep that runs is followed.
 
     Raises
@@ -51,9 +52,7 @@ def show(workspace: Workspace, reference: str | None, *, port: int, say: Callabl
     _serve(study, search.space, search.sweep.metrics, name=name, port=port, say=say)
 
 
-def _serve(
-    study: Path, space: Space, metrics: Sequence[str], *, name: str, port: int, say: Callable[[str], None]
-) -> None:
+def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port: int, say: Say) -> None:
     from optuna_dashboard import wsgi
 
     from amlcore.sweep.view import View

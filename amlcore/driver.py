@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,14 +14,13 @@ from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.interrupt import interrupted_once
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
+from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.submission import request
 from amlcore.waiting import Waiting
 from amlcore.worker.layout import read_json, write_json
 
 POLL_S = 0.01
-
-Say = Callable[[str], None]
 
 
 class Driver:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from amlcore.say import Say
 from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
 from amlcore.sweep.study import Trial, TrialState
@@ -29,7 +29,7 @@ class Progress:
         Takes each line too, also where a table stands in its place.
     """
 
-    def __init__(self, sweep: Sweep, *, total: int, say: Callable[[str], None], keep: Callable[[str], None]) -> None:
+    def __init__(self, sweep: Sweep, *, total: int, say: Say, keep: Say) -> None:
         self._sweep = sweep
         self._total = total
         self._say = say

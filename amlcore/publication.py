@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, ConfigError
 from amlcore.record import RunState
 from amlcore.run import Run
+from amlcore.say import Say
 
 if TYPE_CHECKING:
     from amlcore.config import Job
-
-Say = Callable[[str], None]
 
 
 def publish(job: Job, run: Run, *, say: Say) -> int:

@@ -17,6 +17,7 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError, legal
 from amlcore.interrupt import uninterrupted
 from amlcore.record import HEARTBEAT_S, Record, RunState, Status
+from amlcore.say import Say
 from amlcore.submission import check, dry_run, lay, new_folder, pin
 from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop, Tally
@@ -33,7 +34,6 @@ LOOK_S = 1.0
 WAITING_S = 5.0
 """How long none of the trials may run before that is spoken of."""
 
-Say = Callable[[str], None]
 Watch = Callable[[Tally, list[Trial]], None]
 """Is told of every step: how far the sweep is, and which trials have ended by it."""
 

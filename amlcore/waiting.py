@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+
+from amlcore.say import Say
 
 REMIND_S = 60.0
 """How often the same reason is said again."""
@@ -18,7 +19,7 @@ class Waiting:
         What does not wait for so long is not spoken of.
     """
 
-    def __init__(self, say: Callable[[str], None], *, after_s: float = 0.0) -> None:
+    def __init__(self, say: Say, *, after_s: float = 0.0) -> None:
         self._say = say
         self._after_s = after_s
         self._reason: str | None = None

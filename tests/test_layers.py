@@ -34,7 +34,7 @@ LINES = [
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
-    ["errors", "interrupt"],
+    ["errors", "interrupt", "say"],
     ["worker"],
 ]
 LEVELS = {name: level for level, line in enumerate(LINES) for name in line}

@@ -7,7 +7,6 @@ import platform
 import sys
 import sysconfig
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -20,8 +19,7 @@ from amlcore.environment.interpreter import Interpreter, PythonRequest, find_pyt
 from amlcore.environment.lock import blocks, has_hashes, installed_lock, resolve
 from amlcore.environment.specification import Specification
 from amlcore.environment.uv import run_uv, stream
-
-Log = Callable[[str], None]
+from amlcore.say import Say
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
 _COMPILED_BY_UV = (3, 7)
@@ -58,7 +56,7 @@ class Order:
     notes: tuple[str, ...]
     options: tuple[str, ...]  # where the installer looks, beyond the machine's own settings
     cache: CacheLayout
-    log: Log
+    log: Say
 
     @property
     def label(self) -> str:
@@ -112,7 +110,7 @@ class Order:
             layout.remove()
             raise
 
-    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, tell: Log) -> None:
+    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, tell: Say) -> None:
         run = partial(run_uv, folder=layout.folder, guard=guard, log=tell)
         run(["venv", "--quiet", "--no-project", "--python", str(self.interpreter.path), "venv"]).require(
             f"{self.label}: no virtual environment could be made with {self.interpreter.path}"
@@ -136,7 +134,7 @@ class Order:
             stream(compileall, folder=layout.folder, guard=guard, log=tell)
 
 
-def build_specification(specification: Specification, *, name: str, cache: Path, log: Log) -> BuiltEnvironment:
+def build_specification(specification: Specification, *, name: str, cache: Path, log: Say) -> BuiltEnvironment:
     """The interpreter for what an environment asks for, as it was resolved the first time."""
     interpreter, note = find_python(specification.python)
     notes = (*specification.notes, *([note] if note else []))
@@ -159,7 +157,7 @@ def build_specification(specification: Specification, *, name: str, cache: Path,
     return order.install(lock)
 
 
-def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: str | None = None) -> BuiltEnvironment:
+def build_lock(lock: str, *, python_version: str, cache: Path, log: Say, name: str | None = None) -> BuiltEnvironment:
     """The interpreter for an existing lock, on the Python that it was made with or the same minor.
 
     Raises
@@ -176,7 +174,7 @@ def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: s
     return Order(name, interpreter, notes, (), CacheLayout(cache), log).install(lock)
 
 
-def build_current(*, log: Log) -> BuiltEnvironment:
+def build_current(*, log: Say) -> BuiltEnvironment:
     """The interpreter that runs amlcore, as it is."""
     lock, notes = installed_lock()
     _tell_notes(notes, log)
@@ -201,7 +199,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
+def _tell_notes(notes: tuple[str, ...], log: Say) -> None:
     for line in notes:
         log(f"note: {line}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from amlcore.errors import BuildError
+from amlcore.say import Say
 from amlcore.worker.layout import read_json, write_json
 
 _DAY_S = 86400.0
@@ -118,7 +119,7 @@ def list_environments(cache: Path) -> list[CachedEnvironment]:
     return sorted(found, key=lambda one: one.last_used or 0.0, reverse=True)
 
 
-def prune(cache: Path, *, unused_days: float, log: Callable[[str], None] | None = None) -> list[CachedEnvironment]:
+def prune(cache: Path, *, unused_days: float, log: Say | None = None) -> list[CachedEnvironment]:
     """Removes what was not used for so long, half-built remains, and old resolutions; never what a process holds.
 
     Returns
@@ -215,9 +216,7 @@ def _is_old(one: CachedEnvironment, before: float) -> bool:
     return not one.ready or one.last_used is None or one.last_used <= before
 
 
-def _remove_old(
-    layout: EnvironmentLayout, before: float, log: Callable[[str], None] | None
-) -> CachedEnvironment | None:
+def _remove_old(layout: EnvironmentLayout, before: float, log: Say | None) -> CachedEnvironment | None:
     """Removes an environment that is old, unless someone builds or uses it; returns it if there was one."""
     if not _is_old(_describe(layout), before):
         return None

@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ from amlcore.environment.metadata import read_pyproject, read_script
 from amlcore.environment.place import Place, place_of
 from amlcore.environment.specification import Draft, Specification
 from amlcore.errors import EnvironmentSpecError
+from amlcore.say import Say
 
 if TYPE_CHECKING:
     from amlcore.workspace import Workspace
@@ -97,7 +98,7 @@ class Environment:
             self._override_python(self.python, draft=draft)
         return draft.finished()
 
-    def build(self, *, root: Path, cache: Path, log: Callable[[str], None]) -> BuiltEnvironment:
+    def build(self, *, root: Path, cache: Path, log: Say) -> BuiltEnvironment:
         """An interpreter with what is asked for: found in the cache, else resolved and installed.
 
         Parameters

@@ -4,13 +4,14 @@ import json
 import re
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amlcore.environment.interpreter import Interpreter
 from amlcore.environment.specification import Specification, split_hashes
 from amlcore.environment.uv import run_uv
 from amlcore.errors import BuildError
+from amlcore.say import Say
 
 _COMPILE = (
     "pip",
@@ -26,9 +27,7 @@ _COMPILE = (
 )
 
 
-def resolve(
-    specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Callable[[str], None]
-) -> str:
+def resolve(specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Say) -> str:
     """The lock for one interpreter.
 
     Raises
@@ -46,7 +45,7 @@ def resolve(
     return _only_asked_hashes(lock, specification.requirements)
 
 
-def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Callable[[str], None]) -> str:
+def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Say) -> str:
     """The lock with further requirements and what they need; what it held stays as it is.
 
     Raises
@@ -145,9 +144,7 @@ def _from_folder(path: Path) -> bool:
     return str(source.get("url", "")).startswith("file:")
 
 
-def _compile(
-    specification: Specification, *, python: Path, guard: int, log: Callable[[str], None], failure: str
-) -> str:
+def _compile(specification: Specification, *, python: Path, guard: int, log: Say, failure: str) -> str:
     """The lock of what is asked for; what is only needed by it has amlcore's own versions where they fit.
 
     So what is trained in the environment can mostly be served without a further one.

@@ -3,11 +3,12 @@
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from amlcore.errors import BuildError
+from amlcore.say import Say
 
 _KILL_WAIT_S = 5.0
 
@@ -28,12 +29,12 @@ class Outcome:
         raise BuildError(f"{what}:\n{words}")
 
 
-def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Callable[[str], None]) -> Outcome:
+def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Say) -> Outcome:
     """Runs uv in `folder`; see `stream` for the rest."""
     return stream([_program(), *arguments], folder=folder, guard=guard, log=log)
 
 
-def stream(command: Sequence[str], *, folder: Path, guard: int, log: Callable[[str], None]) -> Outcome:
+def stream(command: Sequence[str], *, folder: Path, guard: int, log: Say) -> Outcome:
     """Runs a program to its end, each line of its standard error to `log` at once.
 
     The program inherits the descriptor `guard`: the lock on what it builds stays taken until it has ended,

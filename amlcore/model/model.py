@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amlcore.errors import DeploymentError, ModelError, NotFoundError, legal
+from amlcore.say import Say
 from amlcore.worker.layout import read_json
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ def find(models: Path, reference: str) -> Model:
     return Model.load_record(_find_folder(models, reference))
 
 
-def list_models(models: Path, *, warn: Callable[[str], None] = warnings.warn) -> list[Model]:
+def list_models(models: Path, *, warn: Say = warnings.warn) -> list[Model]:
     """All versions of all models, newest first; one whose record is damaged is left out with a warning."""
     found = []
     for folder in (named / str(version) for named in _named(models) for version in versions(named)):

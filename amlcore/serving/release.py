@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
@@ -11,6 +10,7 @@ from pathlib import Path
 from amlcore.environment import build_lock, extend_lock
 from amlcore.errors import BuildError, DeploymentError, ModelError, NotFoundError
 from amlcore.model import Model, find
+from amlcore.say import Say
 from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
@@ -19,8 +19,6 @@ from amlcore.serving.service.cores import cores
 from amlcore.serving.service.ensembles import ENSEMBLES
 from amlcore.serving.webservice import Service, start
 from amlcore.workspace import Workspace
-
-Log = Callable[[str], None]
 
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
@@ -32,7 +30,7 @@ OF_PATHS = {"trees": ("treelite",), "onnx": ("onnxruntime", "skl2onnx")}
 """What a predict path needs of its own."""
 
 
-def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
+def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Say) -> Bento:
     """Package `model` as a new Bento; its requirements are the training lock with bentoml added.
 
     Raises
@@ -60,13 +58,13 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     return package(model, deployment, serving_lock=lock, proof=proof)
 
 
-def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Log) -> str:
+def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Say) -> str:
     """The training lock with bentoml added, and of `wishes` what fits beside it."""
     python = _python(workspace, model.lock, version=model.python, log=log)
     return serving_lock(model, wishes, python=python, log=log)
 
 
-def serving_lock(model: Model, wishes: list[str], *, python: Path, log: Log) -> str:
+def serving_lock(model: Model, wishes: list[str], *, python: Path, log: Say) -> str:
     """The training lock of `model` with bentoml added, and of `wishes` each that fits beside it.
 
     Raises
@@ -123,7 +121,7 @@ def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
     return Keys.of(workspace.state_path, bento.name) if bento.needs_key else None
 
 
-def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
+def find_service(workspace: Workspace, reference: str, *, log: Say) -> Bento:
     """The Bento that NAME, NAME:latest or NAME:VERSION means in `workspace`: BentoML's store is that of all workspaces.
 
     Raises
@@ -146,7 +144,7 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
     return bento
 
 
-def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:
+def interpreter(workspace: Workspace, bento: Bento, *, log: Say) -> Path:
     """The Python that serves `bento` as its model was trained: this one if it has the same packages, else its own."""
     return _python(workspace, bento.lock, version=bento.python, log=log)
 
@@ -180,7 +178,7 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _python(workspace: Workspace, lock: str, *, version: str, log: Log) -> Path:
+def _python(workspace: Workspace, lock: str, *, version: str, log: Say) -> Path:
     if is_here(lock, python=version):
         return Path(sys.executable)
     cache = workspace.environments_path

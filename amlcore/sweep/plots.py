@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.say import Say
 from amlcore.sweep import timeline
 from amlcore.sweep.goal import Goal
 from amlcore.sweep.timeline import Spans
@@ -20,7 +21,6 @@ TIMELINE = "timeline"
 LEAST = 5
 """So many trials must have reached something: of fewer, the table says more than any plot."""
 
-Say = Callable[[str], None]
 Plot = tuple[str, str, dict[str, Any]]
 """The name of a file, Optuna's name of the plot, and what it is called with."""
 
