@@ -48,6 +48,7 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:
 def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:
     """Run again what an earlier run ran: the same snapshot, lock, configuration and inputs."""
     from amlcore import snapshot
+    from amlcore.environment import PythonRequest
     from amlcore.submission import Pinned, submit
 
     earlier = find_run(workspace, reference)
@@ -60,6 +61,11 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> in
     if environment is None or not Path(record.layout.lock).exists():
         raise RequestError(f"run {earlier.id} never had an environment ({earlier.status.reason}); submit it anew")
     job = _job(record)
+    version = environment["python_version"]
+    check_model(
+        job,
+        python=PythonRequest.version(version, text=f"Python {version}", where=f"the environment of run {earlier.id}"),
+    )
     _check_inputs(earlier, job)
     pinned = Pinned(
         run=earlier.id,

@@ -14,7 +14,7 @@ from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
 from amlcore.errors import RecordError, RequestError
 from amlcore.progress import Progress
-from amlcore.publication import check_model, publish
+from amlcore.publication import check_models, publish
 from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
 from amlcore.say import Say
@@ -36,7 +36,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
     int
         0 where a trial came to a result.
     """
-    check_model(search.job)
+    check_models(search)
     search = with_found(search)
     record = submit_sweep(search, overrides=overrides)
     say(f"sweep {record.folder.name} in {record.folder}")

@@ -10,7 +10,8 @@ from amlcore.run import Run
 from amlcore.say import Say
 
 if TYPE_CHECKING:
-    from amlcore.config import Job
+    from amlcore.config import Job, Search
+    from amlcore.environment import PythonRequest
 
 
 def publish(job: Job, run: Run, *, say: Say) -> int:
@@ -34,8 +35,14 @@ def publish(job: Job, run: Run, *, say: Say) -> int:
     return 0
 
 
-def check_model(job: Job) -> None:
-    """Find out before the training whether its model could be registered and packaged."""
+def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
+    """Find out before the training whether its model could be registered and packaged.
+
+    Parameters
+    ----------
+    python : PythonRequest, optional
+        What the training runs on where that is not what its environment says today.
+    """
     from amlcore.model.files import check_output
 
     if job.model.name is not None:
@@ -49,14 +56,22 @@ def check_model(job: Job) -> None:
     resources = job.model.resource_configuration
     if resources is not None:
         job.deployment.size(cpu=resources.cpu, memory_in_gb=resources.memory_in_gb)
-    _check_python(job)
+    _check_python(python or job.environment.specify(job.workspace.path).python)
 
 
-def _check_python(job: Job) -> None:
+def check_models(search: Search) -> None:
+    """Find the same out for a sweep, in whichever of its environments the best may be trained."""
+    check_model(search.job)
+    if search.job.deployment is not None:
+        for job in search.in_each_environment():
+            _check_python(job.environment.specify(job.workspace.path).python)
+
+
+def _check_python(asked: PythonRequest | None) -> None:
     """Raises ConfigError where the training's Python is none that a service runs on."""
     from amlcore.serving.bento import supported_python
 
-    asked, supported = job.environment.specify(job.workspace.path).python, supported_python()
+    supported = supported_python()
     if asked is not None and not asked.can_be(supported):
         raise ConfigError(
             f"deployment: {asked.text} is asked for ({asked.where}), and BentoML, which serves the model, needs "

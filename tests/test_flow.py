@@ -178,6 +178,20 @@ def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> N
             ["run", "train.py", "model.name=mmm", "deployment=bento", "environment=sklearn", "environment.python=3.8"],
             ["python 3.8 is asked for (environment.python)", "BentoML", "environment.python=3.11"],
         ),
+        (
+            [
+                *("run", "-m", "train.py", "environment=current,old", "sweep.primary_metric=m"),
+                *("model.name=mmm", "deployment=bento"),
+            ],
+            ["python 3.8 is asked for (environment.python)", "BentoML"],
+        ),
+        (
+            [
+                *("run", "-m", "train.py", "environment=sklearn", "environment.python=3.11,3.8"),
+                *("sweep.primary_metric=m", "model.name=mmm", "deployment=bento"),
+            ],
+            ["python 3.8 is asked for (environment.python)", "BentoML"],
+        ),
         (["run", "train.py", "environment=file"], ["environment.file is not set"]),
         (["run", "train.py", "deployment=bento", "model.name=a_b"], ["deployment.name=a-b"]),
         (["run", "train.py", "model.name=a/b"], ["model.name", "a/b"]),
@@ -200,6 +214,7 @@ def test_a_wrong_request_is_one_message_and_starts_nothing(
 ) -> None:
     write("train.py", "print('ran')")
     write("bad.yml", "dependencies: [python=3.11\n")
+    write("conf/environment/old.yaml", "defaults: [sklearn, _self_]\npython: '3.8'\n")
     (project / "sub").mkdir()
 
     said = aml(*arguments, status=2)
@@ -559,6 +574,20 @@ def test_a_script_at_hand_is_not_the_projects_own_model(tmp_path: Path, aml: Aml
     aml("run", "other.py", HERE, cwd=folder)
 
     assert aml("models", "--json", cwd=folder).json == []
+
+
+def test_a_rerun_whose_model_could_not_be_served_is_refused(aml: Aml, write: Write) -> None:
+    write("a.py", "open('outputs/model.joblib', 'w').write('no model')")
+    assert aml("run", "a.py", HERE, "model.name=mmm", "deployment=bento", status=None).status != 0
+    (run,) = runs(aml)
+    environment = Path(run["folder"], "environment.json")
+    kept = json.loads(environment.read_text())
+    environment.write_text(json.dumps({**kept, "python_version": "3.8.20"}))
+
+    said = aml("rerun", "latest", status=2).err
+
+    assert f"deployment: Python 3.8.20 is asked for (the environment of run {run['id']}), and BentoML" in said
+    assert len(runs(aml)) == 1
 
 
 def test_rerun_gives_the_same_outputs(project: Path, aml: Aml, write: Write) -> None:

@@ -95,6 +95,13 @@ class Search:
         limits = [self.sweep.max_total_runs, len(self.space.grid()) if self.sweep.is_grid else None]
         return min(limit for limit in limits if limit is not None)
 
+    def in_each_environment(self) -> Iterator[Job]:
+        """A job for each environment that the sweep goes over, whether as a group or by one of its keys."""
+        keys = [key for key in self.space if key.startswith("environment.")]
+        for base in self.bases:
+            for ends in itertools.product(*(self.space[key].ends for key in keys)):
+                yield base.with_values(dict(zip(keys, ends, strict=True))) if keys else base.job
+
     def trial(self, values: Values) -> tuple[Job, list[str]]:
         """The job of one trial, and the overrides that it stands for."""
         base = next(base for base in self.bases if base.choices.items() <= values.items())

@@ -3,6 +3,7 @@
 from amlcore.environment.build import BuiltEnvironment, build_lock
 from amlcore.environment.cache import CachedEnvironment, hold_interpreter, list_environments, prune
 from amlcore.environment.environment import Environment
+from amlcore.environment.interpreter import PythonRequest
 from amlcore.environment.lock import extend_lock
 from amlcore.environment.specification import Specification
 
@@ -10,6 +11,7 @@ __all__ = [
     "BuiltEnvironment",
     "CachedEnvironment",
     "Environment",
+    "PythonRequest",
     "Specification",
     "build_lock",
     "extend_lock",
