@@ -39,10 +39,12 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:
     int
         The script's own exit status, or amlcore's.
     """
-    from amlcore.submission import submit
+    from amlcore.submission import submit, tell_of_block
 
     check_model(job)
-    return _see_through(job, submit(job, overrides=overrides), detach=detach, say=say)
+    record = submit(job, overrides=overrides)
+    tell_of_block(job, say=say)
+    return _see_through(job, record, detach=detach, say=say)
 
 
 def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:

@@ -18,6 +18,7 @@ from amlcore.publication import check_models, publish
 from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
 from amlcore.say import Say
+from amlcore.submission import tell_of_block
 from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, submit_sweep
 from amlcore.sweep_report import draw_in_background, is_worth_plots
@@ -39,6 +40,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
     check_models(search)
     search = with_found(search)
     record = submit_sweep(search, overrides=overrides)
+    tell_of_block(search.job, say=say)
     say(f"sweep {record.folder.name} in {record.folder}")
     return _see_through(search, record, detach=detach, say=say)
 

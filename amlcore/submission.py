@@ -25,6 +25,7 @@ from amlcore.errors import ConfigError, RequestError
 from amlcore.model import registered
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
+from amlcore.say import Say
 from amlcore.snapshot import Snapshot, SnapshotLimits
 from amlcore.worker import preload
 from amlcore.worker.layout import EXPERIMENT_LENGTH, create_run_folder, is_experiment, write_json
@@ -61,6 +62,17 @@ def check(job: Job, *, pinned: bool = False) -> None:
         job.script.check()
         job.environment.specify(job.workspace.path)
     job.compute.check()
+
+
+def tell_of_block(job: Job, *, say: Say) -> None:
+    """Say so where the script has a PEP 723 block, and another environment than it asks for."""
+    assert job.script.script is not None
+    script = Path(job.script.source_directory, job.script.script)
+    if job.environment.passes_over(script, root=job.workspace.path):
+        say(
+            f"note: {job.script.script} has a block `# /// script` that says what it needs; environment="
+            f"{job.environment.name} does not read it, environment=script does"
+        )
 
 
 def check_experiment(name: Any) -> None:

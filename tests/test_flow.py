@@ -224,6 +224,17 @@ def test_a_wrong_request_is_one_message_and_starts_nothing(
     assert not list((project / "outputs").glob("*/*"))
 
 
+@pytest.mark.parametrize("sweep", [(), ("-m", "compute.cores=1,2")])
+def test_a_block_that_is_not_read_is_said_once(sweep: tuple[str, ...], aml: Aml, write: Write) -> None:
+    write("a.py", "# /// script\n# dependencies = ['nothing-such']\n# ///\nprint('ran')\n")
+    write("b.py", "# /// tool\n# dependencies = ['nothing-such']\n# ///\n")
+
+    said = [aml("run", name, HERE, *sweep).err for name in ("a.py", "b.py")]
+
+    assert [words.count("a.py has a block `# /// script`") for words in said] == [1, 0]
+    assert [words.count("note:") for words in said] == [1, 0]
+
+
 def test_a_flag_of_the_script_is_told_where_it_belongs(aml: Aml) -> None:
     assert "-- --data x" in aml("run", "train.py", "--data", "x", status=2).err
 

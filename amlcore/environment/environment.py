@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
 from amlcore.environment.conda import read_conda
 from amlcore.environment.interpreter import OLDEST, PythonRequest
-from amlcore.environment.metadata import read_pyproject, read_script
+from amlcore.environment.metadata import has_block, read_pyproject, read_script
 from amlcore.environment.place import Place, place_of
 from amlcore.environment.specification import Draft, Specification
 from amlcore.errors import EnvironmentSpecError
@@ -97,6 +97,10 @@ class Environment:
         if self.python is not None:
             self._override_python(self.python, draft=draft)
         return draft.finished()
+
+    def passes_over(self, script: Path, *, root: Path) -> bool:
+        """Whether the script's own PEP 723 block says nothing here."""
+        return not (self.file is not None and (root / self.file).resolve() == script.resolve()) and has_block(script)
 
     def build(self, *, root: Path, cache: Path, log: Say) -> BuiltEnvironment:
         """An interpreter with what is asked for: found in the cache, else resolved and installed.

@@ -42,7 +42,7 @@ def read_pyproject(path: Path, *, place: Place, draft: Draft) -> None:
 def read_script(path: Path, *, place: Place, draft: Draft) -> None:
     """Takes dependencies and requires-python of the script's PEP 723 block."""
     text = read_text(path, place=place).replace("\r\n", "\n")
-    blocks = [block for block in _BLOCK.finditer(text) if block["type"] == "script"]
+    blocks = _blocks(text)
     if len(blocks) != 1:
         count = "no" if not blocks else "more than one"
         raise EnvironmentSpecError(
@@ -53,6 +53,15 @@ def read_script(path: Path, *, place: Place, draft: Draft) -> None:
     content = "".join(line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(True))
     table = _load(content, place=place, first=first)
     _take_table(table, text=text, place=place, folder=path.parent, draft=draft)
+
+
+def has_block(path: Path) -> bool:
+    """Whether the script says itself what it needs."""
+    return bool(_blocks(path.read_text(encoding="utf-8", errors="replace")))
+
+
+def _blocks(text: str) -> list[re.Match[str]]:
+    return [block for block in _BLOCK.finditer(text) if block["type"] == "script"]
 
 
 def _load(text: str, *, place: Place, first: int) -> dict[str, Any]:
