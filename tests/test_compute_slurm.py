@@ -49,6 +49,17 @@ for _ in range(int(sys.argv[2]) * 4):
     Run.get_context().log("score", float(sys.argv[4]))
     time.sleep(0.25)
 """
+FALLING = """
+import os, sys, time
+from amlcore import Run
+attempt, ahead = int(os.environ["AMLCORE_ATTEMPT"]), sys.argv[2] == "ahead"
+for interval in (1, 2, 3):
+    Run.get_context().log("score", 0.9 if ahead else (10 * attempt + interval) / 100)
+    if attempt == 1 and not ahead and interval == 2:
+        time.sleep(600)
+    time.sleep(0 if ahead else 0.3)
+time.sleep(0 if ahead else 600)
+"""
 HELD = """
 import os, sys, time
 from amlcore import Run
@@ -215,6 +226,34 @@ def test_a_requeue_needs_no_driver(project: Path, aml: Aml, write: Write) -> Non
 
     assert aml("wait", "latest").status == 0
     assert aml("logs", "latest").out.endswith("after 1\n")
+
+
+@pytest.mark.slow
+def test_a_requeued_trial_is_judged_by_the_intervals_of_its_newest_attempt(
+    project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", FALLING)
+
+    def falling() -> dict[str, Any] | None:
+        return next((run for run in runs(aml, "--children") if run["parameters"].get("kind") == "falling"), None)
+
+    with background(
+        *(project, "run", "-m", "a.py", *SLURM, "compute.slots=1", "sweep=grid", "model=none"),
+        *("+script.arguments.kind=ahead,falling", "sweep.primary_metric=score", "sweep/early_termination=bandit"),
+        *("sweep.early_termination.slack_factor=0.1", "sweep.early_termination.delay_evaluation=3"),
+    ) as driver:
+        trial = until(lambda: (run := falling()) and run["metrics"].get("score") == 0.12 and run, within_s=90)
+        job = job_of(trial)
+        slurm("scontrol", "requeue", job)
+        until(lambda: "attempt 1 was interrupted" in str((falling() or {})["reason"]), within_s=90)
+        start_again(job)
+        assert driver.wait(90) == 0
+
+    judged = falling()
+    assert judged is not None
+    assert (judged["state"], judged["attempt"], judged["metrics"]) == ("Canceled", 2, {"score": 0.23})
+    # The first of the second attempt would be the third of all.
+    assert judged["reason"].startswith("early termination by bandit: 0.23 at interval 3, the best is 0.9")
 
 
 @pytest.mark.parametrize("driven", [True, False])
