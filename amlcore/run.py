@@ -22,6 +22,7 @@ from amlcore.worker.metrics import last_by_name, last_values, read_metrics
 
 if TYPE_CHECKING:
     from amlcore.model import Model, Registration
+    from amlcore.workspace import Workspace
 
 POLL_S = 0.05
 
@@ -56,8 +57,14 @@ class Run(context.Run):
         """What `aml run` passes on: the script's own exit status, or amlcore's."""
         return self.status.exit_status or 0
 
+    @staticmethod
+    def get(workspace: Workspace, run_id: str) -> Run:
+        """The run of this id in `workspace`; a unique beginning of it will do."""
+        return workspace.get_run(run_id)
+
     def get_status(self) -> str:
-        return self.status.state.value
+        settle(self.record)
+        return super().get_status()
 
     def summary(self) -> dict[str, Any]:
         """The run as one row of a list; its keys are a contract."""

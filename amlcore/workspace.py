@@ -149,6 +149,18 @@ class Workspace:
 
         return newest_first(self.run_folders)
 
+    def get_run(self, run_id: str) -> Run:
+        """The run of this id; a unique beginning of it will do.
+
+        Raises
+        ------
+        NotFoundError
+            None matches, or several do.
+        """
+        from amlcore.runs import find
+
+        return find(self.run_folders, run_id)
+
     @property
     def models(self) -> dict[str, Model]:
         """The newest version of each registered model."""

@@ -23,7 +23,7 @@ import pytest
 from amlcore.record import Record, Status
 from amlcore.run import Run as DriverRun
 from amlcore.worker.context import Run
-from amlcore.worker.layout import append_line, create_run_folder, identity, new_run_id, read_json
+from amlcore.worker.layout import append_line, create_run_folder, identity, new_run_id, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_by_name, last_values, read_metrics
 
 
@@ -363,6 +363,56 @@ def test_uploads_of_a_script_lie_in_its_working_copy(run: Run, tmp_path: Path, m
         "logs/c.txt": "täxt",
     }
     assert Path(child.folder, "outputs/a.txt").read_text() == "file"
+
+
+def test_a_folder_is_uploaded_with_all_below_it(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMLCORE_ATTEMPT", "1")
+    work = Path(run.folder, "attempts/1/work")
+    for path in ("data/a.txt", "data/deep/b.txt"):
+        (work / path).parent.mkdir(parents=True, exist_ok=True)
+        (work / path).write_text(path)
+
+    run.upload_folder("outputs/kept/", work / "data")
+    run.upload_folder("outputs", str(work / "outputs"))  # already there
+    run.upload_folder(name="logs", path=work)  # the copies come to lie in the same folder
+
+    files = sorted(str(path.relative_to(work)) for path in work.rglob("*.txt"))
+    kept = ["outputs/kept/a.txt", "outputs/kept/deep/b.txt"]
+    both = [*kept, "data/a.txt", "data/deep/b.txt"]
+    assert files == sorted([*both, *(f"logs/{path}" for path in both)])
+    with pytest.raises(FileNotFoundError, match="there is no folder absent"):
+        run.upload_folder("outputs", "absent")
+    with pytest.raises(ValueError, match="begins with outputs/ or logs/"):
+        run.upload_folder("models", work / "data")
+
+
+def test_a_script_asks_how_far_its_run_is(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AMLCORE_ATTEMPT", "1")
+    child = run.child_run()
+    said = [child.get_status()]
+    child.complete()
+
+    assert [*said, child.get_status()] == ["Running", "Completed"]
+    for state, seen in (("Queued", "Running"), ("Running", "Running"), ("CancelRequested", "CancelRequested")):
+        write_json(run.layout.state, {"state": state})
+        assert run.get_status() == seen
+    monkeypatch.delenv("AMLCORE_ATTEMPT")
+    write_json(run.layout.state, {"state": "Queued"})
+    assert run.get_status() == "Queued"
+
+
+def test_what_a_script_does_not_have_of_azure_ml_is_told_with_what_serves_instead(run: Run) -> None:
+    for name, words in (
+        ("log_residuals", "log_table"),
+        ("submit_child", "child_run"),
+        ("cancel", "from amlcore import"),
+    ):
+        with pytest.raises(AttributeError, match=rf"Run\.{name}: amlcore has no such method here; .*{words}"):
+            getattr(Run(run.folder), name)
+    with pytest.raises(AttributeError, match="object has no attribute 'no_such'"):
+        _ = Run(run.folder).no_such
+    assert not hasattr(run, "get_details")
+    assert callable(DriverRun(run.folder).get_details)
 
 
 def test_nothing_is_uploaded_to_a_run_of_another_script(run: Run, tmp_path: Path) -> None:

@@ -178,6 +178,25 @@ def test_model_as_in_azure_ml(iris, models):
 
 
 @pytest.mark.slow
+def test_models_are_listed_as_in_azure_ml(iris, models):
+    for name, tags in (("a", {"team": "x"}), ("b", {"team": "y", "prod": "yes"}), ("a", {"team": "y"})):
+        register(Registration(name=name, tags=tags, properties={"n": name}), iris, models=models)
+
+    class Workspace:
+        models_path = models
+
+    def listed(*name: str, **asked: object) -> list[str]:
+        return [model.id for model in Model.list(Workspace(), *name, **asked)]
+
+    assert listed() == ["a:2", "b:1", "a:1"]
+    assert listed("a") == ["a:2", "a:1"]
+    assert listed(latest=True) == ["a:2", "b:1"]
+    assert listed(tags=["team"]) == listed() == listed(run_id=iris.run)
+    assert listed(tags=[["team", "y"]]) == ["a:2", "b:1"] == listed(tags={"team": "y"})
+    assert listed(tags=["prod", ["team", "y"]], properties={"n": "b"}) == ["b:1"]
+    assert listed("b", tags=[["team", "x"]]) == listed("c") == listed(run_id="another") == []
+
+
 def test_eight_registrations_at_once_leave_no_gap_and_no_double(iris, models):
     code = (
         "import sys; from pathlib import Path; from amlcore.model import *\n"

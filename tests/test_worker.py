@@ -696,7 +696,8 @@ def test_worker_on_another_python(version: str, script: Script, tmp_path: Path) 
         "run.log_confusion_matrix('cm', [[1, 0], [0, 2]])\n"
         "with run.child_run() as child:\n    child.log('x', 1)\n"
         "print(run.get_metrics('loss'), len(run.get_children()))\n"
-        "lines = ['from amlcore import Workspace', 'from azureml.core import Dataset', 'import azureml.core.model']\n"
+        "lines = ['from amlcore import Workspace', 'from azureml.core import Dataset', 'import azureml.core.model',\n"
+        "  'import azureml.core.resource_configuration']\n"
         "for line in lines:\n"
         "    try:\n        exec(line)\n    except ImportError as error:\n        print(error)\n"
         "code = 'from azureml.core import Run; Run.get_context().log(\"sub\", 1)'\n"
@@ -716,7 +717,8 @@ def test_worker_on_another_python(version: str, script: Script, tmp_path: Path) 
     assert lines[2].startswith("Workspace is not here: this environment has no amlcore")
     assert "script.inputs" in lines[3]
     assert "from amlcore import Model" in lines[4]
-    assert lines[5:] == ["True"]
+    assert "from amlcore import ResourceConfiguration" in lines[5]
+    assert lines[6:] == ["True"]
     assert queue.log == ""
 
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from amlcore import Environment, Experiment, Local, ScriptRunConfig, Workspace
+from amlcore import Environment, Experiment, Local, Run, ScriptRunConfig, Workspace
 from amlcore.config import Job
-from amlcore.errors import ConfigError, RequestError
+from amlcore.errors import ConfigError, NotFoundError, RequestError
 from amlcore.model import Registration
+from amlcore.worker.layout import create_run_folder
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]
@@ -155,3 +156,13 @@ def test_a_wrong_call_is_one_message(call: Callable[[Workspace], object], part: 
         call(Workspace.from_config(str(project)))
 
     assert part in str(caught.value)
+
+
+def test_a_run_is_got_by_its_id(tmp_path: Path) -> None:
+    run_id, folder = create_run_folder(str(tmp_path), "iris")
+    Path(folder, "run.json").write_text("{}")
+    workspace = Workspace(root=str(tmp_path))
+
+    assert Run.get(workspace, run_id).folder == workspace.get_run(run_id[:-1]).folder == folder
+    with pytest.raises(NotFoundError, match="run 'nothing': there is none; the newest are"):
+        Run.get(workspace, run_id="nothing")

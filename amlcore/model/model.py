@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
@@ -23,6 +23,10 @@ RECORD = "model.json"
 PREPARED = ".tmp-"  # how the name of a folder begins that is to become a version
 
 
+Asked = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
+"""Keys, or pairs of a key and its value."""
+
+
 class HasModels(Protocol):
     """A workspace, as far as models go."""
 
@@ -30,8 +34,41 @@ class HasModels(Protocol):
     def models_path(self) -> Path: ...
 
 
+class Listed:
+    """How the models of a workspace are listed; apart from Model, in whose fields it would hide Python's own list."""
+
+    @staticmethod
+    def list(
+        workspace: HasModels,
+        name: str | None = None,
+        tags: Asked | None = None,
+        properties: Asked | None = None,
+        run_id: str | None = None,
+        latest: bool = False,
+    ) -> Sequence[Model]:
+        """The registered models, newest first.
+
+        Parameters
+        ----------
+        tags, properties : list or dict
+            What a model must have: keys, or pairs of a key and its value.
+        latest : bool
+            Only the newest version of each name.
+        """
+        found = [
+            model
+            for model in list_models(workspace.models_path)
+            if name in (None, model.name)
+            and run_id in (None, model.run)
+            and _has(model.tags, tags or ())
+            and _has(model.properties, properties or ())
+        ]
+        newest = {model.name: model for model in sorted(found, key=lambda model: model.version)}
+        return [model for model in found if model is newest[model.name]] if latest else found
+
+
 @dataclass(init=False, repr=False)
-class Model:
+class Model(Listed):
     """A registered model; `Model(ws, name)` is the newest version of it, as in Azure ML."""
 
     class Framework(StrEnum):
@@ -228,6 +265,15 @@ def list_models(models: Path, *, warn: Say = warnings.warn) -> list[Model]:
         except ModelError as error:
             warn(f"a model is left out: {error}")
     return sorted(found, key=lambda model: (model.created, model.version), reverse=True)
+
+
+def _has(held: Mapping[str, str], asked: Asked) -> bool:
+    """Whether a model's tags or properties are as they are asked for."""
+    for one in asked.items() if isinstance(asked, Mapping) else asked:
+        key, value = (one, None) if isinstance(one, str) else one
+        if key not in held or value not in (None, held[key]):
+            return False
+    return True
 
 
 def versions(folder: Path) -> list[int]:

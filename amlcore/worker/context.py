@@ -5,6 +5,7 @@ import re
 import sys
 
 from amlcore.worker import begun
+from amlcore.worker.absent import ABSENT
 from amlcore.worker.layout import RUN_VARIABLE, input_variable, read_json
 from amlcore.worker.logbook import Logbook
 
@@ -84,6 +85,13 @@ class Run(Logbook):
         # type: () -> Run | None
         parent = self._facts().get("parent")
         return None if parent is None else self._other(os.path.join(os.path.dirname(self.folder), parent))
+
+    def get_status(self):
+        # type: () -> str
+        """How far the run is; that of this script is Running, though its driver may not have seen it begin."""
+        state = str((read_json(self.layout.state) or {}).get("state", "NotStarted"))
+        is_before = state in ("NotStarted", "Preparing", "Queued")
+        return "Running" if is_before and self._attempt() is not None else state
 
     def log_search(self, search):
         # type: (typing.Any) -> list[Run]
@@ -166,6 +174,13 @@ class Run(Logbook):
     def flush(self, timeout_seconds=None):
         # type: (float | None) -> None
         """Nothing to do: what is logged is in the record when the call returns."""
+
+    if not TYPE_CHECKING:  # or any attribute would seem to be there
+
+        def __getattr__(self, name):
+            if name in ABSENT:
+                raise AttributeError("Run.{}: amlcore has no such method here; {}".format(name, ABSENT[name]))
+            return object.__getattribute__(self, name)  # says it as Python does
 
     def __enter__(self):
         # type: () -> Run

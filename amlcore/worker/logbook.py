@@ -172,6 +172,17 @@ class Logbook(object):
         elif os.path.realpath(str(path_or_stream)) != os.path.realpath(target):  # v1 code uploads from outputs/ too
             shutil.copyfile(str(path_or_stream), target)
 
+    def upload_folder(self, name, path):
+        # type: (str, str | os.PathLike[str]) -> None
+        """Keep all files of a folder with the run, below `name`: outputs, logs, or a folder in them."""
+        top = str(path)
+        if not os.path.isdir(top):
+            raise FileNotFoundError("upload_folder('{}', …): there is no folder {}".format(name, path))
+        # Listed before anything is copied, since the copies may lie in the same folder.
+        for found in [os.path.join(folder, file) for folder, _, files in os.walk(top) for file in files]:
+            inside = os.path.relpath(found, top).replace(os.sep, "/")
+            self.upload_file("{}/{}".format(name.rstrip("/"), inside), found)
+
     def _records(self):
         # type: () -> list[dict[str, typing.Any]]
         return read_metrics(self.layout.metrics)

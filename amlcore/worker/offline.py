@@ -52,6 +52,10 @@ class LocalRun(Run):
         # type: () -> list[typing.Any]
         return super(LocalRun, self).get_children() if _made else []
 
+    def get_status(self):
+        # type: () -> str
+        return super(LocalRun, self).get_status() if _made else "Running"
+
     def complete(self):
         # type: () -> None
         if _made:

@@ -7,7 +7,15 @@ from amlcore.worker.context import Run
 
 __all__ = ["Run"]
 
-OFFERED = ("ComputeTarget", "Environment", "Experiment", "Model", "ScriptRunConfig", "Workspace")
+OFFERED = (
+    "ComputeTarget",
+    "Environment",
+    "Experiment",
+    "Model",
+    "ResourceConfiguration",
+    "ScriptRunConfig",
+    "Workspace",
+)
 
 ABSENT = (
     "ComputeTarget",
