@@ -1,6 +1,7 @@
 """What becomes of a run's model: registered under a name, versioned, never changed."""
 
-from amlcore.model.model import Model, find, list_models, registered
+from amlcore.model.folders import registered
+from amlcore.model.model import Model, find, list_models
 from amlcore.model.registration import Origin, Registration, ResourceConfiguration, register
 
 __all__ = ["Model", "Origin", "Registration", "ResourceConfiguration", "find", "list_models", "register", "registered"]

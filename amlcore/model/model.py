@@ -5,23 +5,20 @@ from __future__ import annotations
 import hashlib
 import shutil
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from amlcore.errors import DeploymentError, ModelError, NotFoundError, legal
+from amlcore.errors import DeploymentError, ModelError
+from amlcore.model.folders import RECORD, find_folder, named, versions
 from amlcore.say import Say
 from amlcore.worker.layout import read_json
 
 if TYPE_CHECKING:
     from amlcore.model.registration import ResourceConfiguration
     from amlcore.serving import Service
-
-RECORD = "model.json"
-PREPARED = ".tmp-"  # how the name of a folder begins that is to become a version
-
 
 Asked = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
 """Keys, or pairs of a key and its value."""
@@ -105,7 +102,7 @@ class Model(Listed):
 
     def __init__(self, workspace: HasModels, name: str, version: int | None = None) -> None:
         reference = name if version is None else f"{name}:{version}"
-        self._read(_find_folder(workspace.models_path, reference))
+        self._read(find_folder(workspace.models_path, reference))
 
     def __repr__(self) -> str:
         return f"Model(name={self.name!r}, version={self.version})"
@@ -253,13 +250,13 @@ def find(models: Path, reference: str) -> Model:
     NotFoundError
         There is no such model or version.
     """
-    return Model.load_record(_find_folder(models, reference))
+    return Model.load_record(find_folder(models, reference))
 
 
 def list_models(models: Path, *, warn: Say = warnings.warn) -> list[Model]:
     """All versions of all models, newest first; one whose record is damaged is left out with a warning."""
     found = []
-    for folder in (named / str(version) for named in _named(models) for version in versions(named)):
+    for folder in (own / str(version) for own in named(models) for version in versions(own)):
         try:
             found.append(Model.load_record(folder))
         except ModelError as error:
@@ -274,36 +271,3 @@ def _has(held: Mapping[str, str], asked: Asked) -> bool:
         if key not in held or value not in (None, held[key]):
             return False
     return True
-
-
-def versions(folder: Path) -> list[int]:
-    """The versions of the model in `folder`, in order; what is still being prepared is none."""
-    if not folder.is_dir():
-        return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and (path / RECORD).exists())
-
-
-def registered(models: Path) -> list[Path]:
-    """The folders in `models` that are amlcore's own; whatever else lies there is the user's, as a package is."""
-    if models.is_symlink() and not any(models.glob("*.py")):
-        return [models]
-    return [*(path.parent for path in models.glob(f"*/*/{RECORD}")), *models.glob(f"*/{PREPARED}*")]
-
-
-def _named(models: Path) -> Iterator[Path]:
-    if models.is_dir():
-        yield from (folder for folder in models.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-
-
-def _find_folder(models: Path, reference: str) -> Path:
-    name, _, version = reference.partition(":")
-    known = {folder.name: versions(folder) for folder in _named(models)}
-    registered = {folder: numbers for folder, numbers in known.items() if numbers}
-    if name not in registered:
-        raise NotFoundError(f"there is no model '{name}'; {legal(name, registered)}")
-    numbers = registered[name]
-    if version in ("", "latest"):
-        return models / name / str(numbers[-1])
-    if not version.isdecimal() or int(version) not in numbers:
-        raise NotFoundError(f"model '{name}' has no version '{version}'; legal: latest, {', '.join(map(str, numbers))}")
-    return models / name / str(int(version))

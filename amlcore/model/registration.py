@@ -15,7 +15,8 @@ from typing import Any
 from amlcore.errors import ConfigError, ModelError, legal
 from amlcore.model.examination import Findings, Training, converted, examined
 from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
-from amlcore.model.model import PREPARED, Model, versions
+from amlcore.model.folders import PREPARED, versions
+from amlcore.model.model import Model
 from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
 from amlcore.worker.layout import RunLayout, write_json
