@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amlcore import cli_models
 from amlcore.arguments import parser
-from amlcore.errors import AmlcoreError, ConfigError
+from amlcore.errors import AmlcoreError
 from amlcore.interrupt import catch_signals
 from amlcore.settle import INTERRUPTED
 from amlcore.terminal import print_json, say
@@ -145,84 +146,11 @@ def _resume(options: Namespace) -> int:
     return app_sweep.resume(_workspace(), options.run, detach=options.detach, say=say)
 
 
-def _register(options: Namespace) -> int:
-    model = _run(options).register_model(
-        options.name, model_path=options.path, model_framework_version=options.framework_version
-    )
-    for warning in model.warnings:
-        say(f"warning: {warning}")
-    if options.json:
-        print_json(model.to_json())
-    else:
-        print(f"{model.name}:{model.version}")
-    return 0
-
-
-def _models(options: Namespace) -> int:
-    from amlcore import tables
-    from amlcore.model import list_models
-
-    listed = list_models(_workspace().models_path, warn=lambda words: say(f"warning: {words}"))
-    found = [model.to_json() for model in listed]
-    if options.json:
-        print_json(found)
-    else:
-        tables.models(found)
-    return 0
-
-
-def _deploy(options: Namespace) -> int:
-    from amlcore import app
-    from amlcore.config import compose
-    from amlcore.serving.release import package_model
-
-    workspace = _workspace()
-    model = app.find_model(workspace, options.model)
-    chosen = [] if any(item.startswith("deployment=") for item in options.overrides) else ["deployment=bento"]
-    job = compose([*chosen, *options.overrides], root=workspace.path)
-    if job.deployment is None:
-        raise ConfigError("deployment: there is none to package with; choose deployment=bento")
-    bento = package_model(job.workspace, model, job.deployment, log=say)
-    if options.json:
-        print_json(
-            {
-                "service": bento.name,
-                "tag": bento.tag,
-                "model": model.name,
-                "version": model.version,
-                "serve": bento.serve_command,
-            }
-        )
-    else:
-        print(bento.tag)
-        say(f"serve it with: {bento.serve_command}")
-    return 0
-
-
-def _serve(options: Namespace) -> int:
-    from amlcore import app
-
-    return app.serve(_workspace().composed(), options.service, host=options.host, port=options.port, say=say)
-
-
 def _ui(options: Namespace) -> int:
     from amlcore import dashboard
 
     catch_signals()
     dashboard.show(_workspace(), options.sweep, port=options.port, say=say)
-    return 0
-
-
-def _keys(options: Namespace) -> int:
-    from amlcore import app
-
-    found = app.keys(_workspace(), options.service, regenerate=options.regenerate, say=say)
-    if options.json:
-        print_json(found)
-    else:
-        for which in ("primary", "secondary"):
-            print(f"{which} {found[which]}")
-        say(f"they lie in {found['file']}")
     return 0
 
 
@@ -304,12 +232,12 @@ VERBS: dict[str, Callable[[Namespace], int]] = {
     "wait": _wait,
     "rerun": _rerun,
     "resume": _resume,
-    "register": _register,
-    "models": _models,
-    "deploy": _deploy,
-    "serve": _serve,
+    "register": cli_models.register,
+    "models": cli_models.models,
+    "deploy": cli_models.deploy,
+    "serve": cli_models.serve,
     "ui": _ui,
-    "keys": _keys,
+    "keys": cli_models.keys,
     "env": _env_list,
     "env build": _env_build,
     "env prune": _env_prune,

@@ -230,8 +230,10 @@ class Run(context.Run):
     def register(self, registration: Registration) -> Model:
         """Register what `registration` names, and note it in the record."""
         from amlcore.model import register
+        from amlcore.origin import origin_of
 
-        model = register(registration, _origin(self), models=self.workspace_path / "models")
+        settle(self.record)
+        model = register(registration, origin_of(self.record), models=self.workspace_path / "models")
         append_line(self.record.layout.models, {"model": f"{model.name}:{model.version}", "at": _now()})
         return model
 
@@ -276,48 +278,6 @@ def _duration_s(status: Status) -> float | None:
         return None
     ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
     return round(ended - begun, 3)
-
-
-def _origin(run: Run) -> Any:
-    """What the registration of a model needs to know of this run."""
-    from amlcore.environment import build_lock
-    from amlcore.model import Origin
-    from amlcore.workspace import Workspace
-
-    record = run.record
-    status = run.status
-    environment = read_json(record.layout.environment)
-    if status.state is not RunState.Completed:
-        raise RunError(f"run {run.id} is {status.state}; a model is registered from a completed run")
-    if environment is None or not Path(record.layout.lock).exists():
-        raise RunError(f"run {run.id} has no environment of its own, so no model can be registered from it")
-    workspace = Workspace.at(run.workspace_path)
-    lock = Path(record.layout.lock).read_text(encoding="utf-8")
-    interpreter = Path(environment["python"])
-    if not interpreter.exists():
-        cache = workspace.composed().environments_path
-        interpreter = build_lock(
-            lock,
-            python_version=environment["python_version"],
-            cache=cache,
-            log=lambda line: print(line, file=sys.stderr),
-        ).python
-    store = workspace.state_path / "snapshots"
-    request = read_json(record.layout.request) or {}
-    given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
-    return Origin(
-        run=run.id,
-        experiment=str(run.facts["experiment"]),
-        folder=record.folder,
-        interpreter=interpreter,
-        lock=lock,
-        objects=store / "objects",
-        manifest=store / "manifests" / f"{run.facts['snapshot']['id']}.json",
-        metrics=last_values(run.layout.metrics, "scalar"),
-        script=run.facts["script"],
-        python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
-        strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
-    )
 
 
 def _now() -> str:

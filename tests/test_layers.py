@@ -11,7 +11,7 @@ PACKAGE = Path(amlcore.__file__).parent
 LINES = [
     ["__main__"],
     ["cli"],
-    ["cli_run", "completion"],
+    ["cli_models", "cli_run", "completion"],
     ["arguments"],
     ["app_sweep", "dashboard"],
     ["progress"],
@@ -28,7 +28,7 @@ LINES = [
     ["script"],
     ["runs"],
     ["run"],
-    ["settle"],
+    ["settle", "origin"],
     ["compute"],
     ["request", "background"],
     ["model"],

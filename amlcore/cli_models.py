@@ -1,0 +1,83 @@
+"""The verbs of `aml` for models and services: arguments in, what was found or made printed."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from amlcore.errors import ConfigError
+from amlcore.terminal import print_json, say
+from amlcore.workspace import Workspace
+
+
+def register(options: Namespace) -> int:
+    from amlcore import app
+
+    run = app.find_run(Workspace.at(), options.run)
+    model = run.register_model(options.name, model_path=options.path, model_framework_version=options.framework_version)
+    for warning in model.warnings:
+        say(f"warning: {warning}")
+    if options.json:
+        print_json(model.to_json())
+    else:
+        print(f"{model.name}:{model.version}")
+    return 0
+
+
+def models(options: Namespace) -> int:
+    from amlcore import tables
+    from amlcore.model import list_models
+
+    listed = list_models(Workspace.at().models_path, warn=lambda words: say(f"warning: {words}"))
+    found = [model.to_json() for model in listed]
+    if options.json:
+        print_json(found)
+    else:
+        tables.models(found)
+    return 0
+
+
+def deploy(options: Namespace) -> int:
+    from amlcore import app
+    from amlcore.config import compose
+    from amlcore.serving.release import package_model
+
+    workspace = Workspace.at()
+    model = app.find_model(workspace, options.model)
+    chosen = [] if any(item.startswith("deployment=") for item in options.overrides) else ["deployment=bento"]
+    job = compose([*chosen, *options.overrides], root=workspace.path)
+    if job.deployment is None:
+        raise ConfigError("deployment: there is none to package with; choose deployment=bento")
+    bento = package_model(job.workspace, model, job.deployment, log=say)
+    if options.json:
+        print_json(
+            {
+                "service": bento.name,
+                "tag": bento.tag,
+                "model": model.name,
+                "version": model.version,
+                "serve": bento.serve_command,
+            }
+        )
+    else:
+        print(bento.tag)
+        say(f"serve it with: {bento.serve_command}")
+    return 0
+
+
+def serve(options: Namespace) -> int:
+    from amlcore import app
+
+    return app.serve(Workspace.at().composed(), options.service, host=options.host, port=options.port, say=say)
+
+
+def keys(options: Namespace) -> int:
+    from amlcore import app
+
+    found = app.keys(Workspace.at(), options.service, regenerate=options.regenerate, say=say)
+    if options.json:
+        print_json(found)
+    else:
+        for which in ("primary", "secondary"):
+            print(f"{which} {found[which]}")
+        say(f"they lie in {found['file']}")
+    return 0
