@@ -9,8 +9,6 @@ import signal
 import socket
 import subprocess
 import time
-import urllib.error
-import urllib.request
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -18,6 +16,7 @@ from typing import Any, NoReturn
 from amlcore.environment import hold_interpreter
 from amlcore.errors import DeploymentError, NotFoundError
 from amlcore.serving.bento import Bento, quiet_environment
+from amlcore.serving.call import body, request
 from amlcore.serving.keys import VARIABLE, Keys
 from amlcore.worker.layout import identity, is_alive, read_json, write_json
 
@@ -100,7 +99,7 @@ class Service:
 
     def _is_ready(self) -> bool:
         try:
-            return _request(f"http://{LOOPBACK}:{self.port}/readyz", timeout_s=5)[0] == 200
+            return request(f"http://{LOOPBACK}:{self.port}/readyz", timeout_s=5)[0] == 200
         except OSError:
             return False
 
@@ -138,7 +137,7 @@ class Service:
         """The service's answer to rows, a DataFrame, an array, or a whole body as text, dict or bytes."""
         key = self.get_keys()[0] if self.auth_enabled else None
         try:
-            status, answer = _request(self.scoring_uri, body=_body(input_data), key=key, timeout_s=None)
+            status, answer = request(self.scoring_uri, body=body(input_data), key=key, timeout_s=None)
         except OSError as error:
             raise DeploymentError(f"service '{self.name}' does not answer: it is {self.state} ({error})") from None
         value = json.loads(answer)
@@ -271,41 +270,3 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
-
-
-def _request(
-    url: str, *, body: bytes | None = None, key: str | None = None, timeout_s: float | None
-) -> tuple[int, bytes]:
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
-    headers = {"Content-Type": "application/json", **({} if key is None else {"Authorization": f"Bearer {key}"})}
-    request = urllib.request.Request(url, data=body, headers=headers)
-    try:
-        with opener.open(request, timeout=timeout_s) as response:
-            return response.status, response.read()
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code, error.read()
-
-
-def _body(input_data: Any) -> bytes:
-    if isinstance(input_data, bytes):
-        return input_data
-    if isinstance(input_data, str):
-        return input_data.encode()
-    if hasattr(input_data, "to_dict"):  # a DataFrame, or one row of it
-        input_data = input_data.to_dict("records") if hasattr(input_data, "columns") else [input_data.to_dict()]
-    is_body = isinstance(input_data, dict) and "data" in input_data
-    return json.dumps(_plain(input_data if is_body else {"data": input_data})).encode()
-
-
-def _plain(value: Any) -> Any:
-    """`value` in JSON's types: numpy's arrays and scalars unpacked, NaN as null."""
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and value != value:  # noqa: PLR0124 - what makes a NaN
-        return None
-    return str(value) if hasattr(value, "isoformat") else value
