@@ -78,6 +78,24 @@ def test_a_point_tried_again_takes_none_of_sobols_sequence(tmp_path: Path) -> No
     assert counted == whole
 
 
+def test_sobols_sequence_needs_no_trial_that_came_to_a_value(tmp_path: Path) -> None:
+    sweep = Sweep("sobol", primary_metric="m", seed=1, max_total_runs=16)
+    for state, value in ((TrialState.COMPLETE, 1.0), (TrialState.COMPLETE, None), (TrialState.FAIL, None)):
+        file = tmp_path / f"{state}{value}.jsonl"
+        points = []
+        for until in (5, 16):
+            study = Study(sweep, SPACE, file=file)
+            while study.asked < until:
+                trial = study.ask()
+                study.tell(trial.number, state, value)
+                points.append(trial.values)
+            study.close()
+
+        # One lies in each sixteenth: so the sequence is balanced, and random points hardly ever are.
+        assert len({int(16 * point["x"]) for point in points}) == 16
+        assert [point["k"] for point in points].count("a") == 8
+
+
 @pytest.mark.parametrize("option", SWEEPS)
 def test_every_shipped_sweep_composes_and_survives_its_record(option: str, project: Path) -> None:
     job = compose(["script=train_iris", f"sweep={option}"], root=project)

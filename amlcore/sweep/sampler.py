@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -13,6 +13,8 @@ from amlcore.errors import ConfigError
 from amlcore.sweep.options import check_options
 
 if TYPE_CHECKING:
+    from optuna import Study
+    from optuna.distributions import BaseDistribution
     from optuna.samplers import BaseSampler
     from optuna.trial import FrozenTrial
 
@@ -75,7 +77,13 @@ def check_sampler(name: str) -> None:
 
 
 def make_sampler(
-    name: str, *, seed: int | None, asked: int, options: dict[str, Any], warm: Sequence[FrozenTrial] = ()
+    name: str,
+    *,
+    seed: int | None,
+    asked: int,
+    options: dict[str, Any],
+    warm: Sequence[FrozenTrial] = (),
+    space: Mapping[str, BaseDistribution] | None = None,
 ) -> BaseSampler:
     """The sampler of a study in which `asked` trials have been asked for already.
 
@@ -83,6 +91,8 @@ def make_sampler(
     ----------
     warm : sequence of FrozenTrial
         What it is told of earlier sweeps; all samplers but CMA-ES find it in the study.
+    space : mapping
+        What every trial draws; the others find it out from the trials.
 
     Raises
     ------
@@ -99,6 +109,8 @@ def make_sampler(
         given["seed"] = seed if kind.continues else _seed(seed, asked)
     made = getattr(optuna.samplers, kind.name)
     check_options("sweep.sampler_options", made, options)
+    if kind.continues and space is not None:
+        made = _over(space)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Optuna calls experimental
@@ -106,6 +118,17 @@ def make_sampler(
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"sweep.sampler_options={options}: sweep.sampler={name}: {error}") from None
     return sampler
+
+
+def _over(space: Mapping[str, BaseDistribution]) -> type[BaseSampler]:
+    """Optuna's sampler of a sequence; by itself it draws at random as long as no trial has come to a value."""
+    from optuna.samplers import QMCSampler
+
+    class WholeSequence(QMCSampler):
+        def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:  # noqa: ARG002
+            return dict(space)
+
+    return WholeSequence
 
 
 def _numbers_of(trial: FrozenTrial) -> FrozenTrial:

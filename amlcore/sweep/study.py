@@ -98,7 +98,12 @@ class Study:
         self._warm = len(told)
         self.asked = len(self._study.get_trials(deepcopy=False)) - self._warm
         self._study.sampler = make_sampler(
-            sweep.sampler, seed=sweep.seed, asked=self.asked, options=sweep.sampler_options, warm=told
+            sweep.sampler,
+            seed=sweep.seed,
+            asked=self.asked,
+            options=sweep.sampler_options,
+            warm=told,
+            space={key: dimension.distribution for key, dimension in space.items() if not dimension.when},
         )
         own = self._study.get_trials(deepcopy=False)[self._warm :]
         tried_again = {trial.user_attrs[AGAIN] for trial in own if AGAIN in trial.user_attrs}
