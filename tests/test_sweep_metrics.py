@@ -78,6 +78,23 @@ def test_a_point_tried_again_takes_none_of_sobols_sequence(tmp_path: Path) -> No
     assert counted == whole
 
 
+def test_a_point_tried_again_stays_in_its_generation(tmp_path: Path) -> None:
+    sweep = Sweep("nsga2", primary_metric="m", seed=1, max_total_runs=9, sampler_options={"population_size": 4})
+    study = Study(sweep, SPACE, file=tmp_path / "study.jsonl")
+    numbers = [study.ask().number for _ in range(3)]
+    for number in numbers:
+        study.tell(number, TrialState.CANCELED if number == 1 else TrialState.COMPLETE, 1.0)
+    study.close()
+
+    study = Study(sweep, SPACE, file=tmp_path / "study.jsonl")
+    again = study.ask()
+    study.tell(again.number, TrialState.COMPLETE, 2.0)
+    first = study._study.sampler.get_population(study._study, 0)  # type: ignore[attr-defined]
+    study.close()
+
+    assert [trial.number for trial in first] == [0, 2, again.number]
+
+
 def test_sobols_sequence_needs_no_trial_that_came_to_a_value(tmp_path: Path) -> None:
     sweep = Sweep("sobol", primary_metric="m", seed=1, max_total_runs=16)
     for state, value in ((TrialState.COMPLETE, 1.0), (TrialState.COMPLETE, None), (TrialState.FAIL, None)):

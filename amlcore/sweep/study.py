@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.sweep import journal
-from amlcore.sweep.sampler import make_sampler
+from amlcore.sweep.sampler import SAMPLERS, make_sampler
 from amlcore.sweep.space import Space, Values
 from amlcore.sweep.sweep import Sweep
 
@@ -130,8 +130,8 @@ class Study:
 
     def ask(self) -> Trial:
         """The next trial: first the points again whose trials were canceled with the sweep, each by a new number."""
-        if self._again:
-            before = self._again.pop(0)
+        before = self._again.pop(0) if self._again else None
+        if before is not None:
             self._study.enqueue_trial(before.params, user_attrs={AGAIN: before.number})
         else:
             if self._grid is not None:
@@ -141,6 +141,10 @@ class Study:
         number = asked.number - self._warm
         self._ids[number] = asked._trial_id
         self.asked += 1
+        generation = SAMPLERS[self._sweep.sampler].generation
+        if before is not None and generation in before.system_attrs:
+            # Optuna sets it only where it draws; without it the trial would be no parent of any other.
+            self._study._storage.set_trial_system_attr(asked._trial_id, generation, before.system_attrs[generation])
         with _unwarned():
             return Trial(number, self._space.draw(asked))
 
