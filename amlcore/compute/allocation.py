@@ -12,6 +12,7 @@ from pathlib import Path
 from threading import Event
 
 from amlcore.compute.local import worker_environment
+from amlcore.compute.queue import Queue, names
 from amlcore.errors import ExecutionError
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
@@ -38,13 +39,9 @@ class Allocation:
         """
         owner = job_id()
         queue = QueueLayout(self.queue)
-        claimed = Path(queue.claimed, owner)
-        with suppress(FileExistsError):
-            claimed.mkdir()
-            os.utime(claimed, (0, 0))  # until it takes a request: the rename gives the folder the time of that moment
-        for path in sorted(claimed.iterdir()):
-            if not path.name.startswith("."):
-                self._again(path, queue)
+        claimed = Queue(Path(self.queue)).admit(owner)
+        for name in names(str(claimed)):
+            self._again(claimed / name, queue)
         adopt_orphans()
         with open(queue.log, "ab") as log:
             worker = subprocess.Popen(

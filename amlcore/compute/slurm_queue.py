@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import time
-from contextlib import suppress
 from pathlib import Path
 
 from amlcore.compute.allocation import tail
 from amlcore.compute.cluster import EndedJob, QueuedJob
+from amlcore.compute.queue import Queue, is_overdue, names
 from amlcore.compute.target import Ending, Sight
 from amlcore.record import RunState
 from amlcore.request import Request
-from amlcore.worker.layout import QueueLayout, RunLayout, identity, read_json, write_json
+from amlcore.worker.layout import RunLayout, read_json
 
 HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT", "UNKNOWN")
 """How a job ends in whose place another would fare no better."""
@@ -21,9 +21,6 @@ WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
 
 VANISHED_S = 5.0
 """How soon after it was asked for a job is in the queue, or was and is no more."""
-
-CANCEL_PATIENCE_S = 5.0
-"""For how long after the kill wait a canceled run may stay without a result before its job is ended."""
 
 ENDINGS = {
     "CANCELLED": "canceled in Slurm",
@@ -35,21 +32,12 @@ ENDINGS = {
 }
 
 
-class SlurmQueue:
+class SlurmQueue(Queue):
     """Who holds which request: nobody yet, or a job."""
 
-    def __init__(self, folder: Path) -> None:
-        self.layout = QueueLayout(folder)
-
-    @classmethod
-    def of_request(cls, path: str) -> SlurmQueue:
-        """The queue in which a request was laid at `path`."""
-        return cls(Path(path).parent.parent)
-
     def make(self, settings: dict[str, object]) -> None:
-        for folder in (self.layout.new, self.layout.claimed, self.layout.jobs, self.layout.ended):
-            os.makedirs(folder)
-        write_json(self.layout.worker, {**settings, "driver": identity()})
+        os.makedirs(self.layout.jobs)
+        super().make(settings)
 
     def add_jobs(self, ids: list[str]) -> None:
         for name in ids:
@@ -58,38 +46,7 @@ class SlurmQueue:
     @property
     def jobs(self) -> list[str]:
         """All jobs that were asked for, ended or not."""
-        return _names(self.layout.jobs)
-
-    @property
-    def ended(self) -> list[str]:
-        """The jobs whose worker takes no more requests."""
-        return _names(self.layout.ended)
-
-    @property
-    def new(self) -> list[str]:
-        """The names of the requests that no worker has."""
-        return _names(self.layout.new)
-
-    @property
-    def claimed(self) -> dict[str, str]:
-        """The jobs by the names of the requests that they claimed."""
-        return {name: job for job in _names(self.layout.claimed) for name in _names(f"{self.layout.claimed}/{job}")}
-
-    def request(self, name: str) -> Request | None:
-        """The request of a name, wherever it lies."""
-        for path in (Path(self.layout.new, name), *Path(self.layout.claimed).glob(f"*/{name}")):
-            with suppress(FileNotFoundError):
-                return Request.at(path)
-        return None
-
-    def withdraw(self, run: str) -> bool:
-        """Take back the request of `run`; False where no request of it waits."""
-        for name in self.new:
-            if name.startswith(f"{run}."):
-                with suppress(FileNotFoundError):
-                    os.unlink(os.path.join(self.layout.new, name))
-                    return True
-        return False
+        return names(self.layout.jobs)
 
     def sight(self, run: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> Sight:
         """What is known of `run`, given this user's jobs and what accounting says of those of this queue."""
@@ -103,21 +60,11 @@ class SlurmQueue:
             return Sight(waiting="a worker starts, or finishes another run")
         return Sight(waiting=mine[0].why if mine else "a job is being asked for")
 
-    def waits(self, run: str) -> bool:
-        """Whether no worker has the request of `run` yet."""
-        return any(name.startswith(f"{run}.") for name in self.new)
-
     def failures(self, ended: dict[str, EndedJob]) -> list[str]:
         """The jobs that ended before they took any request, and not for want of a node."""
         failed = [job for job in self.jobs if job in ended and ended[job].state in HOPELESS]
         known = self.ended if failed else []
-        return [job for job in failed if job not in known and not self._has_worked(job)]
-
-    def _has_worked(self, job: str) -> bool:
-        """Whether a job ever took a request; the time of its folder is 0 until then, see Allocation."""
-        with suppress(FileNotFoundError):
-            return os.stat(f"{self.layout.claimed}/{job}").st_mtime > 0
-        return False
+        return [job for job in failed if job not in known and not self.has_worked(job)]
 
     def vanished(self, jobs: set[str]) -> dict[str, EndedJob]:
         """Those of `jobs` that were canceled while they waited, as tasks of an array: Slurm keeps no trace of them."""
@@ -128,22 +75,14 @@ class SlurmQueue:
         begun = (f"{self.layout.claimed}/{job}", f"{self.layout.ended}/{job}", self._log(job, "out"))
         return "_" in job and time.time() - asked > VANISHED_S and not any(map(os.path.exists, begun))
 
-    def give_up(self, job: str) -> str | None:
-        """Take back a request that waits, since `job` failed that was asked for with it; its run comes back."""
-        Path(self.layout.ended, job).touch()
-        runs = [name.split(".")[0] for name in reversed(self.new)]
-        return next((run for run in runs if self.withdraw(run)), None)
-
     def left_alone(self, run: str, *, active: dict[str, QueuedJob]) -> str | None:
         """The job of a canceled run where nobody ends the run: it waits to be started again, or its node hangs."""
         for name, job in self.claimed.items():
             request = self.request(name) if name.startswith(f"{run}.") and job in active else None
             if request is None or _has_result(request):
                 continue
-            with suppress(FileNotFoundError):
-                asked = os.stat(RunLayout(request.folder).cancel).st_mtime
-                late = time.time() - asked > request.kill_wait_s + CANCEL_PATIENCE_S
-                return job if late or active[job].state in WAITS else None
+            canceled = os.path.exists(RunLayout(request.folder).cancel)
+            return job if canceled and (is_overdue(request) or active[job].state in WAITS) else None
         return None
 
     def ending(self, job: EndedJob, name: str) -> Ending:
@@ -174,10 +113,3 @@ class SlurmQueue:
 
 def _has_result(request: Request) -> bool:
     return read_json(RunLayout(request.folder).attempt(request.attempt).result) is not None
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
-    except FileNotFoundError:
-        return []

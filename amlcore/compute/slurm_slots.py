@@ -17,6 +17,7 @@ from typing import IO, Any
 from amlcore.compute import cluster
 from amlcore.compute.allocation import Allocation
 from amlcore.compute.cluster import EndedJob, QueuedJob, UnreachableError
+from amlcore.compute.queue import run_of
 from amlcore.compute.slurm_queue import SlurmQueue
 from amlcore.compute.target import Ending, Sight
 from amlcore.errors import ExecutionError
@@ -205,8 +206,7 @@ class SlurmSlots:
             if cluster.is_unreachable(words):
                 raise UnreachableError(words) from None
             refused = Ending(RunState.Failed, f"Slurm refused the job: {words}")
-            for name in queue.new:
-                run = name.split(".")[0]
+            for run in map(run_of, queue.new):
                 if queue.withdraw(run):
                     self._end(run, refused)
 

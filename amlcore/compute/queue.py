@@ -1,0 +1,107 @@
+"""The Queue: a folder of requests for the workers of one kind, as any process can read it."""
+
+from __future__ import annotations
+
+import os
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Self
+
+from amlcore.request import Request
+from amlcore.worker.layout import QueueLayout, RunLayout, identity, write_json
+
+CANCEL_PATIENCE_S = 5.0
+"""For how long after the kill wait a canceled run may stay without a result before whoever looks after it is ended."""
+
+
+class Queue:
+    """Who holds which request: nobody yet, or an owner, which is a worker with all that it started."""
+
+    def __init__(self, folder: Path) -> None:
+        self.layout = QueueLayout(folder)
+
+    @classmethod
+    def of_request(cls, path: str) -> Self:
+        """The queue in which a request was laid at `path`."""
+        return cls(Path(path).parent.parent)
+
+    def make(self, settings: dict[str, object]) -> None:
+        for folder in (self.layout.new, self.layout.claimed, self.layout.ended):
+            os.makedirs(folder)
+        write_json(self.layout.worker, {**settings, "driver": identity()})
+
+    def admit(self, owner: str) -> Path:
+        """Make the folder for what `owner` claims, where there is none yet."""
+        folder = Path(self.layout.claimed, owner)
+        with suppress(FileExistsError):
+            folder.mkdir()
+            os.utime(folder, (0, 0))  # until it takes a request: the rename gives the folder the time of that moment
+        return folder
+
+    @property
+    def ended(self) -> list[str]:
+        """The owners that take no more requests."""
+        return names(self.layout.ended)
+
+    @property
+    def new(self) -> list[str]:
+        """The names of the requests that no worker has."""
+        return names(self.layout.new)
+
+    @property
+    def claimed(self) -> dict[str, str]:
+        """The owners by the names of the requests that they claimed."""
+        return {name: owner for owner in names(self.layout.claimed) for name in names(f"{self.layout.claimed}/{owner}")}
+
+    def request(self, name: str) -> Request | None:
+        """The request of a name, wherever it lies."""
+        for path in (Path(self.layout.new, name), *Path(self.layout.claimed).glob(f"*/{name}")):
+            with suppress(FileNotFoundError):
+                return Request.at(path)
+        return None
+
+    def withdraw(self, run: str) -> bool:
+        """Take back the request of `run`; False where no request of it waits."""
+        for name in self.new:
+            if name.startswith(f"{run}."):
+                with suppress(FileNotFoundError):
+                    os.unlink(os.path.join(self.layout.new, name))
+                    return True
+        return False
+
+    def waits(self, run: str) -> bool:
+        """Whether no worker has the request of `run` yet."""
+        return any(name.startswith(f"{run}.") for name in self.new)
+
+    def has_worked(self, owner: str) -> bool:
+        """Whether an owner ever took a request."""
+        with suppress(FileNotFoundError):
+            return os.stat(f"{self.layout.claimed}/{owner}").st_mtime > 0
+        return False
+
+    def give_up(self, owner: str) -> str | None:
+        """Take back a request that waits, since `owner` failed that was started for it; its run comes back."""
+        Path(self.layout.ended, owner).touch()
+        return next((run for run in map(run_of, reversed(self.new)) if self.withdraw(run)), None)
+
+
+def is_overdue(request: Request) -> bool:
+    """Whether a run was canceled so long ago that whoever looks after it does not do so any more."""
+    with suppress(FileNotFoundError):
+        asked = os.stat(RunLayout(request.folder).cancel).st_mtime
+        return time.time() - asked > request.kill_wait_s + CANCEL_PATIENCE_S
+    return False
+
+
+def run_of(name: str) -> str:
+    """The run of a request, by its name."""
+    return name.partition(".")[0]
+
+
+def names(folder: str) -> list[str]:
+    """What lies in a folder, but for what is being written there; nothing where there is no such folder."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except FileNotFoundError:
+        return []
