@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -460,6 +461,31 @@ def test_a_killed_supervisor_leaves_a_result_and_no_script(script: Script, queue
     assert "killed" in result["message"]
     eventually(lambda: not is_alive(claim["script"]))
     assert queue.run(script("print(1)"))[1]["exit_status"] == 0
+
+
+def test_a_supervisor_killed_before_it_knows_its_script_leaves_none(
+    script: Script, queue: HandmadeQueue, tmp_path: Path
+) -> None:
+    (tmp_path / "fatal").mkdir()
+    (tmp_path / "fatal/sitecustomize.py").write_text(
+        "import os, signal\nrename = os.rename\ndef renamed(source, target):\n"
+        "    if target.endswith('claim.json'): os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    rename(source, target)\nos.rename = renamed\n"
+    )
+    queue.start(PYTHONPATH=str(tmp_path / "fatal"))
+    run, result = queue.run(script("import time\nprint('ran')\ntime.sleep(600)"))
+
+    def left() -> list[str]:
+        """The processes that work in the run's folder."""
+        found = []
+        for folder in Path("/proc").glob("[0-9]*/cwd"):
+            with suppress(OSError):
+                found += [str(folder)] * str(folder.readlink()).startswith(run.folder)
+        return found
+
+    assert "killed" in result["message"]
+    eventually(lambda: not left())
+    assert out(run) == ""
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])

@@ -32,8 +32,12 @@ class Script(object):
         self.relative = relative
         self.hidden = hidden
 
-    def run(self, streams, mask):
-        """Turn this process into that of the script; `streams` are its stdout and stderr. Does not return."""
+    def run(self, streams, mask, claimed):
+        """Turn this process into that of the script; `streams` are its stdout and stderr. Does not return.
+
+        The script begins when a byte comes from the pipe `claimed`: should its supervisor be killed before it has
+        written whose process this is, nobody would know what to end.
+        """
         status = 1
         try:
             os.setsid()
@@ -48,6 +52,9 @@ class Script(object):
             _reseed()
             forget(self.hidden)
             loaded = _last_module()
+            if not os.read(claimed, 1):
+                return
+            os.close(claimed)
             status = leave(execute(self.path), self.folder, loaded)
         except BaseException:
             traceback.print_exc()

@@ -102,16 +102,22 @@ class Supervisor(object):
             hidden=self._hidden,
         )
         streams = [_appending(self.run_layout.stdout), _appending(self.run_layout.stderr)]
+        claimed, claim = os.pipe()
         started = time.time()
         pid = os.fork()
         if pid == 0:
-            for handle in self._private:
+            for handle in self._private + (claim,):
                 os.close(handle)
-            script.run(streams, self._mask)
-        for handle in streams:
+            script.run(streams, self._mask, claimed)
+        for handle in streams + [claimed]:
             os.close(handle)
         watch = Watch(pid, self.request, self._canceled)
         self._claim(pid, started)
+        try:
+            os.write(claim, b"c")
+        except BrokenPipeError:
+            pass  # it has been killed already
+        os.close(claim)
         watch.until_end()
         watch.end_leftovers()
         return dict(watch.outcome(), started=started, ended=time.time())
