@@ -186,7 +186,8 @@ class Record:
         path = Path(queued["path"])
         claimed = Path(QueueLayout(path.parent.parent).claimed)
         # In the order that a request goes, so that one on its way is not missed: an attempt begins before it leaves.
-        return path.exists() or any(claimed.rglob(path.name)) or self.attempt > 0
+        # At last where it may have been put back meanwhile.
+        return path.exists() or any(claimed.rglob(path.name)) or self.attempt > 0 or path.exists()
 
     @property
     def executing(self) -> bool:

@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import os
+import signal
+import sys
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from amlcore.compute.local import Local, LocalSlots
+import pytest
+
+from amlcore.compute import Ending
+from amlcore.compute.local import LOST, MAX_TRIES, Local, LocalSlots
+from amlcore.record import Record
 from amlcore.request import Request, WorkerKind
 from amlcore.worker.processes import children
 from tests.compute_conformance import Conformance
 from tests.conftest import Aml
 from tests.test_flow import Write, background, until
+from tests.worker_queue import HandmadeQueue
 
 
 class TestLocal(Conformance):
@@ -33,19 +41,103 @@ class TestLocal(Conformance):
         return "compute.slots=1" in str(run["reason"])
 
 
-def test_a_run_found_lost_while_another_is_submitted_is_told(tmp_path: Path) -> None:
-    slots = LocalSlots(Local(slots=1), state=tmp_path)
-    kind = WorkerKind(interpreter="/bin/false")
-    others = set(children(os.getpid()))
-    for run in ("first", "second"):
-        folder = tmp_path / run
-        folder.mkdir()
-        wanted = {"objects": "", "manifest": "", "script": "", "argv": [], "environment_variables": {}, "inputs": {}}
-        slots.submit(Request(run=run, folder=str(folder), timeout_s=None, mem_bytes=None, **wanted), kind)
-        if run == "first":
-            until(lambda: set(children(os.getpid())) <= others)  # its worker has ended, and nobody has looked
+class Laid:
+    """The slots of a test, and runs for them of a worker that `sabotage` is loaded into."""
 
-    lost = slots.poll()
-    slots.close()
+    def __init__(self, folder: Path, *, sabotage: str = "", interpreter: str = sys.executable) -> None:
+        (folder / "source").mkdir()
+        (folder / "sitecustomize.py").write_text(sabotage)
+        self.kind = WorkerKind(interpreter=interpreter, environment_variables={"PYTHONPATH": str(folder)})
+        self.slots = LocalSlots(Local(slots=2), state=folder / "state")
+        self.ended: dict[str, Ending] = {}
+        self.made = HandmadeQueue(folder / "made")
 
-    assert "before the script began" in str(lost["first"].reason)
+    def submit(self, script: str, **more: Any) -> Record:
+        source = self.made.folder / f"source-{uuid.uuid4()}"
+        source.mkdir()
+        (source / "script.py").write_text(script)
+        record = Record(Path(self.made.lay(source, **more).folder))
+        self.slots.submit(Request.at(Path(record.layout.request)), self.kind)
+        return record
+
+    def follow(self, record: Record) -> str | int:
+        """Why it ended without a result, else the exit status of its script."""
+
+        def over() -> bool:
+            self.ended |= self.slots.poll()
+            return record.folder.name in self.ended or record.result is not None
+
+        until(over)
+        result = record.result
+        return self.ended[record.folder.name].reason if result is None else result["exit_status"]
+
+
+def dies_after(rename: str, *, times: int, parent: bool = False) -> str:
+    """A module that kills its process, and its parent too, once it has renamed a file to such a path."""
+    return f"""
+import os, re, signal
+rename, here = os.rename, os.path.dirname(__file__)
+def renamed(source, target):
+    rename(source, target)
+    number = len([name for name in os.listdir(here) if name.startswith("died-")])
+    if re.search({rename!r}, target) and number < {times}:
+        open(os.path.join(here, "died-" + str(number)), "w").close()
+        for pid in [os.getppid()] * {parent} + [os.getpid()]:
+            os.kill(pid, signal.SIGKILL)
+os.rename = renamed
+"""
+
+
+@pytest.mark.parametrize(("times", "ends"), [(MAX_TRIES - 1, 0), (MAX_TRIES, "status -9 before the script began: ")])
+def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
+    times: int, ends: str | int, tmp_path: Path
+) -> None:
+    laid = Laid(tmp_path, sabotage=dies_after("/claimed/.*-000002.1.json$", times=times))
+    first = laid.submit(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)")
+    until(lambda: first.claim)  # a worker of the kind that goes on says nothing of the other one
+
+    second = laid.submit("print(1)")
+
+    assert str(ends) in str(laid.follow(second))
+    (tmp_path / "go").touch()
+    assert laid.follow(first) == 0
+    laid.slots.close()
+
+
+def test_what_was_begun_is_not_tried_again(tmp_path: Path) -> None:
+    """Worker and supervisor are gone before anybody knows whose process the script is."""
+    laid = Laid(tmp_path, sabotage=dies_after("/claim.json$", times=1, parent=True))
+    run = laid.submit("print(1)")
+    until(lambda: run.claim)
+    Path(run.layout.attempt(1).claim).unlink()
+
+    assert laid.follow(run) == LOST.reason
+    laid.slots.close()
+
+
+def test_a_worker_that_had_worked_is_replaced(tmp_path: Path) -> None:
+    laid, others = Laid(tmp_path), set(children(os.getpid()))
+    assert laid.follow(laid.submit("print(1)")) == 0
+    (worker,) = set(children(os.getpid())) - others
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: set(children(os.getpid())) <= others)
+
+    assert laid.follow(laid.submit("print(2)")) == 0
+    laid.slots.close()
+
+
+def test_a_worker_that_could_not_start_takes_one_run_with_it(tmp_path: Path) -> None:
+    """It is found while another run is submitted, and told by the next poll."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nmkdir {tmp_path}/once && exit 3\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    laid, others = Laid(tmp_path, interpreter=str(python)), set(children(os.getpid()))
+    first = laid.submit("print(1)")
+    until(lambda: set(children(os.getpid())) <= others)  # its worker has ended, and nobody has looked
+
+    second = laid.submit("print(2)")
+
+    assert sorted(str(laid.follow(run)) for run in (first, second)) == [
+        *("0", "the worker ended with status 3 before the script began: ")
+    ]
+    laid.slots.close()

@@ -219,10 +219,8 @@ def test_a_study_that_was_damaged_or_lost_overwrites_nothing(
     assert sweep_and_trials(aml)[1] == before
 
 
-def test_a_trial_whose_worker_died_with_it_is_failed_and_the_sweep_goes_on(
-    project: Path, aml: Aml, write: Write
-) -> None:
-    """The worker has claimed the request and is gone, like its driver, before the script began."""
+def test_a_trial_whose_worker_died_before_it_began_is_carried_out(project: Path, aml: Aml, write: Write) -> None:
+    """The worker has claimed the request and is gone, like its driver; the other trial's script was killed."""
     write("train.py", GATED)
     sweep = Killed(project)
     sweep.let_end(0)
@@ -233,17 +231,19 @@ def test_a_trial_whose_worker_died_with_it_is_failed_and_the_sweep_goes_on(
     for claim in claims:
         for name in ("worker", "script"):
             os.kill(read_json(str(claim))[name]["pid"], signal.SIGKILL)
-    claimed = Path(read_json(str(claims[0].parents[2] / "queued.json"))["path"])
-    until(lambda: not [*claimed.parents[1].glob("claimed/*")])
-    lost = read_json(str(claims[0].parents[2] / "request.json"))
-    (claimed.parents[1] / "claimed" / claimed.name).write_text(json.dumps(lost))
-    shutil.rmtree(claims[0].parent)
+    new = Path(read_json(str(claims[0].parents[2] / "queued.json"))["path"])
+    owners = new.parents[1] / "claimed"
+    until(lambda: not [*owners.glob("*/*")])
+    unbegun = read_json(str(claims[0].parents[2] / "request.json"))
+    (owners / "gone").mkdir()
+    (owners / "gone" / new.name).write_text(json.dumps(unbegun))
+    shutil.rmtree(claims[0].parents[1])
     sweep.let_end(3)
 
     aml("resume", "latest")
 
     parent, trials = sweep_and_trials(aml)
-    number = int(lost["run"].rpartition("_")[2])
-    assert trials[number]["reason"] == "lost: its processes are gone and left no result"
-    assert sorted(run["state"] for run in trials) == ["Completed", "Failed", "Failed"]
+    number = int(unbegun["run"].rpartition("_")[2])
+    assert trials[number]["state"] == "Completed"
+    assert sorted(run["state"] for run in trials) == ["Completed", "Completed", "Failed"]
     assert parent["state"] == "Completed"

@@ -444,7 +444,7 @@ def test_run_outlives_its_worker(script: Script, queue: HandmadeQueue) -> None:
 
     assert result["exit_status"] == 0
     assert out(run).endswith("done\n")
-    eventually(lambda: os.listdir(queue.layout.claimed) == [])
+    eventually(lambda: os.listdir(f"{queue.layout.claimed}/worker-0") == [])
     eventually(lambda: not is_alive(read_json(run.attempt(1).claim)["worker"]))
     assert "Traceback" not in queue.log
 

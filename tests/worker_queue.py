@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import QueueLayout, RunLayout, identity, read_json, write_json
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, identity, read_json, write_json
 
 
 class HandmadeQueue:
@@ -26,16 +26,18 @@ class HandmadeQueue:
         self.objects = folder / "objects"
         self.workers: list[subprocess.Popen[bytes]] = []
         self._count = 0
-        for path in (self.layout.new, self.layout.claimed, str(self.objects)):
+        for path in (self.layout.new, self.layout.claimed, self.layout.ended, str(self.objects)):
             os.makedirs(path)
         self.settings: dict[str, Any] = {"preload": preload or [], "driver": identity(), "idle_s": 0.2}
         write_json(self.layout.worker, self.settings)
 
     def start(self, **variables: str) -> subprocess.Popen[bytes]:
+        owner = f"worker-{len(self.workers)}"
+        os.makedirs(os.path.join(self.layout.claimed, owner))
         with open(self.layout.log, "ab") as log:
             worker = subprocess.Popen(
                 [self.python, worker_main.__file__, self.layout.folder],
-                env={**os.environ, **variables},
+                env={**os.environ, OWNER_VARIABLE: owner, **variables},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

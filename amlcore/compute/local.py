@@ -9,16 +9,19 @@ import subprocess
 import sys
 import time
 import uuid
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from amlcore.compute.local_queue import LocalQueue
+from amlcore.compute.queue import run_of
 from amlcore.compute.target import ComputeTarget, Ending, Sight
 from amlcore.errors import RecordError
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
+from amlcore.worker.layout import OWNER_VARIABLE, read_json
 from amlcore.workspace import Workspace
 
 THREAD_VARIABLES = (
@@ -32,6 +35,7 @@ IDLE_S = 0.0  # a driver that is gone on this host is gone for good, and its que
 LOST_CHECK_S = 1.0
 LOST = Ending(RunState.Failed, "lost: its processes are gone and left no result")
 SAID_CHARACTERS = 2000  # of a worker that could not start
+MAX_TRIES = 3  # of a run whose worker is gone each time before it begins the run
 
 
 @dataclass
@@ -49,11 +53,15 @@ class Local(ComputeTarget):
     @staticmethod
     def look(record: Record) -> Sight:
         if record.claim is not None:
-            return Sight() if record.executing or record.result is not None else Sight(ending=LOST)
-        if not record.withdraw():
-            return Sight() if _is_worked(record) else Sight(ending=LOST)
-        words = f"lost: the process that drove it ended while the run was {record.status.state}"
-        return Sight(ending=Ending(RunState.Failed, words))
+            return Sight(ending=LOST) if _is_lost(record) else Sight()
+        queued = read_json(record.layout.queued)
+        queue = None if queued is None else LocalQueue.of_request(queued["path"])
+        if queue is not None:
+            queue.put_back()
+        if record.withdraw():
+            words = f"lost: the process that drove it ended while the run was {record.status.state}"
+            return Sight(ending=Ending(RunState.Failed, words))
+        return Sight() if queue is not None and queue.is_worked(record.folder.name) else Sight(ending=LOST)
 
     @property
     def resumable(self) -> bool:
@@ -78,21 +86,20 @@ class LocalSlots:
         self._locks.mkdir(parents=True, exist_ok=True)
         self._folder = _new_folder(state / "queue")
         self._kinds: dict[str, tuple[WorkerKind, tuple[IO[bytes], ...]]] = {}
-        self._workers: list[tuple[str, subprocess.Popen[bytes]]] = []
+        self._workers: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}  # by the name that they claim under
         self._records: dict[str, Record] = {}
         self._untold: dict[str, Ending] = {}  # runs that were found lost while another one was submitted
+        self._tries: Counter[str] = Counter()  # how often the worker of a run was gone before it began the run
         self._checked = time.monotonic()
 
     def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         queue = self._queue(kind.key)
         if kind.key not in self._kinds:
-            os.makedirs(queue.new)
-            os.makedirs(queue.claimed)
-            write_json(queue.worker, {"preload": kind.preload, "driver": identity(), "idle_s": IDLE_S})
+            queue.make({"preload": kind.preload, "idle_s": IDLE_S})
             self._kinds[kind.key] = (kind, ())
         of_kind, kept = self._kinds[kind.key]
         self._kinds[kind.key] = (of_kind, (*kept, *keep))
-        request.lay(Path(queue.new))
+        request.lay(Path(queue.layout.new))
         self._records[request.run] = Record(Path(request.folder))
         self._untold.update(self._serve())
 
@@ -105,8 +112,10 @@ class LocalSlots:
         """Start the workers that are needed; the runs that were found lost, each once."""
         lost = self._lost()
         for key in self._kinds:
-            idle = sum(1 for of, worker in self._workers if of == key) - len(self._names(key, "claimed"))
-            for _ in range(len(self._names(key, "new")) - max(idle, 0)):
+            queue = self._queue(key)
+            busy = set(queue.claimed.values())
+            idle = [owner for owner in self._living if self._workers[owner][0] == key and owner not in busy]
+            for _ in range(len(queue.new) - len(idle)):
                 slot = self._free_slot()
                 if slot is None:
                     self._end_idle(other_than=key)
@@ -115,42 +124,33 @@ class LocalSlots:
         return lost
 
     def waiting(self, run: str) -> str | None:
-        if not any(name.startswith(f"{run}.") for key in self._kinds for name in self._names(key, "new")):
-            return None
-        if any(worker.poll() is None for _, worker in self._workers):
+        if self._living or not any(self._queue(key).waits(run) for key in self._kinds):
             return None
         slots = self._target.slots
         return f"waiting for a slot: {slots} of {slots} in use on compute={self._target.kind} (compute.slots={slots})"
 
     def withdraw(self, run: str) -> bool:
-        for key in self._kinds:
-            for name in self._names(key, "new"):
-                if name.startswith(f"{run}."):
-                    try:
-                        os.unlink(os.path.join(self._queue(key).new, name))
-                    except FileNotFoundError:
-                        return False
-                    return True
-        return False
+        return any(self._queue(key).withdraw(run) for key in self._kinds)
 
     def end(self, run: str) -> None:
         """All processes are on this host, where signals reach them."""
 
     def close(self) -> None:
         for key in self._kinds:
-            Path(self._queue(key).closed).touch()
-        for _, worker in self._workers:
+            Path(self._queue(key).layout.closed).touch()
+        for _, worker in self._workers.values():
             worker.wait()
         for _, keep in self._kinds.values():
             for file in keep:
                 file.close()
         shutil.rmtree(self._folder, ignore_errors=True)
 
-    def _queue(self, key: str) -> QueueLayout:
-        return QueueLayout(str(self._folder / key))
+    def _queue(self, key: str) -> LocalQueue:
+        return LocalQueue(self._folder / key)
 
-    def _names(self, key: str, kind: str) -> list[str]:
-        return [name for name in os.listdir(getattr(self._queue(key), kind)) if not name.startswith(".")]
+    @property
+    def _living(self) -> list[str]:
+        return [owner for owner, (_, worker) in self._workers.items() if worker.poll() is None]
 
     def _free_slot(self) -> IO[bytes] | None:
         for number in range(self._target.slots):
@@ -166,25 +166,27 @@ class LocalSlots:
     def _end_idle(self, *, other_than: str) -> None:
         """Let the workers of other kinds go that nothing waits for: the slots are theirs for as long as they live."""
         for key in self._kinds.keys() - {other_than}:
-            if not self._names(key, "new"):
-                Path(self._queue(key).closed).touch()
+            if not self._queue(key).new:
+                Path(self._queue(key).layout.closed).touch()
 
     def _start(self, key: str, slot: IO[bytes]) -> None:
-        kind, keep = self._kinds[key]
-        queue = self._queue(key)
-        Path(queue.closed).unlink(missing_ok=True)
-        with slot, open(queue.log, "ab") as log:
-            fcntl.flock(log, fcntl.LOCK_SH)  # it is their stdout: locked for as long as one of them lives
-            worker = subprocess.Popen(
-                [kind.interpreter, worker_main.__file__, queue.folder],
-                env=worker_environment(kind),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                pass_fds=[slot.fileno(), *(file.fileno() for file in keep)],
-                start_new_session=True,
-            )
-        self._workers.append((key, worker))
+        (kind, keep), queue, owner = self._kinds[key], self._queue(key), uuid.uuid4().hex[:12]
+        Path(queue.layout.closed).unlink(missing_ok=True)
+        claims = queue.lock(owner)
+        try:
+            with slot, open(queue.layout.log, "ab") as log:
+                worker = subprocess.Popen(
+                    [kind.interpreter, worker_main.__file__, queue.layout.folder],
+                    env={**worker_environment(kind), OWNER_VARIABLE: owner},
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    pass_fds=[slot.fileno(), claims, *(file.fileno() for file in keep)],
+                    start_new_session=True,
+                )
+        finally:
+            os.close(claims)
+        self._workers[owner] = (key, worker)
 
     def _lost(self) -> dict[str, Ending]:
         """The runs whose script will not begin, since its worker is gone, or that ended without a result."""
@@ -193,70 +195,43 @@ class LocalSlots:
             self._checked = time.monotonic()
             self._records = {run: record for run, record in self._records.items() if record.result is None}
             lost = {run: LOST for run, record in self._records.items() if _is_lost(record)}
-        for key, worker in list(self._workers):
-            if worker.poll() is None:
-                continue
-            self._workers.remove((key, worker))
-            said = Path(self._queue(key).log).read_text(errors="replace").strip()[-SAID_CHARACTERS:]
-            why = f"the worker ended with status {worker.returncode} before the script began: {said}"
-            waiting = self._requests(key, "new") if worker.returncode != 0 else []
-            # A request that was claimed and not begun; what has begun is its supervisor's, with or without a worker.
-            claimed = [] if any(of == key for of, _ in self._workers) else self._requests(key, "claimed")
-            for path, request in [*waiting, *((path, request) for path, request in claimed if not _has_begun(request))]:
-                path.unlink(missing_ok=True)
-                lost[request.run] = Ending(RunState.Failed, why)
+        for owner, (key, worker) in list(self._workers.items()):
+            if worker.poll() is not None and not self._queue(key).is_held(owner):
+                del self._workers[owner]
+                lost |= self._lost_with(owner, worker.returncode, self._queue(key))
         return lost
 
-    def _requests(self, key: str, kind: str) -> list[tuple[Path, Request]]:
-        folder = Path(getattr(self._queue(key), kind))
-        return [(folder / name, Request.at(folder / name)) for name in self._names(key, kind)]
-
-
-def _has_begun(request: Request) -> bool:
-    return Path(RunLayout(request.folder).attempt(request.attempt).claim).exists()
+    def _lost_with(self, owner: str, status: int, queue: LocalQueue) -> dict[str, Ending]:
+        """The runs that end because a worker has; what it had not begun is tried again, some times."""
+        said = Path(queue.layout.log).read_text(errors="replace").strip()[-SAID_CHARACTERS:]
+        never_began = Ending(RunState.Failed, f"the worker ended with status {status} before the script began: {said}")
+        lost: dict[str, Ending] = {}
+        if status and not queue.has_worked(owner) and owner not in queue.ended and (run := queue.give_up(owner)):
+            lost[run] = never_began
+        for run in map(run_of, queue.put_back()):
+            self._tries[run] += 1
+            if self._tries[run] >= MAX_TRIES and queue.withdraw(run):
+                lost[run] = never_began
+        return lost | {run_of(name): LOST for name, of in queue.claimed.items() if of == owner}
 
 
 def _is_lost(record: Record) -> bool:
     return record.claim is not None and not record.executing and record.result is None
 
 
-def _is_worked(record: Record) -> bool:
-    """Whether a worker, or a supervisor that it left, lives in the queue that holds the request of `record`."""
-    queued = read_json(record.layout.queued)
-    try:
-        with open(QueueLayout(Path(queued["path"]).parent.parent).log, "rb") as log:
-            fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except FileNotFoundError:  # the queue is removed once all that was laid there has been carried out
-        return False
-    return False
-
-
 def _new_folder(queues: Path) -> Path:
-    """A queue folder of its own; those that lost drivers left behind are removed meanwhile."""
+    """A queue folder of its own; what lost drivers left behind is taken back meanwhile, or removed."""
     for folder in queues.glob("*"):
-        if _is_left(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        try:
+            left = [LocalQueue(kind) for kind in folder.iterdir()]
+            if left and all(queue.driver_is_gone for queue in left):
+                for queue in left:
+                    queue.put_back()
+                if not any(queue.has_work for queue in left):
+                    shutil.rmtree(folder, ignore_errors=True)
+        except (OSError, ValueError, RecordError):  # another driver is removing it at this moment
+            continue
     return queues / uuid.uuid4().hex[:12]
-
-
-def _is_left(folder: Path) -> bool:
-    """Whether the driver of a queue folder is gone, and all that it laid there has been carried out."""
-    try:
-        kinds = [QueueLayout(str(kind)) for kind in folder.iterdir()]
-        drivers = [read_json(kind.worker)["driver"] for kind in kinds]
-        waiting = [path for kind in kinds for path in Path(kind.new).iterdir()]
-        waiting += [path for kind in kinds for path in Path(kind.claimed).iterdir() if not _has_ended(path)]
-    except (OSError, ValueError, TypeError, RecordError):  # another driver is making or removing it at this moment
-        return False
-    return bool(kinds) and not waiting and all(is_alive(driver) is False for driver in drivers)
-
-
-def _has_ended(claimed: Path) -> bool:
-    """Whether the run of a claimed request has ended, or is there no more: whoever carried it out was killed."""
-    record = Record(Path(Request.at(claimed).folder))
-    return not record.is_there or record.has_ended()
 
 
 def worker_environment(kind: WorkerKind) -> dict[str, str]:

@@ -21,7 +21,7 @@ ATTEMPT_VARIABLE = "AMLCORE_ATTEMPT"
 """The environment variable that tells a script the number of its attempt, from 1."""
 
 OWNER_VARIABLE = "AMLCORE_OWNER"
-"""The environment variable that tells a worker the job it works in, where several workers share a queue."""
+"""The environment variable that tells a worker under which name it claims: in Slurm that of its job."""
 
 INPUT_PREFIX = "AMLCORE_INPUT_"
 """The environment variable of an input is this and its name, see `input_variable`."""
@@ -104,9 +104,9 @@ class QueueLayout(object):
         self.folder = os.path.abspath(str(folder))
         self.worker = os.path.join(self.folder, "worker.json")  # what to preload, and whose queue it is
         self.new = os.path.join(self.folder, "new")
-        self.claimed = os.path.join(self.folder, "claimed")  # in Slurm a folder for each job
+        self.claimed = os.path.join(self.folder, "claimed")  # a folder for each worker, in Slurm for each job
         self.jobs = os.path.join(self.folder, "jobs")  # a file for each job that was asked for, by its id
-        self.ended = os.path.join(self.folder, "ended")  # a file for each job whose worker takes no more
+        self.ended = os.path.join(self.folder, "ended")  # a file for each worker, or job, that takes no more
         self.closed = os.path.join(self.folder, "closed")  # no request comes any more
         self.log = os.path.join(self.folder, "worker.log")
 

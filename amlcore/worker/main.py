@@ -1,4 +1,4 @@
-"""The worker's door: `python main.py QUEUE` runs the requests of a queue until it is closed.
+"""The worker's door: `AMLCORE_OWNER=NAME python main.py QUEUE` runs the requests of a queue until it is closed.
 
 It is started by the interpreter of an environment, by its path, so it first makes `amlcore.worker` importable there.
 """

@@ -32,7 +32,7 @@ class Worker(object):
         self.relative = relative
         self.settings = read_json(self.queue.worker)
         self.cold = cold or not self.settings["preload"]
-        self.owner = os.environ.pop(OWNER_VARIABLE, "")  # a script that runs aml itself must not inherit it
+        self.owner = os.environ.pop(OWNER_VARIABLE)  # a script that runs aml itself must not inherit it
         self.claimed = os.path.join(self.queue.claimed, self.owner)
         self._keeper = Keeper(relative=relative, log=self._log)
         self._began = self._worked = time.monotonic()
@@ -59,8 +59,7 @@ class Worker(object):
             gc.freeze()
         status = self._work(claimed)
         self._keeper.close()
-        if self.owner:
-            self._say_ended()
+        self._say_ended()
         return status
 
     def _say_ended(self):
@@ -185,8 +184,7 @@ class Worker(object):
     def _restart_cold(self, claimed):
         """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
         self._keeper.close()
-        if self.owner:
-            os.environ[OWNER_VARIABLE] = self.owner
+        os.environ[OWNER_VARIABLE] = self.owner
         arguments = [sys.executable, main_file, self.queue.folder, COLD]
         os.execv(sys.executable, arguments + ([claimed] if claimed else []))
 
