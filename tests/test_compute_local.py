@@ -13,10 +13,12 @@ from typing import Any
 
 import pytest
 
-from amlcore.compute import Ending
+from amlcore.compute import Ending, queue
 from amlcore.compute.local import LOST, MAX_TRIES, Local, LocalSlots
 from amlcore.record import Record
 from amlcore.request import Request, WorkerKind
+from amlcore.settle import request_cancel
+from amlcore.worker.layout import is_alive
 from amlcore.worker.processes import children
 from tests.compute_conformance import Conformance
 from tests.conftest import Aml
@@ -140,4 +142,24 @@ def test_a_worker_that_could_not_start_takes_one_run_with_it(tmp_path: Path) -> 
     assert sorted(str(laid.follow(run)) for run in (first, second)) == [
         *("0", "the worker ended with status 3 before the script began: ")
     ]
+    laid.slots.close()
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_a_canceled_run_whose_supervisor_was_stopped_ends(
+    driven: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "CANCEL_PATIENCE_S", 0.1)
+    laid = Laid(tmp_path)
+    run = laid.submit("import time\ntime.sleep(600)", kill_wait_s=0.1)
+    claim: dict[str, Any] = until(lambda: run.claim)
+    os.kill(claim["worker"]["pid"], signal.SIGSTOP)
+    request_cancel(run)
+
+    if not driven:
+        until(lambda: Local.look(run) and run.result)
+
+    assert laid.follow(run) is None
+    assert (run.result or {})["reason"] == "canceled"
+    assert not is_alive(claim["script"])
     laid.slots.close()

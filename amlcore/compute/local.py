@@ -5,23 +5,26 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 import uuid
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
 from amlcore.compute.local_queue import LocalQueue
-from amlcore.compute.queue import run_of
+from amlcore.compute.queue import is_overdue, run_of
 from amlcore.compute.target import ComputeTarget, Ending, Sight
 from amlcore.errors import RecordError
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import OWNER_VARIABLE, read_json
+from amlcore.worker.layout import OWNER_VARIABLE, is_alive, read_json
+from amlcore.worker.processes import family, send
 from amlcore.workspace import Workspace
 
 THREAD_VARIABLES = (
@@ -53,7 +56,10 @@ class Local(ComputeTarget):
     @staticmethod
     def look(record: Record) -> Sight:
         if record.claim is not None:
-            return Sight(ending=LOST) if _is_lost(record) else Sight()
+            if _is_lost(record):
+                return Sight(ending=LOST)
+            _end_overdue(record)
+            return Sight()
         queued = read_json(record.layout.queued)
         queue = None if queued is None else LocalQueue.of_request(queued["path"])
         if queue is not None:
@@ -195,6 +201,8 @@ class LocalSlots:
             self._checked = time.monotonic()
             self._records = {run: record for run, record in self._records.items() if record.result is None}
             lost = {run: LOST for run, record in self._records.items() if _is_lost(record)}
+            for record in self._records.values():
+                _end_overdue(record)
         for owner, (key, worker) in list(self._workers.items()):
             if worker.poll() is not None and not self._queue(key).is_held(owner):
                 del self._workers[owner]
@@ -217,6 +225,17 @@ class LocalSlots:
 
 def _is_lost(record: Record) -> bool:
     return record.claim is not None and not record.executing and record.result is None
+
+
+def _end_overdue(record: Record) -> None:
+    """Kill a canceled run, and who should have ended it long since: a stopped process does nothing."""
+    claim = record.claim
+    if claim is None or not is_alive(claim["worker"]) or not is_overdue(Request.at(Path(record.layout.request))):
+        return
+    supervisor, script = claim["worker"]["pid"], claim["script"]["pid"]
+    send(signal.SIGKILL, script, family(supervisor, script))
+    with suppress(ProcessLookupError):
+        os.kill(supervisor, signal.SIGKILL)
 
 
 def _new_folder(queues: Path) -> Path:

@@ -5,6 +5,10 @@ import signal
 import sys
 import time
 
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
 SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
@@ -31,6 +35,7 @@ def children(parent):
 
 
 def family(root, session):
+    # type: (int, int) -> dict[int, int]
     """The living descendants of `root` and the members of `session`, as {pid: resident bytes}; not `root` itself."""
     table = {}
     for name in os.listdir("/proc"):
@@ -82,6 +87,7 @@ def _proportional_bytes(pid, resident):
 
 
 def send(number, session, members):
+    # type: (int, int, typing.Iterable[int]) -> None
     """Send a signal to the process group `session` at once, then to the members that left it."""
     try:
         os.killpg(session, number)

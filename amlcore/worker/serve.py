@@ -179,6 +179,8 @@ class Worker(object):
         if claim is not None:
             kill_session(claim["script"]["pid"])
         result = failed_result(request, "the process that looked after the run was killed, and the run with it")
+        if os.path.exists(RunLayout(request["folder"]).cancel):
+            result.update(reason="canceled", message=None)
         write_result(request, result, self._log)
 
     def _restart_cold(self, claimed):
