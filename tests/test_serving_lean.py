@@ -49,9 +49,10 @@ def make(model, *, keys=None, logs=False, **limits):
 
 
 async def bentoml_app(scope, receive, send):
-    """What stands behind: every path is found but /nowhere."""
-    status = 404 if scope["path"] == "/nowhere" else 200
-    await send({"type": "http.response.start", "status": status, "headers": [(b"content-type", b"text/plain")]})
+    """What stands behind: every path is found but /nowhere, and none is written to."""
+    status = 404 if scope["path"] == "/nowhere" else 405 if scope["method"] == "PUT" else 200
+    headers = [(b"content-type", b"text/plain"), *([(b"allow", b"GET")] if status == 405 else [])]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": b"behind"})
 
 
@@ -140,6 +141,24 @@ def test_content_that_is_not_json_is_415(front, kind, encoding):
 def test_another_method_is_405_and_says_which_is_taken(front):
     status, headers, _ = Client(front)(method="PUT")
     assert (status, headers["allow"]) == (405, "POST")
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status", "says"),
+    [
+        ("/nowhere", "GET", 404, "there is no '/nowhere' here: rows go to /predict"),
+        ("/docs.json", "PUT", 405, "PUT is not taken here: GET is"),
+        ("/livez", "PUT", 405, "PUT is not taken here: GET is"),
+    ],
+)
+def test_what_bentoml_does_not_have_is_refused_as_all_else_is(front, path, method, status, says):
+    client = Client(front)
+    answered, headers, body = client(path, method=method, headers={"x-request-id": "one"})
+    assert (answered, json.loads(body)) == (status, {"error": {"message": says, "row": None, "column": None}})
+    assert headers.get("allow") == ("GET" if status == 405 else None)
+    assert (headers["x-request-id"], headers["content-length"]) == ("one", str(len(body)))
+    assert counted(front)[f'amlcore_requests_total{{route="other",status="{status}"}}'] == 1
+    assert client("/docs.json", method="GET")[2] == b"behind"
 
 
 def test_a_body_over_the_limit_is_413_told_or_not(front):

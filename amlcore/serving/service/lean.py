@@ -20,6 +20,7 @@ from .metrics import Metrics
 from .notes import Note, Notes
 from .predictor import Model, Predictor
 from .refusal import Refusal, check_content, check_method
+from .rows import quoted
 from .work import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
 
 Scope = dict[str, Any]
@@ -32,6 +33,9 @@ HEALTH = frozenset(("/livez", "/readyz", "/healthz"))
 
 REQUEST_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
 """Ids of clients that are taken over: nothing that breaks a line of the log."""
+
+ABSENT = frozenset((404, 405))
+"""What BentoML answers in plain text."""
 
 CLIENT_GONE = 499  # as nginx notes it: the client did not wait for its answer
 
@@ -89,7 +93,7 @@ class Lean:
         self._front = front
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http" or scope["path"] in HEALTH:
+        if scope["type"] != "http" or (scope["path"] in HEALTH and scope["method"] in ("GET", "HEAD")):
             await self._app(scope, receive, send)
             if scope["type"] == "lifespan":  # the service stops, and so does the loop
                 self._front.notes.settle()
@@ -262,19 +266,35 @@ class Exchange:
         self._note(route, status, len(body), predictions)
 
     async def _pass_on(self, app: App) -> None:
-        """Let BentoML answer: its pages, its documents, and what there is not."""
+        """Let BentoML answer: its pages and its documents. What it does not have is refused in the service's form."""
         status, sent, name = 500, 0, (b"x-request-id", self.request.encode())
+        allow = b""
 
         async def send(message: dict[str, Any]) -> None:
-            nonlocal status, sent
+            nonlocal status, sent, allow
             if message["type"] == "http.response.start":
                 status = message["status"]
                 message = {**message, "headers": [*message.get("headers", []), name]}
+                allow = dict(message["headers"]).get(b"allow", b"")
+            if status in ABSENT:
+                return
             sent += len(message.get("body", b""))
             await self._send(message)
 
         await app(self._scope, self._receive, send)
+        if status in ABSENT:
+            raise self._absent(status, allow)
         self._note("docs" if status < 400 else "other", status, sent)
+
+    def _absent(self, status: int, allow: bytes) -> Refusal:
+        """`allow`: the methods that BentoML takes at this path, as far as it tells."""
+        if status == 404:
+            routes = " or ".join(self._front.routes)
+            return Refusal(status, f"there is no {quoted(self._scope['path'])} here: rows go to {routes}")
+        taken = f": {allow.decode()} is" if allow else ""
+        return Refusal(
+            status, f"{self._scope['method']} is not taken here{taken}", *([(b"allow", allow)] if allow else [])
+        )
 
     def _note(self, route: str, status: int, sent: int, predictions: bytes | None = None) -> None:
         seconds = perf_counter() - self._begun
