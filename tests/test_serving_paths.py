@@ -29,7 +29,7 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
-from sklearn.impute import SimpleImputer
+from sklearn.impute import MissingIndicator, SimpleImputer
 from sklearn.linear_model import Lasso, LinearRegression, LogisticRegression, Ridge, SGDClassifier
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsClassifier
@@ -363,6 +363,7 @@ def test_rows_of_a_table_are_prepared_without_it(tmp_path: Path, last: Any, unkn
 NUMBERS_STEP = ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), ["size"])
 IGNORE = OneHotEncoder(handle_unknown="ignore")
 NUMERIC, OTHER = selector(dtype_include=np.number), selector(dtype_exclude=np.number)
+NESTED = ColumnTransformer([("n", SimpleImputer(), ["size", "count"]), ("c", IGNORE, ["grade"])])
 RARE = {"handle_unknown": "infrequent_if_exist"}
 CODES = {"handle_unknown": "use_encoded_value", "unknown_value": -1, "encoded_missing_value": -2}
 
@@ -388,6 +389,11 @@ CODES = {"handle_unknown": "use_encoded_value", "unknown_value": -1, "encoded_mi
         ([("n", SimpleImputer(), [True, True, False, False, False])], {}, LogisticRegression()),
         ([("c", make_pipeline(SimpleImputer(strategy="constant", fill_value="?"), IGNORE), ["colour"])], {}, SVC()),
         ([("n", make_pipeline(SimpleImputer(), PolynomialFeatures(2)), ["size", "count"])], {}, LogisticRegression()),
+        ([("n", MissingIndicator(features="all"), ["size", "count"])], {}, LogisticRegression()),
+        ([("c", OneHotEncoder(), ["count", "open"])], {}, LogisticRegression()),
+        ([("n", SimpleImputer(), slice("size", "count")), ("c", IGNORE, ["grade"])], {}, LogisticRegression()),
+        ([NUMBERS_STEP, ("c", IGNORE, ["grade"])], {"transformer_weights": {"c": 3.0}}, LogisticRegression()),
+        ([("n", NESTED, ["grade", "count", "size"])], {}, LogisticRegression()),
         (
             [
                 (
@@ -412,6 +418,34 @@ def test_a_preparation_is_equal_to_its_transformers(parts: Any, options: Any, la
     assert report["because"] is None
     assert {name: found["equal"] for name, found in report["candidates"].items() if not found["equal"]} == {}
     assert "unchecked" in report["candidates"]
+
+
+def test_names_lead_through_transformers_that_give_tables(tmp_path: Path) -> None:
+    frame, labels = table()
+    first = ColumnTransformer([NUMBERS_STEP, ("c", OrdinalEncoder(), ["grade"])], verbose_feature_names_out=False)
+    second = ColumnTransformer([("c", OneHotEncoder(sparse_output=False), ["grade"])], remainder="passthrough")
+    model = make_pipeline(first, second, LogisticRegression()).set_output(transform="pandas").fit(frame, labels)
+    service = packaged(tmp_path, model, frame=frame)
+    assert service._quick is not None
+    rows = json.loads(frame.to_json(orient="values"))
+    answer = service.answer("predict", json.dumps({"data": rows, "method": "predict_proba"}).encode())[1]
+    np.testing.assert_allclose(json.loads(answer)["probabilities"], model.predict_proba(frame), rtol=1e-9)
+
+
+def test_an_encoder_tells_that_a_column_without_a_type_holds_truth_values(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frame, labels = table()
+    model = make_pipeline(ColumnTransformer([("c", OneHotEncoder(), ["open", "count"])]), LogisticRegression())
+    service = packaged(
+        tmp_path, model.fit(frame[["open", "count"]], labels), frame=frame[["open", "count"]], sample=False
+    )
+    expected = model.predict(frame[["open", "count"]])[:9].tolist()
+    rows = frame[["open", "count"]][:9].to_numpy(dtype=object).tolist()
+    assert service.answer("predict", json.dumps({"data": [[True, 77]]}).encode())[0] == 422
+    monkeypatch.setattr(service, "_estimator", None)  # by the faster path or not at all
+    status, answer = service.answer("predict", json.dumps({"data": rows}).encode())
+    assert (status, json.loads(answer).get("predictions")) == (200, expected)
 
 
 def test_what_becomes_no_number_on_the_way_is_refused_as_by_the_model(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ class MadeRows:
 
     def _column(self, position: int, count: int, *, missing: bool, unseen: bool) -> list[Any]:
         sampled = [row[position] for row in self._sample]
-        if self._columns[position].kind == "boolean":
+        if self._texts[position].is_boolean:
             return self._random.integers(0, 2, count).astype(bool).tolist()  # type: ignore[no-any-return]
         if self._texts[position].is_text:
             values = [*(text for text in self._texts[position].codes if text is not None), *sampled]
@@ -54,6 +54,9 @@ class MadeRows:
         return chosen
 
     def _numbers(self, position: int, sampled: list[Any], count: int) -> list[Any]:
+        only = self._texts[position].only
+        if only:
+            return list(only)
         apart = [near for number in self._texts[position].numbers for near in around(number)]
         known = [float(value) for value in sampled if isinstance(value, (int, float))]
         if self.style == "near the sample" and known:

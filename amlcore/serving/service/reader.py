@@ -37,13 +37,12 @@ class Reader:
         self._names = signature.names
         self._takes = set(signature.names or ())
         self._ordered = itemgetter(*self._names) if self._names and len(self._names) > 1 else None
-        columns = signature.columns(self._width)
         self._texts = [
             (position, texts.codes, missing[position])
             for position, texts in enumerate(preparation.texts)
             if texts.is_text
         ]
-        self._booleans = [column.position for column in columns if column.kind == "boolean"]
+        self._booleans = [position for position, texts in enumerate(preparation.texts) if texts.is_boolean]
         self._codes = bool(self._texts or self._booleans)
         self._forbidden = ~np.array(missing)
         self._types = NUMBERS | {type(None)} if any(missing) else NUMBERS

@@ -29,8 +29,11 @@ class Texts:
         self.codes: dict[Any, int] = {None: MISSING}
         self.is_text = must
         self._may = may
+        self.is_boolean = False
         self.numbers: set[float] = set()
         """Numbers that transformers treat apart."""
+        self.only: set[float] | None = None
+        """The numbers that are taken, where a transformer refuses all others."""
 
     def require_text(self) -> None:
         if not (self.is_text or self._may):
@@ -173,7 +176,11 @@ def _lookup(
     for position, (known, target, texts, other) in enumerate(zip(categories, targets, table, unknown)):
         if known.dtype.kind in "iufb":
             texts.require_number()
-            texts.numbers.update(float(value) for value in known.tolist() if not _is_missing(value))
+            texts.is_boolean |= known.dtype.kind == "b"
+            numbers = {float(value) for value in known.tolist() if not _is_missing(value)}
+            texts.numbers |= numbers
+            if other is None:
+                texts.only = numbers if texts.only is None else texts.only & numbers
             by_number.append((position, _numbers(known.astype("float64"), target, other)))
         elif all(isinstance(value, str) or _is_missing(value) or value is None for value in known.tolist()):
             texts.require_text()

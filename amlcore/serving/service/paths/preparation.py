@@ -6,7 +6,7 @@ Texts are numbers already when rows are read: each known text of a column has a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -53,7 +53,7 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
         for column in columns
     ]
     try:
-        compiler = _Compiler(signature.names)
+        compiler = _Compiler()
         table, steps = list(texts), []
         *before, final = _steps_of(estimator)
         for transformer in before:
@@ -70,6 +70,9 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
         encoders.require_numbers(table)
     except (Unknown, encoders.NotNumeric):
         return None
+    for column, known in zip(columns, texts):
+        # an encoder of truth values tells what a column without a type holds
+        known.is_boolean = column.kind == "boolean" or (column.kind == "any" and known.is_boolean)
     return Preparation(texts, steps, final)
 
 
@@ -86,10 +89,7 @@ def _steps_of(estimator: Any) -> list[Any]:
 
 
 class _Compiler:
-    """Turns fitted transformers into steps; `names` are those of the request's columns."""
-
-    def __init__(self, names: Sequence[str] | None) -> None:
-        self._names = names
+    """Turns fitted transformers into steps."""
 
     def compile(self, transformer: Any, table: list[Texts]) -> tuple[Step | None, list[Texts]]:
         """The step, None for one that changes nothing, and the columns that come out of it."""
@@ -128,14 +128,15 @@ class _Compiler:
 
     def _split(self, transformer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
         parts, out = [], []
-        for _, inner, chosen in transformer.transformers_:
+        weights = transformer.transformer_weights or {}
+        for name, inner, chosen in transformer.transformers_:
             if isinstance(inner, str) and inner == "drop":
                 continue
             positions = self._positions(chosen, transformer, len(table))
             if not positions:
                 continue
             step, produced = self.compile(inner, [table[position] for position in positions])
-            parts.append((_selection(positions), step))
+            parts.append((_selection(positions), _weighed(step, weights.get(name))))
             out += produced
         if not parts:
             raise Unknown("ColumnTransformer without columns")
@@ -149,17 +150,17 @@ class _Compiler:
     def _positions(self, chosen: Any, transformer: Any, width: int) -> list[int]:
         if isinstance(chosen, (str, int)):
             raise Unknown("a single column")
-        if isinstance(chosen, slice):
-            if isinstance(chosen.start, str) or isinstance(chosen.stop, str):
-                raise Unknown("a slice of names")
-            return list(range(width))[chosen]
-        chosen = list(chosen)
-        if chosen and all(isinstance(one, (bool, np.bool_)) for one in chosen):
-            return [position for position, is_chosen in enumerate(chosen) if is_chosen]
         names = list(getattr(transformer, "feature_names_in_", ()))
-        if len(names) != width or (self._names is not None and names != list(self._names)):
+        if len(names) != width:
             names = []
         try:
+            if isinstance(chosen, slice):
+                first, last = (names.index(end) if isinstance(end, str) else end for end in (chosen.start, chosen.stop))
+                # as pandas does, a name takes its own column too
+                return list(range(width))[first : last + 1 if isinstance(chosen.stop, str) else last]
+            chosen = list(chosen)
+            if chosen and all(isinstance(one, (bool, np.bool_)) for one in chosen):
+                return [position for position, is_chosen in enumerate(chosen) if is_chosen]
             return [names.index(one) if isinstance(one, str) else int(one) % width for one in chosen]
         except ValueError:
             raise Unknown("a column by its name") from None
@@ -183,6 +184,12 @@ def _only_checks(function: Any) -> bool:
 
     kept = {"dtype": [np.float64], "ensure_all_finite": False}
     return isinstance(function, partial) and function.func is check_array and function.keywords == kept
+
+
+def _weighed(step: Step | None, weight: float | None) -> Step | None:
+    if weight is None:
+        return step
+    return lambda matrix: (matrix if step is None else step(matrix)) * weight
 
 
 def _selection(positions: list[int]) -> Any:
