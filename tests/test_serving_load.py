@@ -5,6 +5,7 @@ import contextlib
 import json
 import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -159,6 +160,34 @@ def test_a_large_body_is_refused(guarded):
         "the body is larger than the 500000 bytes that this service takes",
     )
     assert post(guarded, body=b'{"data": [[0.0]]}' + b" " * 400_000).status_code == 200
+
+
+def test_headers_without_end_are_cut_off(guarded):
+    """Before a request, behind the whole body of one, and behind one that was refused at once."""
+    key = guarded.get_keys()[0]
+    head = f"POST /predict HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {key}\r\n"
+    chunked = f"{head}transfer-encoding: chunked\r\n\r\n1\r\n \r\n0\r\n"
+    many = "a: b\r\n" * 5000
+    assert sent_on(guarded, head, "x: " + "y" * 20_000, times=40).startswith(b"HTTP/1.1 431")
+    assert sent_on(guarded, head, many, times=40).startswith(b"HTTP/1.1 431")
+    assert sent_on(guarded, chunked, many, times=40) == b""
+    refused = sent_on(guarded, chunked.replace(key, "wrong"), many, times=40)
+    assert next(line for line in refused.splitlines() if b"HTTP/" in line) == b"HTTP/1.1 401 Unauthorized"
+    assert guarded.run([[0.0]])["predictions"] == [0]
+
+
+def sent_on(service, first, more, *, times):
+    """What comes back until the connection is closed, for a start and `times` as much of the same."""
+    received = b""
+    with socket.create_connection(("127.0.0.1", service.port), timeout=20) as connection:
+        with contextlib.suppress(OSError):
+            for part in (first, *[more] * times):
+                connection.sendall(part.encode())
+                time.sleep(0.002)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(65536):
+                received += part
+    return received
 
 
 def test_a_stop_finishes_what_was_begun(root):

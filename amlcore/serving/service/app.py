@@ -21,6 +21,7 @@ from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
 
 from .cores import cores
+from .head import limit_heads
 from .keys import KeysFault
 from .lean import Front, Lean, Limits, keys_of
 from .openapi import VERSION, describe, taken_types
@@ -62,6 +63,7 @@ class LeanService(Service):
     __slots__ = ()
 
     def to_asgi(self, is_main: bool = True) -> Any:
+        limit_heads()
         return Lean(super().to_asgi(is_main=is_main), self.inner.front())
 
 

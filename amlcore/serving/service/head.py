@@ -1,0 +1,56 @@
+"""Head: how much a connection may bring before there is a request."""
+
+from __future__ import annotations
+
+from typing import Any
+
+MOST_BYTES = 1 << 16
+"""What uvicorn's other parser takes by default."""
+
+MOST_HEADERS = 1000
+"""Those behind a body that is read to its end, though its request was refused."""
+
+BODY = b'{"error": {"message": "the headers are larger than %d bytes", "row": null, "column": null}}' % MOST_BYTES
+ANSWER = (
+    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\nconnection: close\r\n"
+    b"content-length: %d\r\n\r\n%s" % (len(BODY), BODY)
+)
+
+
+def limit_heads() -> None:
+    """Let no connection of this process send headers without end: httptools keeps all, at many times their size."""
+    from uvicorn.protocols.http import auto
+
+    parser: Any = auto.AutoHTTPProtocol
+    if parser.__name__ == "HttpToolsProtocol":
+        auto.AutoHTTPProtocol = type("LimitedProtocol", (Limited, parser), {})
+
+
+class Limited:
+    """A connection of uvicorn's that ends where what it brings is neither a request nor more of a body."""
+
+    _idle_bytes = 0
+
+    def data_received(self: Any, data: bytes) -> None:
+        scope, cycle = self.scope, self.cycle
+        length = 0 if cycle is None else len(cycle.body)
+        super().data_received(data)  # type: ignore[misc]
+        if self.scope is not scope or self.cycle is not cycle or (cycle is not None and len(cycle.body) != length):
+            self._idle_bytes = 0
+            return
+        self._idle_bytes = 0 if self._is_discarding() else self._idle_bytes + len(data)
+        if self._idle_bytes > MOST_BYTES:
+            self._end()
+
+    def _is_discarding(self: Any) -> bool:
+        """Whether this is the rest of a body whose request was refused: what is cut off may not see its answer."""
+        cycle = self.cycle
+        is_refused = cycle is not None and cycle.response_complete and cycle.scope is self.scope
+        return is_refused and len(self.headers) <= MOST_HEADERS
+
+    def _end(self: Any) -> None:
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.transport.abort()  # an answer is still to come, and this one would stand in its place
+            return
+        self.transport.write(ANSWER)
+        self.transport.close()
