@@ -152,6 +152,8 @@ def test_starting_again_replaces_and_a_killed_supervisor_leaves_nothing(root):
     service = start(bento, python=PYTHON, folder=folder)
     service.wait_for_deployment()
     assert service.run(data[:3])["predictions"] == line.predict(data[:3]).tolist()
+    assert service.run([[1e308] * 10])["predictions"] == [None]  # as the model says, which JSON has no word for
+    assert "RuntimeWarning" not in service.get_logs()
     record = json.loads((folder / "service.json").read_text())
     os.kill(record["process"]["pid"], signal.SIGKILL)
     service.delete()

@@ -12,6 +12,7 @@ import logging
 import math
 import signal
 import sys
+import warnings
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -33,6 +34,10 @@ PER_WORKER = 128
 
 MANY_ROWS = 10_000
 """Python looks for garbage after so many new objects; each row of a request is one, and none is garbage."""
+
+
+FLOATS = r"(overflow|underflow|invalid value|divide by zero) encountered in "
+"""What numpy warns of, on standard error, wherever it computes."""
 
 
 class Body(bentoml.IODescriptor):  # type: ignore[misc]
@@ -124,6 +129,8 @@ class Scorer:
 
     def __init__(self) -> None:
         gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
+        # numbers near the limits of float64 are legal in a request, and what they become is in its answer
+        warnings.filterwarnings("ignore", FLOATS, RuntimeWarning)
         # BentoML's handlers make uvicorn put a line together for each request, which its level then drops
         logging.getLogger("uvicorn.access").propagate = False
         try:
