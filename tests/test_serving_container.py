@@ -23,6 +23,7 @@ from typing import Any
 
 import pytest
 
+from amlcore.worker.layout import identity, is_alive
 from tests.conftest import Aml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
@@ -94,9 +95,23 @@ def running(tool: str, image: str, keys: Path) -> Iterator[int]:
     try:
         yield port
     finally:
+        # a chroot is no namespace: what it has started outlives the one that was told to end
+        started = [identity(pid) for pid in with_children(served.pid)]
         served.send_signal(signal.SIGTERM)
         served.wait(60)
+        for process in started:
+            if is_alive(process):
+                os.kill(process["pid"], signal.SIGKILL)
         subprocess.run([tool, "rm", container], check=False, capture_output=True)
+
+
+def with_children(pid: int) -> list[int]:
+    """A process, its children and theirs."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [
+        pid,
+        *(below for task in tasks for child in task.read_text().split() for below in with_children(int(child))),
+    ]
 
 
 def ask(port: int, key: str) -> dict[str, Any]:
