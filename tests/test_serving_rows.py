@@ -177,6 +177,20 @@ def test_texts_are_rows_of_a_text_model(tmp_path):
     assert ask(service, [[1.0], [2.0]])[0] == 422
 
 
+def test_a_model_that_does_not_tell_its_width_takes_no_row_of_any(tmp_path):
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    service = predictor(tmp_path, TfidfVectorizer().fit(["good fine", "bad poor"]))
+    status, answer = ask(service, [[1] * 10_001], "transform")
+    assert (status, answer["error"]["message"], answer["error"]["row"]) == (
+        422,
+        "row 0 has 10001 values, 10000 are the most that are taken",
+        0,
+    )
+    assert "refuses these rows" in ask(service, [[1] * 10_000], "transform")[1]["error"]["message"]
+    assert ask(service, ["fine"] * 10_001, "transform")[0] == 200
+
+
 def test_a_sample_knows_the_columns_that_the_model_does_not(tmp_path):
     from sklearn.linear_model import LinearRegression
     from sklearn.pipeline import make_pipeline

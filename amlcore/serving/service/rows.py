@@ -17,6 +17,9 @@ EXPECTED = {
 }
 
 
+MOST_COLUMNS = 10_000
+"""Of a model that does not tell how many it takes: each costs some hundred bytes, and a body has room for millions."""
+
 _NULL = type(None)
 LEGAL: dict[str, set[type]] = {
     "number": {int, float, _NULL},
@@ -171,6 +174,7 @@ class Signature:
             # a pipeline whose first step keeps no record of its columns: the sample knows them
             signature = {**signature, "columns": sample.get("columns"), "dtypes": sample.get("dtypes")}
         self.names: list[str] | None = signature.get("columns")
+        self._known = frozenset(self.names or ())  # to look each name up in the list takes seconds of a wide model
         self.n_features: int | None = len(self.names) if self.names else signature.get("n_features")
         self._dtypes: list[str] = signature.get("dtypes") or []
         self._sample: list[Any] = (sample or {}).get("rows") or []
@@ -202,6 +206,8 @@ class Signature:
         if not any(isinstance(item, (list, dict)) for item in data):
             data = [data]
         rows = [self._row(row, number) for number, row in enumerate(data)]
+        if self.n_features is None and len(rows[0]) > MOST_COLUMNS:
+            raise InputError(f"row 0 has {_count(len(rows[0]))}, {MOST_COLUMNS} are the most that are taken", row=0)
         columns = self.columns(self.n_features or len(rows[0]))
         for number, row in enumerate(rows):
             if len(row) != len(columns):
@@ -237,7 +243,7 @@ class Signature:
         if self.names is None:
             raise InputError("the model was trained without column names: send rows as lists", row=number)
         for name in record:
-            if name not in self.names:
+            if name not in self._known:
                 near = get_close_matches(name, self.names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"legal: {', '.join(self.names)}"
                 raise InputError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
