@@ -14,6 +14,7 @@ import pytest
 from amlcore.serving.service import keys as service_keys
 from amlcore.serving.service import lean, metrics, work
 from amlcore.serving.service.accesslog import ATOMIC, AccessLog
+from amlcore.serving.service.head import limit_heads
 from amlcore.serving.service.keys import Keys, KeysFault
 from amlcore.serving.service.lean import Front, Lean, Limits
 from amlcore.serving.service.metrics import MOST_LABELS
@@ -141,6 +142,24 @@ def test_content_that_is_not_json_is_415(front, kind, encoding):
 def test_another_method_is_405_and_says_which_is_taken(front):
     status, headers, _ = Client(front)(method="PUT")
     assert (status, headers["allow"]) == (405, "POST")
+
+
+def test_heads_are_limited_where_uvicorn_is_the_one_that_is_known(monkeypatch):
+    from uvicorn.protocols.http import auto, httptools_impl
+
+    class HttpToolsProtocol:
+        def __init__(self):
+            self.scope = self.cycle = self.headers = None
+
+    known = httptools_impl.HttpToolsProtocol
+    for parser, is_limited in ((known, True), (HttpToolsProtocol, False)):
+        monkeypatch.setattr(auto, "AutoHTTPProtocol", parser)
+        limit_heads()
+        assert (auto.AutoHTTPProtocol is not parser) == is_limited
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", known)
+    monkeypatch.delattr(httptools_impl, "RequestResponseCycle")
+    limit_heads()
+    assert auto.AutoHTTPProtocol is known
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 MOST_BYTES = 1 << 16
@@ -9,6 +10,10 @@ MOST_BYTES = 1 << 16
 
 MOST_HEADERS = 1000
 """Those behind a body that is read to its end, though its request was refused."""
+
+NEEDED = frozenset(("scope", "cycle", "headers", "transport"))
+OF_CYCLE = frozenset(("scope", "body", "response_complete"))
+"""What uvicorn's connections and their requests have, in the version that this was written for."""
 
 BODY = b'{"error": {"message": "the headers are larger than %d bytes", "row": null, "column": null}}' % MOST_BYTES
 ANSWER = (
@@ -22,8 +27,15 @@ def limit_heads() -> None:
     from uvicorn.protocols.http import auto
 
     parser: Any = auto.AutoHTTPProtocol
-    if parser.__name__ == "HttpToolsProtocol":
+    cycle = getattr(sys.modules[parser.__module__], "RequestResponseCycle", None)
+    # another version of uvicorn may have it otherwise: it is left alone then
+    if parser.__name__ == "HttpToolsProtocol" and _attributes(parser) >= NEEDED and _attributes(cycle) >= OF_CYCLE:
         auto.AutoHTTPProtocol = type("LimitedProtocol", (Limited, parser), {})
+
+
+def _attributes(kind: Any) -> frozenset[str]:
+    """What the constructor of a class names, the attributes that it sets among them."""
+    return frozenset(getattr(getattr(kind.__init__, "__code__", None), "co_names", ()))
 
 
 class Limited:
