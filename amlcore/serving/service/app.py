@@ -32,6 +32,9 @@ PER_WORKER = 128
 """Requests at once that a worker takes where nothing is stated."""
 
 
+SWITCH_S = 0.001
+"""After so long in Python a thread lets another one run: with four that work, the event loop has to wait for all."""
+
 MANY_ROWS = 10_000
 """Python looks for garbage after so many new objects; each row of a request is one, and none is garbage."""
 
@@ -128,6 +131,7 @@ class Scorer:
     _types: dict[int, set[str]] | None = None
 
     def __init__(self) -> None:
+        sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
         # numbers near the limits of float64 are legal in a request, and what they become is in its answer
         warnings.filterwarnings("ignore", FLOATS, RuntimeWarning)
