@@ -132,6 +132,26 @@ def forest() -> Case:
     return Case("random forest", estimator, data.tolist())
 
 
+def neighbours() -> Case:
+    """Slow, by compiled code."""
+    from sklearn.neighbors import KNeighborsClassifier
+
+    rows = np.random.default_rng(0).normal(size=(20_000, 10))
+    return Case("neighbours", KNeighborsClassifier().fit(rows, rows[:, 0] > 0), rows[:500].tolist())
+
+
+def words() -> Case:
+    """Without a path of its own, and slow in Python, which lets one thread at a time run."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+
+    random = np.random.default_rng(0)
+    texts = [" ".join(f"word{number}" for number in random.integers(0, 500, 20)) for _ in range(500)]
+    estimator = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, random.integers(0, 2, 500))
+    return Case("words", estimator, [[text] for text in texts])
+
+
 def uvicorn(app: str) -> Callable[[Case, Path, int], list[str]]:
     options = ["--no-access-log", "--log-level", "warning"]
     return lambda _case, _place, port: ["-m", "uvicorn", app, "--port", str(port), *options]
@@ -189,9 +209,9 @@ def main() -> None:
         os.environ["BENTOML_HOME"] = str(root / "bentoml")
         pythons = {server.name: interpreter(server, root) for server in wanted}
         servers = [BARE, OURS, *(server for server in wanted if pythons[server.name] is not None)]
-        for case in (logistic(), boosting(), forest()):
+        for case in (logistic(), boosting(), forest(), neighbours(), words()):
             place = lay_out(case, root / case.name.replace(" ", "-"), mlflow=pythons.get("mlflow"))
-            if wanted:
+            if wanted and case.name in TARGETS:
                 compare(case, servers, place, pythons)
             if wanted == [] or HEALTH in sys.argv[1:] or not sys.argv[1:]:
                 ask_for_health(case, place)
