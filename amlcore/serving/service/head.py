@@ -30,7 +30,7 @@ def limit_heads() -> None:
     cycle = getattr(sys.modules[parser.__module__], "RequestResponseCycle", None)
     # another version of uvicorn may have it otherwise: it is left alone then
     if parser.__name__ == "HttpToolsProtocol" and _attributes(parser) >= NEEDED and _attributes(cycle) >= OF_CYCLE:
-        auto.AutoHTTPProtocol = type("LimitedProtocol", (Limited, parser), {})
+        auto.AutoHTTPProtocol = type("LimitedProtocol", (Limited, parser), {"_receive": parser.data_received})
 
 
 def _attributes(kind: Any) -> frozenset[str]:
@@ -41,24 +41,28 @@ def _attributes(kind: Any) -> frozenset[str]:
 class Limited:
     """A connection of uvicorn's that ends where what it brings is neither a request nor more of a body."""
 
+    _receive: Any  # uvicorn's own data_received
     _idle_bytes = 0
 
     def data_received(self: Any, data: bytes) -> None:
-        scope, cycle = self.scope, self.cycle
-        length = 0 if cycle is None else len(cycle.body)
-        super().data_received(data)  # type: ignore[misc]
-        if self.scope is not scope or self.cycle is not cycle or (cycle is not None and len(cycle.body) != length):
+        scope = self.scope
+        self._receive(data)
+        if self.scope is scope:  # no request has begun
+            self._count(len(data))
+        else:
             self._idle_bytes = 0
-            return
-        self._idle_bytes = 0 if self._is_discarding() else self._idle_bytes + len(data)
+
+    def _count(self: Any, size: int) -> None:
+        cycle = self.cycle
+        is_inside = cycle is not None and cycle.scope is self.scope  # behind the headers
+        if is_inside and cycle.response_complete:
+            # the rest of a body whose request was refused is read: a client that is cut off may not see its answer
+            goes_on = len(self.headers) <= MOST_HEADERS
+        else:
+            goes_on = is_inside and bool(cycle.body)
+        self._idle_bytes = 0 if goes_on else self._idle_bytes + size
         if self._idle_bytes > MOST_BYTES:
             self._end()
-
-    def _is_discarding(self: Any) -> bool:
-        """Whether this is the rest of a body whose request was refused: what is cut off may not see its answer."""
-        cycle = self.cycle
-        is_refused = cycle is not None and cycle.response_complete and cycle.scope is self.scope
-        return is_refused and len(self.headers) <= MOST_HEADERS
 
     def _end(self: Any) -> None:
         if self.cycle is not None and not self.cycle.response_complete:
