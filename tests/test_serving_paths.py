@@ -93,6 +93,7 @@ def prove(
         (LogisticRegression(), DATA, BINARY, "linear"),
         (LogisticRegression(solver="liblinear"), DATA, BINARY, "linear"),
         (LinearSVC(), DATA, LABELS, "linear"),
+        (LinearSVC(fit_intercept=False), DATA, LABELS, "linear"),
         (SGDClassifier(loss="log_loss", random_state=0), DATA, LABELS, "linear"),
         (SGDClassifier(loss="modified_huber", random_state=0), DATA, LABELS, "linear"),
         (SGDClassifier(loss="modified_huber", random_state=0), DATA * 1e3, BINARY, "linear"),
@@ -197,6 +198,30 @@ def test_a_row_alone_is_compared_with_the_model_asked_of_it_alone(monkeypatch: p
     report = prove(Blocked().fit(DATA, LABELS))
     assert report["candidates"]["unchecked"]["equal"], report["candidates"]
     assert {path for _, path in report["chosen"]["predict_proba"]} == {"unchecked"}
+
+
+def test_one_row_of_plain_numbers_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Classification, "_label", lambda self, _: self._each[0])
+    report = prove(LogisticRegression().fit(DATA, LABELS))
+    assert "another label" in report["candidates"]["linear"]["because"]
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_one_row_is_answered_as_by_the_model_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, binary: Any
+) -> None:
+    data, labels = load_iris(return_X_y=True)
+    model = LogisticRegression(max_iter=500).fit(data, labels > 0 if binary else labels)
+    plain, found, label = [f"[[{','.join(map(str, row))}]]" for row in data], [], Classification._label
+    monkeypatch.setattr(Classification, "_label", lambda self, row: found.append(row) or label(self, row))
+    quick, slow = (packaged(tmp_path / str(proven), model, proven=proven) for proven in (True, False))
+    found.clear()
+    strange = ["[[1e39, 1, 1, 1]]", "[[1e400, 1, 1, 1]]", "[[-1e39, 1, 1, 1]]", f"[[{10**400}, 1, 1, 1]]"]
+    wrong = ["[]", "[[]]", "{}", "5", "[[1, 2, 3]]", "[[{}, {}, {}, {}]]", "[[[], [], [], []]]", "[[1, [], 1, 1]]"]
+    for rows in (*plain, "[[1, 0, 2, 3]]", "[5, 3, 1, 0.5]", *strange, *wrong):
+        body = f'{{"data": {rows}}}'.encode()
+        assert quick.answer("predict", body) == slow.answer("predict", body), rows
+    assert len(found) == len(plain) + 1
 
 
 def test_a_path_that_raises_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

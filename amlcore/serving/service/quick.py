@@ -20,6 +20,11 @@ class Quick:
     def __init__(self, reader: Reader, ladders: dict[str, list[tuple[float, Path | None]]]) -> None:
         self._reader = reader
         self._ladders = ladders
+        self._alone = {
+            method: alone
+            for method, ((_, path), *_) in ladders.items()
+            if path is not None and (alone := path.alone(method)) is not None
+        }
 
     def score(self, method: str, data: Any, *, is_numeric: bool) -> Any:
         """What the model's own `method` would answer.
@@ -29,6 +34,11 @@ class Quick:
         Refused
             The model itself must be asked.
         """
+        if is_numeric and method in self._alone:
+            row = self._reader.row(data)
+            answer = None if row is None else self._alone[method](row)
+            if answer is not None:
+                return answer
         ladder = self._ladders.get(method)
         if ladder is None:
             raise Refused

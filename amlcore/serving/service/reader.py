@@ -73,6 +73,19 @@ class Reader:
             self._check(matrix)
         return matrix
 
+    def row(self, data: Any) -> list[float] | None:
+        """The one row of `data`, of which it is known that it holds nothing but lists and numbers.
+
+        None where there are more rows, or where `matrix` has more to do or to say.
+        """
+        try:
+            row = data[0]
+            if len(data) > 1 or len(row) != self._width or self._codes or min(row) <= -HUGE or max(row) >= HUGE:
+                return None
+        except (TypeError, LookupError):  # no list, one without rows, or one whose cells are lists
+            return None
+        return row  # type: ignore[no-any-return]
+
     def _rows(self, data: Any) -> list[Any]:
         """The rows of `data` as lists, whichever form they have."""
         kind = type(data)

@@ -37,7 +37,7 @@ def read_quickly(body: bytes) -> Request | None:
     if len(value) == 1:
         # neither a text nor null, true or false: only `"data"` has quotes, and these letters are in none of a number's
         is_numeric = body.count(b'"') == 2 and b"u" not in body and b"l" not in body
-        return Request(value["data"], is_numeric=is_numeric)
+        return Request(value["data"], None, is_numeric)
     method = value.get("method")
     return Request(value["data"], method) if len(value) == 2 and type(method) is str else None
 

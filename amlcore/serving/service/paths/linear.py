@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from operator import mul
 from typing import Any
 
 import numpy as np
 
 from .itself import Itself
 from .labels import best, first, positions
-from .path import METHODS, Scorer
+from .path import METHODS, Alone, Scorer
 from .probabilities import clipped, one_against_the_rest, sigmoid, softmax, softmax_of_two
+
+SMALL = 64
+"""Coefficients up to which plain numbers are faster than arrays, with one row."""
 
 
 def linear(estimator: Any, itself: Itself) -> Scorer | None:
@@ -49,6 +53,7 @@ class Classification(Scorer):
         self._classes = estimator.classes_
         self._each = [self._classes[place : place + 1] for place in range(len(self._classes))]
         self._is_binary = estimator.coef_.shape[0] == 1
+        self._lines = self._by_class() if self._coef.size <= SMALL else []
         self._probabilities = self._fitting() if hasattr(estimator, "predict_proba") else None
         self.methods = frozenset(METHODS if self._probabilities else METHODS[:1])
 
@@ -64,6 +69,20 @@ class Classification(Scorer):
             if place is not None:
                 return self._each[place]
         return self._classes[best(scores, lambda rows: self._ask(matrix[rows]))]
+
+    def alone(self, method: str) -> Alone | None:
+        return self._label if method == "predict" and self._lines else None
+
+    def _label(self, row: list[float]) -> Any:
+        place = first([sum(map(mul, row, coefficients), intercept) for coefficients, intercept in self._lines])
+        return None if place is None else self._each[place]
+
+    def _by_class(self) -> list[tuple[list[float], float]]:
+        """Coefficients and intercept of each class's score, as plain numbers."""
+        coef, intercept = self._coef.T, np.broadcast_to(self._intercept, len(self._coef.T))
+        if self._is_binary:
+            coef, intercept = np.concatenate((-coef, coef)), np.concatenate((-intercept, intercept))
+        return list(zip(coef.tolist(), intercept.tolist()))
 
     def _ask(self, matrix: Any) -> Any:
         return positions(self._itself.score("predict", matrix), self._classes)

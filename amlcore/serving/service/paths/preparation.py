@@ -32,11 +32,11 @@ class Preparation:
         self.texts = texts
         """Of each column of a request."""
         self.final = final
-        self._steps = steps
+        self.steps = steps
 
     def __call__(self, matrix: Any) -> Any:
         """The matrix that the last step takes, of the coded rows of a request."""
-        for step in self._steps:
+        for step in self.steps:
             matrix = step(matrix)
         return matrix
 
