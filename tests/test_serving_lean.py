@@ -18,7 +18,7 @@ from amlcore.serving.service.head import limit_heads
 from amlcore.serving.service.keys import Keys, KeysFault
 from amlcore.serving.service.lean import Front, Lean, Limits
 from amlcore.serving.service.metrics import MOST_LABELS
-from amlcore.serving.service.notes import MOST_OPEN, SETTLED_S, Note, Notes
+from amlcore.serving.service.notes import MANY_OPEN, MOST_OPEN, SETTLED_S, Note, Notes
 from amlcore.serving.service.predictor import Model
 from amlcore.serving.service.refusal import Refusal, check_content
 from amlcore.serving.service.work import InFlight, Pace
@@ -576,9 +576,28 @@ def test_what_a_killed_worker_takes_with_it_is_bounded():
         for number in range(1, 3 * MOST_OPEN):
             notes.add(note)
             assert number - len(settled) < MOST_OPEN
+        return len(settled)
+
+    assert asyncio.run(scene()) == 2 * MOST_OPEN
+
+
+def test_many_notes_are_settled_behind_the_answers_of_their_turn():
+    turns = []
+    notes, note = Notes(lambda those: turns.append(len(those))), Note("predict", 200, 0.1, "r", {}, 0, 0)
+
+    async def scene():
+        for _ in range(MANY_OPEN + 1):
+            notes.add(note)
+        assert turns == []
+        await asyncio.sleep(0)
+        assert turns == [MANY_OPEN + 1]
+        notes.add(note)
+        await asyncio.sleep(2 * SETTLED_S)
+        notes.add(note)
+        await asyncio.sleep(2 * SETTLED_S)
+        assert turns == [MANY_OPEN + 1, 1, 1]
 
     asyncio.run(scene())
-    assert len(settled) == 2 * MOST_OPEN
 
 
 def test_the_log_is_written_in_pieces_that_a_pipe_takes_whole(tmp_path):

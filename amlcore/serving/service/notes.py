@@ -12,6 +12,9 @@ SETTLED_S, MOST_OPEN = 0.01, 64
 `kill -9` takes them away with the worker.
 """
 
+MANY_OPEN = MOST_OPEN // 2
+"""So many are settled in the next turn of the loop, when the answers of this one are on their way."""
+
 
 class Note(NamedTuple):
     """What is kept of a request that was answered."""
@@ -35,13 +38,22 @@ class Notes:
     def __init__(self, settle: Callable[[list[Note]], None]) -> None:
         self._settle = settle
         self._open: list[Note] = []
+        self._is_timed = False
 
     def add(self, note: Note) -> None:
-        if not self._open:
-            asyncio.get_running_loop().call_later(SETTLED_S, self.settle)
         self._open.append(note)
-        if len(self._open) == MOST_OPEN:
+        if not self._is_timed:
+            # one timer, however often it is settled meanwhile
+            self._is_timed = True
+            asyncio.get_running_loop().call_later(SETTLED_S, self._time_is_over)
+        if len(self._open) == MANY_OPEN:
+            asyncio.get_running_loop().call_soon(self.settle)
+        elif len(self._open) == MOST_OPEN:
             self.settle()
+
+    def _time_is_over(self) -> None:
+        self._is_timed = False
+        self.settle()
 
     def settle(self) -> None:
         """Count and log what is not yet."""
