@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test lint bench bench-sweep bench-serving lock clean
+.PHONY: run test lint faults bench bench-sweep bench-serving lock clean
 
 # The main job: a scikit-learn script, from its environment to one answered prediction.
 run: .venv/installed
@@ -17,6 +17,10 @@ lint: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Kills, power cuts, damaged files and other faults: 100 tries or more of each, and a table of what was lost or harmed.
+faults: .venv/installed
+	$(BIN)/python -m tests.faults
 
 # Ratios, each pair measured side by side in one run.
 bench: .venv/installed
