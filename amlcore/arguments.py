@@ -4,8 +4,17 @@ from __future__ import annotations
 
 import argparse
 import math
+from typing import NoReturn
 
 from amlcore import __version__
+from amlcore.terminal import printable
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser whose messages show control characters in what was typed."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(printable(message))
 
 
 def parser() -> argparse.ArgumentParser:
@@ -19,9 +28,7 @@ def verbs() -> list[str]:
 
 
 def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
-    aml = argparse.ArgumentParser(
-        prog="aml", description="What Azure ML does for a scikit-learn script, on your own machines."
-    )
+    aml = Parser(prog="aml", description="What Azure ML does for a scikit-learn script, on your own machines.")
     aml.add_argument("--version", action="version", version=f"amlcore {__version__}")
     verbs = aml.add_subparsers(required=True, metavar="VERB")
 

@@ -17,7 +17,7 @@ from amlcore.arguments import parser
 from amlcore.errors import AmlcoreError
 from amlcore.interrupt import catch_signals
 from amlcore.settle import INTERRUPTED
-from amlcore.terminal import print_json, say
+from amlcore.terminal import print_json, printable, say
 
 if TYPE_CHECKING:
     from amlcore.run import Run
@@ -196,7 +196,7 @@ def _doctor(options: Namespace) -> int:
     target = compose([*chosen, *options.overrides], root=workspace.path).compute
     status = 0
     for finding in doctor.examine(workspace, target):
-        print(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.words}", flush=True)
+        print(printable(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.words}"), flush=True)
         status = status if finding.good else 1
     if target.kind == "local":
         say("runs go on this machine; for a cluster: aml doctor compute=slurm")

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from amlcore import app
+from amlcore.arguments import Parser
 from amlcore.config import Search, answer, compose, compose_search, quoted
 from amlcore.errors import ConfigError
 from amlcore.interrupt import catch_signals
@@ -63,7 +64,7 @@ def _print_yaml(value: dict[str, Any]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="aml run", add_help=False, allow_abbrev=False)
+    parser = Parser(prog="aml run", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true")
     parser.add_argument("--dry-run", action="store_true")

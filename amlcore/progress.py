@@ -15,6 +15,7 @@ from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.tables import TRIAL_STYLES, pairs, reached, short
+from amlcore.terminal import printable, printable_line
 
 SHOWN = 8
 REFRESH_S = 0.1
@@ -52,7 +53,7 @@ class Progress:
         """Print a line of amlcore's own words, above the table where there is one."""
         self._keep(line)
         if self._live.is_started:
-            self._live.console.print(f"aml: {line}", highlight=False, markup=False)
+            self._live.console.print(Text(f"aml: {printable(line)}"))
         else:
             self._say(line)
 
@@ -79,7 +80,7 @@ class Progress:
             f"{len(tally.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
             f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(tally)}"
         )
-        table = Table(box=None, pad_edge=False, show_header=False, title=title, title_justify="left")
+        table = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
         table.add_column(no_wrap=True, overflow="ellipsis")  # one line each, so that the table keeps its place
         if tally.best is not None:
             front = f", {len(tally.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
@@ -90,10 +91,12 @@ class Progress:
 
     def _words(self, trial: Trial) -> str:
         values = pairs(short(trial.values))
-        if trial.state is not TrialState.COMPLETE:
+        if trial.state is TrialState.COMPLETE:
+            outcome = reached(trial, self._sweep.metrics) or "done"
+        else:
             state = trial.state.lower()
-            return f"trial {trial.number}: {state if trial.reason == state else f'{state}: {trial.reason}'}  {values}"
-        return f"trial {trial.number}: {reached(trial, self._sweep.metrics) or 'done'}  {values}"
+            outcome = state if trial.reason == state else f"{state}: {trial.reason}"
+        return printable_line(f"trial {trial.number}: {outcome}  {values}")
 
     def _best(self, tally: Tally) -> str:
         best = tally.best

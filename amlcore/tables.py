@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from amlcore.record import strict
+from amlcore.terminal import printable_line
 
 if TYPE_CHECKING:
     from amlcore.sweep.front import Front
     from amlcore.sweep.study import Trial
 
-PIPED_WIDTH = 240
+ALIGNED_WIDTH = 60  # in a pipe, a longer cell moves the rest of its own row alone
 SHOWN_METRICS = 4
 SHOWN_TRIALS = 20
 SHOWN_CHARACTERS = 120  # of a list or a table that was logged
@@ -74,18 +77,23 @@ def environments(found: list[dict[str, Any]]) -> None:
 
 def details(found: dict[str, Any]) -> None:
     """One fact a line; what has facts of its own is indented, and what is not there is left out."""
-    console = _console()
+    lines: list[Text] = []
     for key, value in found.items():
         if value in (None, "", [], {}):
             continue
         if isinstance(value, (dict, list)):
             inner = _facts_of(key, value)
-            if inner:
-                console.print(Text(key, style="bold"))
-            for line in inner:
-                console.print(Text(f"  {line}"))
+            lines += [Text(key, style="bold")] if inner else []
+            lines += [_cell(f"  {line}") for line in inner]
         else:
-            console.print(Text.assemble((key, "bold"), f": {_local(value) if key == 'created' else _plain(value)}"))
+            fact = _cell(_local(value) if key == "created" else _plain(value))
+            lines.append(Text.assemble((key, "bold"), ": ", fact))
+    if sys.stdout.isatty():
+        console = Console()
+        for line in lines:
+            console.print(line)
+    else:
+        print("\n".join(line.plain for line in lines))
 
 
 def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
@@ -129,20 +137,50 @@ def _all_values(found: list[Trial]) -> dict[str, Any]:
     return {key: value for trial in found for key, value in trial.values.items()}
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        table.add_column(column, overflow="fold")
-    return table
+@dataclass
+class _Grid:
+    """The cells of a table: text as it is, never markup."""
+
+    columns: tuple[str, ...]
+    rows: list[list[Text]] = field(default_factory=list)
+
+    def add_row(self, *cells: str | Text) -> None:
+        self.rows.append([cell if isinstance(cell, Text) else _cell(cell) for cell in cells])
+
+    def lines(self) -> Iterator[str]:
+        """One line a row, whatever its width: who reads a pipe splits lines."""
+        rows = [
+            [column.plain for column in map(_cell, self.columns)],
+            *([cell.plain for cell in row] for row in self.rows),
+        ]
+        lengths = zip(*([cell_len(cell) for cell in row] for row in rows), strict=True)
+        widths = [max((length for length in column if length <= ALIGNED_WIDTH), default=0) for column in lengths]
+        for row in rows:
+            cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+            yield "  ".join(cells).rstrip()
+
+    def rich_table(self) -> Table:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in self.columns:
+            table.add_column(_cell(column), overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
 
 
-def _console() -> Console:
-    # Whoever reads a pipe splits lines: nothing is wrapped there.
-    return Console() if sys.stdout.isatty() else Console(width=PIPED_WIDTH, soft_wrap=True)
+def _table(*columns: str) -> _Grid:
+    return _Grid(columns)
 
 
-def _print(table: Table) -> None:
-    _console().print(table)
+def _cell(text: str) -> Text:
+    return Text(printable_line(text))
+
+
+def _print(table: _Grid) -> None:
+    if sys.stdout.isatty():
+        Console().print(table.rich_table())
+    else:
+        print("\n".join(table.lines()))
 
 
 def pairs(values: dict[str, Any]) -> str:

@@ -24,10 +24,10 @@ COLUMNS = 60
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_terminal(command: list[str], *, folder: Path) -> str:
-    """What a command writes to a terminal of 60 columns that is its stdout and stderr."""
+def on_terminal(command: list[str], *, folder: Path, columns: int = COLUMNS) -> str:
+    """What a command writes to a terminal of so many columns that is its stdout and stderr."""
     ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, COLUMNS, 0, 0))
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     # xdist sets the size of its own workers' terminal.
     environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
     environment["TERM"] = "xterm-256color"
