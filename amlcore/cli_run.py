@@ -30,7 +30,7 @@ def run(arguments: list[str]) -> int:
     root = Workspace.at().path
     overrides = _overrides(options.overrides, arguments_after, root=root)
     if question := _question(options):
-        answer(overrides, root=root, flags=[f"--config-name={options.config_name}", *question])
+        answer(overrides, root=root, flags=question, config_name=options.config_name)
         return 0
     if not options.multirun:
         job = compose(overrides, root=root, config_name=options.config_name)

@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
 from contextvars import ContextVar
@@ -17,18 +18,22 @@ import hydra
 import yaml
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
-from hydra.core.default_element import GroupDefault
+from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.object_type import ObjectType
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from amlcore.config.explain import SHIPPED, Explanation
+from amlcore.config.explain import Explanation
+from amlcore.config.files import check_files, own_files
+from amlcore.config.hydra_keys import check_hydra
 from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
-from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, legal
+from amlcore.config.places import SHIPPED
+from amlcore.errors import AmlcoreError, NotFoundError, legal
 
 if TYPE_CHECKING:
+    from hydra._internal.config_repository import IConfigRepository
     from hydra.core.config_search_path import ConfigSearchPath
 
     from amlcore.compute import ComputeTarget
@@ -37,6 +42,8 @@ if TYPE_CHECKING:
 
 FILE_OPTION = "file"
 """The option of `environment` that holds nothing but what a file of requirements says."""
+
+GROUPS = sorted(path.name for path in SHIPPED.iterdir() if path.is_dir())
 
 _ROOT: ContextVar[Path] = ContextVar("root")
 
@@ -57,23 +64,26 @@ def compose(overrides: list[str], *, root: Path, config_name: str = "config") ->
     ConfigError
         A key, a value or an option is wrong; the message says where it was written and what is legal.
     """
-    with explained(root, overrides) as explanation:
-        overrides = implied(overrides, root=root)
+    with explained(root, overrides, config_name=config_name) as explanation:
+        overrides = implied(overrides, root=root, config_name=config_name)
         config = loader().load_configuration(config_name, overrides, run_mode=RunMode.RUN)
-        if config.hydra.mode == RunMode.MULTIRUN:
-            raise ConfigError("hydra.mode=MULTIRUN: amlcore sweeps by itself; say `aml run -m`, or choose sweep=grid")
+        if OmegaConf.get_type(config) is Job:  # else the base is missing, which is said below
+            check_hydra(config.hydra)
+        if config.get("experiment"):
+            raise explanation.of_experiment(config.hydra.runtime.choices.get("experiment"), config.experiment)
         with open_dict(config):
             del config["hydra"]
         _honour_none(config, overrides)
         return _job(config, root, explanation)
 
 
-def answer(overrides: list[str], *, root: Path, flags: Sequence[str]) -> None:
+def answer(overrides: list[str], *, root: Path, flags: Sequence[str], config_name: str = "config") -> None:
     """Let Hydra answer one of its own flags, such as --cfg, --info or --help, on stdout."""
     said = io.StringIO()  # Hydra's own printing does not bear a reader that goes away
     try:
-        with explained(root, overrides), redirect_stdout(said):
-            _hydra_main([*flags, *implied(overrides, root=root)])
+        with explained(root, overrides, config_name=config_name), redirect_stdout(said):
+            named = f"--config-name={config_name}"
+            _hydra_main([named, *flags, *implied(overrides, root=root, config_name=config_name)])
     finally:  # Hydra may end with SystemExit
         print(said.getvalue(), end="")
 
@@ -123,24 +133,48 @@ def extend(search_path: ConfigSearchPath) -> None:
         search_path.prepend(provider="project", path=f"file://{conf}", anchor="main")
 
 
-def implied(overrides: list[str], *, root: Path) -> list[str]:
+def implied(overrides: list[str], *, root: Path, config_name: str = "config") -> list[str]:
     """Name the options that are meant: by a file of requirements, and by names of the workspace's table."""
     known = [_known(override, root=root) for override in overrides]
-    known = [*_choices_of_experiment(known), *known]
+    known = [*_choices_of_experiment(known, config_name), *known]
     names_file = any(override.startswith("environment.file=") for override in overrides)
     names_option = any(override.startswith("environment=") for override in overrides)
     return [f"environment={FILE_OPTION}", *known] if names_file and not names_option else known
 
 
-def _choices_of_experiment(overrides: list[str]) -> list[str]:
+def _choices_of_experiment(overrides: list[str], config_name: str) -> list[str]:
     """The options that the chosen experiment names, as overrides: else those of a project's config.yaml would count."""
-    name = next((item.partition("=")[2] for item in overrides if item.startswith("experiment=")), "")
-    given = {item.partition("=")[0] for item in overrides}
-    loaded = loader().repository.load_config(f"experiment/{name}") if name else None
+    given = {item.lstrip("+").partition("=")[0]: item.partition("=")[2] for item in overrides}
+    repository = loader().repository
+    named = given.get("experiment") or _named_in(repository, config_name)
+    chosen: dict[str, str] = {}
+    for name in named.strip("[]").split(","):
+        _take_choices(repository, f"experiment/{name.strip()}", chosen, seen=set())
+    return [f"{group}={option}" for group, option in chosen.items() if group not in given]
+
+
+def _named_in(repository: IConfigRepository, config_name: str) -> str:
+    """The experiment that a config chooses by itself."""
+    loaded = repository.load_config(config_name)
     listed = loaded.defaults_list or [] if loaded else []
-    chosen = [item for item in listed if isinstance(item, GroupDefault) and item.override]
-    pairs = [(str(item.group).lstrip("/"), item.value) for item in chosen]
-    return [f"{group}={option}" for group, option in pairs if group not in given and not group.startswith("hydra")]
+    names = [str(item.value) for item in listed if isinstance(item, GroupDefault) and item.group == "experiment"]
+    return next((name for name in names if name != "None"), "")
+
+
+def _take_choices(repository: IConfigRepository, path: str, chosen: dict[str, str], *, seen: set[str]) -> None:
+    """Take up what a file of an experiment chooses, and after it what those do that it is made of."""
+    loaded = repository.load_config(path) if path not in seen and not path.endswith("/") else None
+    seen.add(path)
+    listed = loaded.defaults_list or [] if loaded else []
+    for item in listed:
+        if isinstance(item, GroupDefault) and item.override and isinstance(item.value, str):
+            group = str(item.group).lstrip("/")
+            if not group.startswith("hydra"):
+                chosen.setdefault(group, item.value)
+    for item in listed:
+        if isinstance(item, ConfigDefault) and item.path is not None and item.path != "_self_":
+            inner = item.path.lstrip("/") if item.path.startswith("/") else f"{path.rpartition('/')[0]}/{item.path}"
+            _take_choices(repository, inner, chosen, seen=seen)
 
 
 def _known(override: str, *, root: Path) -> str:
@@ -186,17 +220,20 @@ def _nothing(_: DictConfig) -> None:
 @contextmanager
 def _rooted(root: Path) -> Iterator[None]:
     store_schemas()
+    check_files(root / "conf", GROUPS)
     token = _ROOT.set(root)
     try:
-        yield
+        with own_files():
+            yield
     finally:
         _ROOT.reset(token)
 
 
 @contextmanager
-def explained(root: Path, overrides: list[str]) -> Iterator[Explanation]:
-    with _rooted(root):
-        explanation = Explanation(loader, overrides, root)
+def explained(root: Path, overrides: list[str], *, config_name: str = "config") -> Iterator[Explanation]:
+    with _rooted(root), warnings.catch_warnings():
+        warnings.filterwarnings("error", category=UserWarning, module=r"hydra\.")  # one message, and none of its code
+        explanation = Explanation(loader, overrides, root, config_name=config_name)
         try:
             yield explanation
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:

@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amlcore.config.places import Places, line_of_no_text
 from amlcore.errors import AmlcoreError, ConfigError, legal
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-SHIPPED = Path(__file__).parent.parent / "conf"
 NAMED_KEY = re.compile(r"^([a-z_]+(?:\.[\w.-]+)?)(?:[=:]| is )")
 APPENDED = re.compile(r"Could not append to config\. An item is already at '([^']*)'")
 NOT_OF_TYPE = re.compile(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", re.DOTALL)
@@ -28,22 +26,29 @@ TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or f
 NOT_A_BOOLEAN = re.compile(r"Value '(.*)' is not a valid bool", re.DOTALL)
 NOT_A_LIST = "is not a ListConfig"
 NO_FILE = re.compile(r"In '([^']*)': Could not load '([^']*)'")
+NO_PRIMARY = re.compile(r"primary config '([^']*)' must be a DictConfig")
+NO_PACKAGE = re.compile(r"In '?(experiment/[\w./-]+)'?: Could not override '[^']*@experiment\.")
+IN_FILE = re.compile(r"In '?([\w./-]+)'?: (.*)", re.DOTALL)
 NO_GROUP = re.compile(r"Could not override '([^']*)'\.\s*No match in the defaults list")
 
 
 class Explanation:
     """Finds what a request got wrong and where it was written: on the command line, or in which line of which file."""
 
-    def __init__(self, loader: Callable[[], ConfigLoaderImpl], overrides: list[str], root: Path) -> None:
+    def __init__(
+        self, loader: Callable[[], ConfigLoaderImpl], overrides: list[str], root: Path, *, config_name: str = "config"
+    ) -> None:
         self._loader = loader
         self._overrides = overrides
         self._root = root
+        self._config_name = config_name
+        self._places = Places(loader, overrides, root, config_name=config_name)
 
     def of(self, error: Exception) -> ConfigError:
         """The error for the user that stands for one of Hydra or OmegaConf."""
         cause = _root_of(error)
         if isinstance(cause, yaml.YAMLError):
-            return ConfigError(_yaml_problem(cause))
+            return ConfigError(self._yaml_problem(cause))
         if isinstance(error, OverrideParseException):
             return ConfigError(_unreadable(error))
         if isinstance(error, MissingConfigException):
@@ -62,16 +67,24 @@ class Explanation:
         if match := NO_GROUP.match(text):
             return self._no_key(match[1])
         if match := NO_FILE.match(text):
-            return ConfigError(f"conf/{match[1]}.yaml: its defaults name '{match[2]}', and conf/ has no such file")
-        return ConfigError(text.strip())
+            return self._no_file(*match.groups())
+        if match := NO_PRIMARY.match(text):
+            return ConfigError(f"{self._places.file(match[1])}: must be a mapping of keys, not a list or a text")
+        if match := NO_PACKAGE.match(text):
+            return ConfigError(f"{self._places.file(match[1])}: its first line must be `# @package _global_`")
+        if match := IN_FILE.match(text):
+            return ConfigError(f"{self._places.file(match[1])}: {' '.join(match[2].split())}")
+        return ConfigError(" ".join(text.split()))
 
     def of_any(self, error: Exception) -> ConfigError:
         """The error for what neither Hydra nor OmegaConf expected of a file."""
         said = _first_line(str(error))
         if isinstance(error, UnicodeDecodeError):
-            for path in sorted((self._root / "conf").rglob("*.yaml")):
-                if (line := _line_of_no_text(path)) is not None:
-                    return ConfigError(f"{self._short(path)}:{line}: this is not UTF-8")
+            for path in sorted((self._root / "conf").rglob("*.y*ml")):
+                if (line := line_of_no_text(path)) is not None:
+                    return ConfigError(f"{self._places.short(path)}:{line}: this is not UTF-8")
+        if isinstance(error, UserWarning) and (match := IN_FILE.match(str(error))):
+            return self._unclear(*match.groups())
         for override in self._overrides:
             group, _, option = override.partition("=")
             if option == "null" and (options := self._loader().get_group_options(group)):
@@ -97,36 +110,81 @@ class Explanation:
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(config, parent) if parent else config
         known = _keys(OmegaConf.get_type(node))
-        return ConfigError(f"{key}: there is no such key{self._where(key)}; {legal(name, known)}")
+        return ConfigError(f"{key}: there is no such key{self._places.where(key)}; {legal(name, known)}")
+
+    def of_experiment(self, chosen: str | None, value: Any) -> ConfigError:
+        """The error for values that landed under the key `experiment`, where nothing reads them."""
+        given = next((item for item in self._overrides if item.lstrip("+").startswith("experiment.")), None)
+        if chosen in (None, "null") or given is not None:
+            written = given or f"experiment: {value}"
+            place = "" if given is not None else f" ({self._places.file(self._config_name)})"
+            return ConfigError(
+                f"{written}{place}: experiment is a group of whole jobs, not a key; choose one with experiment=NAME, "
+                "or in the defaults list"
+            )
+        return ConfigError(
+            f"{self._places.file(f'experiment/{chosen}')}: its first line must be `# @package _global_`; without it, "
+            f"{', '.join(map(str, value)) if isinstance(value, DictConfig) else value} would count for nothing"
+        )
 
     def of_unset(self, key: str) -> ConfigError:
         """The error for a key that was left without a value."""
         if key == "compute.kind":
             return ConfigError("compute: this option has no type; begin it with `defaults: [local, _self_]`")
-        return ConfigError(f"{key} is not set{self._where(key)}; give it as {key}=VALUE")
+        return ConfigError(f"{key} is not set{self._places.where(key)}; give it as {key}=VALUE")
 
     def located(self, error: AmlcoreError) -> AmlcoreError:
         """The same error, with the place where its key was written."""
         match = NAMED_KEY.match(str(error))
-        return type(error)(f"{error}{self._where(match[1])}") if match else error
+        return type(error)(f"{error}{self._places.where(match[1])}") if match else error
 
     def _no_option(self, error: MissingConfigException) -> ConfigError:
         group, _, option = str(error.missing_cfg_file or "").rpartition("/")
+        if str(error).startswith("Cannot find primary config"):
+            known = [name for name in self._loader().get_group_options("") if not name.startswith("_")]
+            return ConfigError(
+                f"--config-name {self._config_name}: there is no conf/{self._config_name}.yaml; {legal(option, known)}"
+            )
+        if match := NO_FILE.match(str(error)):
+            return self._no_file(*match.groups())
         if not error.options or not group:
             return ConfigError(_first_line(str(error)))
         name = group.removeprefix("/")
-        known = legal(option, error.options)
-        return ConfigError(f"{name}={option}{self._where(name)}: there is no such option; {known}")
+        return ConfigError(
+            f"{name}={option}{self._places.where(name)}: there is no such option; {legal(option, error.options)}"
+            f"{self._places.elsewhere(name, option)}"
+        )
+
+    def _unclear(self, config_path: str, said: str) -> ConfigError:
+        """The error for what Hydra only warns of."""
+        file = self._places.file(config_path)
+        if "missing `_self_`" in said:
+            return ConfigError(
+                f"{file}: its defaults list has no `_self_`, the place at which its own keys are read; "
+                "begin it with `defaults: [base, _self_, …]`, so that what is chosen after it counts"
+            )
+        return ConfigError(f"{file}: {' '.join(said.split())}")
+
+    def _no_file(self, config_path: str, named: str) -> ConfigError:
+        top = f"; one at the top of conf/ is named /{Path(named).name}" if "/" in named else ""
+        return ConfigError(
+            f"{self._places.file(config_path)}: its defaults name '{named}', and conf/ has no such file{top}"
+        )
+
+    def _yaml_problem(self, error: Any) -> str:
+        mark = getattr(error, "problem_mark", None)
+        place = f"{self._places.short(Path(mark.name))}:{mark.line + 1}: " if mark is not None else ""
+        return f"{place}this is not YAML: {getattr(error, 'problem', None) or error}"
 
     def _no_key(self, key: str) -> ConfigError:
         groups = self._loader().list_groups("")
         known = [group for group in groups if group not in ("hydra", "schema")]
         if key in known:
             return ConfigError(
-                f"{key}{self._where(key)}: conf/config.yaml leaves this group out; "
+                f"{key}{self._places.where(key)}: {self._places.file(self._config_name)} leaves this group out; "
                 "begin it with `defaults: [base, _self_, experiment: null]`"
             )
-        return ConfigError(f"{key}{self._where(key)}: there is no such group of options; {legal(key, known)}")
+        return ConfigError(f"{key}{self._places.where(key)}: there is no such group of options; {legal(key, known)}")
 
     def _no_value(self, error: Exception, cause: OmegaConfBaseException) -> ConfigError:
         key, kind = cause.full_key or "", cause.object_type
@@ -137,7 +195,7 @@ class Explanation:
             key = key if key.startswith(f"{asked}.") else asked
         elif match := re.match(r"In '([^']*)'", str(error)):
             key = _package_key(match[1], key)
-        where = self._where(key)
+        where = self._places.where(key)
         if "nterpolation" in said:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
         if said.startswith("Key "):
@@ -146,6 +204,8 @@ class Explanation:
                     f"{key}: there is no such key{where}; {legal(_first_unknown(key, kind), _keys(kind))}"
                 )
             parent = key.rpartition(".")[0]
+            if parent == "experiment":
+                return self.of_experiment(None, None)
             if not parent:
                 return self._no_key(key)
             return ConfigError(f"{key}: there is no such key{where}; `+{key}=VALUE` adds it to {parent}")
@@ -173,43 +233,6 @@ class Explanation:
         names = re.findall(r"'([^']+)'", said)
         return next((item for item in self._overrides if any(f"${{{name}" in item for name in names)), None)
 
-    def _where(self, key: str) -> str:
-        """Where `key` was last written, in brackets; empty where nobody wrote it."""
-        for override in reversed(self._overrides):
-            name = override.lstrip("+~").partition("=")[0].partition("@")[0]
-            if name == key:
-                return f" (on the command line: {override})"
-        for path, line in self._lines(key):
-            return f" ({path}:{line})"
-        return ""
-
-    def _lines(self, key: str) -> Iterator[tuple[str, int]]:
-        """The files and lines that set `key`, the one that counts first."""
-        loader = self._loader()
-        try:
-            parsed = OverridesParser.create(config_loader=loader).parse_overrides(self._overrides)
-            listed = loader.compute_defaults_list("config", [item.input_line or "" for item in parsed], RunMode.RUN)
-        except (HydraException, OmegaConfBaseException):
-            return
-        folders = [source.path for source in loader.get_sources() if source.scheme() == "file"]
-        for default in reversed(listed.defaults):
-            package = default.package or ""
-            inner = key.removeprefix(f"{package}.") if package and key.startswith(f"{package}.") else key
-            if default.config_path is None or (package and inner == key):
-                continue
-            for folder in folders:
-                path = Path(folder, f"{default.config_path}.yaml")
-                if path.is_file():
-                    line = _line_of(path, inner.split("."))
-                    if line is not None:
-                        yield self._short(path), line
-                    break
-
-    def _short(self, path: Path) -> str:
-        if path.is_relative_to(self._root):
-            return str(path.relative_to(self._root))
-        return f"amlcore's own {path.relative_to(SHIPPED.parent)}" if path.is_relative_to(SHIPPED) else str(path)
-
 
 def _root_of(error: BaseException) -> BaseException | None:
     """The error of OmegaConf or of the YAML parser that `error` came from, if any."""
@@ -217,31 +240,6 @@ def _root_of(error: BaseException) -> BaseException | None:
     while seen is not None and not isinstance(seen, (OmegaConfBaseException, yaml.YAMLError)):
         seen = seen.__cause__ or seen.__context__
     return seen
-
-
-def _line_of(path: Path, keys: list[str]) -> int | None:
-    node = yaml.compose(path.read_text(encoding="utf-8"))
-    line = None
-    while keys:
-        if not isinstance(node, yaml.MappingNode):
-            return None
-        for name, value in node.value:
-            parts = name.value.removeprefix("+").split(".")  # a search space may have dots in its keys
-            if parts == keys[: len(parts)]:
-                line, node, keys = name.start_mark.line + 1, value, keys[len(parts) :]
-                break
-        else:
-            return None
-    return line
-
-
-def _line_of_no_text(path: Path) -> int | None:
-    """The first line of a file that is not UTF-8."""
-    try:
-        path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        return error.object.count(b"\n", 0, error.start) + 1
-    return None
 
 
 def _keys(kind: Any) -> list[str]:
@@ -280,9 +278,3 @@ def _unreadable(error: OverrideParseException) -> str:
 
 def _first_line(text: str) -> str:
     return text.strip().partition("\n")[0]
-
-
-def _yaml_problem(error: Any) -> str:
-    mark = getattr(error, "problem_mark", None)
-    place = f"{mark.name}:{mark.line + 1}: " if mark is not None else ""
-    return f"{place}this is not YAML: {getattr(error, 'problem', None) or error}"

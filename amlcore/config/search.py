@@ -95,6 +95,11 @@ class Search:
         limits = [self.sweep.max_total_runs, len(self.space.grid()) if self.sweep.is_grid else None]
         return min(limit for limit in limits if limit is not None)
 
+    @cached_property
+    def groups(self) -> set[str]:
+        """The groups among the keys of the space."""
+        return {key for base in self.bases for key in base.choices}
+
     def in_each_environment(self) -> Iterator[Job]:
         """A job for each environment that the sweep goes over, whether as a group or by one of its keys."""
         keys = [key for key in self.space if key.startswith("environment.")]
@@ -104,14 +109,19 @@ class Search:
 
     def trial(self, values: Values) -> tuple[Job, list[str]]:
         """The job of one trial, and the overrides that it stands for."""
-        base = next(base for base in self.bases if base.choices.items() <= values.items())
-        job = base.with_values({key: value for key, value in values.items() if key not in base.choices})
+        choices = {key: str(value) for key, value in values.items() if key in self.groups}
+        base = next(base for base in self.bases if base.choices == choices)
+        job = base.with_values({key: value for key, value in values.items() if key not in choices})
         same = [
             override
             for override in self.overrides
             if not override.lstrip("+~").startswith(("sweep=", "sweep.", "sweep/"))
         ]
         return job, [*same, *(f"{key}={_written(value)}" for key, value in values.items())]
+
+    def may_hold(self, key: str, base: Base) -> bool:
+        """Whether a trial of `base` can have a value of `key`."""
+        return self.space.may_hold(key, dict(base.choices), self.groups)
 
     def with_sweep(self, sweep: Sweep) -> Search:
         """The same search under the limits of another declaration."""
@@ -151,12 +161,12 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     azures = [
         item for item in overrides if is_call(item.partition("=")[2]) and not item.startswith(("sweep", "+sweep"))
     ]
-    with explained(root, overrides):
+    with explained(root, overrides, config_name=config_name):
         others = [override for override in overrides if override not in azures]
         parsed = OverridesParser.create(config_loader=loader()).parse_overrides(others)
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
         swept = [item for item in parsed if item.is_sweep_override()]
-        if not _chooses_sweep(implied(fixed, root=root), config_name):
+        if not _chooses_sweep(implied(fixed, root=root, config_name=config_name), config_name):
             if not swept and not azures:
                 return None
             fixed = ["sweep=grid", *fixed]
@@ -168,7 +178,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     with _as_written(values):
         job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
-    with explained(root, first) as explanation:
+    with explained(root, first, config_name=config_name) as explanation:
         try:
             space = space_of(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
         except ConfigError as error:
@@ -177,13 +187,14 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
             raise explanation.located(error) from None
     given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
     added = [key[1:] for key, _ in flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
-    chosen = {key: space[key].choices for key in space if _options(key)}
+    groups_chosen = [key for key in space if _options(key)]
     bases = []
-    for combination in itertools.product(*chosen.values()):
-        choices = dict(zip(chosen, map(str, combination), strict=True))
-        chosen_groups = [f"{key}={name}" for key, name in choices.items()]
-        words = [*fixed, *chosen_groups, *firsts, *(f"+{key}={_first_of(space[key])}" for key in added)]
-        bases.append(Base(choices, compose(words, root=root, config_name=config_name), added))
+    for combination in space.choices_of(groups_chosen):
+        choices = {key: str(name) for key, name in combination.items()}
+        here = [key for key in added if space.may_hold(key, combination, groups_chosen)]
+        words = [*fixed, *(f"{key}={name}" for key, name in choices.items()), *firsts]
+        words += [f"+{key}={_first_of(space[key])}" for key in here]
+        bases.append(Base(choices, compose(words, root=root, config_name=config_name), here))
     search = Search(bases, space, fixed)
     _check(search)
     return search
@@ -210,8 +221,8 @@ def _check(search: Search) -> None:
             "KEY=interval(0,1) or KEY=range(1,9); sweep=tpe takes any"
         )
     for base in search.bases:
-        for key in search.space.keys() - base.choices.keys():
-            for value in search.space[key].ends:
+        for key in search.space.keys() - search.groups:
+            for value in search.space[key].ends if search.may_hold(key, base) else ():
                 _check_value(base, key, value)
 
 

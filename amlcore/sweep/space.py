@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError, legal
@@ -64,6 +64,27 @@ class Space(Mapping[str, Dimension]):
                     values[key] = value
             points.setdefault(json.dumps(values), values)
         return list(points.values())
+
+    def choices_of(self, keys: Collection[str]) -> list[Values]:
+        """The values that `keys`, which are choices, take together in some point; one may have none in a point."""
+        found: list[Values] = [{}]
+        for key in (key for key in self if key in keys):
+            when = self[key].when
+            within = {other: allowed for other, allowed in when.items() if other in keys}
+            extended: list[Values] = []
+            for values in found:
+                holds = _holds(within, values)
+                if holds:
+                    extended += ({**values, key: choice} for choice in self[key].choices)
+                if not holds or within != when:
+                    extended.append(values)
+            found = extended
+        return found
+
+    def may_hold(self, key: str, choices: Values, keys: Collection[str]) -> bool:
+        """Whether `key` can have a value where the groups of options `keys` are chosen as `choices` says."""
+        conditions = [(other, allowed) for other, allowed in self[key].when.items() if other in keys]
+        return all(str(choices.get(other)) in map(str, allowed) for other, allowed in conditions)
 
     def encoded(self, values: Values) -> Values:
         """The point `values` of a grid as Optuna keeps it."""

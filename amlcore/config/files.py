@@ -1,0 +1,138 @@
+"""The YAML files of conf/ as Hydra reads them: every file counts, or is refused by name."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.sources_registry import SourcesRegistry
+from hydra.core.object_type import ObjectType
+from hydra.core.plugins import Plugins
+from hydra.plugins.config_source import ConfigLoadError, ConfigResult
+from omegaconf import OmegaConf
+
+from amlcore.errors import ConfigError
+
+ENDINGS = (".yaml", ".yml")
+HEADER = re.compile(r"#+\s*@package\b[\s:]*(\S*)\s*(.*)")
+ABOVE_THE_KEYS = ("#", "---", "%")
+
+
+class YamlFiles(FileConfigSource):
+    """Hydra's folder of files, where `.yml` is as good as `.yaml` and the package header may stand below a comment."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        file = self._file(config_path)
+        if file is None:
+            raise ConfigLoadError(f"Config not found : {config_path}")
+        with file.open(encoding="utf-8") as stream:
+            header = {"package": _package(stream.read(), name=str(Path("conf", file.relative_to(self.path))))}
+            stream.seek(0)
+            return ConfigResult(
+                config=OmegaConf.load(stream),
+                path=f"{self.scheme()}://{self.path}",
+                provider=self.provider,
+                header=header,
+            )
+
+    def is_config(self, config_path: str) -> bool:
+        return self._file(config_path) is not None
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        found = set()
+        for entry in os.scandir(os.path.join(self.path, config_path)):
+            stem, ending = os.path.splitext(entry.name)
+            if ending in ENDINGS and entry.is_file() and results_filter in (None, ObjectType.CONFIG):
+                found.add(stem)
+            elif entry.is_dir() and entry.name != "__pycache__" and results_filter in (None, ObjectType.GROUP):
+                found.add(entry.name)
+        return sorted(found)
+
+    def _file(self, config_path: str) -> Path | None:
+        return file_of(Path(self.path), config_path)
+
+
+def file_of(folder: Path, config_path: str) -> Path | None:
+    """The file in `folder` that a config is read from; None where it has none."""
+    stem, ending = os.path.splitext(config_path)
+    if ending not in ENDINGS:
+        stem = config_path
+    for path in (folder / f"{stem}{ending}" for ending in ENDINGS):
+        if path.is_file():
+            return path
+    return None
+
+
+@contextmanager
+def own_files() -> Iterator[None]:
+    """Let Hydra read files by `YamlFiles` meanwhile; other Hydra programs of this process keep its own way."""
+    Plugins.instance()  # registers Hydra's own
+    types = SourcesRegistry.instance().types
+    before = types["file"]
+    types["file"] = YamlFiles
+    try:
+        yield
+    finally:
+        types["file"] = before
+
+
+def check_files(conf: Path, groups: list[str]) -> None:
+    """Refuse what looks like a config in `conf` and its `groups`, and would be passed over.
+
+    Raises
+    ------
+    ConfigError
+        An ending is in capitals, two files are one option, or a file cannot be reached.
+    """
+    for folder in (conf, *(conf / group for group in groups)):
+        for parent, folders, names in os.walk(folder, onerror=_refuse):
+            _check_names(Path(parent), [*folders, *names], conf=conf)
+            if folder == conf:
+                break
+
+
+def _check_names(parent: Path, names: list[str], *, conf: Path) -> None:
+    options: dict[str, str] = {}
+    for name in sorted(names):
+        stem, ending = os.path.splitext(name)
+        if ending.lower() not in ENDINGS or name.startswith("."):
+            continue
+        path = parent / name
+        shown = Path("conf", path.relative_to(conf))
+        if ending not in ENDINGS:
+            raise ConfigError(f"{shown}: only .yaml and .yml are read; rename it to {stem}{ending.lower()}")
+        if not path.is_file():
+            what = "a folder" if path.is_dir() else "a link to a file that does not exist"
+            raise ConfigError(f"{shown}: this is {what}, not a file")
+        if stem in options:
+            raise ConfigError(f"{shown}: {options[stem]} is there too, and only one of them can count; remove one")
+        options[stem] = name
+
+
+def _refuse(error: OSError) -> None:
+    if not isinstance(error, (FileNotFoundError, NotADirectoryError)):
+        raise ConfigError(f"{error.filename}: cannot be read: {error.strerror}")
+
+
+def _package(text: str, *, name: str) -> str | None:
+    """The package that the header of a file names; Hydra by itself reads only the very first lines."""
+    found: str | None = None
+    above = True
+    for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
+        match = HEADER.match(line.strip() if above else line)
+        if match is None:
+            above = above and (not line.strip() or line.strip().startswith(ABOVE_THE_KEYS))
+            continue
+        package, rest = match.groups()
+        if not above:
+            raise ConfigError(f"{name}:{number}: `{line.strip()}` is read above the first key alone; move it to line 1")
+        if not package or (rest and not rest.startswith("#")) or found not in (None, package):
+            raise ConfigError(
+                f"{name}:{number}: `{line.strip()}`: must name one package, as `# @package _global_` does"
+            )
+        found = package
+    return None if found == "_group_" else found  # Hydra's old word for the default

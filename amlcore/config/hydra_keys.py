@@ -1,0 +1,47 @@
+"""Settings of Hydra that amlcore does not act by: it takes Hydra to compose, and nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from amlcore.errors import ConfigError
+
+OWN_FOLDER = "each run has a folder of its own, outputs/EXPERIMENT/RUN"
+VARIABLES = "use script.environment_variables"
+NEUTRAL: dict[str, tuple[tuple[Any, ...], str]] = {
+    "mode": ((None, RunMode.RUN, "RUN"), "amlcore sweeps by itself; say `aml run -m`, or choose sweep=grid"),
+    "sweeper.params": ((None,), "use sweep.search_space"),
+    "job.name": (("UNKNOWN_NAME", "aml"), "use experiment_name"),
+    "job.chdir": ((None,), "each run works in its own copy of script.source_directory"),
+    "job.env_set": (({},), VARIABLES),
+    "job.env_copy": (([],), VARIABLES),
+    "run.dir": ((".",), OWN_FOLDER),
+    "sweep.dir": ((".",), OWN_FOLDER),
+    "sweep.subdir": ((".",), OWN_FOLDER),
+    "output_subdir": ((None,), "the composed config is kept with the run, in config.yaml"),
+    "callbacks": (({}, None), "amlcore calls none"),
+}
+"""The values that the shipped base gives, and what to use for any other."""
+CHOICES = {
+    "hydra/launcher": "choose where runs are carried out with compute=NAME",
+    "hydra/sweeper": "choose how a space is searched with sweep=NAME",
+}
+
+
+def check_hydra(hydra: DictConfig) -> None:
+    """Refuse settings of Hydra that would be passed over in silence."""
+    plain: Any = OmegaConf.to_container(hydra, resolve=False)
+    for group, instead in CHOICES.items():
+        choice = plain["runtime"]["choices"].get(group, "basic")
+        if choice not in ("basic", None):
+            raise ConfigError(f"{group}={choice}: not used by amlcore; {instead}")
+    for key, (neutral, instead) in NEUTRAL.items():
+        value = plain
+        for part in key.split("."):
+            value = value[part]
+        if value not in neutral:
+            shown = value.name if isinstance(value, RunMode) else value
+            raise ConfigError(f"hydra.{key}={shown}: not used by amlcore; {instead}")
