@@ -255,6 +255,9 @@ def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) 
     try:
         status = Driver(job, record, say=say, stream=stream).drive()
         run = Run(str(record.folder))
+        unkept = settle.unkept(record)
+        if unkept is not None:
+            say(f"note: {unkept}")
         if status.state is not RunState.Completed:
             say(run.explanation)
             return status.exit_status or 1

@@ -15,8 +15,10 @@ from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
+from amlcore.worker.links import keep_linked
 
 KEPT_FACTS = {"id", "experiment", "created"}
+NAMED = 5  # how many things of a kind one message names
 HEARTBEAT_S = 5.0
 LOST_HEARTBEAT_S = 60.0
 """A driver on another host whose heartbeat is older than this counts as gone."""
@@ -206,6 +208,10 @@ class Record:
             What could not be kept, and why.
         """
         attempt = self.layout.attempt(self.attempt)
+        began = (self.claim or {}).get("at", math.inf)
+        leading = [
+            line for folder in (attempt.outputs, attempt.logs) for line in keep_linked(folder, str(self.folder), began)
+        ]
         lost = [
             f"./{Path(source).name} was no folder when the script ended: nothing of it was kept"
             for source in (attempt.outputs, attempt.logs)
@@ -216,7 +222,8 @@ class Record:
         for number in os.listdir(self.layout.attempts):
             _remove(Path(self.layout.attempts, number, "work"))
         self.list_outputs()
-        return "; ".join(lost) or None
+        more = len(leading[NAMED:])
+        return "; ".join(lost + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
 
     def list_outputs(self) -> None:
         """List and hash the kept outputs."""
@@ -224,7 +231,7 @@ class Record:
         inside = outputs.resolve()
         listing = [
             {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": _digest(path)}
-            for path in _files(outputs)
+            for path in _files(outputs, inside)
             if path.resolve().is_relative_to(inside)
         ]
         write_json(self.layout.listing, listing)
@@ -262,10 +269,15 @@ def _remove(folder: Path) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path, inside: Path) -> Iterator[Path]:
+    """The files of a folder; those of a folder in it that a link leads to count there too, but for its own links."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         yield from (Path(parent) / name for name in sorted(names) if (Path(parent) / name).is_file())
+        for name in folders:
+            link = Path(parent, name)
+            if link.is_symlink() and inside in (real := link.resolve()).parents and real not in link.absolute().parents:
+                yield from (path for path in sorted(link.rglob("*")) if path.is_file() and not path.is_symlink())
 
 
 def _digest(path: Path) -> str:

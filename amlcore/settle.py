@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,8 +18,9 @@ import yaml
 
 from amlcore.compute import BACKENDS, Ending
 from amlcore.errors import RecordError
-from amlcore.record import Record, RunState
+from amlcore.record import NAMED, Record, RunState
 from amlcore.worker.layout import create_json, identity, is_alive, read_json
+from amlcore.worker.workcopy import MAX_STRAYS
 
 INTERRUPTED = 130
 LAST_LINES = 10
@@ -175,6 +177,19 @@ def _collect(record: Record) -> list[str]:
     except OSError as error:
         return [_not_kept(error)]
     return []
+
+
+def unkept(record: Record) -> str | None:
+    """What the script of the newest attempt wrote beside the folders that are kept, in words."""
+    strays = [str(stray["path"]) for stray in (record.result or {}).get("strays", [])]
+    if not strays:
+        return None
+    counts = Counter(f"{first}/" if rest else first for first, _, rest in (path.partition("/") for path in strays))
+    files = [
+        f"{name} ({number} file{'s' * (number > 1)})" if name[-1] == "/" else name for name, number in counts.items()
+    ]
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else " and more" * (len(strays) >= MAX_STRAYS)
+    return f"not kept: {', '.join(files[:NAMED])}{more}; only files in ./outputs are kept"
 
 
 def _not_kept(error: OSError) -> str:

@@ -214,6 +214,9 @@ class SweepDriver:
         if not self._judged and trial.state is TrialState.COMPLETE:
             self._judged = True
             self._explain_judgement(trial)
+            unkept = settle.unkept(Record(Path(f"{self._record.folder}_{trial.number}")))
+            if unkept is not None:
+                self._say(f"note: trial {trial.number}: {unkept}")
 
     def _explain_judgement(self, trial: Trial) -> None:
         """Say at the first trial that completes so that early termination never saw what it judges by."""

@@ -52,6 +52,10 @@ def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, ru
             f"write it to outputs/{Path(path).name}"
         )
     check_output(path, key=key)
+    if found.is_symlink() or found.exists():
+        where = f"a link to {found.readlink()}" if found.is_symlink() else f"at {found.resolve()}"
+        why = "outside of the run" if found.exists() else "which leads nowhere"
+        raise ModelError(f"{key}={path}: {run} left {where}, {why}; copy the file to ./outputs")
     raise ModelError(f"{key}={path}: {run} did not write it; {_listed(outputs)}")
 
 

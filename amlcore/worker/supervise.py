@@ -14,6 +14,7 @@ import traceback
 from amlcore.worker import cgroup
 from amlcore.worker.child import Script
 from amlcore.worker.layout import RunLayout, identity, read_json, write_json
+from amlcore.worker.links import keep_linked
 from amlcore.worker.processes import family, memory_bytes, send
 from amlcore.worker.workcopy import CanceledError, WorkCopy, script_folder
 
@@ -79,6 +80,8 @@ class Supervisor(object):
         if self._canceled():
             raise CanceledError
         outcome = self._execute()
+        for folder in (self.attempt.outputs, self.attempt.logs):  # what only this host can see is kept here
+            keep_linked(folder, self.run_layout.folder, outcome["started"])
         return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays())
 
     def _canceled(self):
