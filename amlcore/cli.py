@@ -58,6 +58,11 @@ def _call(arguments: list[str]) -> int:
 
             catch_signals()
             return app_sweep.drive(Path(arguments[1]))
+        case ["_allocation"]:  # what a job of Slurm is
+            from amlcore.compute.allocation import Allocation
+
+            Allocation.kept(arguments[1])()
+            return 0
         case ["_plot"]:  # what a sweep leaves to a process of its own
             from amlcore import sweep_report
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from amlcore.compute import ComputeTarget, Slurm, cluster
+from amlcore.compute import ComputeTarget, Slurm, cluster, sbatch
 from amlcore.errors import AmlcoreError, ExecutionError
 from amlcore.workspace import Workspace
 
@@ -99,8 +99,10 @@ def _tiny_job(workspace: Workspace, target: Slurm) -> str:
     question.write_text(token)
     job = ""
     try:
-        command = shlex.join([sys.executable, "-c", TINY, str(question), str(answer)])
-        job = cluster.ask("sbatch", "--parsable", *_options(target), f"--output={log}", f"--wrap={command}").strip()
+        # The log is opened by the job: sbatch would read patterns in its name, where a folder may have them too.
+        tiny = shlex.join([sys.executable, "-c", TINY, str(question), str(answer)])
+        command = f"exec >{shlex.quote(str(log))} 2>&1; {tiny}"
+        job = sbatch.job_id(cluster.ask("sbatch", *_options(target), "--output=/dev/null", f"--wrap={command}"))
         return _await(job, answer, token, log)
     finally:
         with suppress(ExecutionError):

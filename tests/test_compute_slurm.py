@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -464,6 +465,47 @@ def test_what_slurm_refuses_is_the_end_of_the_run(aml: Aml, write: Write) -> Non
     aml("run", "a.py", *SLURM, "compute.constraint=skylake", status=1)
 
     assert "Slurm refused the job" in runs(aml)[0]["reason"]
+
+
+def test_aml_is_called_in_a_job_array_in_a_folder_whose_name_is_a_pattern(project: Path, aml: Aml) -> None:
+    folder = project / "share_%j of 50%A"
+    (folder / ".amlcore").mkdir(parents=True)
+    (folder / ".amlcore/config.json").write_text('{"workspace_name": "percent"}')
+    (folder / "a.py").write_text("import os\nprint('ran in', os.environ['SLURM_JOB_ID'])\n")
+    call = [
+        sys.executable,
+        "-m",
+        "amlcore",
+        "run",
+        "a.py",
+        *SLURM,
+        "compute.partition='main,small'",
+        "compute.mem_gb=0.1",
+    ]
+    wrap = f"--wrap=exec >$SLURM_ARRAY_TASK_ID.txt 2>&1; {shlex.join(call)}"
+    limits = ("--array=0-1", "--mem=300", "--time=5", "--output=/dev/null", f"--chdir={folder}")
+
+    slurm("sbatch", "--wait", *limits, wrap)
+
+    said = [(folder / f"{task}.txt").read_text() for task in (0, 1)]
+    assert all("ran in" in text and "aml: Completed" in text for text in said), said
+    assert [path.name for path in project.iterdir() if path.name.startswith("share")] == [folder.name]
+    failed = aml("run", "a.py", *SLURM, 'compute.setup=["false # no"]', cwd=folder, status=1)
+    assert "compute.setup: this line failed: false # no (job" in failed.err
+
+
+def test_trials_wait_for_a_limit_on_submitted_jobs_and_none_fails(aml: Aml, write: Write) -> None:
+    write("a.py", "import sys\nfrom amlcore import Run\nRun.get_context().log('score', float(sys.argv[2]))\n")
+    limit = ("sacctmgr", "--immediate", "modify", "user", "root", "set")
+    words = ("run", "-m", "a.py", *SLURM, "compute.mem_gb=0.1", "compute.slots=3", "+script.arguments.n=range(0,5)")
+
+    slurm(*limit, "MaxSubmitJobs=2")
+    try:
+        said = aml(*words)
+    finally:
+        slurm(*limit, "MaxSubmitJobs=-1")
+
+    assert "5 trials: 5 done, 0 pruned, 0 failed" in said.err
 
 
 @pytest.fixture

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
 import subprocess
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from threading import Event
+from typing import Self
 
 from amlcore.compute.local import worker_environment
 from amlcore.compute.queue import Queue, names
@@ -29,6 +30,18 @@ class Allocation:
     kind: WorkerKind
     max_requeues: int
 
+    def keep(self) -> None:
+        """Write it where its jobs find it, for this user's eyes: it has the run's environment variables."""
+        with open(_file(self.queue), "x", opener=_private) as stream:
+            json.dump({"kind": asdict(self.kind), "max_requeues": self.max_requeues}, stream)
+
+    @classmethod
+    def kept(cls, queue: str) -> Self:
+        with open(_file(queue)) as stream:
+            settings = json.load(stream)
+        kind = settings["kind"]
+        return cls(queue, WorkerKind(**{**kind, "preload": tuple(kind["preload"])}), settings["max_requeues"])
+
     def __call__(self) -> None:
         """Take up what an earlier start of this job left, then work; returns when the worker has ended.
 
@@ -37,6 +50,7 @@ class Allocation:
         ExecutionError
             The worker could not work.
         """
+        announced = _Announced()
         owner = job_id()
         queue = QueueLayout(self.queue)
         claimed = Queue(Path(self.queue)).admit(owner)
@@ -52,9 +66,9 @@ class Allocation:
                 stderr=log,
                 start_new_session=True,
             )
-        told = _tell_on_sigterm(worker)
+        announced.pass_on(worker)
         status = worker.wait()
-        _wait_for_supervisors(told)
+        _wait_for_supervisors(announced)
         if status:
             raise ExecutionError(f"the worker ended with status {status}; it says in {queue.log}: {tail(queue.log)}")
 
@@ -82,6 +96,14 @@ class Allocation:
         path.unlink(missing_ok=True)
 
 
+def _file(queue: str) -> str:
+    return os.path.join(queue, "allocation.json")
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def job_id() -> str:
     """The job that this process belongs to, as squeue and sacct name it."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
@@ -104,27 +126,29 @@ def _keep_logs(run: RunLayout, attempt: int) -> None:
             shutil.move(stream, kept)
 
 
-def _tell_on_sigterm(worker: subprocess.Popen[bytes]) -> Event:
-    """Pass on the SIGTERM by which Slurm announces the end of a job: where cgroups track it, only this process gets it.
+class _Announced:
+    """Whether Slurm has announced the end of the job, by SIGTERM: where cgroups track it, only this process gets it."""
 
-    Returns
-    -------
-    Event
-        Is set from the first on.
-    """
-    told = Event()
+    def __init__(self) -> None:
+        self._worker: subprocess.Popen[bytes] | None = None
+        self.yet = False
+        signal.signal(signal.SIGTERM, self._hear)
 
-    def tell(*_: object) -> None:
-        told.set()
-        worker.terminate()
+    def pass_on(self, worker: subprocess.Popen[bytes]) -> None:
+        """Let `worker` hear it too, if it was announced while the worker started."""
+        self._worker = worker
+        if self.yet:
+            worker.terminate()
 
-    signal.signal(signal.SIGTERM, tell)
-    return told
+    def _hear(self, *_: object) -> None:
+        self.yet = True
+        if self._worker is not None:
+            self._worker.terminate()
 
 
-def _wait_for_supervisors(told: Event) -> None:
+def _wait_for_supervisors(announced: _Announced) -> None:
     """A worker that is told to end leaves its supervisor ending the script; the job lasts until it has."""
-    if told.is_set():
+    if announced.yet:
         for pid in children(os.getpid()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

@@ -6,13 +6,23 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from amlcore.errors import ConfigError, ExecutionError
 
 COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
 COMMAND_TIMEOUT_S = 60
+SHOWN_CHARACTERS = 200  # of an answer that makes no sense
 UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
+OF_A_JOB = re.compile(r"(SLURM|SLURMD|SUBMITIT|PMI|PMIX|PMI2)_|SBATCH_(CPU|MEM)_BIND|SRUN_DEBUG$")
+"""What Slurm sets in a job: `aml` may be called in one, and neither its questions nor its jobs are of that one."""
+
+OF_A_SITE = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
+OF_TASTE = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL)_")
+"""How a user likes to see a queue: filters among them, which would hide jobs."""
+
 PARTITION_FORMAT = "%P|%a|%l|%c|%m|%D|%G"
 JOB_FORMAT = "%i|%T|%r"
 GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
@@ -39,8 +49,11 @@ REASONS = {
 }
 
 
+Row = TypeVar("Row")
+
+
 class UnreachableError(ExecutionError):
-    """The Slurm controller, or its accounting, does not answer at the moment."""
+    """The Slurm controller, or its accounting, does not answer at the moment, or not in a form that can be read."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +118,13 @@ def check_present() -> None:
 
 def partitions() -> list[Partition]:
     """The partitions that Slurm shows to this user, whatever their state, an entry for each sort of node."""
-    return parse_partitions(ask("sinfo", "--noheader", "--exact", f"--format={PARTITION_FORMAT}"))
+    return _parsed(parse_partitions, "sinfo", "--noheader", "--exact", f"--format={PARTITION_FORMAT}")
 
 
 def jobs() -> dict[str, QueuedJob]:
     """This user's jobs that have not ended, by id; each task of an array by itself."""
-    return parse_jobs(ask("squeue", "--noheader", "--array", f"--user={os.getuid()}", f"--format={JOB_FORMAT}"))
+    user = f"--user={os.getuid()}"
+    return _parsed(parse_jobs, "squeue", "--noheader", "--array", user, f"--format={JOB_FORMAT}")
 
 
 def ended_jobs(ids: list[str]) -> dict[str, EndedJob]:
@@ -119,7 +133,7 @@ def ended_jobs(ids: list[str]) -> dict[str, EndedJob]:
         return {}
     whole = sorted({name.split("_")[0] for name in ids})  # tasks that never began are shown with their array alone
     command = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,NodeList,ExitCode")
-    known = parse_ended(ask(*command, f"--jobs={','.join(whole)}"))
+    known = _parsed(parse_ended, *command, f"--jobs={','.join(whole)}")
     return {name: known[name] for name in ids if name in known}
 
 
@@ -129,8 +143,26 @@ def cancel(ids: list[str], *, pending_only: bool = False) -> None:
         ask("scancel", "--quiet", *(["--state=PENDING"] if pending_only else []), *ids, check=False)
 
 
-def ask(*command: str, check: bool = True) -> str:
+def environment(without: Iterable[str] = ()) -> dict[str, str]:
+    """The variables that Slurm's commands get: this process's, but for those of a job around it and for filters."""
+    left_out = set(without)
+    inside = "SLURM_JOB_ID" in os.environ
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in left_out
+        and not OF_TASTE.match(name)
+        and (not inside or name in OF_A_SITE or not OF_A_JOB.match(name))
+    }
+
+
+def ask(*command: str, check: bool = True, without: Iterable[str] = ()) -> str:
     """What one of Slurm's commands prints.
+
+    Parameters
+    ----------
+    without : iterable of str
+        Environment variables that the command does not get.
 
     Raises
     ------
@@ -140,7 +172,15 @@ def ask(*command: str, check: bool = True) -> str:
         The command refuses.
     """
     try:
-        said = subprocess.run(command, capture_output=True, text=True, timeout=COMMAND_TIMEOUT_S, check=False)
+        said = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=COMMAND_TIMEOUT_S,
+            check=False,
+            env=environment(without),
+        )
     except subprocess.TimeoutExpired:
         raise UnreachableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT_S} s") from None
     if said.returncode == 0 or not check:
@@ -148,6 +188,16 @@ def ask(*command: str, check: bool = True) -> str:
     words = said.stderr.strip()
     kind = UnreachableError if is_unreachable(words) else ExecutionError
     raise kind(f"{command[0]}: {words}")
+
+
+def _parsed(parse: Callable[[str], Row], *command: str) -> Row:
+    """What `parse` reads in the answer of a command; one that makes no sense says no more than none."""
+    answer = ask(*command)
+    try:
+        return parse(answer)
+    except (ValueError, LookupError):
+        shown = answer.strip()[:SHOWN_CHARACTERS]
+        raise UnreachableError(f"{command[0]} printed what cannot be read: {shown!r}") from None
 
 
 def is_unreachable(words: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shlex
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +23,9 @@ WORKER_MB = 300
 CLOSED = ("drain", "inactive")
 """The states of a partition in which Slurm refuses jobs; one that is down lets them wait."""
 
+OWN_OPTIONS = {"array", "error", "output", "parsable", "wait", "wrap"}
+"""Options of sbatch by which amlcore would lose its jobs."""
+
 MARGIN_MIN = 2
 """Minutes of a job besides the runs' own: its start and its end."""
 
@@ -33,7 +37,7 @@ class Slurm(ComputeTarget):
     kind: str = "slurm"
     cores: int | None = 1  # cores a run may use; null: all that Slurm gives
     kill_wait_s: float = 20.0  # seconds from SIGTERM to SIGKILL, at the time limit and on cancel
-    partition: str | None = None  # where jobs go; null: the cluster's default
+    partition: str | None = None  # where jobs go, one or several as "a,b"; null: the cluster's default
     account: str | None = None  # who is charged; null: your default account
     qos: str | None = None  # quality of service; null: your default
     nodes: int = 1  # nodes of a job; the script runs on the first, and may reach the others by srun
@@ -51,6 +55,8 @@ class Slurm(ComputeTarget):
         for key, least in (("nodes", 1), ("gpus", 0), ("max_requeues", 0), ("idle_min", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"compute.{key}={getattr(self, key)}: must be at least {least}")
+        for key in OWN_OPTIONS & self.options.keys():
+            raise ConfigError(f"compute.options.{key}: amlcore sets it for each job; leave it out")
         if self.allocation_min is not None and self.allocation_min < (self.time_min or 1):
             raise ConfigError(
                 f"compute.allocation_min={self.allocation_min:g}: must hold one run at least, "
@@ -139,38 +145,61 @@ class Slurm(ComputeTarget):
             Slurm would refuse it, or never start it.
         """
         names = sorted({part.name for part in partitions})
-        choice = [part for part in partitions if self.partition == part.name or (part.default and not self.partition)]
-        if not choice and self.partition is None:
-            raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
+        chosen = self._partitions()
+        for name in chosen:
+            if name not in names:
+                raise ConfigError(f"compute.partition={self.partition or name}: {legal(name, names)}")
+        choice = [part for part in partitions if (part.name in chosen if chosen else part.default)]
         if not choice:
-            raise ConfigError(f"compute.partition={self.partition}: {legal(self.partition or '', names)}")
+            raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
         if all(part.state in CLOSED for part in choice):
+            open_ones = _sizes([part for part in partitions if part.state not in CLOSED])
             raise ConfigError(
-                f"compute.partition={choice[0].name}: takes no jobs at the moment (its state is {choice[0].state}); "
-                f"{_sizes([part for part in partitions if part.state not in CLOSED])}"
+                f"compute.partition={','.join(chosen) or choice[0].name}: takes no jobs at the moment "
+                f"(its state is {choice[0].state}); {open_ones}"
             )
-        self._fits("cores", self.cores, [part.cores for part in choice], partitions)
-        self._fits("nodes", self.nodes, [sum(part.nodes for part in choice)], partitions)
-        self._fits("mem_gb", self.mem_mb, [part.mem_mb for part in choice], partitions)
-        self._fits("gpus", self.gpus, [part.gpus for part in choice], partitions)
-        key = "timeout_min" if self.allocation_min is None else "allocation_min"
-        self._fits(key, self.sbatch()["time"], [part.limit_min for part in choice], partitions)
-        if not any(self._has(part) for part in choice):
-            wanted = f"compute.cores={self.cores} and compute.mem_gb={self.mem_gb}"
-            raise ConfigError(f"{wanted} together fit no node of partition {choice[0].name}; {_sizes(partitions)}")
+        refusals = []
+        for name in dict.fromkeys(part.name for part in choice):
+            try:
+                self._fits_in(name, [part for part in choice if part.name == name], partitions)
+                return
+            except ConfigError as error:
+                refusals.append(str(error))
+        none = f"none of the partitions {', '.join(chosen)} takes such a job: " if len(refusals) > 1 else ""
+        raise ConfigError(f"{none}{refusals[0]}")
 
-    def _fits(self, key: str, wanted: float | None, has: list[Any], partitions: list[Partition]) -> None:
-        if wanted is None or any(most is None or wanted <= most for most in has):
-            return
+    def _fits_in(self, name: str, choice: list[Partition], partitions: list[Partition]) -> None:
+        """Compare what is asked with what one partition has, the sorts of its nodes in `choice`."""
+        where = f"partition {name}" if self._partitions() else "the default partition"
+        key = "timeout_min" if self.allocation_min is None else "allocation_min"
+        for field_name, wanted, has in (
+            ("cores", self.cores, [part.cores for part in choice]),
+            ("nodes", self.nodes, [sum(part.nodes for part in choice)]),
+            ("mem_gb", self.mem_mb, [part.mem_mb for part in choice]),
+            ("gpus", self.gpus, [part.gpus for part in choice]),
+            (key, self.sbatch()["time"], [part.limit_min for part in choice]),
+        ):
+            if wanted is not None and not any(most is None or wanted <= most for most in has):
+                most = max(limit for limit in has if limit is not None)
+                raise ConfigError(self._too_much(field_name, wanted, most, where, partitions))
+        if not any(self._has(part) for part in choice):
+            asked = f"compute.cores={self.cores} and compute.mem_gb={self.mem_gb}"
+            raise ConfigError(f"{asked} together fit no node of partition {name}; {_sizes(partitions)}")
+
+    def _too_much(self, key: str, wanted: float, most: float, where: str, partitions: list[Partition]) -> str:
         extra = {
             "mem_gb": f" ({wanted} MB with {WORKER_MB} MB for the worker)",
             "timeout_min": f" ({wanted} minutes with start and end)",
         }.get(key, "")
-        where = "the default partition" if self.partition is None else f"partition {self.partition}"
-        raise ConfigError(
+        return (
             f"compute.{key}={getattr(self, key):g}{extra} is more than {where} has; "
-            f"{self._largest(key, max(has))} would fit; {_sizes(partitions)}"
+            f"{self._largest(key, most)} would fit; {_sizes(partitions)}"
         )
+
+    def _partitions(self) -> list[str]:
+        """The partitions that a job may start in, wherever sbatch is told; none: the cluster's default."""
+        told = self.options.get("partition") or self.partition or os.environ.get("SBATCH_PARTITION", "")
+        return [name.strip() for name in str(told).split(",") if name.strip()]
 
     def _largest(self, key: str, most: float) -> str:
         """The largest value of a key that fits, with what a job takes besides subtracted."""

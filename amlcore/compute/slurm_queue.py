@@ -19,6 +19,8 @@ HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TI
 
 WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
 
+ASKED = "a job is being asked for"
+
 VANISHED_S = 5.0
 """How soon after it was asked for a job is in the queue, or was and is no more."""
 
@@ -58,7 +60,7 @@ class SlurmQueue(Queue):
         mine = [active[job] for job in self.jobs if job in active]
         if any(job.state == "RUNNING" for job in mine):
             return Sight(waiting="a worker starts, or finishes another run")
-        return Sight(waiting=mine[0].why if mine else "a job is being asked for")
+        return Sight(waiting=mine[0].why if mine else ASKED)
 
     def failures(self, ended: dict[str, EndedJob]) -> list[str]:
         """The jobs that ended before they took any request, and not for want of a node."""
