@@ -88,7 +88,11 @@ def test_where_to_look_is_for_the_build_alone(tmp_path):
         ("six\nnump y\n", "requirements.txt:2: 'nump y' is not a requirement"),
         ("six\n\n-e .\n", "requirements.txt:3: '-e .' is a path on this machine"),
         ("./lib/x.whl\n", "requirements.txt:1: './lib/x.whl' is a path on this machine"),
-        ("mine @ file:///opt/mine\n", "requirements.txt:1: 'mine @ file:///opt/mine' is a path"),
+        ("mine @ file:///opt/mine\n", "requirements.txt:1: 'mine @ file:///opt/mine' names a file of the machine that"),
+        ("hg+https://example.org/mine\n", "requirements.txt:1: 'hg+https://example.org/mine' is an address that"),
+        ("-e svn+ssh://example.org/mine#egg=mine\n", "requirements.txt:1: '"),
+        ("mine @ git@example.org:us/mine.git\n", "requirements.txt:1: 'mine @ git@example.org:us/mine.git' is an ad"),
+        ("C:\\wheels\\mine.whl\n", "requirements.txt:1: 'C:\\wheels\\mine.whl' is a path on this machine"),
         ("-r gone.txt\n", "requirements.txt:1: names the file 'gone.txt', which is not there"),
         ("-r requirements.txt\n", "requirements.txt: the file includes itself"),
         ("--wrong 1\n", "requirements.txt:1: '--wrong 1': unknown option '--wrong'; legal: "),
@@ -183,6 +187,112 @@ def test_conda_names_every_package_that_is_not_pythons(tmp_path):
     message = refusal(tmp_path, "env.yml", text)
     assert "  env.yml:3: cudatoolkit=11.3\n  env.yml:4: r-ggplot2\n  env.yml:6: mkl\n" in message
     assert "openssl" not in message
+
+
+def test_an_export_of_conda_holds_its_python_packages_alone(tmp_path):
+    lines = [
+        "_libgcc_mutex=0.1=conda_forge",
+        "blas=1.0=mkl",
+        "brotli-python=1.1.0=py311hfdbf927_3",
+        "giflib=5.2.2=h5eee18b_0",
+        "hdf5=1.14.5=h2b7332f_2",
+        "intel-openmp=2023.1.0=hdb19cb5_46306",
+        "jpeg=9f=h5ce9db8_0",
+        "joblib=1.5.2=py311h06a4308_0",
+        "libxgboost=1.7.3=h6a678d5_0",
+        "mkl=2023.1.0=h213fc3f_46344",
+        "mkl-service=2.4.0=py311h5eee18b_1",
+        "numpy=1.26.4=py311h08b1b3b_0",
+        "numpy-base=1.26.4=py311hf175353_0",
+        "openssl=3.0.16=h5eee18b_0",
+        "protobuf=4.25.3=py311h8b2b5ba_1",
+        "py-xgboost=1.7.3=py311h06a4308_0",
+        "python=3.11.13=h1a3bd86_0",
+        "snappy=1.2.1=h6a678d5_0",
+        "tzdata=2024b=h04d1e81_0",
+        "xorg-libx11=1.8.12=h9b100fa_1",
+        "yaml=0.2.5=h7b6447c_0",
+        "zstd=1.5.6=hc292b87_0",
+    ]
+    asked = specify(tmp_path, "export.yml", "dependencies:\n" + "".join(f"- {line}\n" for line in lines))
+    assert asked.requirements == (
+        *("brotli==1.1.0.*", "joblib==1.5.2.*", "numpy==1.26.4.*", "numpy==1.26.4.*", "protobuf==4.25.3.*"),
+        *("xgboost==1.7.3.*", "tzdata"),
+    )
+    (note,) = [note for note in asked.notes if "own libraries" in note]
+    assert note.endswith(
+        ": _libgcc_mutex, blas, giflib, hdf5, intel-openmp, jpeg, libxgboost, mkl, mkl-service, openssl, snappy, "
+        "xorg-libx11, yaml, zstd"
+    )
+
+
+@pytest.mark.parametrize(
+    "name", ["graphviz", "pandoc", "nodejs", "git", "samtools", "redis", "antlr", "r-zstd", "geckodriver"]
+)
+@pytest.mark.parametrize("suffix", ["", "=1.2", "=1.2=h123_0"])
+def test_a_program_of_conda_is_never_another_package_of_the_index(tmp_path, name, suffix):
+    message = refusal(tmp_path, "env.yml", f"dependencies:\n- {name}{suffix}\n")
+    assert message.startswith(f"env.yml:2: '{name}{suffix}' is not a Python package")
+
+
+def test_all_lines_that_cannot_be_taken_make_one_message(tmp_path):
+    (tmp_path / "more.txt").write_text("scipy @ file:///croot/scipy_3\nnump y\n")
+    text = "attrs @ file:///croot/attrs_1\njoblib==1.5.2\n-r more.txt\n-e .\n-r gone.txt\n"
+    said = refusal(tmp_path, "freeze.txt", text).splitlines()
+    assert said[:4] == [
+        "each of these lines names a file of the machine that built it, which is not on this one:",
+        "  freeze.txt:1: attrs @ file:///croot/attrs_1",
+        "  more.txt:1: scipy @ file:///croot/scipy_3",
+        "`pip list --format=freeze > freeze.txt` in that environment writes the versions instead",
+    ]
+    assert [line.partition("'")[0] for line in said[5:]] == [
+        "more.txt:2: ",
+        "freeze.txt:4: ",
+        "freeze.txt:5: names the file ",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "requirement"),
+    [
+        ("-e git+https://example.org/us/tools.git@v2#egg=tools", "tools @ git+https://example.org/us/tools.git@v2"),
+        ("--editable=git+ssh://git@example.org/t.git#egg=tools", "tools @ git+ssh://git@example.org/t.git"),
+        (
+            "-e git+https://example.org/t.git@v2#egg=tools&subdirectory=py",
+            "tools @ git+https://example.org/t.git@v2#subdirectory=py",
+        ),
+        ("-e 'tools[io] @ git+https://example.org/t.git@v2'", "tools[io] @ git+https://example.org/t.git@v2"),
+        ("-e git+https://example.org/t.git", "git+https://example.org/t.git"),
+    ],
+)
+@pytest.mark.parametrize("file", ["requirements.txt", "env.yml"])
+def test_an_editable_address_is_taken_without_its_e(tmp_path, file, line, requirement):
+    text = f"{line}\n" if file.endswith("txt") else f'dependencies:\n- pip:\n  - "{line}"\n'
+    asked = specify(tmp_path, file, text)
+    assert asked.requirements == (requirement,)
+    assert [note for note in asked.notes if note.startswith("-e (")]
+
+
+def test_a_project_of_this_machine_is_imported_from_the_snapshot(tmp_path):
+    (tmp_path / "src").mkdir()
+    (tmp_path / "pyproject.toml").write_text("[project]\nname = 'shop'\n")
+    (tmp_path / "lib").mkdir()
+    for line in ("-e .", ".", "-e .[dev]", f"-e {tmp_path}", f"shop @ file://{tmp_path}"):
+        message = refusal(tmp_path, "requirements.txt", f"{line}\n")
+        assert "+script.environment_variables.PYTHONPATH=src lets" in message
+        assert message.endswith("environment.file=pyproject.toml installs what it depends on")
+    assert "PYTHONPATH=lib lets" in refusal(tmp_path, "requirements.txt", "./lib\n")
+
+
+def test_a_wheel_of_this_machine_is_taken_from_its_folder(tmp_path):
+    message = refusal(tmp_path, "requirements.txt", "wheels/shop-1.2-py3-none-any.whl\n")
+    assert "`--find-links wheels` and `shop==1.2`" in message
+
+
+def test_what_is_for_another_system_is_left_out_with_a_note(tmp_path):
+    asked = specify(tmp_path, "requirements.txt", "pywin32==306\nsix\npyobjc-core==10 ; sys_platform == 'darwin'\n")
+    assert asked.requirements == ("six", "pyobjc-core==10 ; sys_platform == 'darwin'")
+    assert asked.notes == ("pywin32 (requirements.txt:1) is left out: it is for Windows alone",)
 
 
 def test_conda_pip_section_reads_requirements(tmp_path):

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.environment.conda_names import BROUGHT, REFUSED, REFUSED_PREFIXES, RENAMED
+from amlcore.environment import refusals
+from amlcore.environment.conda_names import index_name, is_brought
 from amlcore.environment.interpreter import PythonRequest
 from amlcore.environment.place import Place, read_text
 from amlcore.environment.specification import Draft
@@ -14,8 +15,9 @@ from amlcore.errors import EnvironmentSpecError, legal
 if TYPE_CHECKING:
     import yaml
 
-_KEYS = ("channels", "dependencies", "name", "prefix", "variables")
+_KEYS = ("channels", "dependencies", "name", "platforms", "prefix", "variables")
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<version>.*)")
+_WITH_BUILD = re.compile(r"(?P<version>={0,2}\s*[^=<>!~\s,|]+)(?:=|\s+)[^=<>!~\s,|]+")
 _PIECE = re.compile(r"(?P<operator>===|==|>=|<=|!=|~=|=|>|<)?\s*(?P<number>[0-9][A-Za-z0-9.*+!_]*)")
 
 
@@ -25,52 +27,53 @@ def read_conda(path: Path, *, place: Place, draft: Draft) -> None:
     sections = _sections(document, place=place)
     if "variables" in sections:
         draft.notes.append(f"variables ({place}) are left out: script.environment_variables sets them")
-    refused: list[str] = []
+    brought: list[str] = []
     for line, text, by_pip in _dependencies(sections.get("dependencies"), place=place):
         if by_pip:
             draft.take(text, place=place.at(line), folder=path.parent)
-        elif not _take(text, place=place.at(line), folder=path.parent, draft=draft):
-            refused.append(f"  {place.at(line)}: {text}")
-    if refused:
-        raise EnvironmentSpecError(
-            "these conda packages are no Python packages, and amlcore installs from the Python package index alone:\n"
-            + "\n".join(refused)
-            + "\nLeave them out if the script runs without them, else install them on the machine"
-        )
+            continue
+        try:
+            _take(text, place=place.at(line), folder=path.parent, draft=draft, brought=brought)
+        except EnvironmentSpecError as error:
+            draft.refused.append(error)
+    if brought:
+        names = ", ".join(dict.fromkeys(brought))
+        draft.notes.append(f"conda's own libraries ({place}) are left out, wheels bring what they need: {names}")
 
 
-def _take(text: str, *, place: Place, folder: Path, draft: Draft) -> bool:
-    """Takes one conda dependency; False where it is no Python package."""
+def _take(text: str, *, place: Place, folder: Path, draft: Draft, brought: list[str]) -> None:
+    """Takes one conda dependency; the name of a library that wheels bring goes to `brought`."""
     parsed = _SPEC.fullmatch(re.sub(r"^[^\s=<>!]+::", "", text))
     if parsed is None:
         raise _unreadable(text, place=place)
     name = parsed["name"].lower()
     version = re.sub(r"^\[version=['\"]?(.*?)['\"]?\]$", r"\1", parsed["version"].strip())
-    if name in BROUGHT:
-        draft.notes.append(f"conda's own libraries ({place.name}) are left out: wheels bring what they need")
-        return True
-    if name in REFUSED or name.startswith(REFUSED_PREFIXES):
-        return False
-    specifier = _specifier(version, text=text, place=place, draft=draft)
+    exported = _WITH_BUILD.fullmatch(version)
+    if is_brought(name, exported=exported is not None):
+        brought.append(name)
+        return
+    renamed = name if name == "python" else index_name(name)
+    if renamed is None:
+        raise refusals.no_python_package(text, place=place)
+    if exported is not None:
+        draft.notes.append(f"conda's build strings ({place.name}) are left out: the Python package index has none")
+        version = exported["version"]
+    if renamed == "tzdata":  # 2024b is 2024.2 there, and the newest is as good
+        version = ""
+    specifier = _specifier(version, text=text, place=place)
     if name == "python":
         draft.python = _python(specifier, text=text, place=place)
-        return True
-    renamed = RENAMED.get(name, name)
-    if renamed != name:
+        return
+    if renamed != name.replace("_", "-"):
         draft.notes.append(f"conda's {name} ({place}) is {renamed} on the Python package index")
     draft.take(f"{renamed}{specifier}", place=place, folder=folder)
-    return True
 
 
-def _specifier(version: str, *, text: str, place: Place, draft: Draft) -> str:
-    """PEP 440 for conda's `=1.2`, `==1.2`, `>=1.2,<2`, `1.2.*` and `=1.2=build`.
+def _specifier(version: str, *, text: str, place: Place) -> str:
+    """PEP 440 for conda's `=1.2`, `==1.2`, `>=1.2,<2` and `1.2.*`.
 
     https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html#package-match-specifications
     """
-    exact_with_build = re.fullmatch(r"(={0,2}\s*[^=<>!~\s,|]+)(?:=|\s+)[^=<>!~\s,|]+", version)
-    if exact_with_build is not None:
-        draft.notes.append(f"conda's build strings ({place.name}) are left out: the Python package index has none")
-        version = exact_with_build[1]
     if version in ("", "*", "=*"):
         return ""
     return ",".join(_piece(piece.strip(), text=text, place=place) for piece in version.split(","))
@@ -106,9 +109,11 @@ def _python(specifier: str, *, text: str, place: Place) -> PythonRequest | None:
 
 
 def _unreadable(text: str, *, place: Place) -> EnvironmentSpecError:
-    return EnvironmentSpecError(
-        f"{place}: '{text}' is not understood; legal are for example 'numpy', 'numpy=1.23', 'numpy=1.23.5=py311_0' "
-        "and 'numpy>=1.23,<2'"
+    return refusals.LineError(
+        text,
+        place=place,
+        why="is not understood",
+        advice="legal are for example 'numpy', 'numpy=1.23', 'numpy=1.23.5=py311_0' and 'numpy>=1.23,<2'",
     )
 
 

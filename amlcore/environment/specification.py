@@ -3,10 +3,12 @@
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import unquote
 
+from amlcore.environment import refusals
 from amlcore.environment.interpreter import PythonRequest
 from amlcore.environment.place import Place, place_of, read_text
-from amlcore.errors import EnvironmentSpecError
+from amlcore.errors import EnvironmentSpecError, legal
 
 _OPTION = re.compile(r"(?P<name>--[a-z][a-z0-9-]*|-[a-zA-Z])\s*=?\s*(?P<value>.*)")
 _NESTED = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
@@ -17,6 +19,15 @@ _KEPT = {"--no-index", "--no-binary", "--only-binary", "--pre"}
 # What they ask for holds anyway, or belongs to pip's own work.
 _NEEDLESS = {"--require-hashes", "--prefer-binary", "--trusted-host", "--use-feature", "--use-pep517", "--no-cache-dir"}
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2")
+_OF_OTHER_SYSTEMS = {
+    "pywin32": "Windows",
+    "pywinpty": "Windows",
+    "windows-curses": "Windows",
+    "winkerberos": "Windows",
+    "wincertstore": "Windows",
+    "pyobjc": "macOS",
+    "pyobjc-core": "macOS",
+}
 
 
 @dataclass(frozen=True)
@@ -40,9 +51,19 @@ class Draft:
     options: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     python: PythonRequest | None = None
+    refused: list[EnvironmentSpecError] = field(default_factory=list)
     _open: list[Path] = field(default_factory=list)
 
     def finished(self) -> Specification:
+        """The specification.
+
+        Raises
+        ------
+        EnvironmentSpecError
+            For all the lines at once that were refused.
+        """
+        if self.refused:
+            raise refusals.all_of(self.refused)
         return Specification(
             requirements=tuple(self.requirements),
             constraints=tuple(self.constraints),
@@ -62,13 +83,22 @@ class Draft:
         self._open.pop()
 
     def take(self, text: str, *, place: Place, folder: Path, constraint: bool = False) -> None:
-        """Takes one line of a requirements file, or refuses it."""
-        if text.startswith("-"):
-            self._take_option(text, place=place, folder=folder, constraint=constraint)
-            return
-        name = check_requirement(text, place=place)
+        """Takes one line of a requirements file; what cannot be taken is kept for `finished` to tell."""
+        try:
+            if text.startswith("-"):
+                self._take_option(text, place=place, folder=folder, constraint=constraint)
+            else:
+                self._take_requirement(text, place=place, folder=folder, constraint=constraint)
+        except EnvironmentSpecError as error:
+            self.refused.append(error)
+
+    def _take_requirement(self, text: str, *, place: Place, folder: Path, constraint: bool) -> None:
+        name = check_requirement(text, place=place, folder=folder, root=self.root)
+        system = _OF_OTHER_SYSTEMS.get(name)
         if name == "azureml" or name.startswith("azureml-"):
             self.notes.append(f"{name} ({place}) is left out: amlcore itself stands in for it")
+        elif system is not None and ";" not in text:
+            self.notes.append(f"{name} ({place}) is left out: it is for {system} alone")
         elif constraint:
             self.constraints.append(text)
         else:
@@ -80,7 +110,7 @@ class Draft:
         if name in _NESTED:
             self._take_nested(value, place=place, folder=folder, constraint=constraint or _NESTED[name])
         elif name in _EDITABLE:
-            raise _local(text, place=place)
+            self._take_editable(text, value.strip("'\""), place=place, folder=folder, constraint=constraint)
         elif name in _INDEX:
             self.options.append(f"{_INDEX[name]} {value}")
             self.notes.append(f"{_INDEX[name]} ({place}) is used for the build and is not kept in the lock")
@@ -92,8 +122,18 @@ class Draft:
         elif name in _NEEDLESS:
             self.notes.append(f"{name} ({place}) is left out: it is pip's own")
         else:
-            legal = ", ".join(sorted({*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT}))
-            raise EnvironmentSpecError(f"{place}: '{text}': unknown option '{name}'; legal: {legal}")
+            known = legal(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT})
+            raise EnvironmentSpecError(f"{place}: '{text}': unknown option '{name}'; {known}")
+
+    def _take_editable(self, text: str, value: str, *, place: Place, folder: Path, constraint: bool) -> None:
+        """Takes the address of a repository without its `-e`; a folder of this machine is refused."""
+        address = re.fullmatch(r"(?:(?P<name>[^@\s]+?)\s*@\s*)?(?P<url>\w+\+\w+://\S+)", value)
+        if address is None:
+            raise _local(text, value, place=place, folder=folder, root=self.root)
+        url, fragments = _without_egg(address["url"])
+        name = address["name"] or fragments
+        self._take_requirement(f"{name} @ {url}" if name else url, place=place, folder=folder, constraint=constraint)
+        self.notes.append(f"-e ({place}) is left out: {name or 'the package'} is installed as its repository has it")
 
     def _take_nested(self, value: str, *, place: Place, folder: Path, constraint: bool) -> None:
         if not value or "://" in value:
@@ -130,30 +170,58 @@ def split_hashes(text: str) -> tuple[str, tuple[str, ...]]:
     return requirement.strip(), tuple(one.strip() for one in hashes)
 
 
-def check_requirement(text: str, *, place: Place) -> str:
-    """The normalized name in a requirement line; empty for a bare URL, whose name only the resolver learns."""
+def check_requirement(text: str, *, place: Place, folder: Path, root: Path) -> str:
+    """The normalized name in a requirement line; empty for a bare URL, whose name only the resolver learns.
+
+    Parameters
+    ----------
+    folder : Path
+        Where relative paths of the line start.
+    root : Path
+        The workspace's.
+    """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
 
     requirement, _ = split_hashes(text)
+    version_control = re.search(r"(?:^|@\s*)(?P<kind>hg|svn|bzr)\+\w+://", requirement)
+    if version_control is not None or re.search(r"(?:^|@\s*)(git\+)?\w+@[\w.-]+:", requirement):
+        raise refusals.LineError(
+            text,
+            place=place,
+            why="is an address that the installer does not know",
+            advice="it takes git+https://… and git+ssh://git@HOST/…, an archive's https://…, and packages of an index",
+        )
     if re.match(r"(https?|git\+\w+)://", requirement):
         return ""
-    if requirement.startswith((".", "/", "~", "file:")) or (requirement.endswith(_ARCHIVES) and "@" not in requirement):
-        raise _local(text, place=place)
+    if requirement.startswith((".", "/", "~", "file:", "\\")) or re.match(r"[A-Za-z]:[\\/]", requirement):
+        raise _local(text, requirement, place=place, folder=folder, root=root)
+    if requirement.endswith(_ARCHIVES) and "@" not in requirement:
+        raise _local(text, requirement, place=place, folder=folder, root=root)
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement as error:
-        reason = str(error).splitlines()[0]
-        raise EnvironmentSpecError(
-            f"{place}: '{requirement}' is not a requirement: {reason}; legal is for example 'scikit-learn==1.7.2'"
-        ) from None
+        raise refusals.not_a_requirement(requirement, str(error).splitlines()[0], place=place) from None
     if parsed.url is not None and parsed.url.startswith((".", "/", "file:")):
-        raise _local(text, place=place)
+        raise _local(text, parsed.url, place=place, folder=folder, root=root)
     return canonicalize_name(parsed.name)
 
 
-def _local(text: str, *, place: Place) -> EnvironmentSpecError:
-    return EnvironmentSpecError(
-        f"{place}: '{text}' is a path on this machine, which a lock cannot keep; put the code in the script's source "
-        "folder, where it can be imported, or name a package of the index"
-    )
+def _local(text: str, address: str, *, place: Place, folder: Path, root: Path) -> EnvironmentSpecError:
+    """What is wrong with a path of this machine, or of another one."""
+    path = re.sub(r"[#\[].*$", "", re.sub(r"^file:(//(localhost)?(?=/))?", "", address))
+    there = folder / unquote(path)
+    if address.startswith("file:") and not there.exists():
+        return refusals.path_of_another_machine(text, place=place)
+    if path.endswith(_ARCHIVES):
+        return refusals.archive(text, path, place=place)
+    return refusals.project(text, there.resolve(), place=place, root=root)
+
+
+def _without_egg(url: str) -> tuple[str, str]:
+    """The address without pip's `#egg=NAME`, and that name."""
+    base, _, fragment = url.partition("#")
+    pieces = [piece.partition("=") for piece in fragment.split("&") if piece]
+    kept = "&".join("".join(piece) for piece in pieces if piece[0] != "egg")
+    name = next((piece[2] for piece in pieces if piece[0] == "egg"), "")
+    return (f"{base}#{kept}" if kept else base), name

@@ -1,0 +1,103 @@
+"""Why a line cannot be taken, and one message for all the lines that cannot."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from amlcore.environment.place import Place
+from amlcore.errors import EnvironmentSpecError
+
+_SHOWN = 60  # lines; a message with more of them is read by nobody
+
+
+class LineError(EnvironmentSpecError):
+    """A line that cannot be taken; several that cannot be for the same reason make one message.
+
+    Parameters
+    ----------
+    why : str
+        What is wrong, following the line's text: "is a path on this machine, which a lock cannot keep".
+    advice : str
+        What to write instead.
+    """
+
+    def __init__(self, text: str, *, place: Place, why: str, advice: str) -> None:
+        super().__init__(f"{place}: '{text}' {why}; {advice}")
+        self.text = text
+        self.place = place
+        self.why = why
+        self.advice = advice
+
+
+def all_of(errors: Sequence[EnvironmentSpecError]) -> EnvironmentSpecError:
+    """One error for all: those that say the same of several lines say it once."""
+    if len(errors) == 1:
+        return errors[0]
+    kinds: dict[str, list[EnvironmentSpecError]] = {}
+    for error in errors:
+        kinds.setdefault(error.why if isinstance(error, LineError) else str(error), []).append(error)
+    return EnvironmentSpecError("\n".join(_message(members) for members in kinds.values()))
+
+
+def _message(members: Sequence[EnvironmentSpecError]) -> str:
+    lines = [error for error in members if isinstance(error, LineError)]
+    if len(lines) < 2:
+        return str(members[0])
+    shown = [f"  {line.place}: {line.text}" for line in lines[:_SHOWN]]
+    rest = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
+    advice = dict.fromkeys(line.advice for line in lines)
+    return "\n".join([f"each of these lines {lines[0].why}:", *shown, *rest, *advice])
+
+
+def no_python_package(text: str, *, place: Place) -> LineError:
+    return LineError(
+        text,
+        place=place,
+        why="is not a Python package, and amlcore installs from the Python package index alone",
+        advice="leave it out if the script runs without it, else install it on the machine",
+    )
+
+
+def not_a_requirement(text: str, reason: str, *, place: Place) -> LineError:
+    return LineError(
+        text, place=place, why=f"is not a requirement: {reason}", advice="legal is for example 'scikit-learn==1.7.2'"
+    )
+
+
+def path_of_another_machine(text: str, *, place: Place) -> LineError:
+    """What `pip freeze` writes in an environment that conda made."""
+    file = Path(place.name).name if place.line is not None else "requirements.txt"
+    return LineError(
+        text,
+        place=place,
+        why="names a file of the machine that built it, which is not on this one",
+        advice=f"`pip list --format=freeze > {file}` in that environment writes the versions instead",
+    )
+
+
+def archive(text: str, path: str, *, place: Place) -> LineError:
+    folder, _, file = path.rpartition("/")
+    name, version, *_ = f"{file}--".split("-")
+    pin = f"{name}=={version}" if version and version[0].isdigit() else name.partition(".")[0]
+    return LineError(
+        text,
+        place=place,
+        why="is a path on this machine, which a lock cannot keep",
+        advice=f"two lines take it from its folder: `--find-links {folder or '.'}` and `{pin}`",
+    )
+
+
+def project(text: str, folder: Path, *, place: Place, root: Path) -> LineError:
+    """The installation of a project from its folder; its code is in the snapshot where the source holds it."""
+    code = folder / "src" if (folder / "src").is_dir() else folder
+    entry = code.relative_to(root).as_posix() if code.is_relative_to(root) else "src"
+    requires = ""
+    if (folder / "pyproject.toml").is_file() and (folder / "pyproject.toml").is_relative_to(root):
+        file = (folder / "pyproject.toml").relative_to(root)
+        requires = f", and environment.file={file} installs what it depends on"
+    return LineError(
+        text,
+        place=place,
+        why="is a path on this machine, which a lock cannot keep",
+        advice="leave it out; where the project's code lies in script.source_directory, "
+        f"+script.environment_variables.PYTHONPATH={entry} lets the script import it{requires}",
+    )
