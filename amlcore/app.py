@@ -19,7 +19,7 @@ from amlcore.runs import find
 from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.waiting import Waiting
-from amlcore.worker.layout import read_json
+from amlcore.worker.layout import RunLayout, read_json
 from amlcore.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -104,6 +104,11 @@ def runs(
             raise NotFoundError(f"--sort {sort}: no run logged it; logged were: {', '.join(sorted(names)) or 'none'}")
         found.sort(key=lambda run: _rank(run["metrics"].get(sort)), reverse=True)
     return found
+
+
+def without_sweeps(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The same list without the sweeps, which have the metrics of their best trials and would stand beside them."""
+    return [run for run in found if not Path(RunLayout(run["folder"]).sweep).exists()]
 
 
 def _summaries(workspace: Workspace, *, say: Say) -> list[dict[str, Any]]:

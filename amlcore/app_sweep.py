@@ -143,15 +143,17 @@ def _to_its_end(search: Search, record: Record, driver: SweepDriver, status: Sta
     if best is not None:
         among = f" in {metrics[0]}" if len(metrics) > 1 else ""
         say(f"best{among}: trial {best.number}, {tables.reached(best, metrics)}")
-        run = Run(f"{record.folder}_{best.number}")
-        if run.model is None:  # a resumed sweep may have come so far before
-            return _publish(search, record, run, say=say)
+        return _publish(search, record, Run(f"{record.folder}_{best.number}"), say=say)
     return 0
 
 
 def _publish(search: Search, record: Record, best: Run, *, say: Say) -> int:
-    """Register and package the best; a failure is kept with the sweep too, whose trials did end well."""
-    exit_status = publish(search.job, best, say=say)
+    """Register and package the best; what came of it is kept with the sweep too, whose trials did end well."""
+    exit_status = 0
+    if best.model is None:  # a resumed sweep may have come so far before
+        exit_status = publish(search.job, best, say=say)
     if exit_status:
         record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
+    if best.model is not None and best.model != settle.last_model(record):
+        settle.note_model(record, best.model)
     return exit_status

@@ -42,7 +42,9 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     listing = add("runs", "list the runs, newest first")
     listing.add_argument("--experiment", help="only the runs of this experiment")
     listing.add_argument("--sort", metavar="METRIC", help="highest last value of METRIC first")
-    listing.add_argument("--children", action="store_true", help="child runs too")
+    listing.add_argument(
+        "--children", action="store_true", help="child runs too, and the trials of a sweep in its place"
+    )
     how_many = listing.add_mutually_exclusive_group()
     how_many.add_argument("--limit", type=_positive, default=20, help="at most so many (20)")
     how_many.add_argument("--all", action="store_true", help="all of them")

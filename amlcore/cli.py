@@ -17,7 +17,7 @@ from amlcore.arguments import parser
 from amlcore.errors import AmlcoreError
 from amlcore.interrupt import catch_signals
 from amlcore.settle import INTERRUPTED
-from amlcore.terminal import print_json, printable, say
+from amlcore.terminal import print_json, printable, say, say_none
 
 if TYPE_CHECKING:
     from amlcore.run import Run
@@ -91,11 +91,16 @@ def _machine_failed(error: OSError) -> int:
 def _runs(options: Namespace) -> int:
     from amlcore import app, tables
 
-    found = app.runs(_workspace(), experiment=options.experiment, sort=options.sort, children=options.children, say=say)
+    workspace = _workspace()
+    found = app.runs(workspace, experiment=options.experiment, sort=options.sort, children=options.children, say=say)
+    if options.children and not options.json:
+        found = app.without_sweeps(found)
     shown = found if options.all else found[: options.limit]
+    if not found and (options.experiment or not any(workspace.run_folders)):
+        say_none(f"runs of experiment '{options.experiment}'" if options.experiment else "runs", workspace.path)
     if options.json:
         print_json(shown)
-    else:
+    elif found:
         tables.runs(shown)
         if len(shown) < len(found):
             say(f"{len(found) - len(shown)} more; --all lists them")

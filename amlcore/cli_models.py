@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from amlcore.errors import ConfigError
-from amlcore.terminal import print_json, say
+from amlcore.terminal import print_json, say, say_none
 from amlcore.workspace import Workspace
 
 
@@ -27,11 +27,14 @@ def models(options: Namespace) -> int:
     from amlcore import tables
     from amlcore.model import list_models
 
-    listed = list_models(Workspace.at().models_path, warn=lambda words: say(f"warning: {words}"))
+    workspace = Workspace.at()
+    listed = list_models(workspace.models_path, warn=lambda words: say(f"warning: {words}"))
     found = [model.to_json() for model in listed]
+    if not found:
+        say_none("models", workspace.path)
     if options.json:
         print_json(found)
-    else:
+    elif found:
         tables.models(found)
     return 0
 

@@ -25,6 +25,9 @@ LOST_HEARTBEAT_S = 60.0
 LOST_PUBLISHER_S = 900.0
 """The same once the run has ended: its driver registers and packages, and its heart beats no more."""
 
+EARLY_TERMINATION = "early termination by "
+"""How the reason of a pruned trial begins: its state is Canceled, as Azure ML has it, and nobody canceled it."""
+
 
 class RunState(StrEnum):
     """Azure ML's states of a run, by their own names."""

@@ -7,17 +7,16 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import NotFoundError, RequestError, RunError, legal
 from amlcore.record import Record, RunState, Status
-from amlcore.settle import last_lines, last_model, request_cancel, settle
+from amlcore.settle import last_lines, last_model, note_model, request_cancel, settle, was_pruned
 from amlcore.stream import LogStream, binary
 from amlcore.worker import context
-from amlcore.worker.layout import append_line, read_json
+from amlcore.worker.layout import read_json
 from amlcore.worker.metrics import last_by_name, last_values, read_metrics
 
 if TYPE_CHECKING:
@@ -162,7 +161,8 @@ class Run(context.Run):
         """Why the run did not complete: the reason, the last lines of its log, and where the whole log is."""
         status = self.record.status
         if status.state is RunState.Canceled:
-            return f"run {self.id} was canceled" + ("" if status.reason == "canceled" else f": {status.reason}")
+            ended = "pruned" if was_pruned(self.record) else "canceled"
+            return f"run {self.id} was {ended}" + ("" if status.reason == "canceled" else f": {status.reason}")
         lines = "".join(f"\n  | {line}" for line in last_lines(self.record)) if self.record.attempt else ""
         return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}"
 
@@ -234,7 +234,7 @@ class Run(context.Run):
 
         settle(self.record)
         model = register(registration, origin_of(self.record), models=self.workspace_path / "models")
-        append_line(self.record.layout.models, {"model": f"{model.name}:{model.version}", "at": _now()})
+        note_model(self.record, f"{model.name}:{model.version}")
         return model
 
     @property
@@ -243,11 +243,14 @@ class Run(context.Run):
         return Path(self.folder).parent.parent.parent
 
     def get_file_names(self) -> list[str]:
-        """The kept outputs, as paths inside the run's folder."""
-        return [str(item["path"]) for item in self.record.listing]
+        """The files kept with the run, as paths in its folder: outputs/, and what it logged to logs/ and images/."""
+        outputs = [str(item["path"]) for item in self.record.listing]
+        logged = [path for folder in (self.layout.logs, self.layout.images) for path in _files_below(Path(folder))]
+        names = [*outputs, *(path.relative_to(self.folder).as_posix() for path in logged)]
+        return [name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute()]
 
     def download_file(self, name: str, output_file_path: str | os.PathLike[str] | None = None) -> None:
-        """Copy a kept output, by its path in the run's folder.
+        """Copy a kept file, by its path in the run's folder.
 
         Parameters
         ----------
@@ -257,19 +260,23 @@ class Run(context.Run):
         Raises
         ------
         NotFoundError
-            The run has no such output.
+            The run has no such file.
         """
         if name not in self.get_file_names():
-            raise NotFoundError(f"run {self.id} has no output {name}; {legal(name, self.get_file_names())}")
+            raise NotFoundError(f"run {self.id} has no file {name}; {legal(name, self.get_file_names())}")
         target = Path(output_file_path or ".")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(self.folder, name), target / Path(name).name if target.is_dir() else target)
 
     def download_files(self, prefix: str = "", output_directory: str | os.PathLike[str] = ".") -> None:
-        """Copy the kept outputs whose path begins with `prefix`, each to the same path in `output_directory`."""
+        """Copy the kept files whose path begins with `prefix`, each to the same path in `output_directory`."""
         for name in self.get_file_names():
             if name.startswith(prefix):
                 self.download_file(name, Path(output_directory, name))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _duration_s(status: Status) -> float | None:
@@ -278,7 +285,3 @@ def _duration_s(status: Status) -> float | None:
         return None
     ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
     return round(ended - begun, 3)
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat()

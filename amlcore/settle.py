@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ import yaml
 from amlcore.compute import BACKENDS, Ending
 from amlcore.errors import RecordError
 from amlcore.record import NAMED, Record, RunState
-from amlcore.worker.layout import create_json, identity, is_alive, read_json
+from amlcore.worker.layout import append_line, create_json, identity, is_alive, read_json
 from amlcore.worker.workcopy import MAX_STRAYS
 
 INTERRUPTED = 130
@@ -88,6 +89,11 @@ def note_unpublished(record: Record, *, exit_status: int) -> None:
     else:
         return
     record.enter(RunState.Completed, "; ".join(filter(None, (status.reason, words))), exit_status=exit_status)
+
+
+def note_model(record: Record, model: str) -> None:
+    """Note with a run that `model`, NAME:VERSION, was registered from it."""
+    append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
 
 
 def last_model(record: Record) -> str | None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from amlcore.record import strict
+from amlcore.record import EARLY_TERMINATION, strict
 from amlcore.terminal import printable_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ def runs(found: list[dict[str, Any]]) -> None:
         table.add_row(
             run["id"],
             run["experiment"],
-            Text(run["state"], style=STATE_STYLES.get(run["state"], "cyan")),
+            _state(run),
             _local(run["created"]),
             "" if run["duration_s"] is None else f"{run['duration_s']:.1f}",
             pairs(run["parameters"]),
@@ -45,6 +45,12 @@ def runs(found: list[dict[str, Any]]) -> None:
             *([waits.get(run["id"], "")] if waits else []),
         )
     _print(table)
+
+
+def _state(run: dict[str, Any]) -> Text:
+    """The state of a run; a trial that its sweep gave up is told apart from one that somebody canceled."""
+    pruned = run["state"] == "Canceled" and (run["reason"] or "").startswith(EARLY_TERMINATION)
+    return Text("Pruned" if pruned else run["state"], style=STATE_STYLES.get(run["state"], "cyan"))
 
 
 def models(found: list[dict[str, Any]]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any
 
 from amlcore.record import strict
+from amlcore.worker.root import find_root
 
 # C0 but for tab and newline, DEL and C1, half surrogates, and what turns the direction of the text around it.
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff"
@@ -29,6 +31,14 @@ def printable_line(text: str) -> str:
 def say(line: str) -> None:
     """Print amlcore's own words: on stderr, since stdout belongs to the script and to --json."""
     print(f"aml: {printable(line)}", file=sys.stderr, flush=True)
+
+
+def say_none(of: str, root: Path) -> None:
+    """Say that there are no `of`, runs for instance, in the workspace at `root`, or that it is not one."""
+    if find_root(str(root)) is None:
+        say(f"no {of}: {root} is not in a workspace; `aml init DIR` writes a project, `aml run SCRIPT.py` begins here")
+    else:
+        say(f"no {of} in {root} yet")
 
 
 def print_json(value: Any) -> None:

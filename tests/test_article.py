@@ -76,6 +76,11 @@ def test_the_article_runs_to_an_answered_request(folder: Path, home: Path) -> No
         answer = web_service.run([[5.1, 3.5, 1.4, 0.2], [6.9, 3.1, 5.4, 2.1]])
         assert answer == {"predictions": [0, 2], "model": "sklearn-iris", "version": 1}
         assert web_service.state == "Healthy"
+        with pytest.raises(DeploymentError, match="overwrite=True"):
+            Model.deploy(ws, "scikit-learn-service", [model])
+        assert web_service.state == "Healthy"
+        web_service = Model.deploy(ws, "scikit-learn-service", [model], overwrite=True)
+        web_service.wait_for_deployment()
         assert list(ws.services) == ["scikit-learn-service"]
     finally:
         web_service.delete()
@@ -94,7 +99,7 @@ def _copies(run: Run, model: Model, folder: Path) -> None:
     with pytest.raises(ModelError, match="exist_ok=True"):
         model.download(target_dir="models-here")
     model.download(target_dir="models-here", exist_ok=True)
-    with pytest.raises(NotFoundError, match="has no output"):
+    with pytest.raises(NotFoundError, match="has no file"):
         run.download_file("model.joblib")
 
 

@@ -151,6 +151,12 @@ def test_images_from_figure_and_file(run: Run, tmp_path: Path) -> None:
 
     assert logged(run) == ["images/ROC_curve.png", "images/ROC_curve_1.png", "images/evil.jpg"]
     assert [Path(run.folder, path).read_bytes() for path in logged(run)] == [b"drawn", b"drawn", b"file"]
+    submitted = DriverRun(run.folder)
+    assert submitted.get_file_names() == logged(run)
+    submitted.download_file("images/evil.jpg", tmp_path / "copies/one.jpg")
+    submitted.download_files("images/ROC", tmp_path / "copies")
+    assert (tmp_path / "copies/one.jpg").read_bytes() == b"file"
+    assert (tmp_path / "copies/images/ROC_curve_1.png").read_bytes() == b"drawn"
 
 
 def test_image_of_pyplot(run: Run) -> None:

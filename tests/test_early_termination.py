@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -270,6 +271,10 @@ def test_a_trial_that_falls_behind_is_canceled_with_its_reason(aml: Aml, write: 
     assert [run["state"] for run in trials] == ["Completed", "Completed", "Canceled", "Canceled"]
     assert "early termination by bandit: 0.205 at interval 2" in trials[2]["reason"]
     assert "2 pruned" in said.err
+    table = aml("runs", "--children").out
+    assert [table.count(state) for state in ("Completed", "Pruned", "Canceled")] == [2, 2, 0]  # without the sweep's row
+    assert re.search(rf"{parent['id']} .*Completed", aml("runs").out)
+    assert f"run {trials[2]['id']} was pruned: early termination" in aml("wait", trials[2]["id"], status=None).err
     assert trials[1]["metrics"]["score"] == pytest.approx(0.905)
     series = aml("show", trials[1]["id"], "--json").json["series"]
     assert [item["value"] for item in series if item["name"] == "score"][:2] == pytest.approx([0.9, 0.905])

@@ -85,6 +85,17 @@ def sleepers() -> list[str]:
     return found.stdout.split()
 
 
+def test_an_empty_list_says_whether_there_is_a_workspace(aml: Aml, project: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "elsewhere"
+    outside.mkdir()
+    for verb in ("runs", "models"):
+        assert aml(verb).out == ""
+        assert f"aml: no {verb} in {project} yet" in aml(verb).err
+        assert f"aml: no {verb}: {outside} is not in a workspace" in aml(verb, cwd=outside).err
+        assert aml(verb, "--json", cwd=outside).json == []
+    assert "no runs of experiment 'nope' in" in aml("runs", "--experiment", "nope").err
+
+
 def test_a_script_runs_where_there_is_nothing_else(tmp_path: Path, aml: Aml) -> None:
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare/hello.py").write_text("import sys\nprint('hello', sys.argv[1:])\n")

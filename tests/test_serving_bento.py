@@ -140,6 +140,7 @@ def test_a_service_of_this_workspace_goes_before_others(tmp_path, store):
 
     assert (found(tmp_path, "iris"), found(tmp_path, "iris:latest"), said) == (ours.version, ours.version, [])
     assert found(tmp_path, f"iris:{theirs.name}") == theirs.name
+    assert found(tmp_path, "iris:1") == ours.version  # the version of the model
     assert found(tmp_path / "elsewhere", "iris") == theirs.name
     assert said == [f"note: iris:{theirs.name} is another workspace's: here is no model iris:1 of run theirs"] * 2
     shutil.rmtree(ours.path)

@@ -77,6 +77,7 @@ def test_the_iris_sweep_scores_what_it_must_and_ends_in_a_service(project: Path,
     (model,) = aml("models", "--json").json
     assert (model["name"], model["run"]) == ("sklearn-iris", trials[0]["id"])  # nine points tie; the earliest counts
     assert "registered sklearn-iris:1" in said.err
+    assert "sklearn-iris:1" in aml("runs").out  # the row of the sweep
     assert "packaged sklearn-iris:" in said.err
     shown = aml("show", parent["id"], "--json").json
     assert shown["tags"]["best"] == trials[0]["id"]

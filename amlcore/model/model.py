@@ -100,8 +100,17 @@ class Model(Listed):
     sample: dict[str, Any] | None  # columns, dtypes, rows
     warnings: list[str]
 
-    def __init__(self, workspace: HasModels, name: str, version: int | None = None) -> None:
-        reference = name if version is None else f"{name}:{version}"
+    def __init__(
+        self,
+        workspace: HasModels,
+        name: str | None = None,
+        version: int | str | None = None,
+        *,
+        id: str | None = None,  # noqa: A002  v1's name for NAME:VERSION
+    ) -> None:
+        if (name is None) == (id is None):
+            raise ModelError("Model(workspace, …) takes either a name or id='NAME:VERSION'")
+        reference = id or (str(name) if version is None else f"{name}:{version}")
         self._read(find_folder(workspace.models_path, reference))
 
     def __repr__(self) -> str:
@@ -225,14 +234,20 @@ class Model(Listed):
         models: list[Model] | Model,
         inference_config: Any = None,
         deployment_config: Any = None,
-        overwrite: bool = False,  # noqa: ARG004  v1's; a service of that name is replaced either way
+        overwrite: bool = False,
     ) -> Service:
-        """Package exactly one model, and start its service in the background."""
+        """Package exactly one model, and start its service in the background.
+
+        Raises
+        ------
+        DeploymentError
+            A service of that name is running and `overwrite` is false, or the model cannot be served.
+        """
         from amlcore.serving import deploy
 
         if inference_config is not None:
             raise DeploymentError("inference_config: there is no entry script here; the service is made from the model")
-        return deploy(workspace, name, models, deployment_config)
+        return deploy(workspace, name, models, deployment_config, overwrite=overwrite)
 
     @staticmethod
     def package(workspace: Any, models: list[Model]) -> Any:

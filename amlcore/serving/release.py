@@ -106,9 +106,26 @@ def package_only(workspace: Workspace, models: list[Model]) -> Bento:
 
 
 def deploy(
-    workspace: Workspace, name: str, models: list[Model] | Model, deployment: Deployment | None = None
+    workspace: Workspace,
+    name: str,
+    models: list[Model] | Model,
+    deployment: Deployment | None = None,
+    *,
+    overwrite: bool = False,
 ) -> Service:
-    """Package exactly one model and serve it on loopback in the background; a service of that name is replaced."""
+    """Package exactly one model and serve it on loopback in the background.
+
+    Raises
+    ------
+    DeploymentError
+        A service of that name is running and `overwrite` is false, or the model cannot be served.
+    """
+    running = workspace.services.get(name)
+    if running is not None and running.state != "Failed" and not overwrite:
+        raise DeploymentError(
+            f"service '{name}' is {running.state} already ({running.bento}); "
+            f"deploy(…, overwrite=True) replaces it, service.delete() ends it"
+        )
     named = replace(deployment or Deployment(), name=name)
     bento = package_model(workspace, _only(models), named, log=_to_stderr)
     python = interpreter(workspace, bento, log=_to_stderr)
@@ -122,7 +139,9 @@ def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
 
 
 def find_service(workspace: Workspace, reference: str, *, log: Say) -> Bento:
-    """The Bento that NAME, NAME:latest or NAME:VERSION means in `workspace`: BentoML's store is that of all workspaces.
+    """The Bento that a reference means in `workspace`: BentoML's store is that of all workspaces.
+
+    NAME and NAME:latest mean the newest; VERSION is the Bento's own, or that of the model in it.
 
     Raises
     ------
@@ -135,6 +154,10 @@ def find_service(workspace: Workspace, reference: str, *, log: Say) -> Bento:
     here = next((bento for bento in bentos if _is_of(workspace, bento)), None)
     if newest and here is not None:
         return here
+    if version.isdecimal():
+        of_model = (bento for bento in bentos if bento.model.endswith(f":{int(version)}") and _is_of(workspace, bento))
+        if (bento_of_model := next(of_model, None)) is not None:
+            return bento_of_model
     if newest and _has_model(workspace, name):
         others = f"; {bentos[0].tag} is another workspace's" if bentos else ""
         raise NotFoundError(f"model '{name}' is registered, and not packaged yet: aml deploy {name}{others}")

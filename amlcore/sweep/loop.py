@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from amlcore.record import EARLY_TERMINATION
 from amlcore.sweep.front import Front
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.sweep.sweep import Sweep
@@ -168,7 +169,7 @@ class Loop:
             reason = f"{policy.policy}: {event.value:.6g} at interval {len(history)}" if pruned else None
         if reason is not None and event.number not in self._given_up:
             self._given_up.add(event.number)
-            self._trials.stop(event.number, f"early termination by {reason}", pruned=True)
+            self._trials.stop(event.number, f"{EARLY_TERMINATION}{reason}", pruned=True)
 
     def _check_limits(self) -> None:
         if self._sweep.timeout_s is not None and self.spent_s >= self._sweep.timeout_s:
