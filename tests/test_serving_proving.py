@@ -13,13 +13,14 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
-from amlcore.errors import DeploymentError
+from amlcore.environment.lock import installed_lock, pins
+from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
 from amlcore.serving import proving
 from amlcore.serving.bento import package, service_settings
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.locks import serving_lock
 from amlcore.serving.proving import memory_warning, prove, summary, uses
-from amlcore.serving.release import serving_lock
 from tests.serving_models import LOCK, register
 
 DATA, LABELS = load_iris(return_X_y=True)
@@ -72,11 +73,46 @@ def test_only_what_does_not_fit_beside_the_training_is_left_out_and_named(tmp_pa
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
     (model.folder / "lock.txt").write_text("orjson==3.10.18\n")
     said: list[str] = []
-    lock = serving_lock(Model.load_record(model.folder), ["orjson", "treelite"], python=PYTHON, log=said.append)
+    lock = serving_lock(
+        Model.load_record(model.folder),
+        ["orjson", "treelite"],
+        cache=tmp_path / "cache",
+        python=lambda: PYTHON,
+        log=said.append,
+    )
     assert "orjson==3.10.18" in lock
     assert "treelite==" in lock
     wish = f"orjson=={metadata.version('orjson')}"
     assert said == [f"{wish} does not fit beside the packages that sklearn-iris:1 was trained with: without it"]
+
+
+def test_what_was_resolved_once_needs_no_index_again(tmp_path, monkeypatch):
+    model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
+    (model.folder / "lock.txt").write_text("orjson==3.10.18\n")
+    cache = tmp_path / "cache"
+
+    def resolved() -> str:
+        return serving_lock(model, ["treelite"], cache=cache, python=lambda: PYTHON, log=lambda _: None)
+
+    first = resolved()
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")  # nobody listens there
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    assert resolved() == first
+    (kept,) = cache.glob("locks/*.txt")
+    kept.write_text(kept.read_text()[:-100])  # what is damaged is resolved anew
+    with pytest.raises(BuildError, match="does not fit beside the locked packages"):
+        resolved()
+
+
+def test_a_lock_that_holds_all_is_not_resolved(tmp_path, monkeypatch):
+    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv"))
+    monkeypatch.setenv("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+    monkeypatch.setenv("UV_HTTP_RETRIES", "0")
+    model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
+    (model.folder / "lock.txt").write_text(installed_lock()[0])
+    lock = serving_lock(model, ["orjson"], cache=tmp_path / "cache", python=lambda: PYTHON, log=lambda _: None)
+    assert pins(lock) == pins(installed_lock()[0])
 
 
 def test_too_little_memory_is_named_with_what_is_enough():

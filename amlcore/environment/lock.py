@@ -45,8 +45,10 @@ def resolve(specification: Specification, *, name: str, interpreter: Interpreter
     return _only_asked_hashes(lock, specification.requirements)
 
 
-def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Say) -> str:
+def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Say, offline: bool = False) -> str:
     """The lock with further requirements and what they need; what it held stays as it is.
+
+    `offline` takes what uv has seen before, and asks no index.
 
     Raises
     ------
@@ -64,6 +66,7 @@ def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Say) -
                 guard=no_guard.fileno(),
                 log=log,
                 failure=f"{', '.join(requirements)} does not fit beside the locked packages",
+                offline=offline,
             )
         )
     hashed = {name: block for name, block in held.items() if "--hash" in block}
@@ -144,7 +147,9 @@ def _from_folder(path: Path) -> bool:
     return str(source.get("url", "")).startswith("file:")
 
 
-def _compile(specification: Specification, *, python: Path, guard: int, log: Say, failure: str) -> str:
+def _compile(
+    specification: Specification, *, python: Path, guard: int, log: Say, failure: str, offline: bool = False
+) -> str:
     """The lock of what is asked for; what is only needed by it has amlcore's own versions where they fit.
 
     So what is trained in the environment can mostly be served without a further one.
@@ -162,7 +167,7 @@ def _compile(specification: Specification, *, python: Path, guard: int, log: Say
         asked = {_name(requirement) for requirement in specification.requirements}
         own = [block for name, block in blocks(installed_lock()[0]).items() if name not in asked]
         _write_lines(folder / "lock.txt", own)
-        arguments = [*_COMPILE, *constraints, "--python", str(python), *prerelease]
+        arguments = [*_COMPILE, *constraints, "--python", str(python), *prerelease, *(["--offline"] if offline else [])]
         run_uv(arguments, folder=folder, guard=guard, log=log).require(failure)
         return (folder / "lock.txt").read_text(encoding="utf-8")
 

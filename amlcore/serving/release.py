@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
-from importlib import metadata
 from pathlib import Path
 
-from amlcore.environment import build_lock, extend_lock
-from amlcore.errors import BuildError, DeploymentError, ModelError, NotFoundError
+from amlcore.environment import build_lock
+from amlcore.errors import DeploymentError, ModelError, NotFoundError
 from amlcore.model import Model, find
 from amlcore.say import Say
 from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.keys import Keys
+from amlcore.serving.locks import serving_lock
 from amlcore.serving.proving import memory_warning, prove, summary, uses
 from amlcore.serving.service.cores import cores
 from amlcore.serving.service.ensembles import ENSEMBLES
 from amlcore.serving.webservice import Service, start
 from amlcore.workspace import Workspace
-
-# BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
-UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
 
 FAST = ("httptools", "uvloop", "orjson")
 """What makes a service fast, and what it does without where it does not fit beside the locked packages."""
@@ -59,45 +56,10 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
 
 
 def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Say) -> str:
-    """The training lock with bentoml added, and of `wishes` what fits beside it."""
-    python = _python(workspace, model.lock, version=model.python, log=log)
-    return serving_lock(model, wishes, python=python, log=log)
+    def python() -> Path:
+        return _python(workspace, model.lock, version=model.python, log=log)
 
-
-def serving_lock(model: Model, wishes: list[str], *, python: Path, log: Say) -> str:
-    """The training lock of `model` with bentoml added, and of `wishes` each that fits beside it.
-
-    Raises
-    ------
-    BuildError
-        bentoml does not.
-    """
-    needed = [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS]
-    wished = [_pinned(name) for name in wishes]
-    try:
-        return extend_lock(model.lock, [*needed, *wished], python=python, log=_silent)
-    except BuildError:
-        lock = extend_lock(model.lock, needed, python=python, log=_silent)
-    for wish in wished:
-        try:
-            lock = extend_lock(model.lock, [*needed, wish], python=python, log=_silent)
-        except BuildError:
-            log(f"{wish} does not fit beside the packages that {model.id} was trained with: without it")
-        else:
-            needed.append(wish)
-    return lock
-
-
-def _pinned(name: str) -> str:
-    """`name` as it is installed here; what is optional here may be any."""
-    try:
-        return f"{name}=={metadata.version(name)}"
-    except metadata.PackageNotFoundError:
-        return name
-
-
-def _silent(_: str) -> None:
-    """Words of a resolver about what is only wished for."""
+    return serving_lock(model, wishes, cache=workspace.environments_path, python=python, log=log)
 
 
 def package_only(workspace: Workspace, models: list[Model]) -> Bento:
