@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -75,6 +76,11 @@ def test_a_bad_request_is_a_client_error_over_http(people):
 def test_what_bentoml_offers_goes_on_working(people):
     base = people.scoring_uri.removesuffix("/predict")
     assert [httpx.get(f"{base}/{path}").status_code for path in ("readyz", "livez", "metrics", "")] == [200] * 4
+    page = httpx.get(base)
+    assert "://" not in page.text
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    for loaded in re.findall(r'(?:src|href)="\./([^"]+)"', page.text):
+        assert httpx.get(f"{base}/{loaded}").status_code == 200
     described = httpx.get(people.swagger_uri).json()
     for path in ("/predict", "/predict_proba"):
         post = described["paths"][path]["post"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-os.environ.setdefault("BENTOML_DO_NOT_TRACK", "True")  # read by BentoML when it starts to serve
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # before BentoML is imported; see lookups.py for where it was already
 
 import gc
 import inspect
@@ -23,10 +23,16 @@ from starlette.responses import Response
 
 from .cores import cores
 from .head import limit_heads
-from .keys import KeysFault
-from .lean import Front, Lean, Limits, keys_of
+from .keys import KeysFault, keys_of
+from .lean import Front, Lean, Limits
+from .lookups import avoid as avoid_lookups
 from .openapi import VERSION, describe, taken_types
 from .predictor import Model, ModelFault
+
+avoid_lookups()
+
+CONTAINERIZED = "BENTOML_CONTAINERIZED"
+"""What the images that BentoML builds set; the ports of a container are reached only as whoever runs it says."""
 
 PER_WORKER = 128
 """Requests at once that a worker takes where nothing is stated."""
@@ -111,6 +117,8 @@ def create(folder: Path) -> Any:
         workers=workers,
         # of what BentoML still answers itself; the model's requests have their own
         traffic={"timeout": settings["timeout_s"] + 5},
+        # where nobody says --host or BENTOML_HOST; BentoML's own default is every address of the machine
+        http={"host": "0.0.0.0" if os.environ.get(CONTAINERIZED) == "true" else "127.0.0.1"},
         # its labels are paths as clients send them, and its lines cost more than a small answer
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},

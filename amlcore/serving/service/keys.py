@@ -9,6 +9,7 @@ import os
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
 """The environment variable that names the file; the keys themselves stand in no environment, Bento or log."""
@@ -87,3 +88,8 @@ class Keys:
         if min(len(primary), len(secondary)) < 16:
             raise ValueError("a key is too short to guard anything")
         return primary, secondary
+
+
+def keys_of(settings: Mapping[str, Any]) -> Keys | None:
+    """The keys of a service that was packaged with some."""
+    return Keys.of(settings["name"], os.environ) if settings["auth"] == "key" else None

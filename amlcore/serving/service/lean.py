@@ -6,7 +6,7 @@ import asyncio
 import logging
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from itertools import count
@@ -18,6 +18,7 @@ from .answers import dumps
 from .keys import Keys
 from .metrics import Metrics
 from .notes import Note, Notes
+from .page import POLICY, page
 from .predictor import Model, Predictor
 from .refusal import Refusal, check_content, check_method
 from .rows import quoted
@@ -66,6 +67,7 @@ class Front:
         self.routes = {f"/{method}": method for method in model.methods}
         self.predictor: Predictor | None = None  # until BentoML has loaded the model, which is before any request
         self.metrics = Metrics(model=model.name, version=model.version, routes=[*model.methods, "metrics", "docs"])
+        self.page = page(f"{model.name}, version {model.version}")
         self.paces = {method: Pace() for method in model.methods}
         self.turn = Turn()
         self.threads = Threads(limits.threads)
@@ -127,6 +129,9 @@ class Exchange:
                 self._check_key(front.keys)
             if route is not None:
                 await self._ask(route)
+            elif path == "/":
+                check_method(self._scope["method"], "GET", "HEAD")
+                await self._reply("docs", 200, front.page, (POLICY,), kind=b"text/html; charset=utf-8")
             elif path == "/metrics":
                 check_method(self._scope["method"], "GET", "HEAD")
                 front.notes.settle()
@@ -301,8 +306,3 @@ class Exchange:
         self._front.notes.add(
             Note(route, status, seconds, self.request, self._scope, self._received, sent, predictions)
         )
-
-
-def keys_of(settings: Mapping[str, Any]) -> Keys | None:
-    """The keys of a service that was packaged with some."""
-    return Keys.of(settings["name"], os.environ) if settings["auth"] == "key" else None
