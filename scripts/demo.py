@@ -26,9 +26,7 @@ def main() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    server = subprocess.Popen(
-        [BIN / "bentoml", "serve", bento.tag, "--host", "127.0.0.1", "--port", str(port)], start_new_session=True
-    )
+    server = subprocess.Popen([BIN / "aml", "serve", bento.tag, "--port", str(port)], start_new_session=True)
     try:
         _wait_until_ready(server, f"http://127.0.0.1:{port}/readyz")
         answer = _post(f"http://127.0.0.1:{port}/predict", {"data": [ROW]})
@@ -39,7 +37,7 @@ def main() -> None:
     print("\nWhat you may type next:")
     print("  .venv/bin/aml run script=train_iris script.arguments.kernel=rbf model.name=sklearn-iris")
     print("  .venv/bin/aml runs --sort Accuracy")
-    print(f"  .venv/bin/bentoml serve {bento.name}:latest")
+    print(f"  .venv/bin/aml serve {bento.name}")
 
 
 def _wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:

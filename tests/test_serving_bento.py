@@ -91,7 +91,7 @@ def test_a_bento_carries_the_model_its_lock_and_its_size(tmp_path, store, capfd)
     assert capfd.readouterr() == ("", "")
     assert bento.path.is_relative_to(store)
     assert (bento.name, bento.model) == ("sklearn-iris", "sklearn-iris:1")
-    assert bento.serve_command == f"bentoml serve sklearn-iris:{bento.version}"
+    assert bento.serve_command == f"aml serve sklearn-iris:{bento.version}"
 
     about = yaml.safe_load((bento.path / "bento.yaml").read_text())
     config = about["services"][0]["config"]
@@ -111,13 +111,18 @@ def test_a_bento_carries_the_model_its_lock_and_its_size(tmp_path, store, capfd)
     assert "422" in described["paths"]["/predict"]["post"]["responses"]
 
 
-def test_each_packaging_is_a_new_version(tmp_path, store):
+def test_each_packaging_is_a_new_version(tmp_path, store, monkeypatch):
+    """Also where a notebook asks every program for colours."""
+    for name in ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS"):
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("COLUMNS", "10")
     model = register(tmp_path, iris())
     first, second = (package(model, Deployment(name="flowers"), serving_lock=LOCK) for _ in range(2))
     assert first.version != second.version
     assert find_bento("flowers") == find_bento("flowers:latest") == second
     assert find_bento(first.tag) == first
     assert list_bentos() == [second, first]
+    assert [path.name for path in sorted((store / "bentos/flowers").glob("*/"))] == [first.version, second.version]
     with pytest.raises(NotFoundError, match="did you mean 'flowers'"):
         find_bento("flower")
     with pytest.raises(NotFoundError, match="no version 'x'"):

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
+import secrets
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -20,6 +21,7 @@ import yaml
 from amlcore.environment.lock import pins
 from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.model.trust import TRUSTED_TYPES
+from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.proving import copy_service
 from amlcore.worker.layout import write_json
@@ -56,8 +58,8 @@ class Bento:
 
     @property
     def serve_command(self) -> str:
-        """What serves it: plain BentoML where this interpreter has the packages of the training."""
-        return f"bentoml serve {self.tag}" if is_here(self.lock, python=self.python) else f"aml serve {self.tag}"
+        """What serves it in the environment that its model was trained in."""
+        return f"aml serve {self.tag}"
 
     @property
     def lock(self) -> str:
@@ -190,25 +192,24 @@ def _bentofile(model: Model, deployment: Deployment, settings: dict[str, Any]) -
 
 
 def _build(stage: Path, *, name: str) -> str:
-    """Build in a process of its own, since BentoML changes directory, module table and logging of the one it is in."""
-    command = [sys.executable, "-m", "bentoml", "build", str(stage), "--output", "tag"]
-    done = subprocess.run(command, cwd=stage, env=quiet_environment(), capture_output=True, text=True, check=False)
-    # Not by the name: BentoML's printer turns one such as `:car:` into a picture.
-    found = re.search(r"^__tag__.*?([a-z0-9]{16})$", done.stdout, re.MULTILINE)
-    if done.returncode != 0 or found is None:
+    """Build in a process of its own, since BentoML changes directory, module table and logging of the one it is in.
+
+    The version is chosen here: what BentoML prints is for people, coloured and wrapped as their terminal is.
+    """
+    version = _new_version()
+    command = [sys.executable, "-m", "bentoml", "build", str(stage), "--version", version]
+    done = subprocess.run(
+        command, cwd=stage, env=plain_environment(), capture_output=True, text=True, errors="replace", check=False
+    )
+    if done.returncode != 0 or not (store() / name / version).is_dir():
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-10:]
         raise DeploymentError(f"BentoML could not build '{name}':\n" + "\n".join(said))
-    return found[1]
+    return version
 
 
-def quiet_environment() -> dict[str, str]:
-    """This process's environment with BentoML's telemetry off, and its store where it is even from another folder."""
-    home = os.environ.get("BENTOML_HOME")
-    return {
-        **os.environ,
-        "BENTOML_DO_NOT_TRACK": "True",
-        **({"BENTOML_HOME": str(Path(home).absolute())} if home else {}),
-    }
+def _new_version() -> str:
+    """Sixteen letters and digits, as BentoML's own versions are; later ones sort after earlier ones."""
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(3)[:5]}"
 
 
 def find_bento(tag: str) -> Bento:
@@ -228,11 +229,11 @@ def find_bento(tag: str) -> Bento:
 def list_bentos(name: str | None = None) -> list[Bento]:
     """The Bentos in BentoML's store that amlcore packaged, of one name or of all, newest first."""
     # Not globbed by the name, which a user may have written as they like.
-    found = [_read(path) for path in _store().glob("*/*/bento.yaml") if name in (None, path.parent.parent.name)]
+    found = [_read(path) for path in store().glob("*/*/bento.yaml") if name in (None, path.parent.parent.name)]
     return sorted((bento for bento in found if bento is not None), key=lambda bento: bento.created, reverse=True)
 
 
-def _store() -> Path:
+def store() -> Path:
     """Where BentoML keeps its Bentos."""
     if home := os.environ.get("BENTOML_HOME"):
         return Path(home) / "bentos"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import DeploymentError
+from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment
 from amlcore.worker.layout import read_json, write_json
 
@@ -35,8 +36,6 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
     DeploymentError
         The model cannot be loaded there.
     """
-    from amlcore.serving.bento import quiet_environment
-
     with tempfile.TemporaryDirectory(prefix="amlcore-proof-") as temporary:
         stage = Path(temporary)
         copy_service(stage)
@@ -46,10 +45,11 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
             done = subprocess.run(
                 [str(python), "-m", "amlcore_service.prove", temporary],
                 cwd=stage,
-                env={**quiet_environment(), **dict.fromkeys(THREADS, str(settings["threads"]))},
+                env={**plain_environment(), **dict.fromkeys(THREADS, str(settings["threads"]))},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=TIMEOUT_S,
                 check=False,
             )

@@ -15,8 +15,9 @@ from typing import Any, NoReturn
 
 from amlcore.environment import hold_interpreter
 from amlcore.errors import DeploymentError, NotFoundError
-from amlcore.serving.bento import Bento, quiet_environment
+from amlcore.serving.bento import Bento
 from amlcore.serving.call import body, request
+from amlcore.serving.child_environment import quiet_environment
 from amlcore.serving.keys import VARIABLE, Keys
 from amlcore.worker.layout import identity, is_alive, read_json, write_json
 
