@@ -85,7 +85,7 @@ def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
         time.sleep(POLL_S)
     if record.driven:
         raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
-    write_json(record.layout.sweep, search.to_json())
+    write_json(record.layout.sweep, search.to_json(), sync=True)
     Path(record.layout.cancel).unlink(missing_ok=True)
     say(f"sweep {record.folder.name} goes on in {record.folder}")
     return _see_through(search, record, detach=detach, say=say)

@@ -18,6 +18,7 @@ from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.submission import request
 from amlcore.waiting import Waiting
+from amlcore.worker import durable
 from amlcore.worker.layout import read_json, write_json
 
 POLL_S = 0.01
@@ -175,7 +176,9 @@ def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> N
         "notes": list(built.notes),
     }
     del facts["lock"]
-    write_json(record.layout.environment, {**facts, "name": name})
+    write_json(record.layout.environment, {**facts, "name": name}, sync=not record.is_child)
+    if not record.is_child:
+        durable.sync([record.layout.lock, record.folder])
 
 
 def _check_same(wanted: str, found: str) -> None:

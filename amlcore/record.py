@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import hashlib
 import math
 import os
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError
+from amlcore.worker import durable
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
 from amlcore.worker.links import keep_linked
 
@@ -105,7 +107,11 @@ class Record:
         exit_status: int | None = None,
         usage: dict[str, float] | None = None,
     ) -> None:
-        """Write that the run is in `state` from now on; entering it again only renews the reason."""
+        """Write that the run is in `state` from now on; entering it again only renews the reason.
+
+        All that belongs to a run is on the disk before it is said to have ended. A trial, of which there may be
+        thousands, is brought there by its sweep.
+        """
         before = self.status
         now = datetime.now(UTC).timestamp()
         status = Status(
@@ -116,11 +122,27 @@ class Record:
             times={**before.times, state.value: before.times.get(state.value, now)},
             usage=usage or before.usage,
         )
-        write_json(self.layout.state, asdict(status))
+        if state.ended and not self.is_child:
+            durable.sync_tree(self.folder, *self.child_folders)
+        write_json(self.layout.state, asdict(status), sync=not self.is_child)
+        if state.ended and not self.is_child:
+            durable.sync_up(self.layout.state, self.folder.parent.parent.parent)
+
+    @property
+    def is_child(self) -> bool:
+        """Whether this is a trial, or was begun by the script of another run, whose number ends its name."""
+        return "_" in self.folder.name
+
+    @property
+    def child_folders(self) -> list[Path]:
+        """The folders of the runs that are children of this one."""
+        if not any(os.path.exists(f"{self.folder}_{first}") for first in (0, 1)):
+            return []  # of the many runs that may lie here only those with children look at all names
+        return list(self.folder.parent.glob(f"{glob.escape(self.folder.name)}_*"))
 
     def drive(self) -> None:
         """Say that this process drives the run from now on."""
-        write_json(self.layout.driver, identity())
+        write_json(self.layout.driver, identity(), sync=not self.is_child)
 
     def release(self) -> None:
         """Say that this process drives the run no more, if it did: all that was asked for is done."""
@@ -140,6 +162,16 @@ class Record:
     def is_there(self) -> bool:
         """Whether nobody has removed the folder meanwhile; a worker that does not know may write into it again."""
         return os.path.exists(self.layout.run)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the files that tell how far the run is are whole; after a power cut some may be empty."""
+        try:
+            _ = (self.facts, self.status, self.claim, self.result, self._read(self.layout.queued))
+            _ = self._read(self.layout.driver)
+        except (RecordError, NotFoundError):
+            return False
+        return True
 
     @property
     def driven(self) -> bool:

@@ -20,6 +20,7 @@ import yaml
 from amlcore.compute import BACKENDS, Ending
 from amlcore.errors import RecordError
 from amlcore.record import NAMED, Record, RunState
+from amlcore.worker import durable
 from amlcore.worker.layout import append_line, create_json, identity, is_alive, read_json
 from amlcore.worker.workcopy import MAX_STRAYS
 
@@ -94,6 +95,7 @@ def note_unpublished(record: Record, *, exit_status: int) -> None:
 def note_model(record: Record, model: str) -> None:
     """Note with a run that `model`, NAME:VERSION, was registered from it."""
     append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
+    durable.sync([record.layout.models, record.folder])
 
 
 def last_model(record: Record) -> str | None:

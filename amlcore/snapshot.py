@@ -13,12 +13,14 @@ from typing import IO, Any
 
 from amlcore.errors import SnapshotError
 from amlcore.source import Listing, SourceFile, listing, megabytes, unreadable
+from amlcore.worker import durable
 from amlcore.worker.layout import read_json, write_json
 from amlcore.worker.objects import DamagedError, copy_object, object_path
 
 CHUNK_BYTES = 1 << 20
 GIVEN_UP_AT = 5  # times the limit
 SMALL_BYTES = 8 << 20
+LONG_S = 600.0  # by then the kernel has written all that there was to write
 # A file may be written twice within one tick of its clock: what changed this recently is read again the next time.
 RACY_NS = 2_000_000_000
 # What is stored bears this time (2000-01-01), so that whatever writes into it later, and leaves another, is noticed.
@@ -88,7 +90,8 @@ def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence
     stored = [_stored(file, found.folder, cache=cache, read=partial(_keep, objects)) for file in found.files]
     cache.save()
     snapshot, manifest = _snapshot(stored, found.links, store=store)
-    _create(snapshot.manifest, manifest)
+    if _create(snapshot.manifest, manifest):
+        _sync(snapshot, stored)
     return snapshot
 
 
@@ -243,9 +246,10 @@ def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:
     return hashed.hexdigest(), size
 
 
-def _create(path: Path, content: bytes) -> None:
+def _create(path: Path, content: bytes) -> bool:
+    """Store `content` at `path`; False where it is there already."""
     if _is_untouched(path, len(content)):
-        return
+        return False
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:
@@ -254,6 +258,7 @@ def _create(path: Path, content: bytes) -> None:
         _publish(Path(temporary), path)
     finally:
         Path(temporary).unlink(missing_ok=True)
+    return True
 
 
 def _publish(temporary: Path, path: Path) -> None:
@@ -262,6 +267,16 @@ def _publish(temporary: Path, path: Path) -> None:
     os.utime(temporary, ns=(STORED_NS, STORED_NS))
     # Two takes that store one content at once rename equal files over each other.
     temporary.rename(path)
+
+
+def _sync(snapshot: Snapshot, stored: list[StoredFile]) -> None:
+    """Bring a new snapshot to the disk; what was stored long before is there."""
+    objects = {_object(snapshot.objects, file.sha256) for file in stored}
+    since = time.time() - LONG_S
+    new = [path for path in objects if path.stat().st_ctime > since]
+    manifests, store = snapshot.manifest.parent, snapshot.objects.parent
+    durable.sync([snapshot.manifest, *new, *{path.parent for path in new}, manifests, snapshot.objects])
+    durable.sync([store, store.parent, store.parent.parent])
 
 
 def _is_kept(objects: Path, sha256: str, size: int) -> bool:

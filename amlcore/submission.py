@@ -27,7 +27,7 @@ from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.say import Say
 from amlcore.snapshot import Snapshot, SnapshotLimits
-from amlcore.worker import preload
+from amlcore.worker import durable, preload
 from amlcore.worker.layout import EXPERIMENT_LENGTH, create_run_folder, is_experiment, write_json
 
 
@@ -177,6 +177,9 @@ def lay(
     record.drive()
     write_json(record.layout.run, facts)
     record.enter(RunState.NotStarted)
+    if parent is None:  # so that the run is known as lost, rather than unreadable, should the machine go down now
+        durable.sync_tree(record.folder)
+        durable.sync_up(record.folder, job.workspace.path)
     return record
 
 

@@ -79,10 +79,10 @@ class TrialRuns:
         record = self.record_of(trial.number)
         job, overrides = self._search.trial(trial.values)
         job = self._limited(job)
-        if Path(record.layout.run).exists():
+        if Path(record.layout.run).exists() and record.is_readable:
             self._check_same(record, overrides)
         else:
-            # What a driver left that was killed while it made the folder is no run yet.
+            # What a driver left that was killed while it made the folder is no run yet, nor is what a power cut left.
             shutil.rmtree(record.folder, ignore_errors=True)
             record.folder.mkdir()
             lay(
@@ -154,7 +154,7 @@ class TrialRuns:
         key = repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
         if key not in self._sources:
             self._sources[key] = asdict(pin(job))
-            write_json(self._record.layout.sources, self._sources)
+            write_json(self._record.layout.sources, self._sources, sync=True)
         return Source(**self._sources[key])
 
     def environment(self, job: Job) -> BuiltEnvironment:

@@ -13,6 +13,7 @@ from typing import Any, BinaryIO
 
 from amlcore.errors import BuildError
 from amlcore.say import Say
+from amlcore.worker import durable
 from amlcore.worker.layout import read_json, write_json
 
 _DAY_S = 86400.0
@@ -82,7 +83,8 @@ class EnvironmentLayout:
     def publish(self, *, python_version: str) -> None:
         size = sum(path.lstat().st_size for path in self.folder.rglob("*"))
         record = {"python": python_version, "created": time.time(), "size_bytes": size}
-        write_json(str(self.ready), record)
+        durable.sync_tree(self.folder)  # or what a power cut left of it would count as ready for ever
+        write_json(str(self.ready), record, sync=True)
 
     def mark_used(self, name: str | None) -> None:
         """Notes a use; whoever calls it holds the guard, so that it is there."""

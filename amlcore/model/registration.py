@@ -19,6 +19,7 @@ from amlcore.model.folders import PREPARED, versions
 from amlcore.model.model import Model
 from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
+from amlcore.worker import durable
 from amlcore.worker.layout import RunLayout, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
@@ -239,8 +240,11 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
         about = folder / "model.json"
         write_json(str(about), {"name": record["name"], "version": version, **record})
         about.chmod(0o444)
+        durable.sync_tree(folder)
         try:
-            return folder.rename(folder.parent / str(version))
+            target = folder.rename(folder.parent / str(version))
+            durable.sync_up(target, folder.parent.parent.parent)
+            return target
         except OSError:
             if not (folder.parent / str(version)).exists():
                 raise

@@ -24,11 +24,13 @@ from amlcore.model.trust import TRUSTED_TYPES
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.proving import copy_service
+from amlcore.worker import durable
 from amlcore.worker.layout import write_json
 
 if TYPE_CHECKING:
     from amlcore.model import Model
 
+LATEST = "latest"  # the file beside the versions in which BentoML names the newest
 OUR_LABELS = {"model", "model_version", "run", "sha256"}
 
 
@@ -117,7 +119,10 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
         (stage / "requirements.txt").write_text(serving_lock)
         (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(model, deployment, settings)))
         version = _build(stage, name=name)
-    return find_bento(f"{name}:{version}")
+    bento = find_bento(f"{name}:{version}")
+    durable.sync_tree(bento.path, bento.path.parent / LATEST)
+    durable.sync_up(bento.path, bento.path.parents[3])  # as far as the folder that holds the store
+    return bento
 
 
 def check_model(model: Model) -> None:

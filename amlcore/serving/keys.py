@@ -10,6 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from amlcore.errors import DeploymentError, legal
+from amlcore.worker import durable
 from amlcore.worker.layout import read_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
@@ -59,6 +60,8 @@ class Keys:
         try:
             with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
                 json.dump(keys, stream)
+                stream.flush()
+                os.fsync(stream.fileno())
             if replace:
                 temporary.replace(self.path)
             elif not self.path.exists():
@@ -67,6 +70,7 @@ class Keys:
             pass
         finally:
             temporary.unlink(missing_ok=True)
+        durable.sync_up(self.path, self.path.parent.parent)
 
 
 def _new() -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import RecordError, RunError
+from amlcore.worker import durable
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -29,6 +30,7 @@ def owned(file: Path) -> int:
         os.close(handle)
         raise RunError(f"{file} is being written: another process drives this sweep") from None
     _repair(handle)
+    durable.sync([file.parent])  # it may be new
     return handle
 
 
@@ -48,7 +50,7 @@ def storage(file: Path) -> BaseStorage:
     class OwnedJournal(JournalFileBackend):
         """Writes without a lock, which would only outlive a killed writer, and without waiting for the disk.
 
-        What is written outlives the process; no more is asked of the records of the trials.
+        What is written outlives the process; that it outlives the machine is asked for by `Study.keep`.
         """
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:

@@ -134,9 +134,18 @@ class Loop:
             else:
                 self._judge(event)
         self._check_limits()
-        while self.stopped is None and self._study.room > 0 and len(self.tally.running) < self._slots:
-            self._start(self._study.ask())
+        self._fill()
         return ended
+
+    def _fill(self) -> None:
+        """Start trials in all slots that are free; the study knows of them, whatever happens, before they begin."""
+        asked: list[Trial] = []
+        while self.stopped is None and self._study.room > 0 and len(self.tally.running) + len(asked) < self._slots:
+            asked.append(self._study.ask())
+        if asked:
+            self._study.keep()
+        for trial in asked:
+            self._start(trial)
 
     def stop(self, reason: str) -> None:
         """Begin no further trial, and end those that run."""

@@ -210,6 +210,11 @@ class Study:
         with _unwarned():
             return self._study.pruner.prune(self._study, judged)
 
+    def keep(self) -> None:
+        """Bring to the disk what was asked for and told; a trial must not be there that its study knows nothing of."""
+        if self._lock is not None:
+            os.fdatasync(self._lock)
+
     def trials(self) -> list[Trial]:
         """All trials of this sweep, by number."""
         return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)[self._warm :]]

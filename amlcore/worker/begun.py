@@ -5,6 +5,7 @@ import os
 import sys
 import time
 
+from amlcore.worker.durable import sync_tree, sync_up
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout, created_now, identity, read_json, write_json
 
 _open = {}  # type: dict[str, int]
@@ -44,8 +45,26 @@ def end(folder, state, reason=None):
     """Write the end of a run of this script; one that failed stays so, and one that has ended ends once."""
     _open.pop(folder, None)
     layout = RunLayout(folder)
-    if read_json(layout.state)["state"] not in ("Failed", "Canceled", state):
+    if read_json(layout.state)["state"] in ("Failed", "Canceled", state):
+        return
+    if "_" in os.path.basename(folder):  # a child, which is brought to the disk with its parent
         _enter(layout, state, reason, exit_status=int(state == "Failed"))
+        return
+    children = [name for name in os.listdir(os.path.dirname(folder)) if name.startswith(os.path.basename(folder) + "_")]
+    sync_tree(folder, *[os.path.join(os.path.dirname(folder), name) for name in children])
+    _enter(layout, state, reason, exit_status=int(state == "Failed"), sync=True)
+    sync_up(layout.state, os.path.dirname(os.path.dirname(os.path.dirname(folder))))
+
+
+def has_ended(folder):
+    # type: (str) -> bool
+    """Whether the run in `folder` is over, so that nobody else will bring to the disk what is added now."""
+    if folder in _open:
+        return False
+    try:
+        return str((read_json(RunLayout(folder).state) or {}).get("state")) in ("Completed", "Failed", "Canceled")
+    except (ValueError, AttributeError):
+        return False
 
 
 def is_submitted(folder):
@@ -56,13 +75,13 @@ def is_submitted(folder):
     return folder == os.environ.get(RUN_VARIABLE) or os.path.exists(RunLayout(folder).config)
 
 
-def _enter(layout, state, reason=None, exit_status=None):
-    # type: (RunLayout, str, str | None, int | None) -> None
+def _enter(layout, state, reason=None, exit_status=None, sync=False):
+    # type: (RunLayout, str, str | None, int | None, bool) -> None
     """Write that the run is in `state` from now on, in the form of the driver's own states."""
     now = time.time()
     times = dict((read_json(layout.state) or {"times": {}})["times"], **{state: now})
     status = {"state": state, "reason": reason, "at": now, "exit_status": exit_status, "times": times, "usage": {}}
-    write_json(layout.state, status)
+    write_json(layout.state, status, sync=sync)
 
 
 def fail_script(reason):
@@ -90,6 +109,6 @@ def _watch_exceptions():
 
 def _end_open_runs():
     # type: () -> None
-    for folder, pid in list(_open.items()):
+    for folder, pid in reversed(list(_open.items())):  # children before the run that brings them to the disk
         if pid == os.getpid():  # a fork inherits the list, and not the runs
             end(folder, "Failed" if _failures else "Completed", _failures[0] if _failures else None)

@@ -111,15 +111,21 @@ class QueueLayout(object):
         self.log = os.path.join(self.folder, "worker.log")
 
 
-def write_json(path, value):
-    # type: (str, object) -> None
-    """Write `value` whole or not at all: a temporary file in the same folder, then a rename."""
+def write_json(path, value, sync=False):
+    # type: (str, object, bool) -> None
+    """Write `value` whole or not at all: a temporary file in the same folder, then a rename.
+
+    With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
+    """
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
             json.dump(value, stream, indent=1)
             stream.write("\n")
+            if sync:
+                stream.flush()
+                os.fsync(stream.fileno())
         os.chmod(temporary, 0o644)
         os.rename(temporary, path)
     except BaseException:

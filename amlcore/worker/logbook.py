@@ -4,7 +4,8 @@ import os
 import re
 import shutil
 
-from amlcore.worker import values
+from amlcore.worker import begun, values
+from amlcore.worker.durable import sync, sync_tree
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
 
@@ -243,6 +244,9 @@ class Logbook(object):
         # type: (str, str, object, int | None, str) -> None
         folder, attempt = self._kept(self.layout.metrics), self._attempt()
         write_record(folder, kind, name, value=value, step=step, description=description, attempt=attempt)
+        if attempt is None and begun.has_ended(self.folder):
+            sync_tree(folder)
+            sync([self.folder])
 
 
 def _write_stream(stream, path):

@@ -1,0 +1,144 @@
+"""What is said to be kept is on the disk before it is said: files and folders handed to the kernel's fsync together.
+
+Python 3.6 and the standard library alone: a script's own process uses it too.
+"""
+
+import errno
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
+OPEN_AT_ONCE = 128
+"""Open files at a time, well below the limit of a process."""
+
+MANY = 512
+"""So many files cost more one by one, each with a flush of the disk, than one sync of their filesystem."""
+
+_UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
+"""What a filesystem answers that syncs no folders, or nothing at all: it cannot be asked for more."""
+
+_UNREADABLE = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP)
+
+
+def sync_tree(*paths):
+    # type: (str | os.PathLike[str]) -> None
+    """Bring files, and folders with all that is in them, to the disk; raises OSError where the disk refuses."""
+    found = []  # type: list[str]
+    for path in paths:
+        found += _tree(str(path))
+    sync(found)
+
+
+def sync(paths):
+    # type: (typing.Iterable[str | os.PathLike[str]]) -> None
+    """Bring these files and folders themselves to the disk; what is gone, or is no longer readable, is passed over."""
+    names = [str(path) for path in paths]
+    if len(names) > MANY and _sync_filesystems(names):
+        return
+    for start in range(0, len(names), OPEN_AT_ONCE):
+        _sync_together(names[start : start + OPEN_AT_ONCE])
+
+
+def sync_up(path, top):
+    # type: (str | os.PathLike[str], str | os.PathLike[str]) -> None
+    """Bring the names of `path` and of the folders above it to the disk, as far up as `top`, which holds the last."""
+    folder, last = os.path.dirname(os.path.abspath(str(path))), os.path.abspath(str(top))
+    folders = [folder]
+    while folder != last and os.path.dirname(folder) != folder:
+        folder = os.path.dirname(folder)
+        folders.append(folder)
+    sync(folders)
+
+
+def _tree(path):
+    # type: (str) -> typing.Iterator[str]
+    """`path` and all files and folders below it, links left alone, and nothing that a reader would wait for."""
+    if not os.path.isdir(path) or os.path.islink(path):
+        if os.path.isfile(path) and not os.path.islink(path):
+            yield path
+        return
+    waiting = [path]
+    while waiting:
+        folder = waiting.pop()
+        yield folder
+        try:
+            entries = list(os.scandir(folder))
+        except OSError:
+            continue
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                waiting.append(entry.path)
+            elif entry.is_file(follow_symlinks=False):
+                yield entry.path
+
+
+def _sync_together(paths):
+    # type: (list[str]) -> None
+    handles = [handle for handle in map(_opened, paths) if handle is not None]
+    try:
+        for handle in handles:
+            _begin_writing(handle)
+        for handle in handles:
+            _sync_one(handle)
+    finally:
+        for handle in handles:
+            os.close(handle)
+
+
+def _opened(path):
+    # type: (str) -> int | None
+    try:
+        return os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError as error:
+        if error.errno in _UNREADABLE:
+            return None
+        raise
+
+
+def _begin_writing(handle):
+    # type: (int) -> None
+    """Have the kernel begin to write a file, so that one commit of its journal serves all of them."""
+    try:
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+    except (AttributeError, OSError):  # only an advice
+        pass
+
+
+def _sync_one(handle):
+    # type: (int) -> None
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _UNABLE:
+            raise
+
+
+def _sync_filesystems(paths):
+    # type: (list[str]) -> bool
+    """Sync the filesystems that hold these; False where this machine cannot."""
+    import ctypes  # seldom needed, and slow to import
+
+    call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+    if call is None:
+        return False
+    holders = {}  # type: dict[int, str]
+    for path in paths:
+        try:
+            holders.setdefault(os.lstat(path).st_dev, path)
+        except OSError:
+            continue
+    for path in holders.values():
+        handle = _opened(path)
+        if handle is None:
+            return False
+        try:
+            if call(handle) != 0:
+                number = ctypes.get_errno()
+                if number in _UNABLE or number == errno.ENOSYS:
+                    return False
+                raise OSError(number, os.strerror(number), path)
+        finally:
+            os.close(handle)
+    return True
