@@ -15,6 +15,7 @@ from amlcore.errors import ConfigError
 from amlcore.interrupt import catch_signals
 from amlcore.submission import dry_run
 from amlcore.terminal import say
+from amlcore.worker.values import positional
 from amlcore.workspace import Workspace
 
 
@@ -59,8 +60,20 @@ def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) ->
     return app_sweep.run_sweep(search, overrides=overrides, detach=options.detach, say=say)
 
 
+class _Dumper(yaml.SafeDumper):
+    """YAML for people: 0.00003, where PyYAML writes 3.0e-05."""
+
+    def represent_float(self, value: float) -> yaml.ScalarNode:
+        if 0 < abs(value) < 1:
+            return self.represent_scalar("tag:yaml.org,2002:float", positional(repr(value)))
+        return super().represent_float(value)
+
+
+_Dumper.add_representer(float, _Dumper.represent_float)
+
+
 def _print_yaml(value: dict[str, Any]) -> None:
-    print(yaml.safe_dump(value, sort_keys=False, allow_unicode=True), end="")
+    print(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True), end="")
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -14,7 +14,7 @@ from amlcore.say import Say
 from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.tables import TRIAL_STYLES, pairs, reached, short
+from amlcore.tables import TRIAL_STYLES, parameters, reached, short
 from amlcore.terminal import printable, printable_line
 
 SHOWN = 8
@@ -90,7 +90,7 @@ class Progress:
         return table
 
     def _words(self, trial: Trial) -> str:
-        values = pairs(short(trial.values))
+        values = parameters(short(trial.values))
         if trial.state is TrialState.COMPLETE:
             outcome = reached(trial, self._sweep.metrics) or "done"
         else:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -16,9 +18,10 @@ from amlcore.environment import Environment
 from amlcore.errors import ConfigError, RequestError, legal
 from amlcore.worker.inputs import InputError, is_folder, walk
 from amlcore.worker.layout import input_variable
-from amlcore.worker.values import plain
+from amlcore.worker.values import plain, text
 
 INPUT_MODES = ("in_place", "copy")
+DOUBLE_BYTES = 8
 INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 INPUT_REFERENCE = re.compile(r"\$\{input:([^}]*)\}")
 
@@ -119,10 +122,7 @@ class ScriptRunConfig:
         if isinstance(self.arguments, Mapping):
             return [word for name, value in self.arguments.items() for word in _words(str(name), value)]
         if isinstance(self.arguments, (list, tuple)):
-            for value in self.arguments:
-                if isinstance(value, (Mapping, list, tuple)) or value is None:
-                    raise ConfigError(f"script.arguments: {value!r} in a list; each item is text or a number")
-            return [str(value) for value in self.arguments]
+            return [_word("script.arguments", value) for value in self.arguments]
         raise ConfigError(
             f"script.arguments={self.arguments!r}: "
             "give a mapping ({kernel: linear}) or a list (['--kernel', 'linear'])"
@@ -220,7 +220,7 @@ def _variable(name: Any, value: Any) -> tuple[str, str]:
     value = _plain(value)
     if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
         raise ConfigError(f"script.environment_variables.{name}={value!r}: must be text without NUL")
-    return name, str(value)
+    return name, str(value) if isinstance(value, bool) else text(value)
 
 
 def _plain(value: Any) -> Any:
@@ -233,7 +233,17 @@ def _plain(value: Any) -> Any:
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, (list, tuple)) or bool(getattr(value, "ndim", None)):
         return [_plain(item) for item in value]
+    if isinstance(value, Decimal):
+        return str(value)
+    if getattr(value, "dtype", None) is not None and not isinstance(value, float):
+        # A NumPy number of few digits, which has more of them as Python's: 0.1 would be 0.10000000149011612.
+        return _short(value)
     return None if value is None else plain(value)
+
+
+def _short(number: Any) -> Any:
+    is_short_float = number.dtype.kind == "f" and number.dtype.itemsize < DOUBLE_BYTES
+    return float(str(number)) if is_short_float else plain(number)
 
 
 def _words(name: str, value: Any) -> Iterator[str]:
@@ -249,10 +259,19 @@ def _words(name: str, value: Any) -> Iterator[str]:
             )
         case list() | tuple():
             yield flag
-            yield from (str(item) for item in value)
+            yield from (_word(f"script.arguments.{name}", item) for item in value)
+        case float() if value == -math.inf and flag.startswith("--"):
+            yield f"{flag}=-inf"  # alone, argparse takes it for a flag
         case _:
             yield flag
-            yield str(value)
+            yield text(value)
+
+
+def _word(key: str, value: Any) -> str:
+    """One word of a command line."""
+    if isinstance(value, (Mapping, list, tuple)) or value is None:
+        raise ConfigError(f"{key}: {value!r} in a list; each item is text or a number")
+    return str(value) if isinstance(value, bool) else text(value)
 
 
 def _parse(words: list[str]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from amlcore.record import Record
 from amlcore.sweep.front import Front
 from amlcore.sweep.study import Trial
 from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.values import text
 
 NICENESS = 10
 
@@ -35,6 +36,8 @@ def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str],
     """Write all trials into trials.csv, in the order in which the terminal shows the best of them."""
     ranked = sorted(trials, key=front.order)
     table = columns(ranked, metrics, sweep=record.folder.name)
+    for key in dict.fromkeys(key for trial in ranked for key in trial.values):
+        table[key] = [text(trial.values[key]) if key in trial.values else None for trial in ranked]
     table["state"] = [trial.state.value for trial in ranked]
     if len(metrics) > 1:
         table["front"] = [trial in front for trial in ranked]

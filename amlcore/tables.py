@@ -15,6 +15,7 @@ from rich.text import Text
 
 from amlcore.record import EARLY_TERMINATION, strict
 from amlcore.terminal import printable_line
+from amlcore.worker.values import text
 
 if TYPE_CHECKING:
     from amlcore.sweep.front import Front
@@ -39,7 +40,7 @@ def runs(found: list[dict[str, Any]]) -> None:
             _state(run),
             _local(run["created"]),
             "" if run["duration_s"] is None else f"{run['duration_s']:.1f}",
-            pairs(run["parameters"]),
+            parameters(run["parameters"]),
             pairs(dict(list(run["metrics"].items())[:SHOWN_METRICS])),
             run["model"] or "",
             *([waits.get(run["id"], "")] if waits else []),
@@ -106,7 +107,8 @@ def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
     if isinstance(value, dict):
         moments = key == "times"
         facts = {name: _local_of(item) if moments else item for name, item in value.items()}
-        return [f"{name}: {_plain(item)}" for name, item in facts.items() if item not in (None, "", [], {})]
+        words = text if key == "parameters" else _plain
+        return [f"{name}: {words(item)}" for name, item in facts.items() if item not in (None, "", [], {})]
     if key == "outputs":
         return [f"{item['path']}  {item['size']} bytes  sha256 {item['sha256']}" for item in value]
     if key == "series":  # the last values of the scalars stand in `metrics`
@@ -122,7 +124,7 @@ def trials(found: list[Trial], *, metrics: Sequence[str], front: Front) -> None:
     table = _table("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else []))
     for trial in sorted(found, key=front.order)[:SHOWN_TRIALS]:
         reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
-        values = [_plain(trial.values.get(key)) for key in keys]
+        values = [text(trial.values[key]) if key in trial.values else _plain(None) for key in keys]
         state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
         mark = [("yes" if trial in front else "")] if several else []
         table.add_row(str(trial.number), *reached, *values, state, *mark)
@@ -178,8 +180,8 @@ def _table(*columns: str) -> _Grid:
     return _Grid(columns)
 
 
-def _cell(text: str) -> Text:
-    return Text(printable_line(text))
+def _cell(said: str) -> Text:
+    return Text(printable_line(said))
 
 
 def _print(table: _Grid) -> None:
@@ -187,6 +189,11 @@ def _print(table: _Grid) -> None:
         Console().print(table.rich_table())
     else:
         print("\n".join(table.lines()))
+
+
+def parameters(values: dict[str, Any]) -> str:
+    """Arguments by name, each as the script is given it."""
+    return " ".join(f"{name}={text(value)}" for name, value in values.items())
 
 
 def pairs(values: dict[str, Any]) -> str:

@@ -81,7 +81,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["environment.packages=pandas"], ["environment.packages: must be a list", "on the command line"]),
         (["script.argumnts.c=1"], ["script.argumnts.c", "did you mean 'arguments'"]),
         (["script.inputs={data: d.csv}"], ["script.inputs.data", "+script.inputs.data=VALUE"]),
-        (["+script.inputs.data=3"], ["script.inputs.data=3", "{path: …, mode: in_place|copy}"]),
+        (["+script.inputs.data=[3]"], ["script.inputs.data=['3']", "{path: …, mode: in_place|copy}"]),
         (["+script.inputs.data={path: a, mode: link}"], ["'link'", "copy", "in_place"]),
         (["script.arguments=7"], ["script.arguments=7", "mapping"]),
         (["experiment=null"], ["experiment=null: null is no option", "iris"]),

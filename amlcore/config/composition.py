@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import hydra
+import hydra._internal.hydra
 import yaml
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra._internal.utils import create_config_search_path
 from hydra.core.default_element import ConfigDefault, GroupDefault
 from hydra.core.object_type import ObjectType
@@ -29,6 +29,7 @@ from amlcore.config.explain import Explanation
 from amlcore.config.files import check_files, own_files
 from amlcore.config.hydra_keys import check_hydra
 from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
+from amlcore.config.loader import Loader
 from amlcore.config.places import SHIPPED
 from amlcore.errors import AmlcoreError, NotFoundError, legal
 
@@ -195,19 +196,23 @@ def _honour_none(config: DictConfig, overrides: list[str]) -> None:
         config.deployment = None
 
 
-def loader() -> ConfigLoaderImpl:
-    return ConfigLoaderImpl(create_config_search_path(str(SHIPPED)))
+def loader() -> Loader:
+    return Loader(create_config_search_path(str(SHIPPED)))
 
 
 def _hydra_main(arguments: list[str]) -> None:
-    # Hydra reads the command line of a program and prints its errors; both are lent to it here.
+    # Hydra reads the command line of a program and prints its errors; both are lent to it here, and so is our loader.
     given, full_error = sys.argv, os.environ.get("HYDRA_FULL_ERROR")
+    lent = vars(hydra._internal.hydra)
+    own_loader = lent["ConfigLoaderImpl"]
+    lent["ConfigLoaderImpl"] = Loader
     sys.argv = ["aml", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
         hydra.main(config_path=str(SHIPPED), config_name="config", version_base="1.3")(_nothing)()
     finally:
         sys.argv = given
+        lent["ConfigLoaderImpl"] = own_loader
         del os.environ["HYDRA_FULL_ERROR"]
         if full_error is not None:
             os.environ["HYDRA_FULL_ERROR"] = full_error

@@ -13,6 +13,7 @@ from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amlcore.config.overrides import dotted, parent_of
 from amlcore.config.places import Places, line_of_no_text
 from amlcore.errors import AmlcoreError, ConfigError, legal
 
@@ -55,7 +56,7 @@ class Explanation:
             return self._no_option(error)
         if isinstance(cause, OmegaConfBaseException):
             return self._no_value(error, cause)
-        text = str(error)
+        text = dotted(str(error))
         if text.startswith("Ambiguous value"):
             given = text.split("'")[1]
             key, _, values = given.partition("=")
@@ -187,9 +188,9 @@ class Explanation:
         return ConfigError(f"{key}{self._places.where(key)}: there is no such group of options; {legal(key, known)}")
 
     def _no_value(self, error: Exception, cause: OmegaConfBaseException) -> ConfigError:
-        key, kind = cause.full_key or "", cause.object_type
+        key, kind = dotted(cause.full_key or ""), cause.object_type
         said = _first_line(str(cause))
-        written = self._override_of(str(error))
+        written = self._override_of(dotted(str(error)))
         if written is not None:
             asked = written.lstrip("+~").partition("=")[0]
             key = key if key.startswith(f"{asked}.") else asked
@@ -203,7 +204,7 @@ class Explanation:
                 return ConfigError(
                     f"{key}: there is no such key{where}; {legal(_first_unknown(key, kind), _keys(kind))}"
                 )
-            parent = key.rpartition(".")[0]
+            parent = parent_of(key)
             if parent == "experiment":
                 return self.of_experiment(None, None)
             if not parent:

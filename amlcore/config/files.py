@@ -13,8 +13,8 @@ from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
-from omegaconf import OmegaConf
 
+from amlcore.config.yaml_text import load
 from amlcore.errors import ConfigError
 
 ENDINGS = (".yaml", ".yml")
@@ -33,7 +33,7 @@ class YamlFiles(FileConfigSource):
             header = {"package": _package(stream.read(), name=str(Path("conf", file.relative_to(self.path))))}
             stream.seek(0)
             return ConfigResult(
-                config=OmegaConf.load(stream),
+                config=load(stream, package=_path_of_keys(config_path, header["package"])),
                 path=f"{self.scheme()}://{self.path}",
                 provider=self.provider,
                 header=header,
@@ -65,6 +65,13 @@ def file_of(folder: Path, config_path: str) -> Path | None:
         if path.is_file():
             return path
     return None
+
+
+def _path_of_keys(config_path: str, package: str | None) -> tuple[str, ...]:
+    """Where the keys of a file go: by its own header, else by the group that it is an option of."""
+    group, _, name = config_path.rpartition("/")
+    said = (package or "_group_").replace("_group_", group.replace("/", ".")).replace("_name_", name)
+    return () if said in ("", "_global_") else tuple(said.split("."))
 
 
 @contextmanager

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.files import file_of
+from amlcore.config.overrides import parser
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -54,7 +54,7 @@ class Places:
         """The files and lines that set `key`, the one that counts first."""
         loader = self._loader()
         try:
-            parsed = OverridesParser.create(config_loader=loader).parse_overrides(self._overrides)
+            parsed = parser(loader).parse_overrides(self._overrides)
             listed = loader.compute_defaults_list(
                 self._config_name, [item.input_line or "" for item in parsed], RunMode.RUN
             )

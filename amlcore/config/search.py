@@ -13,19 +13,22 @@ from typing import Any
 
 import yaml
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import IntervalSweep, Override
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from amlcore.config.composition import compose, explained, implied, loader, quoted
 from amlcore.config.job import Job, job_config, literal
+from amlcore.config.overrides import key_of, named_key_of, parser
+from amlcore.config.reading import named_path
 from amlcore.config.space import flat, named, of_azure, space_of
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
 from amlcore.sweep.azure import is_call
+from amlcore.sweep.dimension import identity, steps
 from amlcore.sweep.sampler import SAMPLERS
+from amlcore.worker.values import text
 
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
 LIMITS = (
@@ -47,16 +50,16 @@ class Base:
         """The job with some of its values set; it is one run, and no sweep. An added key without a value is gone."""
         parts: dict[str, DictConfig] = {}
         for key in (*self.added, *values):
-            noun, _, name = key.partition(".")
+            noun, *inner, last = named_path(key)
             # Only what is touched is copied: the whole would take as long as all the rest of a trial's start.
             if noun not in parts:
                 parts[noun] = deepcopy(self._config[noun])
+            parent = OmegaConf.select(parts[noun], ".".join(inner)) if inner else parts[noun]
             if key in values:
-                OmegaConf.update(parts[noun], name, literal(values[key]))
+                parent[last] = literal(values[key])
             else:
-                parent, _, last = name.rpartition(".")
-                with open_dict(OmegaConf.select(parts[noun], parent)) as node:
-                    del node[last]
+                with open_dict(parent):
+                    del parent[last]
         nouns: dict[str, Any] = {noun: OmegaConf.to_object(part) for noun, part in parts.items()}
         return replace(self._same, **nouns).rooted(self.job.workspace.path)
 
@@ -130,12 +133,12 @@ class Search:
 
     def is_same(self, other: Search) -> bool:
         """Whether both try the same: all but how long, how many and where."""
-        return self._essence() == other._essence()
+        return identity(self._essence()) == identity(other._essence())
 
     def _essence(self) -> tuple[Any, ...]:
         bases = [(base.choices, replace(base.job, sweep=None).to_yaml()) for base in self.bases]
         sweep = {key: value for key, value in asdict(self.sweep).items() if key not in LIMITS}
-        return sweep, bases, self.space.to_json()
+        return str(sweep), bases, self.space.to_json()
 
     def to_json(self) -> dict[str, Any]:
         bases = [
@@ -163,7 +166,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     ]
     with explained(root, overrides, config_name=config_name):
         others = [override for override in overrides if override not in azures]
-        parsed = OverridesParser.create(config_loader=loader()).parse_overrides(others)
+        parsed = parser(loader()).parse_overrides(others)
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
         swept = [item for item in parsed if item.is_sweep_override()]
         if not _chooses_sweep(implied(fixed, root=root, config_name=config_name), config_name):
@@ -251,7 +254,7 @@ def _as_written(swept: list[Override]) -> Iterator[None]:
 
 
 def _key(override: Override) -> str:
-    return override.key_or_group
+    return key_of(override)
 
 
 def _options(key: str) -> list[str]:
@@ -262,6 +265,11 @@ def _first(override: Override) -> str:
     value = override.value()
     if isinstance(value, IntervalSweep):
         return str(value.start)
+    if isinstance(value, RangeSweep):
+        assert value.start is not None
+        assert value.stop is not None
+        with named(str(override.input_line)):
+            return next((text(number) for number in steps(value.start, value.stop, value.step)), text(value.start))
     for item in override.sweep_string_iterator():
         return item
     raise ConfigError(f"{override.input_line}: there is nothing to choose from")
@@ -273,8 +281,10 @@ def _first_of(dimension: Dimension) -> str:
 
 
 def _first_value(override: Override) -> str:
-    return f"{override.get_key_element()}={_first(override)}"
+    return f"{named_key_of(override)}={_first(override)}"
 
 
 def _written(value: Any) -> str:
-    return value if isinstance(value, str) else yaml.safe_dump(value, default_flow_style=True).partition("\n")[0]
+    if isinstance(value, list | dict):
+        return yaml.safe_dump(value, default_flow_style=True).partition("\n")[0]
+    return text(value)

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
 
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.core.override_parser.types import Sweep as SweepValue
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.composition import loader
+from amlcore.config.overrides import key_of, parser
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
+from amlcore.sweep.dimension import steps
+
+LOG = "log"
 
 
 def space_of(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
@@ -25,7 +30,7 @@ def space_of(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, 
             dimensions[key.removeprefix("+")] = _dimension(key, written, grid=sweep.is_grid)
     for item in swept:
         with named(str(item.input_line)):
-            dimensions[item.key_or_group] = _of_override(item, grid=sweep.is_grid)
+            dimensions[key_of(item)] = _of_override(item, grid=sweep.is_grid)
     for key, dimension in in_azures_terms.items():
         if sweep.is_grid:
             raise ConfigError(f"{key}: a grid cannot try every value of a range; choose sweep=random or sweep=tpe")
@@ -70,7 +75,7 @@ def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
     elif isinstance(written, str) and is_call(written):
         dimension = dimension_of_call(written)
     else:
-        override = OverridesParser.create(config_loader=loader()).parse_override(f"{key}={written}")
+        override = parser(loader()).parse_override(f"{key}={written}")
         if not override.is_sweep_override():
             raise ConfigError(
                 f"{written!r} is no range; write a list, choice(a,b), range(1,10), interval(0,1), "
@@ -85,17 +90,32 @@ def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
 def _of_override(override: Override, *, grid: bool) -> Dimension:
     """The dimension of an override, as Hydra's own sweepers understand it: a range's end counts except in a grid."""
     value = override.value()
+    _check_tags(value, grid=grid)
     if isinstance(value, IntervalSweep):
         if grid:
             raise ConfigError("a grid cannot try every value of an interval; choose sweep=random or sweep=tpe")
         assert value.start is not None
         assert value.end is not None
-        return Dimension.between(value.start, value.end, log="log" in value.tags)
-    if isinstance(value, RangeSweep) and not grid and not value.shuffle:
+        return Dimension.between(value.start, value.end, log=LOG in value.tags)
+    if isinstance(value, RangeSweep):
         assert value.start is not None
         assert value.stop is not None
-        return Dimension.stepping(value.start, value.stop, step=value.step)
+        if not grid and not value.shuffle:
+            return Dimension.stepping(value.start, value.stop, step=value.step, log=LOG in value.tags)
+        points = list(steps(value.start, value.stop, value.step))
+        if value.shuffle:
+            random.shuffle(points)
+        return Dimension.of(points)
     return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
+
+
+def _check_tags(value: Any, *, grid: bool) -> None:
+    """Refuse what a tag asks for and nothing would do."""
+    tags = {LOG} & value.tags if isinstance(value, SweepValue) else set()  # others mean nothing to Hydra either
+    if tags and not isinstance(value, RangeSweep | IntervalSweep):
+        raise ConfigError("tag(log, …) takes a range or an interval; choices have no scale")
+    if tags and isinstance(value, RangeSweep) and (grid or value.shuffle):
+        raise ConfigError("a grid tries every value of a range alike; leave out the tag, or choose sweep=tpe")
 
 
 @contextmanager

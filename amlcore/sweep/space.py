@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import itertools
-import json
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError, legal
-from amlcore.sweep.dimension import Dimension, Kind
+from amlcore.sweep.dimension import Dimension, Kind, identity
+from amlcore.worker.values import text
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
@@ -50,7 +50,7 @@ class Space(Mapping[str, Dimension]):
         """The values of `trial`; a parameter whose condition does not hold has none."""
         values: Values = {}
         for key, dimension in self.items():
-            if _holds(dimension.when, values):
+            if self._holds(dimension.when, values):
                 values[key] = dimension.draw(key, trial)
         return values
 
@@ -60,9 +60,9 @@ class Space(Mapping[str, Dimension]):
         for combination in itertools.product(*(dimension.choices for dimension in self.values())):
             values: Values = {}
             for (key, dimension), value in zip(self.items(), combination, strict=True):
-                if _holds(dimension.when, values):
+                if self._holds(dimension.when, values):
                     values[key] = value
-            points.setdefault(json.dumps(values), values)
+            points.setdefault(identity(values), values)
         return list(points.values())
 
     def choices_of(self, keys: Collection[str]) -> list[Values]:
@@ -73,7 +73,7 @@ class Space(Mapping[str, Dimension]):
             within = {other: allowed for other, allowed in when.items() if other in keys}
             extended: list[Values] = []
             for values in found:
-                holds = _holds(within, values)
+                holds = self._holds(within, values)
                 if holds:
                     extended += ({**values, key: choice} for choice in self[key].choices)
                 if not holds or within != when:
@@ -84,15 +84,15 @@ class Space(Mapping[str, Dimension]):
     def may_hold(self, key: str, choices: Values, keys: Collection[str]) -> bool:
         """Whether `key` can have a value where the groups of options `keys` are chosen as `choices` says."""
         conditions = [(other, allowed) for other, allowed in self[key].when.items() if other in keys]
-        return all(str(choices.get(other)) in map(str, allowed) for other, allowed in conditions)
+        return all(text(choices.get(other)) in map(text, allowed) for other, allowed in conditions)
 
     def encoded(self, values: Values) -> Values:
         """The point `values` of a grid as Optuna keeps it."""
-        return {key: self[key].encoded[self[key].choices.index(value)] for key, value in values.items()}
+        return {key: self[key].encoded[self[key].index(value)] for key, value in values.items()}
 
     def holds(self, values: Values) -> bool:
         """Whether `values` are those of the parameters that exist together."""
-        return values.keys() == {key for key, dimension in self.items() if _holds(dimension.when, values)}
+        return values.keys() == {key for key, dimension in self.items() if self._holds(dimension.when, values)}
 
     @property
     def is_grid(self) -> bool:
@@ -115,10 +115,9 @@ class Space(Mapping[str, Dimension]):
             if other not in known:
                 raise ConfigError(f"sweep.search_space.{key}: when: {other}: {legal(other, set(known) - {key})}")
             for value in values:
-                if known[other].kind is Kind.choice and value not in known[other].choices:
-                    choices = map(str, known[other].choices)
-                    raise ConfigError(f"sweep.search_space.{key}: when: {other}={value}: {legal(str(value), choices)}")
+                if known[other].kind is Kind.choice and not known[other].is_among(value, known[other].choices):
+                    said = legal(text(value), map(text, known[other].choices))
+                    raise ConfigError(f"sweep.search_space.{key}: when: {other}={text(value)}: {said}")
 
-
-def _holds(when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:
-    return all(key in values and values[key] in allowed for key, allowed in when.items())
+    def _holds(self, when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:
+        return all(key in values and self[key].is_among(values[key], allowed) for key, allowed in when.items())

@@ -103,4 +103,4 @@ def _warm(trial: FrozenTrial, sweep: Sweep, space: Space, earlier: Space, *, nam
 
 def _drawn(dimension: Dimension, value: Any, drawn: Any) -> Any:
     """What Optuna would have drawn here for `value`; a number is the same in both spaces."""
-    return dimension.encoded[dimension.choices.index(value)] if dimension.kind is Kind.choice else drawn
+    return dimension.encoded[dimension.index(value)] if dimension.kind is Kind.choice else drawn

@@ -70,6 +70,28 @@ def _real(value):
     return float(value)
 
 
+def text(value):
+    # type: (typing.Any) -> str
+    """A plain value as a script is given it and as tables show it; a number in the form that argparse takes."""
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    if isinstance(value, float):
+        said = repr(float(value))
+        # argparse takes what begins with - for an option, unless it has the digits of a number and no exponent.
+        return positional(said) if value < 0 and "e" in said else said
+    if isinstance(value, (list, tuple)):
+        return "[{}]".format(", ".join(map(text, value)))
+    return str(value)
+
+
+def positional(number):
+    # type: (str) -> str
+    """The text of a number without an exponent, with as many digits as it says."""
+    import decimal  # only here: it takes a script longer to load than all the rest
+
+    return format(decimal.Decimal(number), "f")
+
+
 def is_series(value):
     # type: (object) -> bool
     """Whether `value` holds several values: a list, an array, a column, a mapping."""

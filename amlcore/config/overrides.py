@@ -1,0 +1,143 @@
+"""Overrides: Hydra's grammar, with the text of numbers kept and any text for a name in a mapping of free names."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from antlr4 import CommonTokenStream, InputStream, ParserRuleContext  # type: ignore[import-untyped]
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.override_parser.overrides_parser import KEY_RULES, OverridesParser, create_functions
+from hydra.core.override_parser.overrides_visitor import HydraErrorListener, HydraOverrideVisitor
+from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.errors import HydraException
+from hydra.grammar.gen.OverrideLexer import OverrideLexer
+from hydra.grammar.gen.OverrideParser import OverrideParser
+
+from amlcore.config.reading import free_mappings, named_path
+from amlcore.config.written import settled, written
+
+NUMBERS = {OverrideLexer.INT, OverrideLexer.FLOAT}
+KEPT = {"choice": NUMBERS | {OverrideLexer.BOOL}, "shuffle": NUMBERS | {OverrideLexer.BOOL}}
+KEPT |= dict.fromkeys(("sort", "tag", "str"), NUMBERS)
+"""Which arguments of a function keep their text; Hydra needs the others as they are, such as reverse=true."""
+PLAIN_NAME = re.compile(r"[A-Za-z_$][\w$-]*|0|[1-9][0-9]*", re.ASCII)
+PREFIX = re.compile(r"\+\+|\+|~|")
+
+
+class _Visitor(HydraOverrideVisitor):
+    _kept: set[int] = NUMBERS | {OverrideLexer.BOOL}
+
+    def _createPrimitive(self, ctx: ParserRuleContext) -> Any:  # noqa: N802  Hydra's name
+        value = super()._createPrimitive(ctx)
+        symbols = [child.symbol for child in ctx.getChildren() if child.symbol.type in self._kept]
+        if len(symbols) != 1 or not isinstance(value, int | float):
+            return value
+        return written(value, symbols[0].text)
+
+    def visitFunction(self, ctx: OverrideParser.FunctionContext) -> Any:  # noqa: N802
+        before, self._kept = self._kept, KEPT.get(ctx.getChild(0).getText(), set())
+        try:
+            return super().visitFunction(ctx)
+        finally:
+            self._kept = before
+
+
+class Parser(OverridesParser):
+    """Hydra's parser of overrides."""
+
+    def parse_rule(self, s: str, rule_name: str) -> Any:
+        if rule_name != "override":
+            return self._parse(s, rule_name)
+        prefix, mapping, name, value = split(s)
+        if mapping is None or PLAIN_NAME.fullmatch(name):
+            found = self._parse(s, rule_name)
+        else:
+            if not name or "]" in name:
+                raise HydraException(f"'{name}' cannot be a name in {mapping}")
+            found = self._parse(f"{prefix}{mapping}.name{value}", rule_name)
+            found.key_or_group = f"{mapping}[{name}]"  # OmegaConf's own form for a name with dots
+        found.input_line = s
+        found._value = settled(found._value, path_of(found))
+        return found
+
+    def _parse(self, s: str, rule_name: str) -> Any:
+        """As Hydra does it, by a visitor of our own."""
+        listener = HydraErrorListener()
+        lexer = OverrideLexer(InputStream(s))
+        lexer.removeErrorListeners()
+        lexer.addErrorListener(listener)
+        if rule_name not in KEY_RULES:
+            lexer.mode(OverrideLexer.VALUE_MODE)
+        parser = OverrideParser(CommonTokenStream(lexer))
+        parser.removeErrorListeners()
+        parser.addErrorListener(listener)
+        found = _Visitor(self.functions).visit(getattr(parser, rule_name)())
+        if isinstance(found, Override):
+            found.input_line = s
+            found.validate()
+        return found
+
+
+def parser(config_loader: ConfigLoader | None = None) -> Parser:
+    functions = create_functions()
+    for name in ("int", "float"):
+        functions.functions[name] = _keeping_tags(functions.functions[name])
+    return Parser(functions, config_loader)
+
+
+def split(override: str) -> tuple[str, str | None, str, str]:
+    """The prefix, the mapping of free names or None, the name in it or the key, and all from the `=` on."""
+    key, equals, value = override.partition("=")
+    prefix = PREFIX.match(key)
+    start = prefix[0] if prefix else ""
+    key = key[len(start) :]
+    mapping = next((dotted for dotted in map(".".join, free_mappings()) if key.startswith(f"{dotted}.")), None)
+    return start, mapping, key[len(mapping) + 1 :] if mapping else key, equals + value
+
+
+def key_of(override: Override) -> str:
+    """The key of an override, as it was written."""
+    if "[" not in override.key_or_group:
+        return str(override.key_or_group)
+    _, mapping, name, _ = split(str(override.input_line))
+    return f"{mapping}.{name}"
+
+
+def named_key_of(override: Override) -> str:
+    """The same with its `+` or `~`."""
+    if "[" not in override.key_or_group:
+        return str(override.get_key_element())
+    return f"{split(str(override.input_line))[0]}{key_of(override)}"
+
+
+def path_of(override: Override) -> tuple[str, ...]:
+    """The parts of its key, a group's name included."""
+    return named_path(key_of(override) if "[" in override.key_or_group else key_of(override).replace("/", "."))
+
+
+def parent_of(key: str) -> str:
+    """The mapping that `key` stands in."""
+    return ".".join(named_path(key)[:-1])
+
+
+def dotted(said: str) -> str:
+    """`said` with OmegaConf's form of names with dots as everybody else writes them."""
+    mappings: Sequence[str] = ["".join(re.escape(".".join(path))) for path in free_mappings()]
+    return re.sub(rf"({'|'.join(mappings)})\[(.*?)\]", r"\1.\2", said)
+
+
+def _keeping_tags(cast: Callable[..., Any]) -> Callable[..., Any]:
+    """The same cast, which leaves a range its tags: Hydra's forgets them."""
+    signature = inspect.signature(cast)
+
+    def cast_all(*args: Any, value: Any = None) -> Any:
+        given, made = args[0] if args else value, cast(*args, value=value)
+        if isinstance(given, RangeSweep):
+            made.tags, made.shuffle = set(given.tags), given.shuffle
+        return made
+
+    cast_all.__signature__ = signature  # type: ignore[attr-defined]
+    return cast_all

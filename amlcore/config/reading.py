@@ -1,0 +1,143 @@
+"""How the text of a value is read, by its key: as text, as a number, or as a number that keeps its text."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from functools import cache
+from typing import Any
+
+from amlcore.compute import BACKENDS
+from amlcore.config.job import Job
+from amlcore.environment import Environment
+from amlcore.model import Registration
+from amlcore.model.registration import ResourceConfiguration
+from amlcore.script import ScriptRunConfig
+from amlcore.serving import Deployment
+from amlcore.sweep import EarlyTermination, Sweep
+from amlcore.workspace import Workspace
+
+ITEM = "[]"
+"""Stands in a path for any place of a list."""
+
+Path = tuple[str, ...]
+
+
+class Reading(Enum):
+    """What becomes of a plain scalar such as 2.30 or true."""
+
+    text = "text"  # all of it is text, but for null
+    kept = "kept"  # a number where nothing is lost by it, else its text; the schema's numbers take that too
+    word = "word"  # the same, and true and false are text
+    typed = "typed"  # what YAML or Hydra make of it
+
+
+NOUNS: dict[str, tuple[type, ...]] = {
+    noun.__name__: (noun,)
+    for noun in (Workspace, Environment, ScriptRunConfig, Registration, ResourceConfiguration, Deployment)
+} | {"Sweep": (Sweep,), "EarlyTermination": (EarlyTermination,), "ComputeTarget": tuple(BACKENDS.values())}
+"""The dataclasses of the schema by the names that annotations call them."""
+
+BY_PATH: dict[Path, Reading] = {
+    ("script", "inputs"): Reading.text,  # paths
+    ("sweep", "primary_metric"): Reading.text,  # names
+    ("sweep", "goal"): Reading.text,
+    ("sweep", "sampler_options"): Reading.typed,  # arguments of Optuna's classes
+    ("sweep", "early_termination", "options"): Reading.typed,
+    ("sweep", "early_termination", "wrapped_options"): Reading.typed,
+    ("experiment",): Reading.text,  # the name of an option, as are those below
+    ("defaults",): Reading.text,
+    ("hydra",): Reading.typed,
+}
+ARGUMENTS: Path = ("script", "arguments")
+SPACE: Path = ("sweep", "search_space")
+SPACE_WORDS = ("values", "when", "type")
+
+
+def reading(path: Path) -> Reading:
+    """How a scalar at `path` is read; a key of a search space is read as the key that it stands for."""
+    if path[:2] == SPACE:
+        return _in_space(path[2:])
+    for length in range(1, len(path) + 1):
+        if (known := BY_PATH.get(path[:length])) is not None:
+            return known
+    if path[:2] == ARGUMENTS:
+        # Alone, true and false are flags; in a list they are words like the others.
+        return Reading.word if ITEM in path else Reading.kept
+    return _of_schema(path)
+
+
+def _in_space(path: Path) -> Reading:
+    if not path:
+        return Reading.kept
+    key, rest = path[0], path[1:]
+    while rest and rest[0] not in (ITEM, *SPACE_WORDS) and not _is_range_word(rest):
+        key, rest = f"{key}.{rest[0]}", rest[1:]
+    if rest[:1] == ("when",):
+        others = [part for part in rest[1:] if part != ITEM]
+        return reading(named_path(".".join(others))) if others else Reading.kept
+    if rest and rest[0] not in (ITEM, "values"):
+        return Reading.typed
+    inner = rest[1:][rest[0] == "values" :] if rest else ()
+    return reading((*named_path(key.lstrip("+")), *inner))
+
+
+def _is_range_word(rest: Path) -> bool:
+    return len(rest) == 1 and rest[0] in ("min_value", "max_value", "q", "mu", "sigma", "upper")
+
+
+def named_path(key: str) -> Path:
+    """The parts of a dotted key; what comes after a mapping of free names is one name, dots and all."""
+    mapping = next((path for path in free_mappings() if key.startswith(".".join(path) + ".")), None)
+    if mapping is None:
+        return tuple(key.split("."))
+    return (*mapping, key[len(".".join(mapping)) + 1 :])
+
+
+@cache
+def free_mappings() -> tuple[Path, ...]:
+    """The mappings whose keys are names that somebody else gave, such as a script's arguments."""
+    texts = [path for path, kind in _leaves(Job, ()) if kind == "dict[str, str]"]
+    return (ARGUMENTS, SPACE, *texts)
+
+
+def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
+    found: list[tuple[Path, str]] = []
+    for field in _fields(noun):
+        kind = _annotation(field)
+        inner = NOUNS.get(_bare(kind), ())
+        found += [leaf for one in inner for leaf in _leaves(one, (*prefix, field.name))]
+        if not inner:
+            found.append(((*prefix, field.name), kind))
+    return found
+
+
+@cache
+def _of_schema(path: Path) -> Reading:
+    nouns: tuple[type, ...] = (Job,)
+    for depth, part in enumerate(path):
+        kinds = [_annotation(field) for noun in nouns for field in _fields(noun) if field.name == part]
+        kind = kinds[0] if kinds else ""
+        nouns = NOUNS.get(_bare(kind), ())
+        if not nouns:
+            return Reading.text if _is_text(kind) else Reading.kept
+        if depth == len(path) - 1:
+            return Reading.text  # the name of an option
+    return Reading.kept
+
+
+def _is_text(kind: str) -> bool:
+    return _bare(kind) == "str" or kind.startswith(("list[str]", "dict[str, str]"))
+
+
+def _annotation(field: Any) -> str:
+    return field.type.__name__ if isinstance(field.type, type) else str(field.type)
+
+
+def _bare(kind: str) -> str:
+    return re.sub(r" \| None$", "", kind)
+
+
+def _fields(noun: type) -> list[Any]:
+    return [field for field in fields(noun) if not field.metadata.get("omegaconf_ignore")] if is_dataclass(noun) else []

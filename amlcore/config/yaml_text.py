@@ -1,0 +1,105 @@
+"""The YAML of configuration files, whose plain scalars mean what they mean on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from typing import IO, Any
+
+from omegaconf import DictConfig, ListConfig, OmegaConf
+from omegaconf._utils import get_yaml_loader
+from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+
+from amlcore.config.reading import ITEM, SPACE, SPACE_WORDS, Path, Reading, reading
+from amlcore.config.written import kept_text
+from amlcore.errors import ConfigError
+
+TAGS = "tag:yaml.org,2002:"
+READ = {f"{TAGS}int": int, f"{TAGS}float": float, f"{TAGS}bool": bool}
+TEXT = f"{TAGS}str"
+TRUTH = ("true", "false")
+
+
+def load(stream: IO[str], *, package: Path) -> DictConfig | ListConfig:
+    """What OmegaConf.load would make of a file whose keys go to `package`, with its texts kept."""
+    loader = _loader()(stream)
+    try:
+        root = loader.get_single_node()
+        _retag(root, package, set(), loader)
+        value = None if root is None else loader.construct_document(root)
+    finally:
+        loader.dispose()
+    if value is None:
+        return OmegaConf.create()
+    if isinstance(value, str):
+        value = {value: None}
+    if not isinstance(value, list | dict):
+        raise ConfigError(f"{stream.name}: this is one value; a configuration is a mapping of keys to values")
+    return OmegaConf.create(value)
+
+
+@cache
+def _loader() -> Any:
+    return get_yaml_loader()
+
+
+def _retag(node: Node | None, path: Path, seen: set[int], loader: Any) -> None:
+    """Have each plain scalar below `node` read by its path; what an alias shares is read where it is first."""
+    if node is None or id(node) in seen:
+        return
+    seen.add(id(node))
+    if isinstance(node, SequenceNode):
+        node.value = [_child(item, (*path, ITEM), seen, loader) for item in node.value]
+    elif isinstance(node, MappingNode):
+        if path[:2] == SPACE and path[2:] == ():
+            node.value = list(_flat(node, ""))
+        node.value = [(_key(key, path), _child(value, (*path, _name(key)), seen, loader)) for key, value in node.value]
+
+
+def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
+    if not isinstance(node, ScalarNode):
+        _retag(node, path, seen, loader)
+        return node
+    is_plain = node.tag in READ and node.style is None
+    if not is_plain or loader.resolve(ScalarNode, node.value, (True, False)) != node.tag:  # as !!float 1 says it
+        return node
+    return _read(node, reading(path))
+
+
+def _read(node: ScalarNode, how: Reading) -> ScalarNode:
+    if how is Reading.typed:
+        return node
+    is_text = how is Reading.text or (how is Reading.word and READ[node.tag] is bool)
+    said = node.value if is_text else _lossy(node)
+    return node if said is None else ScalarNode(TEXT, said, node.start_mark, node.end_mark)
+
+
+def _lossy(node: ScalarNode) -> str | None:
+    """The text to keep of a scalar that YAML takes for a number or a truth value; None where it may stay one."""
+    if READ[node.tag] is bool:
+        return None if node.value.lower() in TRUTH else node.value
+    try:
+        return kept_text(READ[node.tag](node.value), node.value)
+    except ValueError:  # only YAML reads 0x1F and 9:30 as numbers; .inf is its own form of one
+        return None if node.value.lower().endswith((".inf", ".nan")) else node.value
+
+
+def _key(key: Node, path: Path) -> Node:
+    if isinstance(key, ScalarNode) and key.tag in READ and key.style is None and reading(path) is not Reading.typed:
+        return ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
+    return key
+
+
+def _name(key: Node) -> str:
+    return key.value if isinstance(key, ScalarNode) else ""
+
+
+def _flat(node: MappingNode, prefix: str) -> Iterator[tuple[Node, Node]]:
+    """The keys of a search space, each whole: as on the command line, one with dots is one name."""
+    for key, value in node.value:
+        name = f"{prefix}{_name(key)}"
+        inner = {_name(one) for one, _ in value.value} if isinstance(value, MappingNode) else set()
+        if inner and not inner & set(SPACE_WORDS):
+            yield from _flat(value, f"{name}.")
+        else:
+            yield ScalarNode(TEXT, name, key.start_mark, key.end_mark), value
