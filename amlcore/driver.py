@@ -13,7 +13,7 @@ from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.interrupt import interrupted_once
-from amlcore.record import HEARTBEAT_S, Record, RunState, Status
+from amlcore.record import Record, RunState, Status
 from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.submission import request
@@ -97,7 +97,7 @@ class Driver:
     def _follow(self, slots: Slots) -> None:
         """Watch the run's files until they hold a result, and keep its state in step with them."""
         record, run = self._record, self._record.folder.name
-        waiting, beaten = Waiting(self._say), time.monotonic()
+        waiting = Waiting(self._say)
         while record.result is None:
             self._check_there()
             lost = slots.poll()
@@ -112,9 +112,6 @@ class Driver:
             waiting.tell(reason)
             if self._stream is not None:
                 self._stream.pump()
-            if time.monotonic() - beaten > HEARTBEAT_S:
-                beaten = time.monotonic()
-                record.beat()
             time.sleep(POLL_S)
         self._check_there()
         if RunState.Running not in record.status.times:

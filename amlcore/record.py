@@ -14,6 +14,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from amlcore import heartbeat
 from amlcore.errors import NotFoundError, RecordError
 from amlcore.worker import durable
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
@@ -21,11 +22,8 @@ from amlcore.worker.links import keep_linked
 
 KEPT_FACTS = {"id", "experiment", "created"}
 NAMED = 5  # how many things of a kind one message names
-HEARTBEAT_S = 5.0
 LOST_HEARTBEAT_S = 60.0
 """A driver on another host whose heartbeat is older than this counts as gone."""
-LOST_PUBLISHER_S = 900.0
-"""The same once the run has ended: its driver registers and packages, and its heart beats no more."""
 
 EARLY_TERMINATION = "early termination by "
 """How the reason of a pruned trial begins: its state is Canceled, as Azure ML has it, and nobody canceled it."""
@@ -141,11 +139,13 @@ class Record:
         return list(self.folder.parent.glob(f"{glob.escape(self.folder.name)}_*"))
 
     def drive(self) -> None:
-        """Say that this process drives the run from now on."""
+        """Say that this process drives the run from now on; its heart beats until it does so no more."""
         write_json(self.layout.driver, identity(), sync=not self.is_child)
+        heartbeat.begin(self.layout.driver)
 
     def release(self) -> None:
         """Say that this process drives the run no more, if it did: all that was asked for is done."""
+        heartbeat.end(self.layout.driver)
         if self.driven_here:
             Path(self.layout.driver).unlink(missing_ok=True)
 
@@ -153,10 +153,6 @@ class Record:
     def driven_here(self) -> bool:
         """Whether it is this process that drives the run."""
         return self._read(self.layout.driver) == identity()
-
-    def beat(self) -> None:
-        """Renew the driver's heartbeat."""
-        os.utime(self.layout.driver)
 
     @property
     def is_there(self) -> bool:
@@ -180,10 +176,26 @@ class Record:
         if driver is None:
             return False
         alive = is_alive(driver)
-        if alive is None:  # on another host only its heartbeat can be seen
+        if alive is not None:
+            return alive
+        if not os.path.exists(self.layout.config):
+            return self._begun_elsewhere()
+        try:  # on another host only its heartbeat can be seen
             age = datetime.now(UTC).timestamp() - Path(self.layout.driver).stat().st_mtime
-            return age < (LOST_PUBLISHER_S if self.has_ended() else LOST_HEARTBEAT_S)
-        return bool(alive)
+        except FileNotFoundError:
+            return False
+        return age < LOST_HEARTBEAT_S
+
+    def _begun_elsewhere(self) -> bool:
+        """Whether a script on another host that began this run itself, and has no heartbeat, may still look after it.
+
+        A child ends with its parent; of a local run nobody knows but its own host.
+        """
+        parent = self.facts["parent"]
+        if parent is None:
+            return True
+        of_script = Record(self.folder.with_name(str(parent)))
+        return of_script.is_there and not of_script.has_ended()
 
     @property
     def attempt(self) -> int:

@@ -16,7 +16,7 @@ from amlcore.earlier import earlier_trials, with_found
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError, legal
 from amlcore.interrupt import uninterrupted
-from amlcore.record import HEARTBEAT_S, Record, RunState, Status
+from amlcore.record import Record, RunState, Status
 from amlcore.say import Say
 from amlcore.submission import check, dry_run, lay, new_folder, pin
 from amlcore.sweep.front import Front
@@ -115,7 +115,7 @@ class SweepDriver:
         self._record = record
         self._say = say
         self._watch = watch
-        self._beaten = self._looked = time.monotonic()
+        self._looked = time.monotonic()
         self._waiting = Waiting(say, after_s=WAITING_S)
         self._interrupted = False
         self._explained = False
@@ -184,7 +184,6 @@ class SweepDriver:
                 self._watch(loop.tally, ended)
                 if Path(self._record.layout.cancel).exists():
                     loop.stop(settle.cancel_reason(self._record))
-                self._beat()
                 self._tell_waiting(runs)
                 if not ended:
                     time.sleep(POLL_S)
@@ -265,12 +264,6 @@ class SweepDriver:
         if now - self._looked > LOOK_S:
             self._looked = now
             self._waiting.tell(runs.waits)
-
-    def _beat(self) -> None:
-        now = time.monotonic()
-        if now - self._beaten > HEARTBEAT_S:
-            self._beaten = now
-            self._record.beat()
 
     def _build(self, job: Job) -> BuiltEnvironment:
         if job.environment == self._search.job.environment:

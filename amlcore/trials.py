@@ -16,7 +16,7 @@ from amlcore.driver import keep_environment
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import RecordError, legal
 from amlcore.model import Registration
-from amlcore.record import HEARTBEAT_S, Record, RunState
+from amlcore.record import Record, RunState
 from amlcore.submission import Source, lay, pin, request
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import Ended, Reported
@@ -41,7 +41,6 @@ class TrialRun:
     metrics: dict[str, Any] = field(default_factory=dict)
     begun: bool = False
     adopted: bool = False  # whether a driver that is gone laid its request
-    beaten: float = field(default_factory=time.monotonic)
     checked: float = field(default_factory=time.monotonic)
 
     def read_metrics(self) -> list[tuple[int, float]]:
@@ -220,9 +219,6 @@ class TrialRuns:
 
     def _is_lost(self, running: TrialRun) -> bool:
         record, now = running.record, time.monotonic()
-        if now - running.beaten > HEARTBEAT_S:
-            running.beaten = now
-            record.beat()
         if now - running.checked < LOST_CHECK_S:
             return False
         running.checked = now

@@ -35,7 +35,7 @@ LINES = [
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
-    ["errors", "interrupt", "say"],
+    ["errors", "heartbeat", "interrupt", "say"],
     ["worker"],
 ]
 LEVELS = {name: level for level, line in enumerate(LINES) for name in line}
