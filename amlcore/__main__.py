@@ -6,8 +6,26 @@ import sys
 INTERRUPTED = 130
 
 
+def leave_working_folder() -> None:
+    """Import nothing from where the user stands: a statistics.py there is not the standard library's.
+
+    `python -m` looks there first, and so does a PYTHONPATH with an empty or relative entry.
+    """
+    here, home = os.getcwd(), os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    entries = os.environ.get("PYTHONPATH")
+    relative = (
+        {os.path.abspath(entry) for entry in entries.split(os.pathsep) if not os.path.isabs(entry)}
+        if entries
+        else set()
+    )
+    if not sys.flags.safe_path and __name__ == "__main__" and sys.path[:1] == [here] and here != home:
+        del sys.path[0]
+    sys.path[:] = [entry for entry in sys.path if os.path.abspath(entry) not in relative - {home}]
+
+
 def main() -> None:
     """Call the command line with streams that can be written, whatever the shell has closed."""
+    leave_working_folder()
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):

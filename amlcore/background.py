@@ -14,7 +14,8 @@ def start(verb: str, record: Record) -> int:
     """Start `aml VERB FOLDER` for a run in a session of its own, its words in driver.log; its pid comes back."""
     with open(record.layout.driver_log, "ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "amlcore", verb, str(record.folder)],
+            # -P: a module in the user's folder must not stand in for one of the standard library.
+            [sys.executable, "-P", "-m", "amlcore", verb, str(record.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

@@ -100,7 +100,7 @@ def _tiny_job(workspace: Workspace, target: Slurm) -> str:
     job = ""
     try:
         # The log is opened by the job: sbatch would read patterns in its name, where a folder may have them too.
-        tiny = shlex.join([sys.executable, "-c", TINY, str(question), str(answer)])
+        tiny = shlex.join([sys.executable, "-I", "-c", TINY, str(question), str(answer)])
         command = f"exec >{shlex.quote(str(log))} 2>&1; {tiny}"
         job = sbatch.job_id(cluster.ask("sbatch", *_options(target), "--output=/dev/null", f"--wrap={command}"))
         return _await(job, answer, token, log)

@@ -262,8 +262,11 @@ def table(sample):
 def main(model, arguments, result):
     with open(arguments, encoding="utf-8") as stream:
         given = json.load(stream)
-    # The folder of this file, which Python put first, is not the user's.
-    sys.path[0:1] = given["roots"]
+    # The folder of this file, which Python put first, is not the user's. Nor did a script in a folder of its own find
+    # the modules at the top of the code; those of the standard library come before them.
+    first, *further = given["roots"]
+    sys.path[0:1] = [first] + [root for root in further if root != given["code"]]
+    sys.path += [root for root in further if root == given["code"]]
     sys.meta_path.append(Elsewhere(given["code"], given["roots"]))
     found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"])
     with open(result, "w", encoding="utf-8") as stream:
