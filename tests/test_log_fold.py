@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from amlcore.worker.context import Run
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RunLayout, write_json
+from amlcore.worker.metrics import read_metrics
+from tests.conftest import Aml
 
 
 def begin(folder: Path, number: int, monkeypatch: pytest.MonkeyPatch, *, at: float) -> Run:
@@ -41,3 +44,34 @@ def test_a_script_that_goes_on_names_its_folds(tmp_path: Path, monkeypatch: pyte
 
     assert again.log_fold("score", 3, fold=2) == 2
     assert again.log_fold("score", 8, fold=3) == 4
+
+
+TOGETHER = """
+import sys, threading
+from multiprocessing import get_context
+from amlcore import Run
+
+def work(number):
+    run = Run.get_context()
+    threads = [threading.Thread(target=run.log_fold, args=("score", 10 * number + thread)) for thread in range(10)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+
+if __name__ == "__main__":
+    with get_context(sys.argv[1]).Pool(4) as pool:
+        pool.map(work, range(4), chunksize=1)
+        pool.map(work, range(4, 8), chunksize=1)
+"""
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_folds_of_threads_and_processes_at_once_all_count(method: str, aml: Aml, write: Callable[..., Path]) -> None:
+    write("train.py", TOGETHER)
+    aml("run", "train.py", "environment=current", "--", method)
+
+    folder = Path(aml("show", "latest", "--json").json["folder"])
+    records = read_metrics(folder / "metrics")
+    folds = [record["value"] for record in records if record["name"] == "score fold"]
+    means = [(record["step"], record["value"]) for record in records if record["name"] == "score"]
+    assert sorted(folds) == list(range(80))
+    assert means == [(count, sum(folds[:count]) / count) for count in range(1, 81)]

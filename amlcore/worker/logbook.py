@@ -8,6 +8,7 @@ from amlcore.worker import begun, values
 from amlcore.worker.durable import sync, sync_tree
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
+from amlcore.worker.turns import taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,6 +53,11 @@ class Logbook(object):
         attempt. A script that goes on from a checkpoint gives the number of each `fold`: those of all attempts count
         then, each once.
         """
+        with taken(self._kept(self.layout.metrics)):
+            return self._log_fold(name, score, description, fold)
+
+    def _log_fold(self, name, score, description, fold):
+        # type: (str, object, str, int | None) -> float
         each = name + " fold"
         self.log(each, score, description, step=fold)
         records = self._fold_records(each)
@@ -129,6 +135,11 @@ class Logbook(object):
     def set_properties(self, properties):
         # type: (dict[str, object]) -> None
         """Set properties, which never change once they are set."""
+        with taken(self._kept(self.layout.metrics)):
+            self._set_properties(properties)
+
+    def _set_properties(self, properties):
+        # type: (dict[str, object]) -> None
         known = self.get_properties()
         new = {}
         for key, value in values.mapping("set_properties", properties).items():

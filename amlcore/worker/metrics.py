@@ -33,12 +33,11 @@ def write_record(folder, kind, name, *, value, step=None, description="", attemp
 
 def _own_file():
     pid = os.getpid()  # asked each time, since a fork is another writer
-    if pid not in _writers:
+    name = _writers.get(pid)
+    if name is None:
         me = identity()
-        _writers.clear()
-        _writers[pid] = "{}-{}-{}.jsonl".format(me["host"], pid, me["started"])
-        return _writers[pid]
-    return _writers[pid]
+        name = _writers[pid] = "{}-{}-{}.jsonl".format(me["host"], pid, me["started"])
+    return name
 
 
 class MetricsTail(object):
