@@ -22,6 +22,8 @@ from amlcore.errors import RecordError
 from amlcore.record import NAMED, Record, RunState
 from amlcore.worker import durable
 from amlcore.worker.layout import append_line, create_json, identity, is_alive, read_json
+from amlcore.worker.processes import signal_name
+from amlcore.worker.supervise import TERMINATED
 from amlcore.worker.workcopy import MAX_STRAYS
 
 INTERRUPTED = 130
@@ -134,6 +136,10 @@ def finalize(record: Record) -> None:
     assert result is not None
     record.enter(RunState.Finalizing)
     state, reason, exit_status = outcome(result)
+    # Whoever ends all processes of a run at once, its driver too, cancels it, whichever of them is the first to say so.
+    told = result["reason"] == TERMINATED or result["signal"] == signal.SIGTERM
+    if told and state is RunState.Failed and Path(record.layout.cancel).exists():
+        state, exit_status = RunState.Canceled, INTERRUPTED
     reason = cancel_reason(record) if state is RunState.Canceled else reason
     try:
         lost = record.collect() if record.attempt else None
@@ -153,17 +159,10 @@ def outcome(result: dict[str, Any]) -> tuple[RunState, str | None, int]:
     if result["reason"] is not None or result["message"]:
         return RunState.Failed, result["message"] or result["reason"], 1
     if result["signal"] is not None:
-        return RunState.Failed, f"the script was killed by {_signal_name(result['signal'])}", 128 + result["signal"]
+        return RunState.Failed, f"the script was killed by {signal_name(result['signal'])}", 128 + result["signal"]
     if result["exit_status"]:
         return RunState.Failed, f"the script ended with exit status {result['exit_status']}", result["exit_status"]
     return RunState.Completed, None, 0
-
-
-def _signal_name(number: int) -> str:
-    try:
-        return signal.Signals(number).name
-    except ValueError:  # a real-time signal
-        return f"signal {number}"
 
 
 def fail(record: Record, reason: str, *, exit_status: int = 1) -> None:

@@ -90,7 +90,9 @@ os.rename = renamed
 """
 
 
-@pytest.mark.parametrize(("times", "ends"), [(MAX_TRIES - 1, 0), (MAX_TRIES, "status -9 before the script began: ")])
+@pytest.mark.parametrize(
+    ("times", "ends"), [(MAX_TRIES - 1, 0), (MAX_TRIES, "was killed by SIGKILL before the script began: ")]
+)
 def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
     times: int, ends: str | int, tmp_path: Path
 ) -> None:
@@ -125,6 +127,18 @@ def test_a_worker_that_had_worked_is_replaced(tmp_path: Path) -> None:
     until(lambda: set(children(os.getpid())) <= others)
 
     assert laid.follow(laid.submit("print(2)")) == 0
+    laid.slots.close()
+
+
+@pytest.mark.parametrize(("times", "ends"), [(2, 0), (9, "the worker was killed by SIGTERM before the script began: ")])
+def test_a_worker_that_is_killed_while_it_starts_costs_no_run(times: int, ends: int | str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    tries = "".join(f"mkdir {tmp_path}/{number} 2>/dev/null && kill $$\n" for number in range(times))
+    python.write_text(f'#!/bin/sh\n{tries}exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    laid = Laid(tmp_path, interpreter=str(python))
+
+    assert laid.follow(laid.submit("print(1)")) == ends
     laid.slots.close()
 
 

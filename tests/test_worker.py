@@ -803,3 +803,26 @@ def test_preload_follows_a_local_package(tmp_path: Path) -> None:
 
 def test_preload_of_no_file_is_empty(tmp_path: Path) -> None:
     assert imports(str(tmp_path), "absent.py") == []
+
+
+@pytest.mark.parametrize("first", ["script", "worker"])
+@pytest.mark.parametrize("resumable", [False, True])
+def test_a_signal_to_all_processes_tells_the_supervisor_whoever_has_it_first(
+    first: str, resumable: bool, script: Script, queue: HandmadeQueue
+) -> None:
+    """The script has no handler, so that it is gone at once."""
+    run = queue.lay(script("import time\nprint('ready', flush=True)\ntime.sleep(600)"), resumable=resumable)
+    queue.start()
+    waiting_for(run, "ready")
+    claim = read_json(run.attempt(1).claim)
+    second = {"script": "worker", "worker": "script"}[first]
+    os.kill(claim[first]["pid"], signal.SIGTERM)
+    time.sleep(0.1)  # as a loop over the processes of a host may take
+    with suppress(ProcessLookupError):  # its supervisor has ended it already
+        os.kill(claim[second]["pid"], signal.SIGTERM)
+
+    if resumable:
+        queue.run(script("print('next')", "next.py"), "next.py")  # the worker has done with the first one
+        assert read_json(run.attempt(1).result) is None
+    else:
+        assert queue.wait(run)["reason"] == "terminated"

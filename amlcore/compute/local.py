@@ -24,7 +24,7 @@ from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
 from amlcore.worker.layout import OWNER_VARIABLE, is_alive, read_json
-from amlcore.worker.processes import family, send
+from amlcore.worker.processes import family, send, signal_name
 from amlcore.workspace import Workspace
 
 THREAD_VARIABLES = (
@@ -96,6 +96,9 @@ class LocalSlots:
         self._records: dict[str, Record] = {}
         self._untold: dict[str, Ending] = {}  # runs that were found lost while another one was submitted
         self._tries: Counter[str] = Counter()  # how often the worker of a run was gone before it began the run
+        self._killed: Counter[str] = (
+            Counter()
+        )  # how many workers of a queue in a row were killed before they took a run
         self._checked = time.monotonic()
 
     def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
@@ -212,15 +215,24 @@ class LocalSlots:
     def _lost_with(self, owner: str, status: int, queue: LocalQueue) -> dict[str, Ending]:
         """The runs that end because a worker has; what it had not begun is tried again, some times."""
         said = Path(queue.layout.log).read_text(errors="replace").strip()[-SAID_CHARACTERS:]
-        never_began = Ending(RunState.Failed, f"the worker ended with status {status} before the script began: {said}")
+        never_began = Ending(RunState.Failed, f"the worker {_ended_by(status)} before the script began: {said}")
         lost: dict[str, Ending] = {}
-        if status and not queue.has_worked(owner) and owner not in queue.ended and (run := queue.give_up(owner)):
-            lost[run] = never_began
+        if status and not queue.has_worked(owner) and owner not in queue.ended:
+            # A signal from outside is not a failed start; a library may crash at each import, though.
+            self._killed[queue.layout.folder] += 1 if status < 0 else MAX_TRIES
+            if self._killed[queue.layout.folder] >= MAX_TRIES and (run := queue.give_up(owner)):
+                lost[run] = never_began
+        else:
+            self._killed[queue.layout.folder] = 0
         for run in map(run_of, queue.put_back()):
             self._tries[run] += 1
             if self._tries[run] >= MAX_TRIES and queue.withdraw(run):
                 lost[run] = never_began
         return lost | {run_of(name): LOST for name, of in queue.claimed.items() if of == owner}
+
+
+def _ended_by(status: int) -> str:
+    return f"ended with status {status}" if status >= 0 else f"was killed by {signal_name(-status)}"
 
 
 def _is_lost(record: Record) -> bool:

@@ -101,6 +101,14 @@ def send(number, session, members):
             pass
 
 
+def signal_name(number):
+    # type: (int) -> str
+    try:
+        return signal.Signals(number).name
+    except ValueError:  # a real-time signal
+        return "signal {}".format(number)
+
+
 def kill_session(session):
     """End all processes of a session whose supervisor is gone."""
     deadline = time.time() + 5

@@ -28,6 +28,9 @@ LEFTOVER_WAIT_S = 0.5
 """How long processes that outlive their script may take to end by themselves."""
 
 TERMINATED = "terminated"
+TOLD = "the process that looked after the run was told to end (SIGTERM)"
+TOLD_WAIT_S = 1.0
+"""How long after a script that ended by SIGTERM its supervisor waits for its own."""
 
 AWAITED = (signal.SIGCHLD, signal.SIGTERM)
 
@@ -154,16 +157,28 @@ class Watch(object):
         """Return within milliseconds after the script has ended."""
         while True:
             caught = signal.sigtimedwait(AWAITED, POLL_S)
+            told = caught is not None and caught.si_signo == signal.SIGTERM
             self._reap()
             if self.ended:
+                if self._stopped is None and (told or self._is_told()):
+                    self._stopped = (TERMINATED, TOLD)
                 return
             if self._stopped is None:
-                if caught is not None and caught.si_signo == signal.SIGTERM:
-                    self._stop(TERMINATED, "the process that looked after the run was told to end (SIGTERM)")
+                if told:
+                    self._stop(TERMINATED, TOLD)
                 else:
                     self._check()
             elif time.monotonic() >= self._kill_at:
                 self._send(signal.SIGKILL)
+
+    def _is_told(self):
+        """Whether this process gets the SIGTERM by which the script has just ended.
+
+        Whoever ends a whole group of processes sends them the signal one by one, and a script without a handler is gone
+        before the next has it.
+        """
+        by_sigterm = os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGTERM
+        return signal.sigtimedwait((signal.SIGTERM,), TOLD_WAIT_S if by_sigterm else 0) is not None
 
     def end_leftovers(self):
         """End what the script left running; what ends by itself, as multiprocessing's trackers do, may."""
