@@ -148,7 +148,8 @@ def wait(run: Run, *, say: Say) -> int:
     """
     waiting = Waiting(say)
     for status in run.follow(show_output=False):
-        waiting.tell(status.reason if status.state is RunState.Queued else None, since=status.at)
+        reason = status.reason if status.state is RunState.Queued else settle.unsettled_reason(run.record)
+        waiting.tell(reason, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status
 

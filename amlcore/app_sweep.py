@@ -13,6 +13,7 @@ from amlcore.app import find_run
 from amlcore.config import Search
 from amlcore.earlier import load_search, with_found
 from amlcore.errors import RecordError, RequestError
+from amlcore.ownership import may_settle, owner_of
 from amlcore.progress import Progress
 from amlcore.publication import check_models, publish
 from amlcore.record import Record, RunState, Status
@@ -85,6 +86,12 @@ def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
         time.sleep(POLL_S)
     if record.driven:
         raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
+    if not may_settle(record.folder):
+        owner, name = owner_of(record.folder), record.folder.name
+        raise RequestError(
+            f"sweep {name} belongs to {owner}, who alone can go on with it; "
+            f"the same command with sweep.warm_start=[{name}] begins one of your own that learns from it"
+        )
     write_json(record.layout.sweep, search.to_json(), sync=True)
     Path(record.layout.cancel).unlink(missing_ok=True)
     say(f"sweep {record.folder.name} goes on in {record.folder}")

@@ -7,14 +7,15 @@ import os
 import shlex
 import signal
 import sys
+import warnings
 from argparse import Namespace
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from amlcore import cli_models
 from amlcore.arguments import parser
-from amlcore.errors import AmlcoreError
+from amlcore.errors import AmlcoreError, LeftOutWarning
 from amlcore.interrupt import catch_signals
 from amlcore.settle import INTERRUPTED
 from amlcore.terminal import print_json, printable, say, say_none
@@ -25,9 +26,12 @@ if TYPE_CHECKING:
 
 MACHINE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
+_SHOW_WARNING = warnings.showwarning
+
 
 def main(arguments: Sequence[str]) -> int:
     """Carry out one command line; the exit status is the return value."""
+    warnings.showwarning = _show_warning
     try:
         status = _call(list(arguments))
         sys.stdout.flush()
@@ -86,6 +90,21 @@ def _machine_failed(error: OSError) -> int:
         return 128 + signal.SIGPIPE
     say(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
     return 1
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Print what a list leaves out as a line of our own, any other warning as Python does."""
+    if issubclass(category, LeftOutWarning):
+        say(f"warning: {message}")
+    else:
+        _SHOW_WARNING(message, category, filename, lineno, file, line)
 
 
 def _runs(options: Namespace) -> int:

@@ -32,7 +32,7 @@ def origin_of(record: Record) -> Origin:
     workspace = Workspace.at(record.folder.parent.parent.parent)
     lock = Path(record.layout.lock).read_text(encoding="utf-8")
     interpreter = Path(environment["python"])
-    if not interpreter.exists():
+    if not os.access(interpreter, os.X_OK):  # removed, or in the cache of another user
         cache = workspace.composed().environments_path
         interpreter = build_lock(
             lock,

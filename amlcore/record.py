@@ -16,6 +16,7 @@ from typing import Any
 
 from amlcore import heartbeat
 from amlcore.errors import NotFoundError, RecordError
+from amlcore.ownership import owner_of
 from amlcore.worker import durable
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
 from amlcore.worker.links import keep_linked
@@ -88,6 +89,10 @@ class Record:
     def _read(self, path: str) -> dict[str, Any] | None:
         try:
             value = read_json(path)
+        except PermissionError:
+            owner = owner_of(self.folder)
+            of = f"the run belongs to {owner}, and " if owner else ""
+            raise RecordError(f"{path} cannot be read: {of}you may not") from None
         except (OSError, ValueError) as error:
             raise RecordError(f"{path} cannot be read: {error}") from None
         if value is not None and not isinstance(value, dict):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import NotFoundError, RequestError, RunError, legal
+from amlcore.ownership import may_settle, owner_of
 from amlcore.record import Record, RunState, Status
 from amlcore.settle import last_lines, last_model, note_model, request_cancel, settle, was_pruned
 from amlcore.stream import LogStream, binary
@@ -172,13 +173,22 @@ class Run(context.Run):
         Raises
         ------
         RequestError
-            A script began it by itself: nobody but that script ends it.
+            A script began it by itself: nobody but that script ends it. Or it is another user's, whose folder may not
+            be written, or whose driver is gone.
         """
         if self.has_ended():
             return
+        self._check_mine_to_end()
         if not Path(self.record.layout.config).exists():
             raise RequestError(f"run {self.id} {self._whose()}")
         request_cancel(self.record)
+
+    def _check_mine_to_end(self) -> None:
+        owner = owner_of(self.folder)
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise RequestError(f"run {self.id} belongs to {owner}, and you may not write in {self.folder}")
+        if not self.record.driven and not may_settle(Path(self.folder)):
+            raise RequestError(f"run {self.id} belongs to {owner}, and its driver is gone: only {owner} can end it now")
 
     def _whose(self) -> str:
         """Of a run that nobody submitted: what it ends with."""
@@ -234,7 +244,8 @@ class Run(context.Run):
 
         settle(self.record)
         model = register(registration, origin_of(self.record), models=self.workspace_path / "models")
-        note_model(self.record, f"{model.name}:{model.version}")
+        if warning := note_model(self.record, model.id):
+            model.warnings.append(warning)
         return model
 
     @property

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-from amlcore.errors import NotFoundError, RecordError
+from amlcore.errors import LeftOutWarning, NotFoundError, RecordError
 from amlcore.run import Run
 
 
@@ -19,7 +19,7 @@ def newest_first(folders: Iterable[Path]) -> list[Run]:
             created.append((run.created, run))
         except (RecordError, NotFoundError) as error:
             if folder.exists():  # somebody may remove runs meanwhile
-                warnings.warn(f"a run is left out: {error}", stacklevel=3)
+                warnings.warn(f"a run is left out: {error}", LeftOutWarning, stacklevel=3)
     return [run for _, run in sorted(created, key=lambda pair: pair[0], reverse=True)]
 
 

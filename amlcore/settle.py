@@ -19,9 +19,10 @@ import yaml
 
 from amlcore.compute import BACKENDS, Ending
 from amlcore.errors import RecordError
+from amlcore.ownership import may_settle, owner_of
 from amlcore.record import NAMED, Record, RunState
 from amlcore.worker import durable
-from amlcore.worker.layout import append_line, create_json, identity, is_alive, read_json
+from amlcore.worker.layout import append_line, create_json, identity, is_alive, open_to_group, read_json
 from amlcore.worker.processes import signal_name
 from amlcore.worker.supervise import TERMINATED
 from amlcore.worker.workcopy import MAX_STRAYS
@@ -36,7 +37,7 @@ def settle(record: Record) -> None:
     """Bring the state of a run whose driver is gone up to date with its files; one that is driven is left alone."""
     if record.has_ended() and not _is_left(record):
         return
-    if record.driven or not os.access(record.folder, os.W_OK):
+    if record.driven or not may_settle(record.folder):
         return
     with _locked(record.folder):
         if record.has_ended():
@@ -53,6 +54,14 @@ def settle(record: Record) -> None:
             end(record, replace(sight.ending, reason=f"{sight.ending.reason}{again}"))
         else:
             keep_in_step(record, sight.waiting)
+
+
+def unsettled_reason(record: Record) -> str | None:
+    """Why a run that has not ended stays so, where its driver is gone and only another user may bring it to its end."""
+    if record.has_ended() or record.driven or may_settle(record.folder):
+        return None
+    owner = owner_of(record.folder)
+    return f"its driver is gone; the next aml command of {owner}, whose run it is, settles it"
 
 
 def _is_left(record: Record) -> bool:
@@ -94,10 +103,20 @@ def note_unpublished(record: Record, *, exit_status: int) -> None:
     record.enter(RunState.Completed, "; ".join(filter(None, (status.reason, words))), exit_status=exit_status)
 
 
-def note_model(record: Record, model: str) -> None:
-    """Note with a run that `model`, NAME:VERSION, was registered from it."""
-    append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
+def note_model(record: Record, model: str) -> str | None:
+    """Note with a run that `model`, NAME:VERSION, was registered from it; why not, where its record may not be written.
+
+    The model itself names its run, whoever registers it.
+    """
+    try:
+        append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
+    except PermissionError:
+        run, owner = record.folder.name, owner_of(record.folder)
+        return f"the record of run {run} does not name {model}: it belongs to {owner}, and you may not write there"
+    with suppress(PermissionError):  # whoever registered the first one has done it
+        open_to_group(record.layout.models, keep_private=True)
     durable.sync([record.layout.models, record.folder])
+    return None
 
 
 def last_model(record: Record) -> str | None:
@@ -242,7 +261,7 @@ def kill(record: Record, number: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal to the script and its children, on this host."""
     claim = record.claim
     if claim is not None and is_alive(claim["script"]):
-        with suppress(ProcessLookupError):
+        with suppress(ProcessLookupError, PermissionError):  # another user's is ended by its supervisor alone
             os.killpg(claim["script"]["pid"], number)
 
 

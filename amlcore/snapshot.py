@@ -14,7 +14,7 @@ from typing import IO, Any
 from amlcore.errors import SnapshotError
 from amlcore.source import Listing, SourceFile, listing, megabytes, unreadable
 from amlcore.worker import durable
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.layout import make_folder, read_json, write_json
 from amlcore.worker.objects import DamagedError, copy_object, object_path
 
 CHUNK_BYTES = 1 << 20
@@ -84,7 +84,7 @@ def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence
     """
     found = _checked(source, store=store, limits=limits, exclude=exclude)
     objects = store / "objects"
-    objects.mkdir(parents=True, exist_ok=True)
+    make_folder(objects)
     cache = StatCache.load(store, source)
     cache.drop_unless(partial(_is_kept, objects))
     stored = [_stored(file, found.folder, cache=cache, read=partial(_keep, objects)) for file in found.files]
@@ -178,7 +178,7 @@ class StatCache:
 
     def save(self) -> None:
         if self.seen != self.known:
-            self.path.parent.mkdir(exist_ok=True)
+            make_folder(self.path.parent)
             write_json(str(self.path), self.seen)
 
 
@@ -250,7 +250,7 @@ def _create(path: Path, content: bytes) -> bool:
     """Store `content` at `path`; False where it is there already."""
     if _is_untouched(path, len(content)):
         return False
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -262,7 +262,7 @@ def _create(path: Path, content: bytes) -> bool:
 
 
 def _publish(temporary: Path, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary.chmod(0o444)
     os.utime(temporary, ns=(STORED_NS, STORED_NS))
     # Two takes that store one content at once rename equal files over each other.

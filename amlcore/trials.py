@@ -21,7 +21,7 @@ from amlcore.submission import Source, lay, pin, request
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import Ended, Reported
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.layout import open_to_group, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
 
 LOST_CHECK_S = 1.0
@@ -84,6 +84,7 @@ class TrialRuns:
             # What a driver left that was killed while it made the folder is no run yet, nor is what a power cut left.
             shutil.rmtree(record.folder, ignore_errors=True)
             record.folder.mkdir()
+            open_to_group(str(record.folder), keep_private=True)
             lay(
                 job,
                 self.source(job),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.errors import ConfigError, NotFoundError, RequestError
-from amlcore.worker.layout import is_experiment, read_json, write_json
+from amlcore.worker.layout import is_experiment, make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ class Workspace:
         marker = root / MARKER
         try:
             if not marker.exists():
-                marker.parent.mkdir(parents=True, exist_ok=True)
+                make_folder(marker.parent)
                 write_json(str(marker), {"workspace_name": name or root.name})
         except OSError as error:
             raise RequestError(f"no workspace can be made at {root}: {marker.parent}: {error.strerror}") from None
@@ -128,10 +128,13 @@ class Workspace:
 
     @property
     def run_folders(self) -> Iterator[Path]:
-        """The folders of all runs, in no order."""
+        """The folders of all runs, in no order; what may not be read is one of them, and says so when it is."""
         for experiment in _folders(self.outputs_path):
+            if not os.access(experiment, os.R_OK | os.X_OK):
+                yield experiment
+                continue
             for run in _folders(experiment):
-                if (run / "run.json").exists():
+                if not os.access(run, os.X_OK) or (run / "run.json").exists():
                     yield run
 
     @property
@@ -198,8 +201,8 @@ class Workspace:
             `outputs/` cannot be written.
         """
         try:
-            self.outputs_path.mkdir(exist_ok=True)
-            self.state_path.mkdir(exist_ok=True)
+            make_folder(self.outputs_path)
+            make_folder(self.state_path)
         except OSError as error:
             raise RequestError(f"{error.filename}: {error.strerror}; runs are recorded there") from None
         for folder in (self.outputs_path, self.state_path):

@@ -35,7 +35,7 @@ LINES = [
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
-    ["errors", "heartbeat", "interrupt", "say"],
+    ["errors", "heartbeat", "interrupt", "ownership", "say"],
     ["worker"],
 ]
 LEVELS = {name: level for level, line in enumerate(LINES) for name in line}

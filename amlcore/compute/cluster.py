@@ -121,10 +121,10 @@ def partitions() -> list[Partition]:
     return _parsed(parse_partitions, "sinfo", "--noheader", "--exact", f"--format={PARTITION_FORMAT}")
 
 
-def jobs() -> dict[str, QueuedJob]:
-    """This user's jobs that have not ended, by id; each task of an array by itself."""
-    user = f"--user={os.getuid()}"
-    return _parsed(parse_jobs, "squeue", "--noheader", "--array", user, f"--format={JOB_FORMAT}")
+def jobs(user: int | None = None) -> dict[str, QueuedJob]:
+    """This user's jobs that have not ended, or those of the uid `user`, by id; each task of an array by itself."""
+    of = f"--user={os.getuid() if user is None else user}"
+    return _parsed(parse_jobs, "squeue", "--noheader", "--array", of, f"--format={JOB_FORMAT}")
 
 
 def ended_jobs(ids: list[str]) -> dict[str, EndedJob]:

@@ -20,10 +20,11 @@ from amlcore.compute.local_queue import LocalQueue
 from amlcore.compute.queue import is_overdue, run_of
 from amlcore.compute.target import ComputeTarget, Ending, Sight
 from amlcore.errors import RecordError
+from amlcore.ownership import is_own
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import OWNER_VARIABLE, is_alive, read_json
+from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group, read_json
 from amlcore.worker.processes import family, send, signal_name
 from amlcore.workspace import Workspace
 
@@ -89,7 +90,7 @@ class LocalSlots:
     def __init__(self, target: Local, *, state: Path) -> None:
         self._target = target
         self._locks = state / "slots"
-        self._locks.mkdir(parents=True, exist_ok=True)
+        make_folder(self._locks)
         self._folder = _new_folder(state / "queue")
         self._kinds: dict[str, tuple[WorkerKind, tuple[IO[bytes], ...]]] = {}
         self._workers: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}  # by the name that they claim under
@@ -163,7 +164,7 @@ class LocalSlots:
 
     def _free_slot(self) -> IO[bytes] | None:
         for number in range(self._target.slots):
-            slot = (self._locks / f"{self._target.kind}-{number}").open("ab")
+            slot = _opened(self._locks / f"{self._target.kind}-{number}")
             try:
                 fcntl.flock(slot, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
@@ -250,10 +251,21 @@ def _end_overdue(record: Record) -> None:
         os.kill(supervisor, signal.SIGKILL)
 
 
+def _opened(slot: Path) -> IO[bytes]:
+    """The file of a slot, which all users of the workspace lock."""
+    with suppress(FileExistsError):
+        os.close(os.open(slot, os.O_CREAT | os.O_EXCL, 0o666))
+        open_to_group(str(slot))
+    return slot.open("ab" if os.access(slot, os.W_OK) else "rb")
+
+
 def _new_folder(queues: Path) -> Path:
-    """A queue folder of its own; what lost drivers left behind is taken back meanwhile, or removed."""
+    """A queue folder of its own; what lost drivers of this user left is taken back meanwhile, or removed."""
+    make_folder(queues)
     for folder in queues.glob("*"):
         try:
+            if not is_own(folder):
+                continue
             left = [LocalQueue(kind) for kind in folder.iterdir()]
             if left and all(queue.driver_is_gone for queue in left):
                 for queue in left:

@@ -30,7 +30,8 @@ def look(record: Record) -> Sight:
             with suppress(ExecutionError):
                 cluster.cancel(queue.jobs, pending_only=True)
         return Sight(ending=Ending(RunState.Canceled, "canceled"))
-    known = _ASKED.about(queue)
+    user = os.stat(record.folder).st_uid
+    known = _ASKED.setdefault(user, _Asked(user)).about(queue)
     if known is None:
         return Sight()  # files alone cannot tell: the next look may
     active, ended = known
@@ -52,19 +53,20 @@ def _lost(why: str) -> Sight:
 
 
 class _Asked:
-    """What Slurm last said to this process, so that a list of many runs asks once."""
+    """What Slurm last said of a user's jobs, so that a list of many runs asks once."""
 
-    def __init__(self) -> None:
+    def __init__(self, user: int) -> None:
+        self._user = user
         self._again_at = 0.0
         self._active: dict[str, QueuedJob] | None = None
         self._ended: dict[str, EndedJob] = {}
 
     def about(self, queue: SlurmQueue) -> tuple[dict[str, QueuedJob], dict[str, EndedJob]] | None:
-        """This user's jobs, and those of `queue` that have ended; None where Slurm does not answer."""
+        """The user's jobs, and those of `queue` that have ended; None where Slurm does not answer."""
         try:
             if time.monotonic() >= self._again_at:
                 self._active = None
-                self._active = cluster.jobs()
+                self._active = cluster.jobs(self._user)
                 self._again_at = time.monotonic() + ASK_S
             if self._active is None:
                 return None
@@ -78,4 +80,4 @@ class _Asked:
         return self._active, ended | queue.vanished(set(gone) - set(ended))
 
 
-_ASKED = _Asked()
+_ASKED: dict[int, _Asked] = {}

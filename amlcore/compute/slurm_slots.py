@@ -19,9 +19,10 @@ from amlcore.compute.queue import run_of
 from amlcore.compute.slurm_queue import ASKED, SlurmQueue
 from amlcore.compute.target import Ending, Sight
 from amlcore.errors import ExecutionError
+from amlcore.ownership import is_own
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
-from amlcore.worker.layout import is_alive, read_json
+from amlcore.worker.layout import is_alive, make_folder, read_json
 
 ASK_S = 1.0
 HEARTBEAT_S = 5.0
@@ -229,10 +230,12 @@ class SlurmSlots:
 
 
 def _new_folder(folders: Path) -> Path:
-    """A folder of its own; those that ended drivers left behind are removed meanwhile."""
+    """A folder of its own; those that ended drivers of this user left behind are removed meanwhile."""
+    make_folder(folders)
     for folder in folders.glob("*"):
-        if _is_left(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError, ValueError, LookupError):  # another driver is removing it at this moment
+            if is_own(folder) and _is_left(folder):
+                shutil.rmtree(folder, ignore_errors=True)
     return folders / uuid.uuid4().hex[:12]
 
 

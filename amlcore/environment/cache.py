@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 from amlcore.errors import BuildError
 from amlcore.say import Say
 from amlcore.worker import durable
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.layout import make_folder, open_to_group, read_json, write_json
 
 _DAY_S = 86400.0
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -240,8 +240,13 @@ def _remove_old(layout: EnvironmentLayout, before: float, log: Say | None) -> Ca
 
 def _open_guard(path: Path) -> BinaryIO:
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return path.open("ab")
+        make_folder(path.parent)
+        is_new = not path.exists()
+        stream = path.open("ab")
+        if is_new:
+            with suppress(PermissionError):  # another user was faster
+                open_to_group(str(path))
+        return stream
     except OSError as error:
         raise BuildError(
             f"the cache of environments cannot be written: {path.parent}: {error.strerror}; "

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from amlcore.errors import NotFoundError, legal
+from amlcore.errors import LeftOutWarning, NotFoundError, legal
 
 RECORD = "model.json"
 PREPARED = ".tmp-"  # how the name of a folder begins that is to become a version
@@ -15,7 +17,17 @@ def versions(folder: Path) -> list[int]:
     """The versions of the model in `folder`, in order; what is still being prepared is none."""
     if not folder.is_dir():
         return []
-    return sorted(int(path.name) for path in folder.iterdir() if path.name.isdecimal() and (path / RECORD).exists())
+    try:
+        found = list(folder.iterdir())
+    except PermissionError:
+        warnings.warn(f"a model is left out: {folder} cannot be read: you may not", LeftOutWarning, stacklevel=2)
+        return []
+    return sorted(int(path.name) for path in found if path.name.isdecimal() and _holds_version(path))
+
+
+def _holds_version(folder: Path) -> bool:
+    """Whether a version lies in `folder`; one that may not be read has its number all the same."""
+    return not os.access(folder, os.X_OK) or (folder / RECORD).exists()
 
 
 def registered(models: Path) -> list[Path]:

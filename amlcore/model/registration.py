@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -20,7 +21,7 @@ from amlcore.model.model import Model
 from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
 from amlcore.worker import durable
-from amlcore.worker.layout import RunLayout, write_json
+from amlcore.worker.layout import RunLayout, make_folder, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
@@ -221,7 +222,8 @@ def _prepared(models: Path) -> Iterator[Path]:
     """A folder beside the versions to prepare one in; gone afterwards, unless it became one."""
     folder = models / f"{PREPARED}{uuid.uuid4().hex[:12]}"
     try:
-        folder.mkdir(parents=True)
+        make_folder(models)
+        folder.mkdir()
         for left in models.glob(f"{PREPARED}*"):  # by registrations that were killed
             if time.time() - left.stat().st_mtime > LEFT_S:
                 shutil.rmtree(left, ignore_errors=True)
@@ -240,6 +242,7 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
         about = folder / "model.json"
         write_json(str(about), {"name": record["name"], "version": version, **record})
         about.chmod(0o444)
+        _open_to_group(folder)
         durable.sync_tree(folder)
         try:
             target = folder.rename(folder.parent / str(version))
@@ -248,6 +251,15 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
         except OSError:
             if not (folder.parent / str(version)).exists():
                 raise
+
+
+def _open_to_group(folder: Path) -> None:
+    """Let the group read what is registered, where it may write beside it: a model is the workspace's."""
+    if not folder.parent.stat().st_mode & stat.S_IWGRP:
+        return
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(stat.S_IMODE(path.stat().st_mode) | (0o050 if path.is_dir() else 0o040))
 
 
 def _sample(registration: Registration, origin: Origin) -> Sample | None:

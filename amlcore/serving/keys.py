@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import os
 import secrets
+import stat
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from amlcore.errors import DeploymentError, legal
 from amlcore.worker import durable
-from amlcore.worker.layout import read_json
+from amlcore.worker.layout import make_folder, read_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
 """The environment variable by which a service is told its file; serving/service/keys.py reads it."""
@@ -32,9 +34,8 @@ class Keys:
     def of(cls, state: Path, service: str) -> Keys:
         """Those of `service` in a workspace whose `.amlcore` is `state`, made now if there are none."""
         keys = cls((state / "keys" / f"{service}.json").absolute())
-        if not keys.path.exists():
-            keys.path.parent.mkdir(parents=True, exist_ok=True)
-            keys.path.parent.chmod(0o700)
+        if not os.path.exists(keys.path):
+            _make_folder(keys.path.parent)
             keys._write({which.value: _new() for which in Which}, replace=False)
         return keys
 
@@ -71,6 +72,15 @@ class Keys:
         finally:
             temporary.unlink(missing_ok=True)
         durable.sync_up(self.path, self.path.parent.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """A folder for the files of all users of the workspace: each is its owner's to read, and to replace."""
+    make_folder(folder.parent)
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+        if folder.parent.stat().st_mode & stat.S_IWGRP:
+            folder.chmod(0o3770)
 
 
 def _new() -> str:

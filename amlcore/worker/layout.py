@@ -8,6 +8,7 @@ import datetime
 import json
 import os
 import socket
+import stat
 import tempfile
 
 TYPE_CHECKING = False  # importing typing takes longer than all the rest of this module
@@ -176,6 +177,37 @@ def append_line(path, value):
         os.close(handle)
 
 
+def make_folder(path, keep_private=False):
+    # type: (str | os.PathLike[str], bool) -> None
+    """Make a folder that several users share, with those above it that lack; one that is there stays as it is.
+
+    Where the group may write into the folder that it lies in, the group may use it as that one, whatever the umask of
+    who makes it says; with `keep_private` only if that umask lets the group read at all.
+    """
+    path = str(path)
+    try:
+        os.mkdir(path)
+    except FileNotFoundError:
+        make_folder(os.path.dirname(os.path.abspath(path)))
+        make_folder(path, keep_private)
+        return
+    except FileExistsError:
+        if not os.path.isdir(path):
+            raise
+        return
+    open_to_group(path, keep_private)
+
+
+def open_to_group(path, keep_private=False):
+    # type: (str, bool) -> None
+    """Let the group use a folder, or a file that all write, as it may use the folder that it lies in."""
+    around = os.stat(os.path.dirname(os.path.abspath(path))).st_mode
+    mode = stat.S_IMODE(os.stat(path).st_mode)
+    if around & stat.S_IWGRP and (mode & stat.S_IRGRP or not keep_private):
+        is_folder = os.path.isdir(path)
+        os.chmod(path, mode | around & ((stat.S_ISGID | stat.S_IRWXG) if is_folder else (stat.S_IRGRP | stat.S_IWGRP)))
+
+
 def new_run_id():
     # type: () -> str
     """A name for a run that sorts by time: UTC to the second and six random hex digits."""
@@ -190,7 +222,7 @@ def create_run_folder(root, experiment):
     Returns the run's id and its folder.
     """
     outputs = os.path.join(os.path.abspath(str(root)), "outputs", experiment)
-    os.makedirs(outputs, exist_ok=True)
+    make_folder(outputs)
     while True:
         name = new_run_id()
         folder = os.path.join(outputs, name)
@@ -198,6 +230,7 @@ def create_run_folder(root, experiment):
             os.mkdir(folder)
         except FileExistsError:
             continue
+        open_to_group(folder, keep_private=True)
         return name, folder
 
 
@@ -232,7 +265,8 @@ def identity(pid=None):
     # type: (int | None) -> dict[str, typing.Any]
     """What names a process for as long as its machine is up: host, boot, pid and start time."""
     pid = os.getpid() if pid is None else pid
-    return {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _start_ticks(pid)}
+    me = os.getuid()
+    return {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _start_ticks(pid), "uid": me}
 
 
 def is_alive(process):
@@ -243,6 +277,8 @@ def is_alive(process):
     if process["boot"] != _boot_id():
         return False
     started = _start_ticks(process["pid"])
+    if started is None and process.get("uid", os.getuid()) != os.getuid() and not os.path.exists("/proc/1"):
+        return None  # this machine shows nobody the processes of others
     return started is not None and started == process["started"]
 
 
