@@ -20,6 +20,7 @@ from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
 from amlcore.say import Say
 from amlcore.submission import tell_of_block
+from amlcore.sweep.points import points_in_words
 from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, submit_sweep
 from amlcore.sweep_report import draw_in_background, is_worth_plots
@@ -42,7 +43,10 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
     search = with_found(search)
     record = submit_sweep(search, overrides=overrides)
     tell_of_block(search.job, say=say)
-    say(f"sweep {record.folder.name} in {record.folder}")
+    counted = points_in_words(search.sweep, search.space)
+    say(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
+    if note := search.note_of_few_points(overrides):
+        say(note)
     return _see_through(search, record, detach=detach, say=say)
 
 

@@ -79,6 +79,7 @@ def described(search: Search) -> dict[str, Any]:
         "sampler": sweep.sampler,
         "primary_metric": sweep.primary_metric,
         "goal": [goal.value for goal in sweep.goals] if len(sweep.metrics) > 1 else sweep.goals[0].value,
+        "points": search.points,
         "max_total_runs": search.total,
         "seed": sweep.seed,
     }

@@ -26,8 +26,10 @@ from amlcore.config.space import flat, named, of_azure, space_of
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
 from amlcore.sweep.azure import is_call
-from amlcore.sweep.dimension import identity, steps
+from amlcore.sweep.dimension import identity
+from amlcore.sweep.points import few_points
 from amlcore.sweep.sampler import SAMPLERS
+from amlcore.sweep.steps import Steps
 from amlcore.worker.values import text
 
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
@@ -95,13 +97,23 @@ class Search:
     @property
     def total(self) -> int:
         """How many trials there will be, if nothing ends the sweep before."""
-        limits = [self.sweep.max_total_runs, len(self.space.grid()) if self.sweep.is_grid else None]
+        limits = [self.sweep.max_total_runs, self.points if self.sweep.is_grid else None]
         return min(limit for limit in limits if limit is not None)
+
+    @cached_property
+    def points(self) -> int | None:
+        """How many points the space has; None where they cannot be counted."""
+        return self.space.points
 
     @cached_property
     def groups(self) -> set[str]:
         """The groups among the keys of the space."""
         return {key for base in self.bases for key in base.choices}
+
+    def note_of_few_points(self, overrides: list[str]) -> str | None:
+        """What to say where the space has fewer points than there are trials; `overrides` as they were typed."""
+        typed = {override[1:].partition("=")[0] for override in overrides if override.startswith("+")}
+        return few_points(self.sweep, self.space, added=typed.union(*(base.added for base in self.bases)))
 
     def in_each_environment(self) -> Iterator[Job]:
         """A job for each environment that the sweep goes over, whether as a group or by one of its keys."""
@@ -225,8 +237,20 @@ def _check(search: Search) -> None:
         )
     for base in search.bases:
         for key in search.space.keys() - search.groups:
-            for value in search.space[key].ends if search.may_hold(key, base) else ():
+            for value in _standing_for_all(key, search.space[key]) if search.may_hold(key, base) else ():
                 _check_value(base, key, value)
+
+
+def _standing_for_all(key: str, dimension: Dimension) -> list[Any]:
+    """Values of `dimension` such that the schema takes all where it takes these."""
+    if not key.startswith("script.arguments."):
+        return dimension.ends
+    # An argument may be of any type: one text is checked for many, but for those that no command line can hold.
+    found: dict[Any, Any] = {}
+    for number, value in enumerate(dimension.ends):
+        alike = not isinstance(value, list | dict) and not (isinstance(value, str) and "\0" in value)
+        found.setdefault(type(value) if alike else number, value)
+    return list(found.values())
 
 
 def _check_value(base: Base, key: str, value: Any) -> None:
@@ -269,7 +293,8 @@ def _first(override: Override) -> str:
         assert value.start is not None
         assert value.stop is not None
         with named(str(override.input_line)):
-            return next((text(number) for number in steps(value.start, value.stop, value.step)), text(value.start))
+            numbers = Steps.before(value.start, value.stop, value.step)
+            return text(numbers[0] if numbers else value.start)
     for item in override.sweep_string_iterator():
         return item
     raise ConfigError(f"{override.input_line}: there is nothing to choose from")

@@ -17,9 +17,10 @@ from amlcore.config.overrides import key_of, parser
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
-from amlcore.sweep.dimension import steps
 
 LOG = "log"
+
+MOST_SHUFFLED = 1_000_000
 
 
 def space_of(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
@@ -102,11 +103,20 @@ def _of_override(override: Override, *, grid: bool) -> Dimension:
         assert value.stop is not None
         if not grid and not value.shuffle:
             return Dimension.stepping(value.start, value.stop, step=value.step, log=LOG in value.tags)
-        points = list(steps(value.start, value.stop, value.step))
-        if value.shuffle:
-            random.shuffle(points)
-        return Dimension.of(points)
+        return _range(value)
     return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
+
+
+def _range(value: RangeSweep) -> Dimension:
+    """The numbers of a range in a grid, none of which is laid down unless they are to be shuffled."""
+    assert value.start is not None
+    assert value.stop is not None
+    found = Dimension.spaced(value.start, value.stop, value.step)
+    if not value.shuffle:
+        return found
+    if len(found.choices) > MOST_SHUFFLED:
+        raise ConfigError(f"{len(found.choices)} values are too many to shuffle; choose sweep=random")
+    return Dimension.of(random.sample(found.choices, len(found.choices)))
 
 
 def _check_tags(value: Any, *, grid: bool) -> None:

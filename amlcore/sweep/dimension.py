@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 import math
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError
+from amlcore.sweep.steps import Steps, last_step, on_step, rounded
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 TAIL = 1e-6
 """A normal distribution is drawn from this quantile to its mirror image, 4.75 sigma on each side."""
+
+
+SHOWN = 12
+"""Of more choices than so many, the first and the last are shown."""
 
 
 class Kind(StrEnum):
@@ -54,7 +58,7 @@ class Dimension:
     """
 
     kind: Kind
-    choices: tuple[Any, ...] = ()
+    choices: Sequence[Any] = ()  # a tuple, or in a grid the steps of a range
     low: float = 0.0
     high: float = 0.0  # included
     step: float | None = None
@@ -92,12 +96,17 @@ class Dimension:
         return cls(Kind.choice, choices=tuple(values))
 
     @classmethod
+    def spaced(cls, start: float, stop: float, step: float) -> Dimension:
+        """One of the numbers from `start` in steps towards `stop`, which is left out."""
+        return cls(Kind.choice, choices=Steps.before(start, stop, step))
+
+    @classmethod
     def between(cls, low: float, high: float, *, step: float | None = None, log: bool = False) -> Dimension:
         """A number from `low` to `high`, both included: whole where all that is given is."""
         whole = all(isinstance(number, int) for number in (low, high, step) if number is not None)
         if step is not None and low <= high and step > 0:
             # As Optuna would adjust it with a warning.
-            last = _last(low, high, step)
+            last = last_step(low, high, step)
             high = int(last) if whole else float(last)
         return cls(Kind.int if whole else Kind.float, low=low, high=high, step=step, log=log)
 
@@ -108,7 +117,7 @@ class Dimension:
             return cls.between(start, end, step=step, log=log)
         if start < end:
             raise ConfigError(f"there is nothing from {start:g} down to {end:g}")
-        last = _last(start, end, step)
+        last = last_step(start, end, step)
         whole = all(isinstance(number, int) for number in (start, end, step))
         return cls.between(int(last) if whole else float(last), start, step=-step, log=log)
 
@@ -159,10 +168,27 @@ class Dimension:
         ValueError
             There is none like it.
         """
+        if isinstance(self.choices, Steps):
+            return self.choices.index(choice)
         try:
             return self._places[identity(choice)]
         except KeyError:
             raise ValueError(f"{text(choice)} is not one of the choices") from None
+
+    def has(self, choice: Any) -> bool:
+        """Whether it is one of the choices."""
+        try:
+            self.index(choice)
+        except ValueError:
+            return False
+        return True
+
+    def places(self, allowed: Sequence[Any]) -> set[int]:
+        """The places, among all values that it may have, of those that a condition names."""
+        if self.kind is Kind.choice:
+            return {self.index(value) for value in allowed}
+        numbers = self.listed or ()
+        return {numbers.index(_number(one)) for one in allowed if _number(one) in numbers}
 
     def is_among(self, value: Any, allowed: Sequence[Any]) -> bool:
         """Whether a value of this dimension is one of those that a condition names."""
@@ -170,8 +196,10 @@ class Dimension:
             return identity(value) in map(identity, allowed)
         return any(value == _number(one) for one in allowed)
 
-    def draw(self, name: str, trial: Trial) -> Any:
-        """The parameter's value in `trial`."""
+    def draw(self, name: str, trial: Trial, *, by_place: bool = False) -> Any:
+        """The parameter's value in `trial`; with `by_place`, a choice is kept as its place among the choices."""
+        if self.kind is Kind.choice and by_place:
+            return self.choices[trial.suggest_int(name, 0, len(self.choices) - 1)]
         if self.kind is Kind.choice:
             return self.value(trial.suggest_categorical(name, self.encoded))
         if self.kind is Kind.int:
@@ -180,22 +208,38 @@ class Dimension:
 
     def value(self, drawn: Any) -> Any:
         """The value that a number or a choice drawn by Optuna stands for."""
+        if self.kind is Kind.choice and isinstance(drawn, int):
+            return self.choices[drawn]
         if self.kind is Kind.choice:
             return self.choices[self._places_encoded[drawn]]
         if self.kind is Kind.float and self.step is not None:
-            return _on_step(drawn, first=self.low, step=self.step)
+            return on_step(drawn, first=self.low, step=self.step)
         value = drawn if self.normal is None else self.normal.at(drawn)
         value = math.exp(value) if self.exponential else value
         if self.quantum is not None:
-            return _rounded(value, self.quantum)
+            return rounded(value, self.quantum)
         return value if self.kind is Kind.int else value + 0.0  # -0.0 is 0.0
 
     def with_condition(self, when: Mapping[str, tuple[Any, ...]]) -> Dimension:
         return replace(self, when=dict(when))
 
     @property
+    def listed(self) -> Sequence[Any] | None:
+        """All values that it may have, in their order; None where there are too many to be counted."""
+        if self.kind is Kind.choice:
+            return self.choices
+        if self.normal is not None or self.exponential or self.quantum is not None:
+            return None
+        step = self.step if self.step is not None or self.kind is Kind.float else 1
+        if step is None:
+            return (self.low,) if self.low == self.high else None
+        return Steps.through(self.low, self.high, step)
+
+    @property
     def ends(self) -> list[Any]:
         """Values that stand for all of them when it is checked whether the schema takes them."""
+        if isinstance(self.choices, Steps):
+            return [self.choices[0], self.choices[-1]]
         if self.kind is Kind.choice:
             return list(self.choices)
         return [self.value(self.distribution.to_external_repr(bound)) for bound in (self.low, self.high)]
@@ -203,7 +247,7 @@ class Dimension:
     def describe(self) -> str:
         """The dimension in words, for --dry-run."""
         if self.kind is Kind.choice:
-            said = "one of " + ", ".join(map(text, self.choices))
+            said = f"one of {self._shown()}"
         elif self.normal is not None:
             said = f"{'e^' if self.exponential else ''}normal({self.normal.mu:g}, {self.normal.sigma:g})"
         else:
@@ -216,6 +260,13 @@ class Dimension:
         clauses = [f"{key} is {' or '.join(map(text, values))}" for key, values in self.when.items()]
         return f"{said}, where {' and '.join(clauses)}" if clauses else said
 
+    def _shown(self) -> str:
+        count = len(self.choices)
+        if count <= SHOWN:
+            return ", ".join(map(text, self.choices))
+        first, second, last = map(text, (self.choices[0], self.choices[1], self.choices[-1]))
+        return f"{count}: {first}, {second}, …, {last}"
+
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
@@ -223,12 +274,16 @@ class Dimension:
     def from_json(cls, value: dict[str, Any]) -> Dimension:
         normal = None if value["normal"] is None else Normal(**value["normal"])
         when = {key: tuple(values) for key, values in value["when"].items()}
-        known = {"kind": Kind(value["kind"]), "choices": tuple(value["choices"]), "normal": normal, "when": when}
+        given = value["choices"]
+        choices = Steps(**given) if isinstance(given, dict) else tuple(given)
+        known = {"kind": Kind(value["kind"]), "choices": choices, "normal": normal, "when": when}
         return cls(**{**value, **known})
 
     def _check_choices(self) -> None:
         if not self.choices:
             raise ConfigError("there is nothing to choose from")
+        if isinstance(self.choices, Steps):
+            return
         seen = set()
         for choice in self.choices:
             if identity(choice) in seen:
@@ -241,40 +296,9 @@ def identity(value: Any) -> str:
     return json.dumps(value)
 
 
-def steps(start: float, end: float, step: float) -> Iterator[float]:
-    """The numbers from `start` in steps towards `end`, which is left out; by decimals, so that 3 * 0.1 is 0.3."""
-    if step == 0:
-        raise ConfigError("its step must not be 0")
-    if all(isinstance(number, int) for number in (start, end, step)):
-        yield from range(int(start), int(end), int(step))
-        return
-    number, last, by = Decimal(str(start)), Decimal(str(end)), Decimal(str(step))
-    while number < last if by > 0 else number > last:
-        yield float(number) + 0.0  # -0.0 is 0.0
-        number += by
-
-
-def _last(start: float, end: float, step: float) -> Decimal:
-    """The last number that the steps reach; by decimals, so that 3 * 0.1 is 0.3."""
-    first, by = Decimal(str(start)), Decimal(str(step))
-    return first + (Decimal(str(end)) - first) // by * by
-
-
-def _on_step(value: float, *, first: float, step: float) -> float:
-    """The number that a step reaches, without the noise of binary fractions."""
-    return float(Decimal(str(first)) + round((value - first) / step) * Decimal(str(step))) + 0.0
-
-
 def _number(value: Any) -> Any:
     """A number that was written with more digits than it needs, and so kept as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:
         return value
-
-
-def _rounded(value: float, quantum: float) -> float:
-    # By decimals, so that 3 * 0.1 is 0.3.
-    steps = round(value / quantum)
-    # A script that takes whole numbers takes no 4.0.
-    return quantum * steps if isinstance(quantum, int) else float(Decimal(str(quantum)) * steps)

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError, legal
-from amlcore.sweep.dimension import Dimension, Kind, identity
+from amlcore.sweep.dimension import Dimension, Kind
+from amlcore.sweep.grid import Grid
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
     from optuna.trial import Trial
 
 Values = dict[str, Any]
+MANY = 100
+"""So many choices, at most, stand in a message."""
 
 
 class Space(Mapping[str, Dimension]):
@@ -46,24 +48,31 @@ class Space(Mapping[str, Dimension]):
     def __len__(self) -> int:
         return len(self._dimensions)
 
-    def draw(self, trial: Trial) -> Values:
+    def draw(self, trial: Trial, *, by_place: bool = False) -> Values:
         """The values of `trial`; a parameter whose condition does not hold has none."""
         values: Values = {}
         for key, dimension in self.items():
             if self._holds(dimension.when, values):
-                values[key] = dimension.draw(key, trial)
+                values[key] = dimension.draw(key, trial, by_place=by_place)
         return values
 
-    def grid(self) -> list[Values]:
-        """All points in the order of nested loops, the first key outermost, each once."""
-        points: dict[str, Values] = {}
-        for combination in itertools.product(*(dimension.choices for dimension in self.values())):
-            values: Values = {}
-            for (key, dimension), value in zip(self.items(), combination, strict=True):
-                if self._holds(dimension.when, values):
-                    values[key] = value
-            points.setdefault(identity(values), values)
-        return list(points.values())
+    def grid(self) -> Grid:
+        """All points of a space of choices."""
+        return Grid({key: dimension.choices for key, dimension in self.items()}, self._conditions)
+
+    @property
+    def points(self) -> int | None:
+        """How many points there are; None where they cannot be counted."""
+        listed = {key: dimension.listed for key, dimension in self.items()}
+        counted = {key: values for key, values in listed.items() if values is not None}
+        return Grid(counted, self._conditions).size if len(counted) == len(listed) else None
+
+    @property
+    def _conditions(self) -> dict[str, dict[str, set[int]]]:
+        return {
+            key: {other: self[other].places(allowed) for other, allowed in dimension.when.items()}
+            for key, dimension in self.items()
+        }
 
     def choices_of(self, keys: Collection[str]) -> list[Values]:
         """The values that `keys`, which are choices, take together in some point; one may have none in a point."""
@@ -86,17 +95,9 @@ class Space(Mapping[str, Dimension]):
         conditions = [(other, allowed) for other, allowed in self[key].when.items() if other in keys]
         return all(text(choices.get(other)) in map(text, allowed) for other, allowed in conditions)
 
-    def encoded(self, values: Values) -> Values:
-        """The point `values` of a grid as Optuna keeps it."""
-        return {key: self[key].encoded[self[key].index(value)] for key, value in values.items()}
-
     def holds(self, values: Values) -> bool:
         """Whether `values` are those of the parameters that exist together."""
         return values.keys() == {key for key, dimension in self.items() if self._holds(dimension.when, values)}
-
-    @property
-    def is_grid(self) -> bool:
-        return all(dimension.kind is Kind.choice for dimension in self.values())
 
     def describe(self) -> dict[str, str]:
         return {key: dimension.describe() for key, dimension in self.items()}
@@ -115,8 +116,8 @@ class Space(Mapping[str, Dimension]):
             if other not in known:
                 raise ConfigError(f"sweep.search_space.{key}: when: {other}: {legal(other, set(known) - {key})}")
             for value in values:
-                if known[other].kind is Kind.choice and not known[other].is_among(value, known[other].choices):
-                    said = legal(text(value), map(text, known[other].choices))
+                if known[other].kind is Kind.choice and not known[other].has(value):
+                    said = legal(text(value), map(text, known[other].choices[:MANY]))
                     raise ConfigError(f"sweep.search_space.{key}: when: {other}={text(value)}: {said}")
 
     def _holds(self, when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:

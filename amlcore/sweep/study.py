@@ -103,19 +103,22 @@ class Study:
             asked=self.asked,
             options=sweep.sampler_options,
             warm=told,
-            space={key: dimension.distribution for key, dimension in space.items() if not dimension.when},
+            space=None
+            if sweep.is_grid
+            else {key: dimension.distribution for key, dimension in space.items() if not dimension.when},
         )
         own = self._study.get_trials(deepcopy=False)[self._warm :]
         tried_again = {trial.user_attrs[AGAIN] for trial in own if AGAIN in trial.user_attrs}
         self._points = len(own) - len(tried_again)
         self._again = [t for t in own if _is_canceled(t) and t.number not in tried_again]
         self._grid = space.grid() if sweep.is_grid else None
+        self._by_place = self._grid is not None and not any(map(_keeps_choices, own))
         self._ids: dict[int, int] = {}
 
     @property
     def room(self) -> int:
         """How many further trials may be asked for; those that an earlier end of the sweep canceled do not count."""
-        limits = [self._sweep.max_total_runs, None if self._grid is None else len(self._grid)]
+        limits = [self._sweep.max_total_runs, None if self._grid is None else self._grid.size]
         return min(limit for limit in limits if limit is not None) - self._points + len(self._again)
 
     def _warm_up(self, warm: Callable[[], Sequence[FrozenTrial]]) -> list[FrozenTrial]:
@@ -135,7 +138,10 @@ class Study:
             self._study.enqueue_trial(before.params, user_attrs={AGAIN: before.number})
         else:
             if self._grid is not None:
-                self._study.enqueue_trial(self._space.encoded(self._grid[self._points]))
+                places = self._grid.places(self._points)
+                if not self._by_place:
+                    places = {key: self._space[key].encoded[place] for key, place in places.items()}
+                self._study.enqueue_trial(places)
             self._points += 1
         asked = self._study.ask()
         number = asked.number - self._warm
@@ -146,7 +152,7 @@ class Study:
             # Optuna sets it only where it draws; without it the trial would be no parent of any other.
             self._study._storage.set_trial_system_attr(asked._trial_id, generation, before.system_attrs[generation])
         with _unwarned():
-            return Trial(number, self._space.draw(asked))
+            return Trial(number, self._space.draw(asked, by_place=self._by_place))
 
     def unfinished(self) -> list[Trial]:
         """The trials that were asked for and never told; one whose values were not all kept draws the rest now."""
@@ -160,7 +166,9 @@ class Study:
                 if frozen.state is optuna.trial.TrialState.WAITING:
                     self._study._storage.set_trial_state_values(frozen._trial_id, optuna.trial.TrialState.RUNNING)
                 with _unwarned():
-                    values = self._space.draw(optuna.trial.Trial(self._study, frozen._trial_id))
+                    values = self._space.draw(
+                        optuna.trial.Trial(self._study, frozen._trial_id), by_place=self._by_place
+                    )
                 found.append(Trial(number, values))
         return found
 
@@ -236,6 +244,12 @@ class Study:
         value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
         number = frozen.number - self._warm
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
+
+
+def _keeps_choices(frozen: FrozenTrial) -> bool:
+    """Whether a trial of a grid was kept with all choices, as they once were, and not by their places."""
+    laid = frozen.system_attrs.get("fixed_params", {})
+    return any(isinstance(value, str) for value in (*frozen.params.values(), *laid.values()))
 
 
 def _is_canceled(frozen: FrozenTrial) -> bool:

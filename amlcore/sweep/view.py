@@ -7,19 +7,22 @@ from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution
+from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from amlcore.sweep.dimension import Dimension, Kind
 from amlcore.sweep.space import Space
+from amlcore.sweep.steps import Steps
 from amlcore.sweep.study import NAME, WARM
 
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from optuna.study._frozen import FrozenStudy
 
+MANY = 100
+"""Of more steps than so many, plots show a range of numbers instead of choices."""
 ARGUMENTS = "script.arguments."
 
 
@@ -107,6 +110,9 @@ def _plain(value: Any) -> Any:
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
     """The distribution of the values themselves, where Optuna draws something else in their place."""
+    if isinstance(steps := dimension.choices, Steps) and len(steps) > MANY:
+        made = IntDistribution if steps.whole else FloatDistribution
+        return made(min(steps[0], steps[-1]), max(steps[0], steps[-1]))
     if dimension.kind is Kind.choice:
         return CategoricalDistribution([_plain(choice) for choice in dimension.choices])
     if dimension.normal is None and not dimension.exponential and dimension.quantum is None:

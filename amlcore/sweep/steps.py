@@ -1,0 +1,94 @@
+"""The Steps: many numbers at equal distances, none of which is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any, overload
+
+from amlcore.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Steps(Sequence[Any]):
+    """The numbers from `start` on in `length` steps: whole where start and step are, else by decimals."""
+
+    start: int | float
+    step: int | float
+    length: int
+
+    @classmethod
+    def before(cls, start: float, stop: float, step: float) -> Steps:
+        """The numbers from `start` in steps towards `stop`, which is left out, as in Python's range."""
+        by, span = Decimal(str(step)), Decimal(str(stop)) - Decimal(str(start))
+        if not by:
+            raise ConfigError("its step must not be 0")
+        if not span or (by > 0) != (span > 0):
+            return cls(start, step, 0)
+        whole, rest = divmod(span, by)
+        return cls(start, step, int(whole) + bool(rest))
+
+    @classmethod
+    def through(cls, low: float, high: float, step: float) -> Steps:
+        """The numbers from `low` to `high`, both included."""
+        return cls(low, step, 1 + int((Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step))))
+
+    @property
+    def whole(self) -> bool:
+        return isinstance(self.start, int) and isinstance(self.step, int)
+
+    def __len__(self) -> int:
+        return self.length
+
+    @overload
+    def __getitem__(self, index: int) -> Any: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Any]: ...
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            return [self[number] for number in range(*index.indices(self.length))]
+        if not -self.length <= index < self.length:
+            raise IndexError(index)
+        steps = index % self.length
+        if self.whole:
+            return self.start + steps * self.step
+        return float(Decimal(str(self.start)) + steps * Decimal(str(self.step))) + 0.0  # -0.0 is 0.0
+
+    def index(self, value: Any, *_: int) -> int:
+        """The place of `value`; ValueError where it is none of them."""
+        if isinstance(value, (int, float) if not self.whole else int) and not isinstance(value, bool) and self.length:
+            nearest = round((Decimal(str(value)) - Decimal(str(self.start))) / Decimal(str(self.step)))
+            if 0 <= nearest < self.length and self[nearest] == value:
+                return nearest
+        raise ValueError(f"{value!r} is none of {self}")
+
+    def __contains__(self, value: object) -> bool:
+        try:
+            self.index(value)
+        except (ValueError, ArithmeticError):
+            return False
+        return True
+
+    def __str__(self) -> str:
+        if self.length < 4:
+            return ", ".join(map(str, self))
+        return f"{self[0]}, {self[1]}, …, {self[-1]}"
+
+
+def last_step(start: float, end: float, step: float) -> Decimal:
+    """The last number that the steps reach; by decimals, so that 3 * 0.1 is 0.3."""
+    first, by = Decimal(str(start)), Decimal(str(step))
+    return first + (Decimal(str(end)) - first) // by * by
+
+
+def on_step(value: float, *, first: float, step: float) -> float:
+    """The number that a step reaches, without the noise of binary fractions."""
+    return float(Decimal(str(first)) + round((value - first) / step) * Decimal(str(step))) + 0.0
+
+
+def rounded(value: float, quantum: float) -> float:
+    """The nearest multiple of `quantum`; by decimals, so that 3 * 0.1 is 0.3."""
+    steps = round(value / quantum)
+    # A script that takes whole numbers takes no 4.0.
+    return quantum * steps if isinstance(quantum, int) else float(Decimal(str(quantum)) * steps)
