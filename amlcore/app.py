@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from amlcore import settle
 from amlcore.errors import NotFoundError, RecordError, RequestError, RunError
+from amlcore.origin import read_lock
 from amlcore.publication import check_model, publish
 from amlcore.record import Record, RunState
 from amlcore.run import Run
@@ -72,7 +73,7 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> in
     pinned = Pinned(
         run=earlier.id,
         snapshot=snapshot.load(earlier.facts["snapshot"]["id"], store=workspace.state_path / "snapshots"),
-        lock=Path(record.layout.lock).read_text(encoding="utf-8"),
+        lock=read_lock(record),
         environment=environment,
         git=earlier.facts.get("git"),
     )

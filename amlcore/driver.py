@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from dataclasses import asdict
 from pathlib import Path
@@ -13,6 +14,7 @@ from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.interrupt import interrupted_once
+from amlcore.origin import read_lock
 from amlcore.record import Record, RunState, Status
 from amlcore.say import Say
 from amlcore.stream import LogStream
@@ -153,12 +155,12 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
             if pinned is None or job.environment.user_managed_dependencies:
                 built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
             else:
-                lock = Path(record.layout.lock).read_text(encoding="utf-8")
+                lock = read_lock(record)
                 built = build_lock(
                     lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
                 )
     if pinned is not None:
-        _check_same(Path(record.layout.lock).read_text(encoding="utf-8"), built.lock)
+        _check_same(read_lock(record), built.lock)
     keep_environment(record, built, name=job.environment.name)
     return built
 
@@ -172,7 +174,7 @@ def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> N
         "folder": str(built.folder or ""),
         "notes": list(built.notes),
     }
-    del facts["lock"]
+    facts["lock_sha256"] = hashlib.sha256(facts.pop("lock").encode()).hexdigest()
     write_json(record.layout.environment, {**facts, "name": name}, sync=not record.is_child)
     if not record.is_child:
         durable.sync([record.layout.lock, record.folder])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from pathlib import Path
 
+from amlcore import snapshot
 from amlcore.environment import build_lock
-from amlcore.errors import RunError
+from amlcore.errors import RecordError, RunError
 from amlcore.model import Origin
 from amlcore.record import Record, RunState
 from amlcore.worker.layout import read_json
@@ -27,10 +29,10 @@ def origin_of(record: Record) -> Origin:
     facts, environment = record.facts, read_json(record.layout.environment)
     if status.state is not RunState.Completed:
         raise RunError(f"run {run} is {status.state}; a model is registered from a completed run")
-    if environment is None or not Path(record.layout.lock).exists():
+    if environment is None:
         raise RunError(f"run {run} has no environment of its own, so no model can be registered from it")
     workspace = Workspace.at(record.folder.parent.parent.parent)
-    lock = Path(record.layout.lock).read_text(encoding="utf-8")
+    lock = read_lock(record)
     interpreter = Path(environment["python"])
     if not os.access(interpreter, os.X_OK):  # removed, or in the cache of another user
         cache = workspace.composed().environments_path
@@ -40,7 +42,7 @@ def origin_of(record: Record) -> Origin:
             cache=cache,
             log=lambda line: print(line, file=sys.stderr),
         ).python
-    store = workspace.state_path / "snapshots"
+    taken = snapshot.load(facts["snapshot"]["id"], store=workspace.state_path / "snapshots")
     request = read_json(record.layout.request) or {}
     given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
     return Origin(
@@ -49,10 +51,31 @@ def origin_of(record: Record) -> Origin:
         folder=record.folder,
         interpreter=interpreter,
         lock=lock,
-        objects=store / "objects",
-        manifest=store / "manifests" / f"{facts['snapshot']['id']}.json",
+        objects=taken.objects,
+        manifest=taken.manifest,
+        hashes=record.hashes,
         metrics=last_values(record.layout.metrics, "scalar"),
         script=facts["script"],
         python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
     )
+
+
+def read_lock(record: Record) -> str:
+    """The packages that a run had, as they were locked.
+
+    Raises
+    ------
+    RecordError
+        The file is gone, or not what was written when the environment was built.
+    """
+    path, environment = Path(record.layout.lock), read_json(record.layout.environment) or {}
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read: {error.strerror}") from None
+    sha256 = hashlib.sha256(content).hexdigest()
+    written = environment.get("lock_sha256", sha256)
+    if sha256 != written:
+        raise RecordError(f"{path} was changed after the environment was built: its sha256 is {sha256}, not {written}")
+    return content.decode("utf-8")

@@ -278,7 +278,7 @@ class Record:
         return "; ".join(lost + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
 
     def list_outputs(self) -> None:
-        """List and hash the kept outputs."""
+        """List and hash the kept outputs, and the sample of a model beside them."""
         outputs = Path(self.layout.outputs)
         inside = outputs.resolve()
         listing = [
@@ -286,12 +286,21 @@ class Record:
             for path in _files(outputs, inside)
             if path.resolve().is_relative_to(inside)
         ]
+        sample = Path(self.layout.sample)
+        if sample.is_file():
+            listing.append({"path": sample.name, "size": sample.stat().st_size, "sha256": _digest(sample)})
         write_json(self.layout.listing, listing)
 
     @property
     def listing(self) -> list[dict[str, Any]]:
         """The kept outputs: path, size in bytes, sha256."""
-        return list(read_json(self.layout.listing) or [])
+        return [item for item in read_json(self.layout.listing) or [] if item["path"].startswith("outputs/")]
+
+    @property
+    def hashes(self) -> dict[str, str] | None:
+        """The sha256 of what the run wrote, by its path in the run; None where nothing was listed."""
+        listing = read_json(self.layout.listing)
+        return None if listing is None else {item["path"]: item["sha256"] for item in listing}
 
 
 def _move(source: Path, target: Path) -> None:

@@ -2,7 +2,10 @@
 
 import hashlib
 import os
+import shutil
+import uuid
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -68,6 +71,26 @@ def copy_model(source: Path, folder: Path) -> list[ModelFile]:
 def copy_files(sources: dict[str, Path], folder: Path) -> list[ModelFile]:
     """Copy files for good, hashing what is written."""
     return [_copy(source, folder / relative, relative) for relative, source in sorted(sources.items())]
+
+
+def check_inside(relative: str, folder: Path, *, what: str) -> None:
+    """Raises ModelError where `relative` leads out of `folder`, by its own parts or by a link that is there."""
+    target = folder / relative
+    if Path(relative).is_absolute() or not target.parent.resolve().is_relative_to(folder.resolve()):
+        raise ModelError(f"{what}: the file {relative!r} would be written outside of {folder}")
+
+
+def replace_copy(source: Path, target: Path) -> None:
+    """Copy a file to `target`, whole or not at all; a link that is there is replaced, not followed."""
+    temporary = target.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, temporary)
+        temporary.replace(target)
+    except OSError as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise ModelError(f"{target} cannot be written: {error.strerror}") from None
 
 
 def replace_file(files: list[ModelFile], old: str, new: Path, *, folder: Path) -> list[ModelFile]:

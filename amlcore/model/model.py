@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amlcore.errors import DeploymentError, ModelError
+from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
 from amlcore.say import Say
 from amlcore.worker.layout import read_json
@@ -99,6 +100,7 @@ class Model(Listed):
     classes: list[Any] | None
     sample: dict[str, Any] | None  # columns, dtypes, rows
     warnings: list[str]
+    lock_sha256: str | None = None  # of lock.txt; None in models of earlier versions
 
     def __init__(
         self,
@@ -130,7 +132,7 @@ class Model(Listed):
             raise ModelError(f"{folder / RECORD} cannot be read: {error}") from None
         if record is None:
             raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
-        kept = {one.name for one in fields(self)} - {"folder", "class_name"} | {"class"}
+        kept = {one.name for one in fields(self)} - {"folder", "class_name", "lock_sha256"} | {"class"}
         lacking = sorted(kept - record.keys() if isinstance(record, dict) else kept)
         if lacking:
             more = f" and {len(lacking) - 3} more keys" if len(lacking) > 3 else ""
@@ -145,8 +147,19 @@ class Model(Listed):
 
     @property
     def lock(self) -> str:
-        """The requirements, with hashes, that it was trained with."""
-        return (self.folder / "lock.txt").read_text(encoding="utf-8")
+        """The requirements, with hashes, that it was trained with.
+
+        Raises
+        ------
+        ModelError
+            The file is gone, or not what was registered.
+        """
+        if self.lock_sha256 is not None:
+            self._verify_file("lock.txt", self.lock_sha256)
+        try:
+            return (self.folder / "lock.txt").read_text(encoding="utf-8")
+        except OSError as error:
+            raise ModelError(f"{self.id}: {self.folder / 'lock.txt'} cannot be read: {error.strerror}") from None
 
     def verify(self) -> Path:
         """The file to load, once every file of the model is what was registered.
@@ -158,6 +171,8 @@ class Model(Listed):
         """
         hashes = {f"files/{file['path']}": file["sha256"] for file in self.files}
         hashes |= {f"code/{path}": sha256 for path, sha256 in self.code_sha256.items()}
+        if self.lock_sha256 is not None:
+            hashes["lock.txt"] = self.lock_sha256
         for relative, sha256 in hashes.items():
             self._verify_file(relative, sha256)
         return self.folder / "files" / self.path
@@ -172,7 +187,7 @@ class Model(Listed):
         if actual != sha256:
             raise ModelError(
                 f"{self.id}: {path} is not the file that was registered: its sha256 is {actual}, not {sha256}; "
-                "it was not loaded"
+                "it was not used"
             )
 
     def download(self, target_dir: str | Path = ".", exist_ok: bool = False) -> str:
@@ -181,17 +196,18 @@ class Model(Listed):
         Raises
         ------
         ModelError
-            A file of that name is there already and `exist_ok` is false, or the model is damaged.
+            A file of that name is there already and `exist_ok` is false, the model is damaged, or a file would come
+            to lie outside of the folder.
         """
         self.verify()
         names = [str(file["path"]) for file in self.files]
-        taken = [str(target) for name in names if (target := Path(target_dir, name)).exists()]
+        for name in names:
+            check_inside(name, Path(target_dir), what=self.id)
+        taken = [str(target) for name in names if os.path.lexists(target := Path(target_dir, name))]
         if taken and not exist_ok:
             raise ModelError(f"{self.id}: {taken[0]} is there already; download(exist_ok=True) replaces it")
         for name in names:
-            target = Path(target_dir, name)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.folder / "files" / name, target)
+            replace_copy(self.folder / "files" / name, Path(target_dir, name))
         return str(Path(target_dir, self.path))
 
     def to_json(self) -> dict[str, Any]:

@@ -1,12 +1,13 @@
 """Registration: which file of a run becomes a model, as it is declared, and the registering itself."""
 
+import hashlib
 import os
 import re
 import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -92,6 +93,7 @@ class Origin:
     python_path: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     strays: tuple[str, ...] = ()
+    hashes: dict[str, str] | None = None  # of what the run wrote, by its path there; None: nobody hashed it
 
     @property
     def training(self) -> Training:
@@ -101,6 +103,31 @@ class Origin:
         """The file or folder `path` of the run, which must lie in its `outputs/`."""
         run = f"run {self.run}" if self.run else str(self.folder)
         return find_written(path, folder=self.folder, strays=self.strays, key=key, run=run)
+
+    def check(self, files: Mapping[Path, str], *, key: str, folder: Path | None = None) -> None:
+        """Make sure that files, given with their sha256, are those of the run, and all that it wrote to `folder`.
+
+        Raises
+        ------
+        ModelError
+            One was changed, put there or removed after the run had ended.
+        """
+        if self.hashes is None:
+            return
+        found = {self._name(path): sha256 for path, sha256 in files.items()}
+        inside = f"{self._name(folder)}/" if folder else None
+        wanted = {name for name in self.hashes if inside and name.startswith(inside)}
+        for name in sorted(found.keys() | wanted):
+            written, now = self.hashes.get(name), found.get(name)
+            if written != now:
+                how = "was put there" if written is None else "was removed" if now is None else "was changed"
+                raise ModelError(
+                    f"{key}: {name} {how} after run {self.run} had ended (its sha256 was {written} and is {now}); the "
+                    "run's metrics do not tell of it"
+                )
+
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(os.path.abspath(path), self.folder)
 
 
 def register(registration: Registration, origin: Origin, *, models: Path) -> Model:
@@ -140,6 +167,12 @@ def publish(source: Path, registration: Registration, origin: Origin, *, models:
         raise ModelError(f"the interpreter that trained the model, {origin.interpreter}, is gone; build it again")
     with _prepared(models / registration.name) as folder:
         files = copy_model(source, folder / "files")
+        base = source if source.is_dir() else source.parent
+        origin.check(
+            {base / file.path: file.sha256 for file in files},
+            key=f"model.path={registration.path}",
+            folder=source if source.is_dir() else None,
+        )
         main = main_file(files, source)
         trusted = [*TRUSTED_TYPES, *registration.trusted_types]
         where = _shown(source, origin)
@@ -155,6 +188,7 @@ def publish(source: Path, registration: Registration, origin: Origin, *, models:
         lock = folder / "lock.txt"
         lock.write_text(origin.lock, encoding="utf-8")
         lock.chmod(0o444)
+        lock_sha256 = hashlib.sha256(origin.lock.encode()).hexdigest()
         record = {
             **_declared(registration, findings=findings, lock=origin.lock),
             **_learnt(findings),
@@ -166,6 +200,7 @@ def publish(source: Path, registration: Registration, origin: Origin, *, models:
             "sha256": next(file.sha256 for file in files if file.path == main),
             "code": sorted(file.path for file in code),
             "code_sha256": {file.path: file.sha256 for file in code},
+            "lock_sha256": lock_sha256,
             "created": datetime.now(UTC).isoformat(timespec="microseconds"),
         }
         return Model.load_record(_claim(folder, record))
@@ -263,10 +298,17 @@ def _open_to_group(folder: Path) -> None:
 
 
 def _sample(registration: Registration, origin: Origin) -> Sample | None:
+    path, key = Path(RunLayout(origin.folder).sample), "run.log_sample"
     if registration.sample_input is not None:
-        return read_sample(origin.written(registration.sample_input, key="model.sample_input"))
-    logged = Path(RunLayout(origin.folder).sample)
-    return read_sample(logged) if logged.exists() else None
+        key = f"model.sample_input={registration.sample_input}"
+        path = origin.written(registration.sample_input, key="model.sample_input")
+    elif not path.exists():
+        if origin.hashes and path.name in origin.hashes:
+            raise ModelError(f"{key}: {path} was removed after run {origin.run} had ended")
+        return None
+    with path.open("rb") as stream:
+        origin.check({path: hashlib.file_digest(stream, "sha256").hexdigest()}, key=key)
+    return read_sample(path)
 
 
 def _shown(source: Path, origin: Origin) -> str:

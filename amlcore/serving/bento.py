@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -67,25 +68,41 @@ class Bento:
     def lock(self) -> str:
         """The packages that serve it, as they were locked."""
         # Not env/python/requirements.txt: BentoML adds a line without a hash to that one.
-        return (self.path / "src" / "requirements.txt").read_text(encoding="utf-8")
+        path = self.path / "src" / "requirements.txt"
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise DeploymentError(f"{self.tag}: {path} cannot be read: {error.strerror}") from None
+        sha256 = hashlib.sha256(content).hexdigest()
+        if sha256 != self._told("service.json").get("lock_sha256", sha256):
+            raise DeploymentError(f"{self.tag}: {path} is not what was packaged; package the model again")
+        return content.decode("utf-8")
 
     @property
     def python(self) -> str:
         """The version of Python that its model was trained on."""
-        about = json.loads((self.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
-        return str(about["python"])
+        return str(self._told("model/model.json")["python"])
 
     @property
     def needs_key(self) -> bool:
         """Whether a request needs one of the service's keys."""
-        settings = json.loads((self.path / "src" / "service.json").read_text(encoding="utf-8"))
-        return bool(settings.get("auth") == Auth.key)
+        return bool(self._told("service.json").get("auth") == Auth.key)
 
     @property
     def route(self) -> str:
         """That answers a request for the model's own method: `/transform` where it has no predict."""
-        about = json.loads((self.path / "src" / "model" / "model.json").read_text(encoding="utf-8"))
-        return "/predict" if "predict" in about["methods"] else "/transform"
+        return "/predict" if "predict" in self._told("model/model.json")["methods"] else "/transform"
+
+    def _told(self, name: str) -> dict[str, Any]:
+        """What a file of the Bento holds."""
+        path = self.path / "src" / name
+        try:
+            value = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise DeploymentError(f"{self.tag}: {path} cannot be read ({error}); package the model again") from None
+        if not isinstance(value, dict):
+            raise DeploymentError(f"{self.tag}: {path} is damaged; package the model again")
+        return value
 
     @property
     def model(self) -> str:
@@ -113,7 +130,8 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
         stage = Path(temporary)
         shutil.copytree(model.folder, stage / "model")
         copy_service(stage)
-        write_json(str(stage / "service.json"), settings)
+        sealed = {**settings, "lock_sha256": hashlib.sha256(serving_lock.encode()).hexdigest()}
+        write_json(str(stage / "service.json"), sealed)
         if proof is not None:
             write_json(str(stage / "proof.json"), proof)
         (stage / "requirements.txt").write_text(serving_lock)
