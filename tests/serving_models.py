@@ -8,9 +8,12 @@ import joblib
 import sklearn
 
 from amlcore.model import Model
+from amlcore.model.inputs.learning import learn
+from amlcore.model.sample import read_sample
 from amlcore.serving.service.predictor import Model as ServedModel
 from amlcore.serving.service.predictor import Predictor
 from amlcore.serving.service.proof import prove
+from amlcore.worker import samples
 from amlcore.worker.probe import METHODS, last_step
 
 LOCK = f"scikit-learn=={sklearn.__version__} \\\n    --hash=sha256:{'0' * 64}\n"
@@ -37,9 +40,10 @@ def register(
     joblib.dump(estimator, file)
     sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
     methods = [method for method in METHODS if hasattr(estimator, method)]
-    columns = None if frame is None else list(frame.columns)
-    dtypes = None if frame is None or not sample else [str(dtype) for dtype in frame.dtypes]
-    rows = None if dtypes is None else json.loads(frame.head(3).to_json(orient="values"))
+    logged = sample_json
+    if frame is not None:
+        logged = samples.sample(frame.head(3)) if sample else None
+    learnt = learn(estimator, as_read(root, logged))
     about = {
         "name": name,
         "version": version,
@@ -64,18 +68,24 @@ def register(
         "class": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
         "last_step": last_step(estimator),
         "methods": methods,
-        "signature": {
-            "n_features": getattr(estimator, "n_features_in_", None),
-            "columns": columns,
-            "dtypes": dtypes,
-        },
+        "signature": learnt["signature"],
         "classes": None,
-        "sample": sample_json if rows is None else {"columns": columns, "dtypes": dtypes, "rows": rows},
+        "sample": learnt["sample"],
         "warnings": [],
     }
     (folder / "model.json").write_text(json.dumps({**about, **changes}))
     (folder / "lock.txt").write_text(LOCK)
     return Model.load_record(folder)
+
+
+def as_read(root: Path, logged: dict | None) -> dict | None:
+    """A sample as registration reads what run.log_sample has written."""
+    if logged is None:
+        return None
+    path = root / "sample.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(logged, allow_nan=False))
+    return json.loads(json.dumps(read_sample(path).to_json()))
 
 
 def packaged(root: Path, estimator, *, sample_rows=None, proven=True, settings=None, **options) -> Predictor:

@@ -248,19 +248,26 @@ def _sample(run: Run, rows: object) -> Any:
 
 def test_samples_of_every_form(run: Run) -> None:
     assert _sample(run, np.arange(14.0).reshape(7, 2)) == {
+        "form": "array",
         "columns": None,
         "dtypes": ["float64", "float64"],
+        "details": None,
         "rows": [[0.0, 1.0], [2.0, 3.0], [4.0, 5.0], [6.0, 7.0], [8.0, 9.0]],
     }
     assert _sample(run, [[1, float("nan")], [2, "x"]]) == {
+        "form": "list",
         "columns": None,
-        "dtypes": None,
+        "dtypes": ["object", "object"],
+        "details": [{"types": ["int"], "missing": []}, {"types": ["str"], "missing": ["nan"]}],
         "rows": [[1, None], [2, "x"]],
     }
     assert _sample(run, [{"a": 1, "b": 2}, {"a": 3}]) == {
+        "form": "records",
         "columns": ["a", "b"],
         "dtypes": None,
+        "details": [{"types": ["int"], "missing": []}, {"types": ["int"], "missing": ["None"]}],
         "rows": [[1, 2], [3, None]],
+        "records": [{"a": 1, "b": 2}, {"a": 3}],
     }
     assert _sample(run, ["some text", "more"])["rows"] == [["some text"], ["more"]]
 

@@ -135,7 +135,7 @@ def test_a_registered_model_says_what_it_is(iris, models):
     assert model.class_name == "sklearn.svm._classes.SVC"
     assert model.methods == ["predict", "decision_function"]
     assert model.classes == [0, 1, 2]
-    assert model.signature == {"n_features": 4, "columns": None, "dtypes": None}
+    assert model.signature == {"n_features": 4, "columns": None, "dtypes": None, "form": "array"}
     assert model.resource_configuration == {"cpu": 2, "memory_in_gb": 0.5, "gpu": 0}
     assert (model.run, model.metrics, model.tags, model.lock) == ("iris_1", {"Accuracy": 0.97}, {"team": "a"}, LOCK)
     assert model.verify().read_bytes() == (iris.folder / "outputs/model.joblib").read_bytes()
@@ -325,7 +325,9 @@ def test_a_model_of_a_data_frame_knows_its_columns_and_sample(trained, models):
     assert model.methods[:2] == ["predict", "predict_proba"]
     assert model.classes == ["no", "yes"]
     columns, dtypes = ["age", "city", "pay"], ["int64", "object", "float64"]
-    assert model.signature == {"n_features": 3, "columns": columns, "dtypes": dtypes}
+    details = [None, {"types": ["str"], "missing": ["nan"], "is_object": False}, None]  # as the encoder knows it
+    known = {"n_features": 3, "columns": columns, "dtypes": dtypes}
+    assert model.signature == {**known, "form": "frame", "details": details}
     assert model.sample == {
         "columns": columns,
         "dtypes": dtypes,
@@ -347,7 +349,7 @@ def test_a_regression_takes_the_logged_sample_up_to_five_rows(trained, models):
     model = register(Registration(name="m"), origin, models=models)
     assert (model.methods, model.classes, model.warnings) == (["predict"], None, [])
     assert model.sample == {**sample, "rows": sample["rows"][:5]}
-    assert model.signature == {"n_features": 10, "columns": None, "dtypes": ["float64"] * 10}
+    assert model.signature == {"n_features": 10, "columns": None, "dtypes": ["float64"] * 10, "form": "array"}
 
 
 @pytest.mark.parametrize(
@@ -377,7 +379,7 @@ def test_a_sample_that_the_model_refuses_is_a_warning(iris, models):
     (iris.folder / "outputs/narrow.json").write_text("[[1, 2]]")
     model = register(Registration(name="m", sample_input="outputs/narrow.json"), iris, models=models)
     assert len(model.warnings) == 1
-    assert "does not take its sample: ValueError: X has 2 features" in model.warnings[0]
+    assert "does not take its sample: row 0 has 2 values, the model takes 4" in model.warnings[0]
     assert model.signature["n_features"] == 4
 
 

@@ -96,6 +96,8 @@ def test_an_estimator_is_answered_as_by_itself(tmp_path: Path, estimator: Any) -
     for method in methods:
         for count in (7, 1):
             expected = getattr(estimator, method)(given[:count])
+            if "SparsePCA" in name:  # which leaves out the row of one
+                expected = expected.reshape(count, -1)
             status, body = service.answer(general, json.dumps({"data": rows[:count], "method": method}).encode())
             answer = json.loads(body)
             assert status == 200, answer

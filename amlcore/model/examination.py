@@ -17,6 +17,8 @@ from amlcore.model.trust import SKOPS
 from amlcore.snapshot import files_of, materialize
 
 PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
+INPUTS = Path(__file__).with_name("inputs")
+"""What reads the requests of a service, and the sample in the same way."""
 TIMEOUT_S = 600
 
 
@@ -29,8 +31,8 @@ class Findings:
     class_name: str
     last_step: str
     methods: list[str]
-    n_features: int | None
-    columns: list[str] | None
+    signature: dict[str, Any]
+    """As amlcore.model.inputs.learning makes it."""
     classes: list[Any] | None
     sample: Sample | None
     """As it was given, with the columns that the model takes."""
@@ -121,7 +123,7 @@ def _roots(training: Training, stage: Path) -> list[Path]:
 def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
     arguments, result = stage / "arguments.json", stage / "result.json"
     code = {"roots": [os.path.normpath(root) for root in _roots(training, stage)], "code": str(stage / "code")}
-    arguments.write_text(json.dumps({**given, **code}), encoding="utf-8")
+    arguments.write_text(json.dumps({**given, **code, "inputs": str(INPUTS)}), encoding="utf-8")
     interpreter = training.interpreter.absolute()
     command = [str(part) for part in (interpreter, PROBE, model.absolute(), arguments, result)]
     try:
@@ -161,8 +163,7 @@ def _findings(found: dict[str, Any]) -> Findings:
         class_name=found["class"],
         last_step=found["last_step"],
         methods=found["methods"],
-        n_features=len(sample.rows[0]) if found["n_features"] is None and sample else found["n_features"],
-        columns=found["columns"] or (sample.columns if sample else None),
+        signature=found["signature"],
         classes=found["classes"],
         sample=sample,
         code={relative: Path(path) for relative, path in found["code"].items()},

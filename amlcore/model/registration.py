@@ -233,16 +233,14 @@ def _declared(registration: Registration, *, findings: Findings, lock: str) -> d
 
 
 def _learnt(findings: Findings) -> dict[str, Any]:
-    sample, width = findings.sample, findings.n_features
-    dtypes = sample.dtypes if sample and len(sample.rows[0]) == width else None
     return {
         "python": findings.python,
         "class": findings.class_name,
         "last_step": findings.last_step,
         "methods": findings.methods,
         "classes": findings.classes,
-        "signature": {"n_features": width, "columns": findings.columns, "dtypes": dtypes},
-        "sample": sample.to_json() if sample else None,
+        "signature": findings.signature,
+        "sample": findings.sample.to_json() if findings.sample else None,
     }
 
 

@@ -3,25 +3,44 @@
 import csv
 import json
 import math
+import re
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
+from amlcore.worker import samples
 
 ROWS = 5
 FORMATS = (".csv", ".json", ".npy")
 
+WHOLE = re.compile(r"[+-]?(0|[1-9][0-9]*)")
+DECIMAL = re.compile(r"[+-]?(([0]|[1-9][0-9]*)?\.[0-9]+|(0|[1-9][0-9]*)\.?)([eE][+-]?[0-9]+)?")
+MISSING = frozenset(("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/a", "nan", "null"))
+"""What pandas reads as missing."""
+
 
 @dataclass(frozen=True)
 class Sample:
+    """As amlcore.worker.samples makes one of data, or what a file tells of it."""
+
     columns: list[str] | None
     dtypes: list[str] | None
     rows: list[list[Any]]
+    form: str | None = None
+    labels: list[Any] | None = None
+    details: list[dict[str, Any] | None] | None = None
+    records: list[dict[str, Any]] | None = None
+    texts: list[list[str]] | None = None
+    """Of a CSV, which keeps no types: what is written there."""
 
     def to_json(self) -> dict[str, Any]:
-        return asdict(self)
+        always = ("columns", "dtypes", "rows")
+        return {key: value for key, value in asdict(self).items() if key in always or value is not None}
+
+
+LOGGED = [field.name for field in fields(Sample)]
 
 
 def read_sample(path: Path) -> Sample:
@@ -39,36 +58,50 @@ def read_sample(path: Path) -> Sample:
         raise ModelError(f"the sample {path} is not of a known format; legal: {', '.join(FORMATS)}")
     try:
         sample = readers[path.suffix.lower()](path)
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelError(f"the sample {path} cannot be read as rows of data: {error}") from None
     rows = [[_plain(value) for value in row] for row in sample.rows[:ROWS]]
     widths = {len(part) for part in (*rows, sample.columns, sample.dtypes) if part is not None}
-    if len(widths) != 1 or 0 in widths or not rows:
+    is_table = sample.form != "lists"
+    if (is_table and (len(widths) != 1 or 0 in widths)) or not rows:
         raise ModelError(f"the sample {path} is no table: it needs at least one row, and as many values in each")
-    return Sample(sample.columns, sample.dtypes, rows)
+    texts = sample.texts and sample.texts[:ROWS]
+    return replace(sample, rows=rows, texts=texts, records=sample.records and sample.records[:ROWS])
 
 
 def _from_csv(path: Path) -> Sample:
     with path.open(newline="", encoding="utf-8-sig") as stream:
-        lines = [line for _, line in zip(range(ROWS + 1), csv.reader(stream), strict=False)]
-    rows = [[_number(text) for text in line] for line in lines if line]
-    if all(isinstance(value, int | float) for value in rows[0]):
-        return Sample(None, None, rows)
-    columns, rows = lines[0], rows[1:]
+        lines = [line for _, line in zip(range(ROWS + 1), csv.reader(stream), strict=False) if line]
+    if all(isinstance(_value(text), int | float) for text in lines[0]):
+        return Sample(None, None, [[_value(text) for text in line] for line in lines])
+    columns, texts = lines[0], lines[1:]
     if not columns[0]:  # the index, which pandas writes unless it is told not to
-        columns, rows = columns[1:], [row[1:] for row in rows]
-    return Sample(columns, [_dtype([row[index] for row in rows]) for index in range(len(columns))], rows)
+        columns, texts = columns[1:], [line[1:] for line in texts]
+    rows = [[_value(text) for text in line] for line in texts]
+    are_texts = [_dtype([row[place] for row in rows]) == "object" for place in range(len(columns))]
+    rows = [
+        [
+            (text or None) if is_text and not isinstance(value, bool) else value
+            for value, text, is_text in zip(row, line, are_texts, strict=True)
+        ]
+        for row, line in zip(rows, texts, strict=True)
+    ]
+    dtypes = [_dtype([row[place] for row in rows]) for place in range(len(columns))]
+    return Sample(columns, dtypes, rows, texts=texts)
 
 
 def _from_json(path: Path) -> Sample:
     value = json.loads(path.read_text(encoding="utf-8"))
     if isinstance(value, dict) and "rows" in value:
-        return Sample(value.get("columns"), value.get("dtypes"), value["rows"])
+        logged: dict[str, Any] = {key: value.get(key) for key in LOGGED}
+        return Sample(**logged)
     names = value.get("columns") if isinstance(value, dict) else None
     rows = value["data"] if isinstance(value, dict) else value
     if isinstance(rows[0], dict):
-        names = list(rows[0])
-        rows = [[row[name] for name in names] for row in rows]
+        found = samples.sample(rows)
+        return Sample(found["columns"], None, found["rows"], form="records", records=found["records"])
+    if all(isinstance(row, str) for row in rows):
+        return Sample(names, None, [[row] for row in rows], form="texts")
     return Sample(names, None, [list(row) for row in rows])
 
 
@@ -81,21 +114,23 @@ def _from_npy(path: Path) -> Sample:
     return Sample(None, [str(array.dtype)] * array.shape[1], array[:ROWS].tolist())
 
 
-def _number(text: str) -> Any:
-    if text == "":
+def _value(text: str) -> Any:
+    """What pandas would read, but for a number with leading zeros: that is a code, and text."""
+    if text in MISSING:
         return None
-    for kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            continue
-    return text
+    if text in ("True", "False"):
+        return text == "True"
+    if WHOLE.fullmatch(text):
+        return int(text)
+    return float(text) if DECIMAL.fullmatch(text) else text
 
 
 def _dtype(values: Sequence[Any]) -> str:
     given = [value for value in values if value is not None]
     if not given or any(isinstance(value, str) for value in given):
         return "object"
+    if any(isinstance(value, bool) for value in given):
+        return "bool" if len(given) == len(values) and all(isinstance(value, bool) for value in given) else "object"
     whole = all(isinstance(value, int) for value in given) and len(given) == len(values)
     return "int64" if whole else "float64"
 

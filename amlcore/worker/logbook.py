@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 
-from amlcore.worker import begun, values
+from amlcore.worker import begun, samples, values
 from amlcore.worker.durable import sync, sync_tree
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
@@ -119,7 +119,7 @@ class Logbook(object):
     def log_sample(self, rows):
         # type: (object) -> None
         """Keep the first rows of the data as the sample that a model of this run is described with."""
-        write_json(self._kept(self.layout.sample), values.sample(rows))
+        write_json(self._kept(self.layout.sample), samples.sample(rows))
 
     def tag(self, key, value=None):
         # type: (str, object) -> None

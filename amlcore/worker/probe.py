@@ -5,7 +5,9 @@ the code of a model may print.
 """
 
 import ast
+import importlib
 import importlib.machinery
+import importlib.util
 import json
 import os
 import platform
@@ -56,12 +58,12 @@ def holds(folder, name):
     )
 
 
-def probe(path, roots, sample, trusted=(), convert=None):
+def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
     """What there is to say about the model at `path`.
 
     `roots` are the folders of the snapshot's code, in the order in which they are searched; `sample` is None or as
     run.log_sample writes it; `trusted` are the types that a file in skops format may be built of. With `convert` the
-    model is only written there, in skops format.
+    model is only written there, in skops format. `inputs` is the folder of the code that reads a service's requests.
     """
     main = MissingMain()
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
@@ -76,8 +78,7 @@ def probe(path, roots, sample, trusted=(), convert=None):
     if convert is not None:
         return {"main": None, "refused": written(model, convert)}
     methods = [name for name in METHODS if callable(attribute(model, name))]
-    columns = plain(attribute(model, "feature_names_in_"))
-    sample = sample and selected(sample, columns)
+    found = learnt(model, sample, inputs)
     return {
         "main": None,
         "python": platform.python_version(),
@@ -85,13 +86,12 @@ def probe(path, roots, sample, trusted=(), convert=None):
         "class": "{}.{}".format(type(model).__module__, type(model).__qualname__),
         "last_step": last_step(model),
         "methods": methods,
-        "n_features": plain(attribute(model, "n_features_in_")),
-        "columns": columns,
         "classes": plain(attribute(model, "classes_")),
         "code": local_code(roots),
         "load_warnings": sorted({str(w.message) for w in caught if "unpickle estimator" in str(w.message)}),
-        "sample": sample,
-        "sample_error": sample_error(model, methods, sample) if sample else None,
+        "signature": found["signature"],
+        "sample": found["sample"],
+        "sample_error": found["sample_error"],
     }
 
 
@@ -209,54 +209,25 @@ def imports(path):
     return names
 
 
-def selected(sample, columns):
-    """The sample with the columns of the model, in its order, where it has them all or none of it is named."""
-    names, dtypes, rows = sample["columns"], sample["dtypes"], sample["rows"]
-    if columns and names is None and len(rows[0]) == len(columns):
-        return {"columns": columns, "dtypes": dtypes, "rows": rows}
-    if not columns or not names or not set(columns) <= set(names):
-        return sample
-    picked = [names.index(column) for column in columns]
-    return {
-        "columns": columns,
-        "dtypes": [dtypes[index] for index in picked] if dtypes else None,
-        "rows": [[row[index] for index in picked] for row in rows],
-    }
-
-
-def sample_error(model, methods, sample):
-    """Why `predict`, or the `transform` of a model without one, refuses the sample; None where it takes it."""
-    method = next((name for name in ("predict", "transform") if name in methods), None)
-    if method is None:
-        return None
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            getattr(model, method)(table(sample))
-    except Exception as error:
-        return "{}: {}".format(type(error).__name__, str(error).strip().partition("\n")[0])
-    return None
-
-
-def table(sample):
-    """The sample's rows as a script would hold them: a DataFrame where they have columns, else an array."""
-    columns, rows = sample["columns"], sample["rows"]
-    if columns:
-        try:
-            import pandas
-        except ImportError:
-            pass
-        else:
-            frame = pandas.DataFrame(rows, columns=columns)
-            for index, dtype in enumerate(sample["dtypes"] or []):
-                whole = not frame[columns[index]].isnull().any()
-                if dtype.startswith("float") or (whole and dtype.startswith(("int", "uint", "bool"))):
-                    frame[columns[index]] = frame[columns[index]].astype(dtype)
-            return frame
-    import numpy
-
-    texts = any(isinstance(value, str) for row in rows for value in row)
-    return numpy.array(rows, dtype=object if texts else float)
+def learnt(model, sample, inputs):
+    """What the code in the folder `inputs` learns of a model and its sample: as a service would give it the rows."""
+    if inputs is None or sys.version_info < (3, 7):  # no service runs on an older one
+        columns, width = plain(attribute(model, "feature_names_in_")), plain(attribute(model, "n_features_in_"))
+        return {
+            "signature": {"n_features": width, "columns": columns, "dtypes": None},
+            "sample": sample,
+            "sample_error": None,
+        }
+    package = "amlcore_inputs"
+    spec = importlib.util.spec_from_file_location(
+        package, os.path.join(inputs, "__init__.py"), submodule_search_locations=[inputs]
+    )
+    assert spec is not None
+    sys.modules[package] = importlib.util.module_from_spec(spec)
+    learning = importlib.import_module(package + ".learning")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return learning.learn(model, sample)
 
 
 def main(model, arguments, result):
@@ -268,7 +239,7 @@ def main(model, arguments, result):
     sys.path[0:1] = [first] + [root for root in further if root != given["code"]]
     sys.path += [root for root in further if root == given["code"]]
     sys.meta_path.append(Elsewhere(given["code"], given["roots"]))
-    found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"])
+    found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"], given["inputs"])
     with open(result, "w", encoding="utf-8") as stream:
         json.dump(found, stream)
 

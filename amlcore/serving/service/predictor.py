@@ -7,12 +7,12 @@ import json
 import logging
 import sys
 import warnings
-from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from .answers import KEYS, Writer, plain
+from .blame import answered
 from .request import Request, read, read_quickly
 from .rows import InputError, Refused, Signature, quoted
 
@@ -111,13 +111,12 @@ class Predictor:
     """Answers requests, as a status and a body, and raises on none of them."""
 
     def __init__(self, model: Model, estimator: Any) -> None:
-        # they load numpy and scipy, which the supervisor, that only checks the model's files, has no use for
-        from .proof import REFUSALS
+        # it loads numpy and scipy, which the supervisor, that only checks the model's files, has no use for
+        from .inputs.reference import Reference
         from .quick import quick
 
-        self._refusals = REFUSALS
         self._signature = model.signature
-        self._estimator = estimator
+        self._reference = Reference(estimator, model.signature)
         self._methods = model.all_methods
         self._general = model.methods[0]
         self._defaults = {**{name: name for name in model.methods}, self._general: model.default_method}
@@ -153,17 +152,7 @@ class Predictor:
                 pass
             except Exception:
                 log.warning("a faster path failed, the model answers by itself", exc_info=True)
-        rows = self._signature.read(request.data)
-        ask = getattr(self._estimator, method)
-        try:
-            return ask(self._signature.to_input(rows))
-        except InputError:
-            raise
-        except self._refusals as error:
-            if self._signature.has_gap(rows):
-                with suppress(*self._refusals):
-                    return ask(self._signature.to_input(rows, gaps_are_objects=True))
-            raise self._refusal(error, rows) from error
+        return answered(self._reference, method, self._signature.read(request.data))
 
     def _asked(self, route: str, method: str) -> str:
         if method not in self._methods:
@@ -171,16 +160,6 @@ class Predictor:
         if route not in (self._general, method):
             raise InputError(f"/{route} does not answer {quoted(method)}: send it to /{self._general}", status=400)
         return method
-
-    def _refusal(self, error: Exception, rows: list[list[Any]]) -> InputError:
-        """The model's own words, and the first missing value if there is one, since that is the common cause."""
-        said = next(iter(str(error).splitlines()), "") or type(error).__name__
-        for number, row in enumerate(rows):
-            if None in row:
-                label = self._signature.columns(len(row))[row.index(None)].label
-                where = f"row {number}, column {label!r} is null"
-                return InputError(f"the model refuses these rows: {said} ({where})", row=number, column=label)
-        return InputError(f"the model refuses these rows: {said}")
 
 
 def _installed(package: str) -> str | None:

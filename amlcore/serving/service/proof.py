@@ -10,14 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from .equality import TOLERANCE, Different, by_row, require_equal
+from .inputs.equality import TOLERANCE, Different, by_row, require_equal
+from .inputs.reference import Reference
 from .made import STYLES, UNSEEN, MadeRows, at_thresholds
 from .paths import UNCHECKED, Path, Preparation, Refused, candidates
 from .reader import Reader
-from .rows import InputError, Signature
+from .rows import Signature
 
 MADE = 3000
-FEW, COMPARED_S = 100, 30.0
+FEW, LOOSE, COMPARED_S = 100, 20, 30.0
 """Made rows of a model that is slow: as many as it answers in that time, and no fewer than these."""
 AT_THRESHOLDS = 20_000
 SINGLY, SINGLY_S = 500, 1.5
@@ -31,31 +32,13 @@ MODEL = "model"
 NOTHING: dict[str, Any] = {"candidates": {}, "chosen": {}, "missing": [], "style": None}
 """The report where the model answers by itself."""
 
-REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
-"""What a model raises on rows that it was not made for."""
 
-
-class Model:
+class Model(Reference):
     """The model's own answers, as the service gets them without any path."""
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
-        self._estimator = estimator
-        self._signature = signature
+        super().__init__(estimator, signature)
         self.methods = [method for method in ("predict", "predict_proba") if hasattr(estimator, method)]
-
-    def score(self, method: str, rows: list[list[Any]]) -> Any:
-        return getattr(self._estimator, method)(self._signature.to_input(rows))
-
-    def answer(self, method: str, data: Any) -> Any:
-        """As a request is answered: its cells are checked first."""
-        return self.score(method, self._signature.read(data))
-
-    def takes(self, rows: list[list[Any]]) -> bool:
-        try:
-            self.score("predict", rows)
-        except (*REFUSALS, InputError):
-            return False
-        return True
 
 
 def prove(estimator: Any, signature: Signature, sample: list[list[Any]], *, with_onnx: bool = False) -> dict[str, Any]:
@@ -80,11 +63,11 @@ def _prove(estimator: Any, signature: Signature, sample: list[list[Any]], paths:
         return {**NOTHING, "because": "the model refuses the rows that were made for it"}
     row, missing, unseen = _limits(model, made)
     rows = made.rows(_affordable(model, made), missing=missing, unseen=unseen)
-    rows += [one for one in sample if len(one) == len(missing) and model.takes([one])]
-    expected = {method: by_row(model.score(method, rows)) for method in model.methods}
+    rows += [one for one in sample if len(one) == len(missing) and model.takes("predict", [one])]
+    batches = [(one, _answers(model, one)) for one in _batches(model, made, rows)]
     reader = Reader(signature, preparation, missing)
     refused = [[*row[:place], UNSEEN, *row[place + 1 :]] for place in made.text_columns if not unseen[place]]
-    found = {name: _outcome(model, path, reader, rows, expected, refused) for name, path in paths.items()}
+    found = {name: _outcome(model, path, reader, batches, refused) for name, path in paths.items()}
     equal = {name: path for name, path in paths.items() if found[name]["equal"]}
     speeds = _measure(model, equal, reader, _taken_by_all(equal, reader, rows))
     for name, speed in speeds.items():
@@ -102,7 +85,7 @@ def _accepted(model: Model, signature: Signature, preparation: Preparation, samp
     nowhere = [False] * len(preparation.texts)
     for style in STYLES:
         made = MadeRows(signature, preparation, sample, style=style)
-        if model.takes(made.rows(20, missing=nowhere, unseen=nowhere)):
+        if model.takes("predict", made.rows(20, missing=nowhere, unseen=nowhere)):
             return made
     return None
 
@@ -118,6 +101,17 @@ def _affordable(model: Model, made: MadeRows) -> int:
     return min(MADE, max(FEW, int(COMPARED_S / max(seconds, 1e-9))))
 
 
+def _batches(model: Model, made: MadeRows, rows: list[list[Any]]) -> list[list[list[Any]]]:
+    """The rows, and some of them with the integers that a client may write for floats, or the other way round."""
+    few = rows[: max(LOOSE, len(rows) // 10)]
+    others = [changed for changed in (made.loose(few), made.whole(few)) if changed != few]
+    return [rows, *(changed for changed in others if model.takes("predict", changed))]
+
+
+def _answers(model: Model, rows: list[list[Any]]) -> dict[str, Any]:
+    return {method: by_row(model.score(method, rows)) for method in model.methods}
+
+
 def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[bool]]:
     """A row, and of each column whether the model takes a null there, and a text that it does not know."""
     nowhere = [False] * made.width
@@ -126,11 +120,11 @@ def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[b
         return row, nowhere, nowhere
 
     def with_one(place: int, value: Any) -> bool:
-        return model.takes([[*row[:place], value, *row[place + 1 :]]])
+        return model.takes("predict", [[*row[:place], value, *row[place + 1 :]]])
 
     missing = [with_one(place, None) for place in range(made.width)]
     unseen = [place in made.text_columns and with_one(place, UNSEEN) for place in range(made.width)]
-    if not model.takes(made.rows(200, missing=missing, unseen=unseen)):
+    if not model.takes("predict", made.rows(200, missing=missing, unseen=unseen)):
         return row, nowhere, nowhere
     return row, missing, unseen
 
@@ -139,13 +133,12 @@ def _outcome(
     model: Model,
     path: Path,
     reader: Reader,
-    rows: list[list[Any]],
-    expected: dict[str, Any],
+    batches: list[tuple[list[list[Any]], dict[str, Any]]],
     refused: list[list[Any]],
 ) -> dict[str, Any]:
     """What the report says of one candidate; `refused` are rows that it must leave to the model."""
     try:
-        compared = _compare(model, path, reader, rows, expected)
+        compared = sum(_compare(model, path, reader, rows, expected) for rows, expected in batches)
         if any(_takes(path, reader.matrix([row])) for row in refused):
             raise Different("it takes an unknown text that the model refuses")
     except Exception as difference:  # whatever a path raises, it does not answer as the model does

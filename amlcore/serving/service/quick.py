@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from . import proof
-from .equality import Different
+from .inputs.equality import Different
 from .paths import Path, Refused, candidates
 from .reader import Reader
 from .rows import Signature

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from .paths.encoders import UNKNOWN
-from .paths.path import HUGE, is_tame
+from .paths.path import EXACT, HUGE, is_tame
 from .paths.preparation import Preparation
 from .rows import Refused, Signature
 
@@ -42,8 +42,12 @@ class Reader:
             for position, texts in enumerate(preparation.texts)
             if texts.is_text
         ]
-        self._booleans = [position for position, texts in enumerate(preparation.texts) if texts.is_boolean]
+        self._booleans = [
+            (position, missing[position]) for position, texts in enumerate(preparation.texts) if texts.is_boolean
+        ]
         self._codes = bool(self._texts or self._booleans)
+        columns = signature.columns(self._width)
+        self._is_float = np.array([(column.dtype or "").lower().startswith("float") for column in columns])
         self._forbidden = ~np.array(missing)
         self._types = NUMBERS | {type(None)} if any(missing) else NUMBERS
 
@@ -69,7 +73,7 @@ class Reader:
             matrix = _matrix(rows, self._width)
         except (TypeError, ValueError, OverflowError):
             raise Refused from None
-        if not is_tame(matrix):
+        if not is_tame(matrix, EXACT):
             self._check(matrix)
         return matrix
 
@@ -80,7 +84,7 @@ class Reader:
         """
         try:
             row = data[0]
-            if len(data) > 1 or len(row) != self._width or self._codes or min(row) <= -HUGE or max(row) >= HUGE:
+            if len(data) > 1 or len(row) != self._width or self._codes or min(row) <= -EXACT or max(row) >= EXACT:
                 return None
         except (TypeError, LookupError):  # no list, one without rows, or one whose cells are lists
             return None
@@ -123,14 +127,19 @@ class Reader:
             if type(value) is not str and not (value is None and takes_null):
                 raise Refused
             cells[position] = codes.get(value, UNKNOWN)
-        for position in self._booleans:
-            if type(cells[position]) is not bool:
+        for position, takes_null in self._booleans:
+            value = cells[position]
+            if value is None and takes_null:
+                continue
+            if type(value) is not bool:
                 raise Refused
-            cells[position] = 1 if cells[position] else 0
+            cells[position] = 1 if value else 0
         return cells
 
     def _check(self, matrix: Any) -> None:
         """Raises Refused where a number is too large, or one is missing in a column that needs it."""
-        gaps = np.isnan(matrix)
-        if (gaps.any(axis=0) & self._forbidden).any() or not (np.abs(matrix[~gaps]) < HUGE).all():
+        gaps, sizes = np.isnan(matrix), np.abs(matrix)
+        if (gaps.any(axis=0) & self._forbidden).any() or not (sizes[~gaps] < HUGE).all():
+            raise Refused
+        if ((sizes >= EXACT).any(axis=0) & ~self._is_float).any():  # the model may have it as another integer
             raise Refused

@@ -32,6 +32,9 @@ class Texts:
         self.is_boolean = False
         self.numbers: set[float] = set()
         """Numbers that transformers treat apart."""
+        self.dtype: Any = np.dtype(np.float64)
+        self.null: str | None = "nan"
+        """What null stands for; None where that is open."""
         self.only: set[float] | None = None
         """The numbers that are taken, where a transformer refuses all others."""
 
@@ -63,9 +66,13 @@ def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
     fills: list[tuple[float, float]] = []
     kept: list[int] = []
     for position, (texts, statistic) in enumerate(zip(table, imputer.statistics_.tolist())):
+        is_filled = texts.null != "None" or marker is None  # None is no NaN, and stays
         if isinstance(statistic, str):
             texts.require_text()
-            fills.append((MISSING, texts.code(statistic)))
+            fills.append((MISSING, texts.code(statistic)) if is_filled else (math.nan, 0.0))
+        elif not is_filled:
+            texts.require_number()
+            fills.append((math.nan, math.nan))
         else:
             texts.require_number()
             if statistic is None or math.isnan(statistic):  # a column without any value
@@ -97,7 +104,7 @@ def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
         gaps = np.isnan(matrix)
         if any_text:
             gaps |= holds_text & (matrix == MISSING)
-        return np.where(gaps, values, matrix) if gaps.any() else matrix
+        return np.where(gaps, values, matrix).astype(matrix.dtype, copy=False) if gaps.any() else matrix
 
     return fill, [*(table[position] for position in kept), *(Texts() for _ in marked)]
 
@@ -168,6 +175,21 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
+def _are_truth_values(known: Any) -> bool:
+    values = known.tolist()
+    return any(isinstance(value, bool) for value in values) and all(
+        isinstance(value, bool) or value is None or _is_missing(value) for value in values
+    )
+
+
+def _named(categories: list[Any], null: str | None) -> list[Any]:
+    """The categories with NaN in place of the one that null stands for, and None for the other that it does not."""
+    marks = [value is None if null == "None" else _is_missing(value) for value in categories]
+    return [
+        value if isinstance(value, str) else math.nan if is_null else None for value, is_null in zip(categories, marks)
+    ]
+
+
 def _lookup(
     categories: list[Any], targets: list[list[float]], table: list[Texts], *, unknown: list[float | None]
 ) -> Step:
@@ -182,12 +204,20 @@ def _lookup(
             if other is None:
                 texts.only = numbers if texts.only is None else texts.only & numbers
             by_number.append((position, _numbers(known.astype("float64"), target, other)))
+        elif _are_truth_values(known):
+            texts.require_number()
+            texts.is_boolean = True
+            gap = [value for value in known.tolist() if not isinstance(value, bool)]
+            if any((value is None) != (texts.null == "None") for value in gap):
+                raise NotNumeric
+            places = np.array([float(value) if isinstance(value, bool) else math.nan for value in known.tolist()])
+            by_number.append((position, _numbers(places, target, other)))
         elif all(isinstance(value, str) or _is_missing(value) or value is None for value in known.tolist()):
             texts.require_text()
             for value in known.tolist():
                 if isinstance(value, str):
                     texts.code(value)
-            by_text.append((position, known.tolist(), target, texts, other))
+            by_text.append((position, _named(known.tolist(), texts.null), target, texts, other))
         else:
             raise NotNumeric
     if by_text and not by_number:

@@ -45,7 +45,7 @@ class Onnx(Scorer):
         self.methods = frozenset(METHODS if has_probabilities else METHODS[:1])
 
     def score(self, method: str, matrix: Any) -> Any:
-        given = {"rows": np.ascontiguousarray(matrix)}
+        given = {"rows": np.ascontiguousarray(matrix, np.float64)}
         if method == "predict_proba":
             return self._run(self._outputs[1:], given)[0]
         found = self._run(self._outputs, given)

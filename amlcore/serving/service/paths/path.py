@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from .preparation import Preparation
 
 METHODS = ("predict", "predict_proba")
+EXACT = 2.0**53
+"""Beyond this float64 does not have each integer."""
+
 HUGE = 1e38
 """Beyond this a number may not fit scikit-learn's float32, and the model itself shall say so."""
 
@@ -79,7 +82,7 @@ class Path:
         return self.takes_gaps or not np.isnan(prepared).any()
 
 
-def is_tame(matrix: Any) -> bool:
-    """Whether all numbers are finite and far from the limits of float32, by one product instead of a look at each."""
+def is_tame(matrix: Any, limit: float = HUGE) -> bool:
+    """Whether all numbers are finite and below `limit`, by one product instead of a look at each."""
     flat = matrix.ravel()
-    return bool(flat.dot(flat) < HUGE * HUGE)
+    return bool(flat.dot(flat) < limit * limit)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..ensembles import HISTOGRAMS
-from ..rows import Signature
+from ..rows import Column, Signature
 from . import encoders, scalers
 from .encoders import Texts
 from .itself import nameless
@@ -46,15 +46,12 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
     if signature.n_features is None:
         return None
     columns = signature.columns(signature.n_features)
-    if any(column.kind == "date" for column in columns):
+    if not all(_is_plain(column) for column in columns):
         return None
-    texts = [
-        Texts(must=column.kind == "text" or column.dtype == "category", may=column.kind in ("any", "number or text"))
-        for column in columns
-    ]
+    texts = [_texts(column) for column in columns]
     try:
         compiler = _Compiler()
-        table, steps = list(texts), []
+        table, steps = list(texts), _rounding(columns)
         *before, final = _steps_of(estimator)
         for transformer in before:
             step, table = compiler.compile(transformer, table)
@@ -74,6 +71,38 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
         # an encoder of truth values tells what a column without a type holds
         known.is_boolean = column.kind == "boolean" or (column.kind == "any" and known.is_boolean)
     return Preparation(texts, steps, final)
+
+
+def _is_plain(column: Column) -> bool:
+    """Whether a request has what the model sees: a number, a truth value or a text."""
+    if column.is_category:
+        return column.kind == "text"
+    return column.kind in ("number", "boolean", "text", "number or text", "any")
+
+
+def _texts(column: Column) -> Texts:
+    texts = Texts(must=column.kind == "text", may=column.kind in ("any", "number or text"))
+    texts.is_boolean = column.kind == "boolean"
+    texts.dtype = np.dtype(np.float32 if column.dtype == "float32" else np.float64)
+    null = column.nulls([None])
+    texts.null = null[0] if len(null) == 1 else None
+    return texts
+
+
+def _rounding(columns: list[Column]) -> list[Step]:
+    """What makes float32 of the columns that the model was trained on as such: the numbers of JSON have more digits."""
+    single = [column.position for column in columns if (column.dtype or "").lower() == "float32"]
+    if not single:
+        return []
+    if len(single) == len(columns):
+        return [lambda matrix: matrix.astype(np.float32)]
+
+    def round_some(matrix: Any) -> Any:
+        matrix = matrix.copy()
+        matrix[:, single] = matrix[:, single].astype(np.float32)
+        return matrix
+
+    return [round_some]
 
 
 def _steps_of(estimator: Any) -> list[Any]:
@@ -107,8 +136,12 @@ class _Compiler:
         if name in encoders.ENCODERS:
             return encoders.ENCODERS[name](transformer, table)
         encoders.require_numbers(table)
-        step = scalers.SCALERS.get(name, self._as_it_is)(transformer)
-        return step, _numbers(step, len(table))
+        single = bool(table) and all(texts.dtype == np.float32 for texts in table)
+        scaler = (
+            None if single else scalers.SCALERS.get(name)
+        )  # in float32 the order of roundings is scikit-learn's own
+        step = (scaler or self._as_it_is)(transformer)
+        return step, _numbers(step, table)
 
     def _chain(self, transformers: list[Any], table: list[Texts]) -> tuple[Step | None, list[Texts]]:
         steps = []
@@ -136,7 +169,8 @@ class _Compiler:
             if not positions:
                 continue
             step, produced = self.compile(inner, [table[position] for position in positions])
-            parts.append((_selection(positions), _weighed(step, weights.get(name))))
+            is_single = all(table[position].dtype == np.float32 for position in positions)
+            parts.append((_selection(positions), _single(_weighed(step, weights.get(name)), is_single)))
             out += produced
         if not parts:
             raise Unknown("ColumnTransformer without columns")
@@ -173,7 +207,8 @@ class _Compiler:
         def as_it_is(matrix: Any) -> Any:
             with config_context(assume_finite=True):
                 result = transformer.transform(matrix)
-            return result.toarray() if hasattr(result, "toarray") else np.asarray(result, dtype=np.float64)
+            result = result.toarray() if hasattr(result, "toarray") else np.asarray(result)
+            return result if result.dtype == np.float32 else result.astype(np.float64, copy=False)
 
         return as_it_is
 
@@ -192,6 +227,13 @@ def _weighed(step: Step | None, weight: float | None) -> Step | None:
     return lambda matrix: (matrix if step is None else step(matrix)) * weight
 
 
+def _single(step: Step | None, is_single: bool) -> Step | None:
+    """`step` on columns of float32 that stand among others in a request."""
+    if not is_single:
+        return step
+    return lambda matrix: matrix.astype(np.float32) if step is None else step(matrix.astype(np.float32))
+
+
 def _selection(positions: list[int]) -> Any:
     """A slice where the columns are neighbours: numpy copies nothing then."""
     if positions == list(range(positions[0], positions[-1] + 1)):
@@ -199,11 +241,15 @@ def _selection(positions: list[int]) -> Any:
     return np.array(positions)
 
 
-def _numbers(step: Step, width: int) -> list[Texts]:
-    """Columns of numbers, as many as `step` makes of `width`."""
+def _numbers(step: Step, table: list[Texts]) -> list[Texts]:
+    """Columns of numbers, as many as `step` makes of those of `table`."""
+    single = bool(table) and all(texts.dtype == np.float32 for texts in table)
     try:
         with np.errstate(all="ignore"):
-            produced = step(np.ones((1, width)))
+            produced = step(np.ones((1, len(table)), dtype=np.float32 if single else np.float64))
     except Exception:
         raise Unknown("a transformer that does not take ones") from None
-    return [Texts() for _ in range(produced.shape[1])]
+    columns = [Texts() for _ in range(produced.shape[1])]
+    for texts in columns:
+        texts.dtype = produced.dtype
+    return columns

@@ -90,7 +90,7 @@ class Trees(Scorer):
         self.methods = frozenset(METHODS if self._classes is not None else METHODS[:1])
 
     def score(self, method: str, matrix: Any) -> Any:
-        rounded = matrix.astype(np.float32).astype(np.float64) if self._rounds else matrix
+        rounded = matrix.astype(np.float32).astype(np.float64) if self._rounds else np.asarray(matrix, np.float64)
         scores = self._predict(self._model, rounded, nthread=1, pred_margin=self._is_boosted)
         if self._classes is None:
             numbers = scores[:, 0, 0] if scores.shape[1] == 1 else scores[:, :, 0]

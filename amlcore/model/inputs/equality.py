@@ -16,8 +16,8 @@ class Different(Exception):  # noqa: N818 - an outcome, not an error
 
 def by_row(result: Any) -> Any:
     """An answer as one array, the row first; a model of several outputs gives a list with an array an output."""
-    if not isinstance(result, list):
-        return np.asarray(result)
+    if not isinstance(result, list) or not all(hasattr(output, "ndim") for output in result):
+        return np.asarray(result.toarray() if hasattr(result, "toarray") else result)
     # side by side, since one output may have more classes than another
     return np.concatenate([np.reshape(output, (len(output), -1)) for output in result], axis=1)
 

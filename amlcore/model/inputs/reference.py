@@ -1,0 +1,169 @@
+"""Reference: what the model itself answers to the rows of a request, by the plain meaning of them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .building import PLAIN, Reading
+from .equality import Different, by_row, require_equal
+from .errors import InputError
+from .signature import Signature
+
+REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""What a model raises on rows that it was not made for."""
+
+LIBRARIES = ("catboost", "_catboost", "lightgbm", "xgboost")
+"""Their own errors derive from Exception alone."""
+
+
+class Miscounted(Exception):  # noqa: N818 - the message is all that is read
+    """As many answers as rows were wanted, and the model gave others."""
+
+
+def is_refusal(error: Exception) -> bool:
+    return isinstance(error, REFUSALS) or type(error).__module__.partition(".")[0] in LIBRARIES
+
+
+class Reference:
+    """A model with the input that it takes; each row is answered whatever stands beside it."""
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        self.estimator = estimator
+        self.signature = signature
+
+    def answer(self, method: str, data: Any) -> Any:
+        """As a request is answered: its cells are checked first."""
+        return self.score(method, self.signature.read(data))
+
+    def score(self, method: str, rows: list[Any]) -> Any:
+        """What `method` returns for rows that `Signature.read` gave.
+
+        Raises
+        ------
+        InputError
+            What the rows mean is open, and the answers differ.
+        Miscounted
+            There are more or fewer answers than rows.
+        """
+        irregular = self.signature.irregular(rows)
+        if len(set(irregular)) == 1:
+            return self._score(method, rows, irregular[0])
+        places: dict[frozenset[int], list[int]] = {}
+        for place, columns in enumerate(irregular):
+            places.setdefault(columns, []).append(place)
+        answers: list[Any] = [None] * len(rows)
+        for columns, chosen in places.items():
+            try:
+                found = self._score(method, [rows[place] for place in chosen], columns)
+            except InputError as error:
+                raise _moved(error, chosen) from None
+            for place, one in zip(chosen, _rows_of(found)):
+                answers[place] = one
+        return _joined(answers)
+
+    def takes(self, method: str, rows: list[Any]) -> bool:
+        try:
+            self.score(method, rows)
+        except (InputError, Miscounted):
+            return False
+        except Exception as error:
+            if not is_refusal(error):
+                raise
+            return False
+        return True
+
+    def _score(self, method: str, rows: list[Any], irregular: frozenset[int]) -> Any:
+        readings = self.signature.readings(rows)
+        refusal, answer, fallbacks = None, None, [PLAIN]
+        fallbacks += self.signature.fallbacks(rows) + [one for one, _ in readings if one.null is not None]
+        for reading in fallbacks:
+            try:
+                answer = self._ask(method, rows, reading, irregular)
+                break
+            except Exception as error:
+                if not is_refusal(error):
+                    raise
+                refusal = refusal or error
+        else:
+            assert refusal is not None
+            raise refusal
+        for other, ambiguity in readings:
+            if other != reading:
+                self._require_same(answer, method, rows, other, irregular, ambiguity)
+        return answer
+
+    def _require_same(
+        self, answer: Any, method: str, rows: list[Any], reading: Reading, irregular: frozenset[int], error: InputError
+    ) -> None:
+        try:
+            other = self._ask(method, rows, reading, irregular)
+        except Exception as refusal:
+            if is_refusal(refusal) and not reading.unknown_is_missing:
+                return  # what the model does not take is not meant
+            raise error from None
+        try:
+            require_equal(by_row(_joined(_rows_of(other))), by_row(_joined(_rows_of(answer))), "")
+        except Different:
+            raise error from None
+
+    def _ask(self, method: str, rows: list[Any], reading: Reading, irregular: frozenset[int]) -> Any:
+        result = getattr(self.estimator, method)(self.signature.to_input(rows, reading, irregular))
+        if len(rows) == 1 and method == "transform" and getattr(result, "ndim", 2) == 1:
+            result = result.reshape(1, -1)  # SparsePCA leaves out the row of one
+        found = count_of(result)
+        if found != len(rows):
+            given_rows = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+            raise Miscounted(f"the model's {method} gave {found} answers for {given_rows}")
+        return result
+
+
+def count_of(result: Any) -> int:
+    """Of how many rows there is an answer; a model of several outputs gives a list with an array an output."""
+    if _is_by_output(result):
+        return len(result[0])
+    shape = getattr(result, "shape", None)
+    if shape is not None:
+        return int(shape[0]) if len(shape) else 1
+    return len(result) if hasattr(result, "__len__") and not isinstance(result, str) else 1
+
+
+def _is_by_output(result: Any) -> bool:
+    return isinstance(result, list) and bool(result) and all(getattr(one, "ndim", 0) == 2 for one in result)
+
+
+def plain_rows(result: Any) -> Any:
+    return result.toarray() if hasattr(result, "toarray") else result
+
+
+def _rows_of(result: Any) -> list[Any]:
+    result = plain_rows(result)
+    if _is_by_output(result):
+        return [[output[row] for output in result] for row in range(len(result[0]))]
+    return list(getattr(result, "values", result))
+
+
+def _joined(answers: list[Any]) -> Any:
+    """The answers of single rows as the model would have given them together."""
+    import numpy as np
+
+    if isinstance(answers[0], list) and hasattr(answers[0][0], "ndim"):
+        return [np.stack(output) for output in zip(*answers)]
+    if all(isinstance(answer, str) for answer in answers):
+        is_plain = not isinstance(answers[0], np.str_)
+        return np.array(answers, dtype=object if is_plain else None)
+    joined = np.array(answers) if not any(isinstance(answer, str) for answer in answers) else np.empty(0, dtype=object)
+    if joined.dtype.kind in "iufb":
+        return joined
+    rows = np.empty(len(answers), dtype=object)
+    for place, answer in enumerate(answers):
+        rows[place] = answer.tolist() if hasattr(answer, "tolist") else answer
+    return rows
+
+
+def _moved(error: InputError, places: list[int]) -> InputError:
+    """`error` of some rows of a request, with the row's number among all."""
+    if error.row is None:
+        return error
+    row = places[error.row]
+    said = str(error).replace(f"row {error.row}", f"row {row}", 1)
+    return InputError(said, row=row, column=error.column, status=error.status)
