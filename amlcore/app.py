@@ -40,11 +40,12 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:
     int
         The script's own exit status, or amlcore's.
     """
-    from amlcore.submission import submit, tell_of_block
+    from amlcore.submission import submit, tell_of_block, tell_of_dotenv
 
     check_model(job)
     record = submit(job, overrides=overrides)
     tell_of_block(job, say=say)
+    tell_of_dotenv(job, say=say)
     return _see_through(job, record, detach=detach, say=say)
 
 

@@ -19,7 +19,7 @@ from amlcore.publication import check_models, publish
 from amlcore.record import Record, RunState, Status
 from amlcore.run import Run
 from amlcore.say import Say
-from amlcore.submission import tell_of_block
+from amlcore.submission import tell_of_block, tell_of_dotenv
 from amlcore.sweep.points import points_in_words
 from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, submit_sweep
@@ -43,6 +43,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
     search = with_found(search)
     record = submit_sweep(search, overrides=overrides)
     tell_of_block(search.job, say=say)
+    tell_of_dotenv(search.job, say=say)
     counted = points_in_words(search.sweep, search.space)
     say(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
     if note := search.note_of_few_points(overrides):

@@ -16,6 +16,7 @@ from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.interrupt import interrupted_once
 from amlcore.origin import read_lock
 from amlcore.record import Record, RunState, Status
+from amlcore.request import PRIVATE
 from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.submission import request
@@ -60,7 +61,7 @@ class Driver:
         except AmlcoreError as error:
             if not self._record.is_there:
                 raise
-            settle.fail(self._record, str(error))
+            settle.fail(self._record, self._job.workspace.redacted(str(error)))
         except BaseException as error:
             settle.fail(self._record, f"amlcore itself failed: {type(error).__name__}: {error}")
             raise
@@ -92,7 +93,7 @@ class Driver:
         wanted, kind = request(self._job, self._record, built)
         self._slots = self._job.compute.open(self._job.workspace)
         self._record.enter(RunState.Queued)
-        write_json(self._record.layout.request, wanted.to_json())
+        write_json(self._record.layout.request, wanted.to_json(), mode=PRIVATE)
         self._slots.submit(wanted, kind, keep=(built.hold(),))
         self._follow(self._slots)
 
@@ -146,6 +147,7 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
     with open(record.layout.build_log, "a", encoding="utf-8", buffering=1) as log:
 
         def keep(line: str) -> None:
+            line = job.workspace.redacted(line)
             log.write(f"{line}\n")
             say(line)
 

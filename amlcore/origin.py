@@ -7,6 +7,8 @@ import os
 import sys
 from pathlib import Path
 
+import yaml
+
 from amlcore import snapshot
 from amlcore.environment import build_lock
 from amlcore.errors import RecordError, RunError
@@ -14,6 +16,7 @@ from amlcore.model import Origin
 from amlcore.record import Record, RunState
 from amlcore.worker.layout import read_json
 from amlcore.worker.metrics import last_values
+from amlcore.worker.references import resolved
 from amlcore.workspace import Workspace
 
 
@@ -43,8 +46,7 @@ def origin_of(record: Record) -> Origin:
             log=lambda line: print(line, file=sys.stderr),
         ).python
     taken = snapshot.load(facts["snapshot"]["id"], store=workspace.state_path / "snapshots")
-    request = read_json(record.layout.request) or {}
-    given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
+    given = _python_path(record)
     return Origin(
         run=run,
         experiment=str(facts["experiment"]),
@@ -79,3 +81,12 @@ def read_lock(record: Record) -> str:
     if sha256 != written:
         raise RecordError(f"{path} was changed after the environment was built: its sha256 is {sha256}, not {written}")
     return content.decode("utf-8")
+
+
+def _python_path(record: Record) -> str:
+    """What the run was given as PYTHONPATH; of a colleague's run, whose request only its owner reads, by its config."""
+    try:
+        request = read_json(record.layout.request) or {}
+    except PermissionError:
+        request = yaml.safe_load(Path(record.layout.config).read_text(encoding="utf-8"))["script"]
+    return resolved(str(request.get("environment_variables", {}).get("PYTHONPATH", "")))

@@ -10,6 +10,9 @@ from typing import Any
 
 from amlcore.worker.layout import RunLayout, write_json
 
+PRIVATE = 0o600
+"""Requests are for their owner's eyes: what a script is given may be meant for nobody else."""
+
 
 @dataclass(frozen=True)
 class WorkerKind:
@@ -55,7 +58,7 @@ class Request:
         """Write the request where workers look for it; the run's folder says before where that is."""
         path = str(folder / self.name)
         write_json(RunLayout(self.folder).queued, {"path": path})
-        write_json(path, self.to_json())
+        write_json(path, self.to_json(), mode=PRIVATE)
 
     @classmethod
     def at(cls, path: Path) -> Request:

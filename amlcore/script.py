@@ -18,10 +18,10 @@ from amlcore.environment import Environment
 from amlcore.errors import ConfigError, RequestError, legal
 from amlcore.worker.inputs import InputError, is_folder, walk
 from amlcore.worker.layout import input_variable
-from amlcore.worker.values import plain, text
+from amlcore.worker.references import missing
+from amlcore.worker.values import shortest, text
 
 INPUT_MODES = ("in_place", "copy")
-DOUBLE_BYTES = 8
 INPUT_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 INPUT_REFERENCE = re.compile(r"\$\{input:([^}]*)\}")
 
@@ -159,11 +159,19 @@ class ScriptRunConfig:
         for name, value in self.inputs.items():
             if not Path(value.path).exists():
                 raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
+        for name, variable in self.environment_variables.items():
+            _check_references(f"script.environment_variables.{name}", variable)
         for word in self.command_line():
+            _check_references("script.arguments", word)
             _check_text(word)
             for name in INPUT_REFERENCE.findall(word):
                 if name not in self.inputs:
                     raise ConfigError(f"script.arguments: ${{input:{name}}}: no such input; {legal(name, self.inputs)}")
+
+
+def _check_references(key: str, word: str) -> None:
+    for name in missing(word):
+        raise RequestError(f"{key}: {word}: the environment variable {name} is not set here")
 
 
 def _check_text(word: str) -> None:
@@ -235,15 +243,7 @@ def _plain(value: Any) -> Any:
         return [_plain(item) for item in value]
     if isinstance(value, Decimal):
         return str(value)
-    if getattr(value, "dtype", None) is not None and not isinstance(value, float):
-        # A NumPy number of few digits, which has more of them as Python's: 0.1 would be 0.10000000149011612.
-        return _short(value)
-    return None if value is None else plain(value)
-
-
-def _short(number: Any) -> Any:
-    is_short_float = number.dtype.kind == "f" and number.dtype.itemsize < DOUBLE_BYTES
-    return float(str(number)) if is_short_float else plain(number)
+    return None if value is None else shortest(value)
 
 
 def _words(name: str, value: Any) -> Iterator[str]:

@@ -31,6 +31,8 @@ NOISE = (
     ".amlcore/",
     "/outputs/",
 )
+DOTENV = ".env"
+SECRETS = (DOTENV, ".env.*", ".envrc", "!.env.example", "!.env.sample", "!.env.template", "!.env.dist")
 LOGS = "logs"
 VENV_MARKS = ("pyvenv.cfg", "conda-meta")
 CULPRITS = 5
@@ -88,10 +90,14 @@ class IgnoreRules:
         self._own = _Rules(lines)
         # `!*/` is how a list of what to keep begins: it names no noise, and shall not bring all of it back.
         brought_back = [line for line in lines if line.startswith("!") and line.strip("!*?/. \t")]
-        self._noise = _Rules([*NOISE, *brought_back])
+        self._noise = _Rules([*NOISE, *SECRETS, *brought_back])
 
     def leaves_out_file(self, path: str) -> bool:
         return bool(self._own.file(path) or self._noise.file(path))
+
+    def is_secret(self, path: str) -> bool:
+        """Whether a file is left out for what it may hold, and by no rule of its folder."""
+        return not self._own.file(path) and bool(self._noise.file(path))
 
     def leaves_out_folder(self, path: str, *, on_disk: Path) -> bool:
         return bool(self._own.folder(path)) or self._is_noise(path, on_disk=on_disk)

@@ -20,6 +20,7 @@ import yaml
 
 from amlcore import __version__, snapshot
 from amlcore.config.job import Job
+from amlcore.config.secrets import check_secrets
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import ConfigError, RequestError
 from amlcore.model import registered
@@ -27,6 +28,7 @@ from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.say import Say
 from amlcore.snapshot import Snapshot, SnapshotLimits
+from amlcore.source import DOTENV, IgnoreRules
 from amlcore.worker import durable, preload
 from amlcore.worker.layout import EXPERIMENT_LENGTH, create_run_folder, is_experiment, write_json
 
@@ -58,6 +60,7 @@ def check(job: Job, *, pinned: bool = False) -> None:
     if not job.script.script:
         job.script.check()
     check_experiment(job.name)
+    check_secrets(job, [])  # a job of Python was never composed
     if not pinned:
         job.script.check()
         job.environment.specify(job.workspace.path)
@@ -73,6 +76,19 @@ def tell_of_block(job: Job, *, say: Say) -> None:
             f"note: {job.script.script} has a block `# /// script` that says what it needs; environment="
             f"{job.environment.name} does not read it, environment=script does"
         )
+
+
+def tell_of_dotenv(job: Job, *, say: Say) -> None:
+    """Say so where a file of secrets beside the script stays out of the snapshot, which others may read."""
+    source = Path(job.script.source_directory)
+    rules = IgnoreRules(source)
+    for folder in dict.fromkeys((source, (source / str(job.script.script)).parent)):
+        path = folder / DOTENV
+        if path.is_file() and rules.is_secret(path.relative_to(source).as_posix()):
+            say(
+                f"note: {path.relative_to(source)} is left out of the snapshot, since it may hold secrets; pass them "
+                "with +script.environment_variables.NAME='${oc.env:NAME}', or bring it with !.env in .amlignore"
+            )
 
 
 def check_experiment(name: Any) -> None:

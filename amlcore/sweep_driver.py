@@ -150,7 +150,7 @@ class SweepDriver:
             self.trials = study.trials()
             self._finish(loop)
         except AmlcoreError as error:
-            settle.fail(record, str(error))
+            settle.fail(record, search.job.workspace.redacted(str(error)))
         except KeyboardInterrupt:
             settle.request_cancel(record)
             settle.cancel(record)

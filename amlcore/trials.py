@@ -17,6 +17,7 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.errors import RecordError, legal
 from amlcore.model import Registration
 from amlcore.record import Record, RunState
+from amlcore.request import PRIVATE
 from amlcore.submission import Source, lay, pin, request
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import Ended, Reported
@@ -104,7 +105,7 @@ class TrialRuns:
         built = self.environment(job)
         keep_environment(record, built, name=job.environment.name)
         wanted, kind = request(job, record, built)
-        write_json(record.layout.request, wanted.to_json())
+        write_json(record.layout.request, wanted.to_json(), mode=PRIVATE)
         record.enter(RunState.Queued)
         holder = (id(running.slots), kind.key)
         keep = () if holder in self._held else (built.hold(),)

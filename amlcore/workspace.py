@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from amlcore.run import Run
     from amlcore.serving import Service
 
+LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
 BOUND_ENVIRONMENTS = ("file", "script")  # options that say nothing without a run's own file
 
 
@@ -31,6 +32,7 @@ class Workspace:
     environments_folder: str | None = None  # where built environments are cached; null: the user's cache folder
     environment_names: dict[str, str] = field(default_factory=dict)  # names used elsewhere, and the options they mean
     compute_names: dict[str, str] = field(default_factory=dict)  # likewise, such as cpu-cluster: local
+    secrets: list[str] = field(default_factory=list)  # environment variables whose values are never recorded
 
     # The folder itself: where it lies is found, not configured.
     root: str = field(default=".", metadata={"omegaconf_ignore": True})
@@ -102,6 +104,13 @@ class Workspace:
             if isinstance(config, dict) and "workspace_name" in config:
                 return str(config["workspace_name"])
         return self.path.name
+
+    def redacted(self, text: str) -> str:
+        """`text` with the values of secrets as references to them."""
+        for name in self.secrets:
+            value = os.environ.get(name, "")
+            text = text.replace(value, f"${{oc.env:{name}}}") if len(value) >= LEAST_SECRET else text
+        return text
 
     @property
     def outputs_path(self) -> Path:

@@ -19,13 +19,14 @@ from typing import IO
 from amlcore.compute.local_queue import LocalQueue
 from amlcore.compute.queue import is_overdue, run_of
 from amlcore.compute.target import ComputeTarget, Ending, Sight
-from amlcore.errors import RecordError
+from amlcore.errors import RecordError, RunError
 from amlcore.ownership import is_own
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
 from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group, read_json
 from amlcore.worker.processes import family, send, signal_name
+from amlcore.worker.references import resolved
 from amlcore.workspace import Workspace
 
 THREAD_VARIABLES = (
@@ -243,7 +244,7 @@ def _is_lost(record: Record) -> bool:
 def _end_overdue(record: Record) -> None:
     """Kill a canceled run, and who should have ended it long since: a stopped process does nothing."""
     claim = record.claim
-    if claim is None or not is_alive(claim["worker"]) or not is_overdue(Request.at(Path(record.layout.request))):
+    if claim is None or not is_alive(claim["worker"]) or not _is_overdue(record):
         return
     supervisor, script = claim["worker"]["pid"], claim["script"]["pid"]
     send(signal.SIGKILL, script, family(supervisor, script))
@@ -257,6 +258,13 @@ def _opened(slot: Path) -> IO[bytes]:
         os.close(os.open(slot, os.O_CREAT | os.O_EXCL, 0o666))
         open_to_group(str(slot))
     return slot.open("ab" if os.access(slot, os.W_OK) else "rb")
+
+
+def _is_overdue(record: Record) -> bool:
+    try:
+        return is_overdue(Request.at(Path(record.layout.request)))
+    except PermissionError:  # somebody else's run, whose processes are not ours to end
+        return False
 
 
 def _new_folder(queues: Path) -> Path:
@@ -288,4 +296,7 @@ def worker_environment(kind: WorkerKind) -> dict[str, str]:
         variables["PATH"] = os.pathsep.join([str(interpreter.parent), variables.get("PATH", os.defpath)])
     if kind.cores is not None:
         variables.update(dict.fromkeys(THREAD_VARIABLES, str(kind.cores)))
-    return variables | kind.environment_variables
+    try:
+        return variables | {name: resolved(value) for name, value in kind.environment_variables.items()}
+    except LookupError as error:
+        raise RunError(f"script.environment_variables: {error.args[0]}") from None

@@ -48,7 +48,7 @@ class LocalQueue(Queue):
         back = []
         for name, owner in self.claimed.items():
             path = Path(self.layout.claimed, owner, name)
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, PermissionError):
                 if not self.is_held(owner) and not _has_begun(Request.at(path)):
                     path.rename(Path(self.layout.new, name))
                     back.append(name)

@@ -57,7 +57,7 @@ class Queue:
     def request(self, name: str) -> Request | None:
         """The request of a name, wherever it lies."""
         for path in (Path(self.layout.new, name), *Path(self.layout.claimed).glob(f"*/{name}")):
-            with suppress(FileNotFoundError):
+            with suppress(FileNotFoundError, PermissionError):
                 return Request.at(path)
         return None
 

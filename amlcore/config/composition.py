@@ -31,6 +31,7 @@ from amlcore.config.hydra_keys import check_hydra
 from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
 from amlcore.config.loader import Loader
 from amlcore.config.places import SHIPPED
+from amlcore.config.secrets import check_secrets, keep_references
 from amlcore.errors import AmlcoreError, NotFoundError, legal
 
 if TYPE_CHECKING:
@@ -250,6 +251,7 @@ def explained(root: Path, overrides: list[str], *, config_name: str = "config") 
 
 
 def _job(config: DictConfig, root: Path, explanation: Explanation) -> Job:
+    keep_references(config)
     for key in _unknown(config, ""):
         raise explanation.of_unknown(config, key)
     for key in sorted(OmegaConf.missing_keys(config)):
@@ -261,6 +263,7 @@ def _job(config: DictConfig, root: Path, explanation: Explanation) -> Job:
         job = cast(Job, OmegaConf.to_object(config))
     except AmlcoreError as error:
         raise explanation.located(error) from None
+    check_secrets(job, explanation.overrides)
     return job.rooted(root)
 
 

@@ -40,7 +40,7 @@ class Explanation:
         self, loader: Callable[[], ConfigLoaderImpl], overrides: list[str], root: Path, *, config_name: str = "config"
     ) -> None:
         self._loader = loader
-        self._overrides = overrides
+        self.overrides = overrides
         self._root = root
         self._config_name = config_name
         self._places = Places(loader, overrides, root, config_name=config_name)
@@ -86,7 +86,7 @@ class Explanation:
                     return ConfigError(f"{self._places.short(path)}:{line}: this is not UTF-8")
         if isinstance(error, UserWarning) and (match := IN_FILE.match(str(error))):
             return self._unclear(*match.groups())
-        for override in self._overrides:
+        for override in self.overrides:
             group, _, option = override.partition("=")
             if option == "null" and (options := self._loader().get_group_options(group)):
                 return ConfigError(f"{override}: null is no option; {legal(option, options)}")
@@ -94,11 +94,11 @@ class Explanation:
 
     def of_null(self) -> ConfigError | None:
         """The error for an override inside a group that is none; Hydra only asserts there."""
-        for override in self._overrides:
+        for override in self.overrides:
             *parents, _ = override.lstrip("+~").partition("=")[0].split(".")
             for depth in range(1, len(parents) + 1):
                 group = "/".join(parents[:depth])
-                if any(item.startswith(f"{group}=") and item != f"{group}=none" for item in self._overrides):
+                if any(item.startswith(f"{group}=") and item != f"{group}=none" for item in self.overrides):
                     continue
                 options = [name for name in self._loader().get_group_options(group) if name != "none"]
                 if options:
@@ -115,7 +115,7 @@ class Explanation:
 
     def of_experiment(self, chosen: str | None, value: Any) -> ConfigError:
         """The error for values that landed under the key `experiment`, where nothing reads them."""
-        given = next((item for item in self._overrides if item.lstrip("+").startswith("experiment.")), None)
+        given = next((item for item in self.overrides if item.lstrip("+").startswith("experiment.")), None)
         if chosen in (None, "null") or given is not None:
             written = given or f"experiment: {value}"
             place = "" if given is not None else f" ({self._places.file(self._config_name)})"
@@ -216,14 +216,14 @@ class Explanation:
             return ConfigError(f"{key}={match[1]}: must be true or false{where}")
         group = key.replace(".", "/")
         if said.startswith("Invalid type assigned") and (options := self._loader().get_group_options(group)):
-            value = next((item.partition("=")[2] for item in self._overrides if item.startswith(f"{key}=")), "")
+            value = next((item.partition("=")[2] for item in self.overrides if item.startswith(f"{key}=")), "")
             return ConfigError(f"{key}{where}: an option is chosen by {group}=NAME; {legal(value, options)}")
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
         return ConfigError(f"{key or 'conf/'}: {said[:1].lower()}{said[1:]}{where}")
 
     def _override_of(self, said: str) -> str | None:
-        for override in self._overrides:
+        for override in self.overrides:
             name = override.lstrip("+~").partition("=")[0]
             if f"'{name}'" in said or f"'{override}'" in said:
                 return override
@@ -232,7 +232,7 @@ class Explanation:
     def _interpolation(self, said: str) -> str | None:
         """The override that holds the interpolation which `said` is about."""
         names = re.findall(r"'([^']+)'", said)
-        return next((item for item in self._overrides if any(f"${{{name}" in item for name in names)), None)
+        return next((item for item in self.overrides if any(f"${{{name}" in item for name in names)), None)
 
 
 def _root_of(error: BaseException) -> BaseException | None:

@@ -22,6 +22,7 @@ from amlcore.config.composition import compose, explained, implied, loader, quot
 from amlcore.config.job import Job, job_config, literal
 from amlcore.config.overrides import key_of, named_key_of, parser
 from amlcore.config.reading import named_path
+from amlcore.config.secrets import check_secrets
 from amlcore.config.space import flat, named, of_azure, space_of
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
@@ -211,6 +212,9 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         words += [f"+{key}={_first_of(space[key])}" for key in here]
         bases.append(Base(choices, compose(words, root=root, config_name=config_name), here))
     search = Search(bases, space, fixed)
+    if search.job.workspace.secrets:
+        every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.choices]
+        check_secrets(search.job, [*overrides, *every_choice])
     _check(search)
     return search
 

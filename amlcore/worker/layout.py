@@ -112,8 +112,8 @@ class QueueLayout(object):
         self.log = os.path.join(self.folder, "worker.log")
 
 
-def write_json(path, value, sync=False):
-    # type: (str, object, bool) -> None
+def write_json(path, value, sync=False, mode=0o644):
+    # type: (str, object, bool, int) -> None
     """Write `value` whole or not at all: a temporary file in the same folder, then a rename.
 
     With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
@@ -127,7 +127,7 @@ def write_json(path, value, sync=False):
             if sync:
                 stream.flush()
                 os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
+        os.chmod(temporary, mode)
         os.rename(temporary, path)
     except BaseException:
         os.unlink(temporary)

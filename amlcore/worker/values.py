@@ -84,6 +84,15 @@ def text(value):
     return str(value)
 
 
+def shortest(value):
+    # type: (typing.Any) -> bool | int | float | str
+    """The same as `plain`, but NumPy's numbers of few digits have no more of them: 0.1, not 0.10000000149011612."""
+    kind = getattr(value, "dtype", None)
+    if kind is not None and getattr(kind, "kind", "") == "f" and kind.itemsize < 8:
+        return float(str(value))
+    return plain(value)
+
+
 def positional(number):
     # type: (str) -> str
     """The text of a number without an exponent, with as many digits as it says."""

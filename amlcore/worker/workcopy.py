@@ -6,6 +6,7 @@ import shutil
 from amlcore.worker.inputs import is_folder, walk
 from amlcore.worker.layout import INPUT_PREFIX, input_variable
 from amlcore.worker.objects import copy_object
+from amlcore.worker.references import resolved
 
 MAX_STRAYS = 100
 MAX_LINKS = 40  # as many as the kernel follows
@@ -54,7 +55,7 @@ class WorkCopy(object):
         return source["path"]
 
     def arguments(self):
-        """The script's arguments, with the paths of inputs filled in."""
+        """The script's arguments, with the paths of inputs and the variables that they refer to filled in."""
         return [self._filled(argument) for argument in self.request["argv"]]
 
     def variables(self):
@@ -124,7 +125,7 @@ class WorkCopy(object):
     def _filled(self, argument):
         for name in self.request["inputs"]:
             argument = argument.replace("${input:%s}" % name, self.input_path(name))
-        return argument
+        return resolved(argument)
 
 
 def script_folder(manifest, script):
