@@ -3,10 +3,13 @@
 import math
 import os
 import re
+import shutil
+import subprocess
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import cached_property
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from amlcore.errors import SnapshotError
@@ -14,7 +17,8 @@ from amlcore.errors import SnapshotError
 if TYPE_CHECKING:
     from pathspec import GitIgnoreSpec
 
-IGNORE_FILES = (".amlignore", ".gitignore")
+GITIGNORE = ".gitignore"
+IGNORE_FILES = (".amlignore", GITIGNORE)
 NOISE = (
     ".git",
     ".hg",
@@ -86,25 +90,42 @@ class IgnoreRules:
     """The rules of the ignore file at the root of `folder`, and the usual noise unless one of them brings it back."""
 
     def __init__(self, folder: Path) -> None:
-        lines = _ignore_lines(folder)
+        self._folder = folder
+        self.file, lines = _ignore_lines(folder)
         self._own = _Rules(lines)
         # `!*/` is how a list of what to keep begins: it names no noise, and shall not bring all of it back.
         brought_back = [line for line in lines if line.startswith("!") and line.strip("!*?/. \t")]
         self._noise = _Rules([*NOISE, *SECRETS, *brought_back])
 
     def leaves_out_file(self, path: str) -> bool:
-        return bool(self._own.file(path) or self._noise.file(path))
+        return self.hides_file(path) or bool(self._noise.file(path))
+
+    def hides_file(self, path: str) -> bool:
+        """Whether the ignore file leaves a file out; what git tracks is not ignored, whatever .gitignore says."""
+        return bool(self._own.file(path)) and path not in self._tracked[0]
 
     def is_secret(self, path: str) -> bool:
         """Whether a file is left out for what it may hold, and by no rule of its folder."""
         return not self._own.file(path) and bool(self._noise.file(path))
 
     def leaves_out_folder(self, path: str, *, on_disk: Path) -> bool:
-        return bool(self._own.folder(path)) or self._is_noise(path, on_disk=on_disk)
+        hidden = bool(self._own.folder(path)) and path not in self._tracked[1]
+        return hidden or self._is_noise(path, on_disk=on_disk)
 
     def leaves_out_link(self, path: str, *, on_disk: Path) -> bool:
         """Git takes a link for a file; a link to a folder of noise is noise all the same."""
         return self.leaves_out_file(path) or (on_disk.is_dir() and self._is_noise(path, on_disk=on_disk))
+
+    @cached_property
+    def _tracked(self) -> tuple[frozenset[str], frozenset[str]]:
+        """The files that git tracks, and their folders, where .gitignore is the file that is asked."""
+        if self.file != GITIGNORE or shutil.which("git") is None:
+            return frozenset(), frozenset()
+        command = ["git", "-C", str(self._folder), "ls-files", "--cached", "-z"]
+        environment = {**os.environ, "GIT_OPTIONAL_LOCKS": "0"}
+        listed = subprocess.run(command, capture_output=True, check=False, env=environment)
+        files = frozenset(os.fsdecode(listed.stdout).split("\0")) if listed.returncode == 0 else frozenset()
+        return files, frozenset(str(folder) for path in files for folder in PurePosixPath(path).parents)
 
     def _is_noise(self, path: str, *, on_disk: Path) -> bool:
         noise = self._noise.folder(path)
@@ -170,7 +191,8 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:.1f} MB"
 
 
-def _ignore_lines(folder: Path) -> list[str]:
+def _ignore_lines(folder: Path) -> tuple[str | None, list[str]]:
+    """The name of the ignore file, and its rules."""
     for name in IGNORE_FILES:
         try:
             text = (folder / name).read_bytes().decode("utf-8-sig")
@@ -179,8 +201,8 @@ def _ignore_lines(folder: Path) -> list[str]:
         except (OSError, UnicodeDecodeError) as error:
             raise SnapshotError(f"{folder / name} cannot be read: {error}") from None
         lines = [_as_git_reads(line.removesuffix("\r")) for line in text.split("\n")]
-        return [line for line in lines if _matches_anything(line)]
-    return []
+        return name, [line for line in lines if _matches_anything(line)]
+    return None, []
 
 
 def _as_git_reads(line: str) -> str:

@@ -1,3 +1,4 @@
+import json
 import os
 import shutil
 import subprocess
@@ -442,3 +443,23 @@ def test_rules_leave_out_what_git_leaves_out(paths, rules):
         kept = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
         ours = {file.path for file in listing(folder).files}
         assert ours - {".amlignore"} == set(kept.split("\0")) - {"", ".amlignore"}
+
+
+@pytest.mark.parametrize("inside", [".", "part of/it"])
+def test_what_git_tracks_is_not_ignored(inside, tmp_path, store):
+    source = tmp_path / "repository" / inside
+    tracked = ["a.csv", "data/b.txt", "data/deep/er/c.txt", "ä/d.csv", "data/link"]
+    for path in (*tracked[:-1], "e.csv", "data/f.txt", "data/deep/g.txt", "ä/h.csv", "i.py"):
+        put(source / path, path)
+    (source / "data/link").symlink_to("b.txt")
+    put(source / ".gitignore", "*.csv\ndata/\n")
+    git = ["git", "-C", str(source)]
+    subprocess.run(["git", "init", "--quiet", str(tmp_path / "repository")], check=True)
+    subprocess.run([*git, "add", "--force", *tracked], check=True)
+
+    taken = take(source, store=store, limits=LIMITS)
+    links = [path for path, _ in json.loads(taken.manifest.read_text())["links"]]
+    assert {*names(taken), *links} == {*tracked, ".gitignore", "i.py"}
+
+    put(source / ".amlignore", "*.csv\ndata/\n")
+    assert names(take(source, store=store, limits=LIMITS)) == [".amlignore", ".gitignore", "i.py"]
