@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore import settle
+from amlcore.attached import attached
 from amlcore.errors import NotFoundError, RecordError, RequestError, RunError
 from amlcore.origin import read_lock
 from amlcore.publication import check_model, publish
@@ -25,6 +26,7 @@ from amlcore.workspace import Workspace
 
 if TYPE_CHECKING:
     from amlcore.config import Job
+    from amlcore.driver import Driver
     from amlcore.model import Model
 
 CANCEL_WAIT_S = 30.0
@@ -258,10 +260,15 @@ def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:
 
 
 def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) -> int:
-    from amlcore.driver import Driver
+    from amlcore.driver import Driver, trying_on
 
+    with attached(record.layout.driver_log, say=say) as terminal, trying_on(terminal.say):
+        return _to_its_end(Driver(job, record, say=terminal.say, stream=stream), job, record, say=terminal.say)
+
+
+def _to_its_end(driver: Driver, job: Job, record: Record, *, say: Say) -> int:
     try:
-        status = Driver(job, record, say=say, stream=stream).drive()
+        status = driver.drive()
         run = Run(str(record.folder))
         unkept = settle.unkept(record)
         if unkept is not None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from amlcore import app, settle, tables
 from amlcore.app import find_run
+from amlcore.attached import Attached, attached
 from amlcore.config import Search
+from amlcore.driver import trying_on
 from amlcore.earlier import load_search, with_found
 from amlcore.errors import RecordError, RequestError
 from amlcore.ownership import may_settle, owner_of
@@ -25,6 +27,7 @@ from amlcore.sweep.study import TrialState
 from amlcore.sweep_driver import SweepDriver, submit_sweep
 from amlcore.sweep_report import draw_in_background, is_worth_plots
 from amlcore.worker.layout import write_json
+from amlcore.worker.room import persistently
 from amlcore.workspace import Workspace
 
 RELEASE_WAIT_S = 10.0
@@ -112,18 +115,26 @@ def drive(folder: Path) -> int:
 
 
 def _carry_out(search: Search, record: Record, *, say: Say) -> int:
+    with attached(record.layout.driver_log, say=say) as terminal, trying_on(terminal.say):
+        return _carry_on(search, record, terminal)
+
+
+def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
     try:
-        with open(record.layout.stderr, "a", encoding="utf-8", buffering=1) as log:
-            keep = partial(print, file=log)
+        with persistently(lambda: open(record.layout.stderr, "ab", buffering=0)) as log:
+
+            def keep(line: str) -> None:
+                with suppress(OSError):  # a full disk ends no sweep
+                    log.write(f"{line}\n".encode(errors="backslashreplace"))
 
             def told(line: str) -> None:
                 keep(line)
-                say(line)
+                terminal.say(line)
 
-            with Progress(search.sweep, total=search.total, say=say, keep=keep) as progress:
+            with Progress(search.sweep, total=search.total, terminal=terminal, keep=keep) as progress:
                 driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
                 status = driver.drive()
-            return _to_its_end(search, record, driver, status, say=told)
+            return _to_its_end(search, record, driver, status, say=told, terminal=terminal)
     except BaseException as error:
         settle.note_end_of_driver(record, error)
         raise
@@ -131,10 +142,12 @@ def _carry_out(search: Search, record: Record, *, say: Say) -> int:
         record.release()
 
 
-def _to_its_end(search: Search, record: Record, driver: SweepDriver, status: Status, *, say: Say) -> int:
+def _to_its_end(
+    search: Search, record: Record, driver: SweepDriver, status: Status, *, say: Say, terminal: Attached
+) -> int:
     metrics = search.sweep.metrics
     if driver.trials:
-        tables.trials(driver.trials, metrics=metrics, front=driver.front)
+        terminal.told(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front))
     if len(metrics) > 1 and len(driver.front):
         say(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
     if is_worth_plots(search, driver.trials):

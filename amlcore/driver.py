@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +23,31 @@ from amlcore.request import PRIVATE
 from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.submission import request
-from amlcore.waiting import Waiting
-from amlcore.worker import durable
+from amlcore.waiting import REMIND_S, Waiting
+from amlcore.worker import durable, room
 from amlcore.worker.layout import read_json, write_json
 
 POLL_S = 0.01
+
+
+@contextmanager
+def trying_on(say: Say) -> Iterator[None]:
+    """Let what is written in the block wait for room where the disk is full, and say so now and then."""
+    again_at = 0.0
+
+    def wait(error: OSError) -> bool:
+        nonlocal again_at
+        if time.monotonic() >= again_at:
+            again_at = time.monotonic() + REMIND_S
+            say(f"the disk is full, trying on until there is room: {error.filename}")
+        time.sleep(room.PAUSE_S)
+        return True
+
+    before = room.patient(wait)
+    try:
+        yield
+    finally:
+        room.patient(*before)
 
 
 class Driver:
@@ -84,6 +107,7 @@ class Driver:
                     settle.kill(self._record)
                     if self._slots is not None:
                         self._slots.end(self._record.folder.name)
+                    room.impatient()
                 interrupted = True
 
     def _execute(self, built: BuiltEnvironment) -> None:
@@ -144,11 +168,12 @@ class Driver:
 def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
     """Build the environment of `job`, or find it built; its log streams and stays in the run."""
     record.enter(RunState.Preparing)
-    with open(record.layout.build_log, "a", encoding="utf-8", buffering=1) as log:
+    with room.persistently(lambda: open(record.layout.build_log, "ab", buffering=0)) as log:
 
         def keep(line: str) -> None:
             line = job.workspace.redacted(line)
-            log.write(f"{line}\n")
+            with suppress(OSError):  # on a full disk the build itself says so
+                os.write(log.fileno(), f"{line}\n".encode(errors="backslashreplace"))
             say(line)
 
         pinned = read_json(record.layout.environment)
@@ -169,7 +194,7 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
 
 def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:
     """Write into the record which environment the run has."""
-    Path(record.layout.lock).write_text(built.lock, encoding="utf-8")
+    room.persistently(lambda: Path(record.layout.lock).write_text(built.lock, encoding="utf-8"), record.layout.lock)
     facts = {
         **asdict(built),
         "python": str(built.python),

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import suppress
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from amlcore.attached import Attached
 from amlcore.say import Say
 from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
@@ -30,10 +32,11 @@ class Progress:
         Takes each line too, also where a table stands in its place.
     """
 
-    def __init__(self, sweep: Sweep, *, total: int, say: Say, keep: Say) -> None:
+    def __init__(self, sweep: Sweep, *, total: int, terminal: Attached, keep: Say) -> None:
         self._sweep = sweep
         self._total = total
-        self._say = say
+        self._terminal = terminal
+        self._say = terminal.say
         self._keep = keep
         self._began = time.monotonic()
         self._drawn = 0.0
@@ -47,13 +50,14 @@ class Progress:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._live.stop()
+        with suppress(OSError):
+            self._live.stop()
 
     def say(self, line: str) -> None:
         """Print a line of amlcore's own words, above the table where there is one."""
         self._keep(line)
-        if self._live.is_started:
-            self._live.console.print(Text(f"aml: {printable(line)}"))
+        if self._is_live:
+            self._terminal.told(lambda: self._live.console.print(Text(f"aml: {printable(line)}")))
         else:
             self._say(line)
 
@@ -64,15 +68,23 @@ class Progress:
         for trial in ended:
             line = f"{self._words(trial)}  [{tally.ended} of {self._total}{self._best(tally)}]"
             self._keep(line)
-            if not self._live.is_started:
+            if not self._is_live:
                 self._say(line)
-        if not self._live.is_started:
+        if not self._is_live:
             return
         self._last = [*self._last, *ended][-SHOWN:]
         now = time.monotonic()
         if now - self._drawn >= REFRESH_S:
             self._drawn = now
-            self._live.update(self._table(tally), refresh=True)
+            self._terminal.told(lambda: self._live.update(self._table(tally), refresh=True))
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the table stands on the terminal; once that is gone, plain lines go to the log."""
+        if self._live.is_started and not sys.stderr.isatty():
+            with suppress(OSError):
+                self._live.stop()
+        return self._live.is_started
 
     def _table(self, tally: Tally) -> Table:
         counts = tally.counts

@@ -8,6 +8,7 @@ from amlcore.errors import AmlcoreError, ConfigError
 from amlcore.record import RunState
 from amlcore.run import Run
 from amlcore.say import Say
+from amlcore.worker.room import FULL, persistently
 
 if TYPE_CHECKING:
     from amlcore.config import Job, Search
@@ -19,7 +20,7 @@ def publish(job: Job, run: Run, *, say: Say) -> int:
     if job.model.name is None:
         return 0
     try:
-        model = run.register(job.model)
+        model = persistently(lambda: run.register(job.model))
         for warning in model.warnings:
             say(f"warning: {warning}")
         say(f"registered {model.name}:{model.version}")
@@ -28,7 +29,9 @@ def publish(job: Job, run: Run, *, say: Say) -> int:
 
             bento = package_model(job.workspace, model, job.deployment, log=say)
             say(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
-    except AmlcoreError as error:
+    except (AmlcoreError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            raise
         say(f"error: {error}")
         run.record.enter(RunState.Completed, str(error), exit_status=1)
         return 1

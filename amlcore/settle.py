@@ -24,6 +24,7 @@ from amlcore.record import NAMED, Record, RunState
 from amlcore.worker import durable
 from amlcore.worker.layout import append_line, create_json, identity, is_alive, open_to_group, read_json
 from amlcore.worker.processes import signal_name
+from amlcore.worker.room import FULL, persistently
 from amlcore.worker.supervise import TERMINATED
 from amlcore.worker.workcopy import MAX_STRAYS
 
@@ -34,6 +35,15 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def settle(record: Record) -> None:
+    """Bring the state of a run whose driver is gone up to date; on a full disk it is left for the next look."""
+    try:
+        _settle(record)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+
+
+def _settle(record: Record) -> None:
     """Bring the state of a run whose driver is gone up to date with its files; one that is driven is left alone."""
     if record.has_ended() and not _is_left(record):
         return
@@ -161,8 +171,10 @@ def finalize(record: Record) -> None:
         state, exit_status = RunState.Canceled, INTERRUPTED
     reason = cancel_reason(record) if state is RunState.Canceled else reason
     try:
-        lost = record.collect() if record.attempt else None
+        lost = persistently(record.collect, str(record.folder)) if record.attempt else None
     except OSError as error:
+        if error.errno in FULL:  # whoever looks next may find room, and what was written is still there
+            raise
         lost = _not_kept(error)
         if state is RunState.Completed:
             state, exit_status = RunState.Failed, 1
@@ -180,7 +192,9 @@ def outcome(result: dict[str, Any]) -> tuple[RunState, str | None, int]:
     if result["signal"] is not None:
         return RunState.Failed, f"the script was killed by {signal_name(result['signal'])}", 128 + result["signal"]
     if result["exit_status"]:
-        return RunState.Failed, f"the script ended with exit status {result['exit_status']}", result["exit_status"]
+        full = f"; the disk of {result['full']} was full" if result.get("full") else ""
+        reason = f"the script ended with exit status {result['exit_status']}{full}"
+        return RunState.Failed, reason, result["exit_status"]
     return RunState.Completed, None, 0
 
 

@@ -24,6 +24,7 @@ from amlcore.sweep.loop import Ended, Reported
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.layout import open_to_group, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
+from amlcore.worker.room import persistently
 
 LOST_CHECK_S = 1.0
 
@@ -76,6 +77,10 @@ class TrialRuns:
         return Record(self._record.folder.with_name(f"{self._record.folder.name}_{number}"))
 
     def start(self, trial: Trial) -> None:
+        persistently(lambda: self._start(trial), str(self._record.folder))
+
+    def _start(self, trial: Trial) -> None:
+        """Lay what is not laid yet; a folder of this trial may be there, of a driver that ended before."""
         record = self.record_of(trial.number)
         job, overrides = self._search.trial(trial.values)
         job = self._limited(job)

@@ -35,6 +35,7 @@ LINES = [
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
+    ["attached"],
     ["errors", "heartbeat", "interrupt", "ownership", "say"],
     ["worker"],
 ]

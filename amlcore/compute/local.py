@@ -27,6 +27,7 @@ from amlcore.worker import main as worker_main
 from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group, read_json
 from amlcore.worker.processes import family, send, signal_name
 from amlcore.worker.references import resolved
+from amlcore.worker.room import FULL, persistently
 from amlcore.workspace import Workspace
 
 THREAD_VARIABLES = (
@@ -106,7 +107,8 @@ class LocalSlots:
     def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         queue = self._queue(kind.key)
         if kind.key not in self._kinds:
-            queue.make({"preload": kind.preload, "idle_s": IDLE_S})
+            settings = {"preload": kind.preload, "idle_s": IDLE_S}
+            persistently(lambda: queue.make(settings), queue.layout.folder)
             self._kinds[kind.key] = (kind, ())
         of_kind, kept = self._kinds[kind.key]
         self._kinds[kind.key] = (of_kind, (*kept, *keep))
@@ -131,7 +133,12 @@ class LocalSlots:
                 if slot is None:
                     self._end_idle(other_than=key)
                     return lost
-                self._start(key, slot)
+                try:
+                    self._start(key, slot)
+                except OSError as error:
+                    if error.errno not in FULL:
+                        raise
+                    return lost  # the next poll tries again
         return lost
 
     def waiting(self, run: str) -> str | None:

@@ -28,7 +28,7 @@ class Queue:
 
     def make(self, settings: dict[str, object]) -> None:
         for folder in (self.layout.new, self.layout.claimed, self.layout.ended):
-            os.makedirs(folder)
+            os.makedirs(folder, exist_ok=True)  # its driver tries again after a full disk
         write_json(self.layout.worker, {**settings, "driver": identity()})
 
     def admit(self, owner: str) -> Path:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import RecordError, RunError
 from amlcore.worker import durable
+from amlcore.worker.room import persistently
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -55,13 +56,24 @@ def storage(file: Path) -> BaseStorage:
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
             lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-            with open(file, "ab") as stream:
-                stream.write(lines.encode())
+            persistently(lambda: _append(file, lines.encode()), str(file))
 
     try:
         return JournalStorage(OwnedJournal(str(file)))
     except (ValueError, KeyError) as error:
         raise RecordError(f"{file}{_damaged_line(file)} is no journal of Optuna's: {error}") from None
+
+
+def _append(file: Path, lines: bytes) -> None:
+    """Append whole lines or nothing, also where the disk has room for a part of them."""
+    with open(file, "ab", buffering=0) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        try:
+            while lines:
+                lines = lines[stream.write(lines) :]
+        except BaseException:
+            os.ftruncate(stream.fileno(), size)
+            raise
 
 
 def _damaged_line(file: Path) -> str:

@@ -13,6 +13,7 @@ import types
 import weakref
 from importlib.machinery import SourceFileLoader
 
+from amlcore.worker.room import impatient
 from amlcore.worker.warm import forget
 
 IGNORABLE = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGCHLD")
@@ -41,6 +42,7 @@ class Script(object):
         status = 1
         try:
             os.setsid()
+            impatient()  # a script is told that the disk is full
             gc.enable()
             _reset_signals(mask)
             os.chdir(self.folder)

@@ -11,6 +11,8 @@ import socket
 import stat
 import tempfile
 
+from amlcore.worker.room import persistently
+
 TYPE_CHECKING = False  # importing typing takes longer than all the rest of this module
 if TYPE_CHECKING:
     import typing  # noqa: F401
@@ -118,6 +120,11 @@ def write_json(path, value, sync=False, mode=0o644):
 
     With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
     """
+    persistently(lambda: _write_json(path, value, sync), path)
+
+
+def _write_json(path, value, sync):
+    # type: (str, object, bool) -> None
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
     try:
@@ -150,6 +157,11 @@ def create_json(path, value):
 
     Returns whether this call created it.
     """
+    return persistently(lambda: _create_json(path, value), path)  # type: ignore[no-any-return]
+
+
+def _create_json(path, value):
+    # type: (str, object) -> bool
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
     try:
@@ -170,9 +182,8 @@ def append_line(path, value):
     data = (json.dumps(value) + "\n").encode("utf-8")
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        written = os.write(handle, data)
-        while written < len(data):  # a full disk takes a part: the next write says so
-            written += os.write(handle, data[written:])
+        while data:  # a full disk takes a part: the next write says so
+            data = data[persistently(lambda: os.write(handle, data), path) :]  # noqa: B023 - called at once
     finally:
         os.close(handle)
 

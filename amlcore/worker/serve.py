@@ -2,6 +2,7 @@
 
 import gc
 import os
+import signal
 import sys
 import time
 import traceback
@@ -12,6 +13,7 @@ from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, create
 from amlcore.worker.main import COLD
 from amlcore.worker.main import __file__ as main_file
 from amlcore.worker.processes import kill_session
+from amlcore.worker.room import PAUSE_S, patient
 from amlcore.worker.supervise import failed_result, write_result
 from amlcore.worker.workcopy import script_folder
 
@@ -46,6 +48,9 @@ class Worker(object):
 
         Returns the exit status of the worker.
         """
+        patient(self._wait_for_room)
+        # A driver that outlives its terminal has it blocked, and so would every script.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         # What a library reads from the working folder at import is the script's, not the driver's.
         os.chdir(self.queue.folder)
         if not self.cold:
@@ -190,9 +195,17 @@ class Worker(object):
         arguments = [sys.executable, main_file, self.queue.folder, COLD]
         os.execv(sys.executable, arguments + ([claimed] if claimed else []))
 
+    def _wait_for_room(self, _error):
+        """Wait for a full disk to have room again; False once the queue is gone."""
+        time.sleep(PAUSE_S)
+        return os.path.exists(self.queue.folder)
+
     def _log(self, words):
-        with open(self.queue.log, "a", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write("{} worker {}: {}\n".format(created_now(), os.getpid(), words.rstrip()))
+        try:
+            with open(self.queue.log, "a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write("{} worker {}: {}\n".format(created_now(), os.getpid(), words.rstrip()))
+        except OSError:
+            pass  # a disk that is full must not end the run too
 
 
 def _remove(path):

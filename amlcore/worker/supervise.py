@@ -16,6 +16,7 @@ from amlcore.worker.child import Script
 from amlcore.worker.layout import RunLayout, identity, read_json, write_json
 from amlcore.worker.links import keep_linked
 from amlcore.worker.processes import family, memory_bytes, send
+from amlcore.worker.room import FULL, PAUSE_S, is_full, patient, persistently
 from amlcore.worker.workcopy import CanceledError, WorkCopy, script_folder
 
 TYPE_CHECKING = False
@@ -26,6 +27,9 @@ POLL_S = 0.1
 MEMORY_POLL_S = 0.2
 LEFTOVER_WAIT_S = 0.5
 """How long processes that outlive their script may take to end by themselves."""
+
+COPY_WAIT_S = 60.0
+"""How long a run whose files find no room on the disk waits for it."""
 
 TERMINATED = "terminated"
 TOLD = "the process that looked after the run was told to end (SIGTERM)"
@@ -53,15 +57,17 @@ class Supervisor(object):
         self._mask = mask
         self._private = private
         self._log = log
+        self._done = False  # whether only the result is left to be written
 
     def run(self):
         """Run the script and write the result, whatever happens.
 
         Returns False where there is no result, since the run is to be started again.
         """
-        os.makedirs(self.attempt.folder, exist_ok=True)
-        os.makedirs(self.run_layout.logs, exist_ok=True)
+        patient(self._wait_for_room)
         try:
+            for folder in (self.attempt.folder, self.run_layout.logs):
+                persistently(lambda: os.makedirs(folder, exist_ok=True), folder)  # noqa: B023 - called at once
             result = self._carry_out()
         except CanceledError:
             result = dict(failed_result(self.request, None), reason="canceled")
@@ -69,6 +75,7 @@ class Supervisor(object):
             self._log(traceback.format_exc())
             shutil.rmtree(self.attempt.work, ignore_errors=True)  # on a full disk the result needs the room
             result = failed_result(self.request, "the run could not start: {}".format(error))
+        self._done = True
         if self._canceled():
             result.update(reason="canceled", message=None)
         elif result["reason"] == TERMINATED and self.request.get("resumable"):
@@ -78,14 +85,37 @@ class Supervisor(object):
 
     def _carry_out(self):
         began = time.time()
-        self.copy.make()
+        self._make_copy()
         copied_s = time.time() - began
         if self._canceled():
             raise CanceledError
         outcome = self._execute()
         for folder in (self.attempt.outputs, self.attempt.logs):  # what only this host can see is kept here
             keep_linked(folder, self.run_layout.folder, outcome["started"])
-        return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays())
+        full = bool(outcome["exit_status"] or outcome["signal"]) and is_full(self.attempt.folder)
+        named = {"full": self.attempt.folder} if full else {}
+        return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays(), **named)
+
+    def _make_copy(self):
+        """Make the working copy; a disk that is full is given some time, since others may make room."""
+        deadline = time.monotonic() + COPY_WAIT_S
+        while True:
+            try:
+                return self.copy.make()
+            except OSError as error:
+                if error.errno not in FULL or time.monotonic() >= deadline:
+                    raise
+                self._log("the disk is full, trying on: {}".format(error))
+            shutil.rmtree(self.attempt.work, ignore_errors=True)
+            time.sleep(PAUSE_S)
+            if self._canceled():
+                raise CanceledError
+
+    def _wait_for_room(self, error):
+        """Wait for a full disk to have room again; False once nobody asks for what was to be written."""
+        self._log("the disk is full, trying on: {}".format(error))
+        time.sleep(PAUSE_S)
+        return os.path.exists(self.run_layout.run) and (self._done or not self._canceled())
 
     def _canceled(self):
         return os.path.exists(self.run_layout.cancel)
@@ -268,7 +298,8 @@ class Watch(object):
 
 
 def _appending(path):
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    return persistently(lambda: os.open(path, flags, 0o644), path)
 
 
 def failed_result(request, message):
