@@ -165,7 +165,11 @@ class Run(context.Run):
             ended = "pruned" if was_pruned(self.record) else "canceled"
             return f"run {self.id} was {ended}" + ("" if status.reason == "canceled" else f": {status.reason}")
         lines = "".join(f"\n  | {line}" for line in last_lines(self.record)) if self.record.attempt else ""
-        return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}"
+        from amlcore.missing import missing_file
+
+        missing = missing_file(self.record)
+        hint = f"\n  hint: {missing}" if missing else ""
+        return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}{hint}"
 
     def cancel(self) -> None:
         """Ask for the end of the run; a run that has ended stays as it is.

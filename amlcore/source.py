@@ -109,8 +109,11 @@ class IgnoreRules:
         return not self._own.file(path) and bool(self._noise.file(path))
 
     def leaves_out_folder(self, path: str, *, on_disk: Path) -> bool:
-        hidden = bool(self._own.folder(path)) and path not in self._tracked[1]
-        return hidden or self._is_noise(path, on_disk=on_disk)
+        return self.hides_folder(path) or self._is_noise(path, on_disk=on_disk)
+
+    def hides_folder(self, path: str) -> bool:
+        """The same of a folder: one that holds a file that git tracks is looked into."""
+        return bool(self._own.folder(path)) and path not in self._tracked[1]
 
     def leaves_out_link(self, path: str, *, on_disk: Path) -> bool:
         """Git takes a link for a file; a link to a folder of noise is noise all the same."""

@@ -170,6 +170,7 @@ def lay(
         "created": datetime.now(UTC).isoformat(),
         "script": job.script.script,
         "source_directory": job.script.source_directory,
+        "working_folder": _working_folder(),
         "parameters": job.script.parameters,
         "arguments": job.script.command_line(),
         "overrides": overrides,
@@ -278,6 +279,14 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         "branch": heads.get("branch.head"),
         "dirty": any(not line.startswith("# ") for line in said.stdout.splitlines()),
     }
+
+
+def _working_folder() -> str | None:
+    """Where the run was asked for; None where that folder was removed meanwhile."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return None
 
 
 def _user() -> str:

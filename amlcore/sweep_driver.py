@@ -16,6 +16,7 @@ from amlcore.earlier import earlier_trials, with_found
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RequestError, legal
 from amlcore.interrupt import uninterrupted
+from amlcore.missing import missing_file
 from amlcore.record import Record, RunState, Status
 from amlcore.say import Say
 from amlcore.submission import check, dry_run, lay, new_folder, pin
@@ -121,6 +122,7 @@ class SweepDriver:
         self._interrupted = False
         self._explained = False
         self._judged = False
+        self._hinted = False
         self.front = Front(search.sweep.goals)
         self.trials: list[Trial] = []
 
@@ -211,6 +213,11 @@ class SweepDriver:
         if not self._explained and trial.reason is not None and trial.reason.startswith("sweep.primary_metric="):
             self._explained = True
             self._say(f"warning: trial {trial.number}: {trial.reason}")
+        if not self._hinted and trial.state is TrialState.FAIL:
+            self._hinted = True
+            missing = missing_file(Record(Path(f"{self._record.folder}_{trial.number}")))
+            if missing is not None:
+                self._say(f"hint: trial {trial.number}: {missing}")
         if not self._judged and trial.state is TrialState.COMPLETE:
             self._judged = True
             self._explain_judgement(trial)

@@ -29,6 +29,7 @@ LINES = [
     ["script"],
     ["runs"],
     ["run"],
+    ["missing"],
     ["settle", "origin"],
     ["compute"],
     ["request", "background"],
