@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -65,3 +67,35 @@ class Workplace:
         if done.returncode != 0:
             raise RuntimeError(f"aml {' '.join(arguments)}: exit status {done.returncode}: {done.stderr.strip()}")
         return json.loads(done.stdout)
+
+
+def check_run(run: dict[str, Any]) -> list[str]:
+    """What is lost of a completed run: outputs that are listed and not there, or not what they were; metrics."""
+    folder, lost = Path(run["folder"]), []
+    listed = folder / "outputs.json"
+    for item in json.loads(listed.read_text()) if listed.exists() else []:
+        path = folder / item["path"]
+        if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != item["sha256"]:
+            lost.append(f"{path} of completed {run['id']}")
+    if run["metrics"].get("score") is None:
+        lost.append(f"the metric score of completed {run['id']}")
+    if not list((folder / "outputs").iterdir()):
+        lost.append(f"all outputs of completed {run['id']}")
+    return lost
+
+
+def check_models(workplace: Workplace, *, said: str) -> list[str]:
+    """What is lost of the models that `said` tells were registered."""
+    told = re.findall(r"registered (\S+):(\d+)", said)
+    known = {(model["name"], str(model["version"])) for model in workplace.json("models")}
+    lost = [f"model {name}:{version}" for name, version in told if (name, version) not in known]
+    for name, version in known:
+        for path, sha256 in _hashes(workplace.root / "models" / name / version):
+            if not path.is_file() or hashlib.sha256(path.read_bytes()).hexdigest() != sha256:
+                lost.append(f"{path} of {name}:{version}")
+    return lost
+
+
+def _hashes(folder: Path) -> list[tuple[Path, str]]:
+    facts = json.loads((folder / "model.json").read_text())
+    return [(folder / "files" / file["path"], file["sha256"]) for file in facts["files"]]
