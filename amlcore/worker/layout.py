@@ -120,11 +120,11 @@ def write_json(path, value, sync=False, mode=0o644):
 
     With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
     """
-    persistently(lambda: _write_json(path, value, sync), path)
+    persistently(lambda: _write_json(path, value, sync, mode), path)
 
 
-def _write_json(path, value, sync):
-    # type: (str, object, bool) -> None
+def _write_json(path, value, sync, mode):
+    # type: (str, object, bool, int) -> None
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
     try:
