@@ -90,7 +90,10 @@ def drive(folder: Path) -> int:
 
 
 def find_run(workspace: Workspace, reference: str) -> Run:
-    return find(workspace.run_folders, reference)
+    """The run that `reference` means; one that cannot be read is refused here, whatever is to be done with it."""
+    run = find(workspace.run_folders, reference)
+    _ = run.facts
+    return run
 
 
 def runs(

@@ -89,6 +89,7 @@ def test_a_colleagues_run_is_registered_and_all_see_the_model(workspace: Path, r
     assert f"does not name tree:2: it belongs to uid {CLARA.uid}" in said.err
     refused = BEN.aml(workspace, "register", runs[DORA].name, "--name", "tree", status=1)
     assert f"uid {DORA.uid}" in refused.err
+    assert f"uid {DORA.uid}" in BEN.aml(workspace, "rerun", runs[DORA].name, status=1).err
 
     found = CLARA.aml(workspace, "models", "--json").json
 
