@@ -18,7 +18,7 @@ from amlcore.submission import check_experiment, submit
 from amlcore.worker.layout import identity, write_json
 from amlcore.workspace import Workspace
 
-DEFAULT_ENVIRONMENT = "sklearn"
+DEFAULT_ENVIRONMENT = "auto"
 DEFAULT_COMPUTE = "local"
 
 
@@ -54,7 +54,7 @@ class Experiment:
             model=Registration(name=None),
             experiment_name=self.name,
         ).rooted(Path.cwd())
-        job = replace(job, workspace=self.workspace)
+        job = replace(job, workspace=self.workspace).in_chosen_environment()
         record = submit(job, overrides=[])
         run = Run(str(record.folder))
         for key, value in (tags or {}).items():

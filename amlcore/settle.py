@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from amlcore.compute import BACKENDS, Ending
+from amlcore.environment.missing import missing_module
 from amlcore.errors import RecordError
 from amlcore.ownership import may_settle, owner_of
 from amlcore.record import NAMED, Record, RunState
@@ -170,6 +171,7 @@ def finalize(record: Record) -> None:
     if told and state is RunState.Failed and Path(record.layout.cancel).exists():
         state, exit_status = RunState.Canceled, INTERRUPTED
     reason = cancel_reason(record) if state is RunState.Canceled else reason
+    advice = advice_on_end(record) if state is RunState.Failed and result["exit_status"] else None
     try:
         lost = persistently(record.collect, str(record.folder)) if record.attempt else None
     except OSError as error:
@@ -178,9 +180,22 @@ def finalize(record: Record) -> None:
         lost = _not_kept(error)
         if state is RunState.Completed:
             state, exit_status = RunState.Failed, 1
-    reason = "; ".join(filter(None, (reason, lost))) or None
+    reason = "; ".join(filter(None, (reason, lost, advice))) or None
     usage = {key: float(result[key]) for key in ("cpu_s", "max_rss_bytes") if result.get(key) is not None}
     record.enter(state, reason, exit_status=exit_status, usage=usage)
+
+
+def advice_on_end(record: Record) -> str | None:
+    """What would let the script run, where it ended for a module that it cannot import."""
+    error = read_json(record.layout.attempt(record.attempt).error) or {}
+    if error.get("type") != "ModuleNotFoundError" or not error.get("name"):
+        return None
+    try:
+        job = yaml.load(Path(record.layout.config).read_text(encoding="utf-8"), Loader=_LOADER)
+        lock = Path(record.layout.lock).read_text(encoding="utf-8")
+        return missing_module(str(error["name"]), job=job, lock=lock)
+    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError):
+        return None  # the run has ended all the same, and its log says by what
 
 
 def outcome(result: dict[str, Any]) -> tuple[RunState, str | None, int]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from amlcore.serving import Service
 
 LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
-BOUND_ENVIRONMENTS = ("file", "script")  # options that say nothing without a run's own file
+BOUND_ENVIRONMENTS = ("auto", "file", "script")  # options that say nothing without a run's own file
 
 
 @dataclass

@@ -428,7 +428,8 @@ def test_curated_options_can_be_specified(path, tmp_path):
     lines = path.read_text().splitlines()
     assert lines[0].endswith(f"environment={path.stem}")
     option = curated(path.stem)
-    assert option.pop("defaults") == ["/schema/environment@_here_", "_self_"]
+    further = ["sklearn@otherwise"] if path.stem == "auto" else []
+    assert option.pop("defaults") == ["/schema/environment@_here_", *further, "_self_"]
     (tmp_path / "train.py").write_text("# /// script\n# dependencies = ['six']\n# ///\n")
     option["file"] = "train.py" if "file" in option else None
     environment = Environment(**option)

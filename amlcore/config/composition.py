@@ -61,11 +61,18 @@ OmegaConf.register_new_resolver("shipped", _shipped, replace=True)
 def compose(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
     """Compose the job that `overrides` ask for in the workspace at `root`, apart from any Hydra program that runs.
 
+    Its environment is the one that its script gets.
+
     Raises
     ------
     ConfigError
         A key, a value or an option is wrong; the message says where it was written and what is legal.
     """
+    return compose_declared(overrides, root=root, config_name=config_name).in_chosen_environment()
+
+
+def compose_declared(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
+    """Compose the job as `compose` does, with its environment as it was declared, for whatever script."""
     with explained(root, overrides, config_name=config_name) as explanation:
         overrides = implied(overrides, root=root, config_name=config_name)
         config = loader().load_configuration(config_name, overrides, run_mode=RunMode.RUN)
@@ -91,7 +98,7 @@ def answer(overrides: list[str], *, root: Path, flags: Sequence[str], config_nam
 
 
 def compose_workspace(root: Path) -> Workspace:
-    return compose([], root=root).workspace
+    return compose_declared([], root=root).workspace
 
 
 def compose_environment(workspace: Workspace, name: str) -> Environment:
@@ -99,12 +106,12 @@ def compose_environment(workspace: Workspace, name: str) -> Environment:
     known = environment_options(workspace)
     if name not in known and name not in workspace.environment_names:
         raise NotFoundError(f"environment '{name}': {legal(name, [*known, *workspace.environment_names])}")
-    return compose([f"environment={name}"], root=workspace.path).environment
+    return compose_declared([f"environment={name}"], root=workspace.path).environment
 
 
 def compose_compute(workspace: Workspace, name: str) -> ComputeTarget:
     """The compute target that `name` means in `workspace`: an option, or a name of its table."""
-    return compose([f"compute={name}"], root=workspace.path).compute
+    return compose_declared([f"compute={name}"], root=workspace.path).compute
 
 
 def environment_options(workspace: Workspace) -> list[str]:
@@ -137,11 +144,16 @@ def extend(search_path: ConfigSearchPath) -> None:
 
 def implied(overrides: list[str], *, root: Path, config_name: str = "config") -> list[str]:
     """Name the options that are meant: by a file of requirements, and by names of the workspace's table."""
-    known = [_known(override, root=root) for override in overrides]
+    known = [_known(_added(override), root=root) for override in overrides]
     known = [*_choices_of_experiment(known, config_name), *known]
     names_file = any(override.startswith("environment.file=") for override in overrides)
     names_option = any(override.startswith("environment=") for override in overrides)
     return [f"environment={FILE_OPTION}", *known] if names_file and not names_option else known
+
+
+def _added(override: str) -> str:
+    """`+environment.packages=[…]` as it is meant: Hydra itself appends keys alone, never to a list."""
+    return re.sub(r"^\+environment\.(packages|add)=", "environment.add=", override)
 
 
 def _choices_of_experiment(overrides: list[str], config_name: str) -> list[str]:

@@ -59,6 +59,14 @@ class Job:
         )
         return replace(self, script=script, workspace=replace(self.workspace, root=str(root)))
 
+    def in_chosen_environment(self) -> Job:
+        """The same job in the environment that its own means for its script."""
+        script = self.script
+        environment = self.environment.for_script(
+            script.script, source=Path(script.source_directory), root=self.workspace.path
+        )
+        return replace(self, environment=environment)
+
     def moved(self, root: Path) -> Job:
         """The same job in its workspace's folder as it is found now; the paths inside of it go along."""
         old = self.workspace.path

@@ -18,7 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from amlcore.config.composition import compose, explained, implied, loader, quoted
+from amlcore.config.composition import compose, compose_declared, explained, implied, loader, quoted
 from amlcore.config.job import Job, job_config, literal
 from amlcore.config.overrides import key_of, named_key_of, parser
 from amlcore.config.reading import named_path
@@ -204,19 +204,36 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
     added = [key[1:] for key, _ in flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
     groups_chosen = [key for key in space if _options(key)]
-    bases = []
+    bases, declared = [], []
     for combination in space.choices_of(groups_chosen):
         choices = {key: str(name) for key, name in combination.items()}
         here = [key for key in added if space.may_hold(key, combination, groups_chosen)]
         words = [*fixed, *(f"{key}={name}" for key, name in choices.items()), *firsts]
         words += [f"+{key}={_first_of(space[key])}" for key in here]
-        bases.append(Base(choices, compose(words, root=root, config_name=config_name), here))
+        declared.append(compose_declared(words, root=root, config_name=config_name))
+        bases.append(Base(choices, declared[-1].in_chosen_environment(), here))
     search = Search(bases, space, fixed)
     if search.job.workspace.secrets:
         every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.choices]
         check_secrets(search.job, [*overrides, *every_choice])
     _check(search)
+    for base, job in zip(bases, declared, strict=True):
+        _check_one_environment(base, job, space)
     return search
+
+
+def _check_one_environment(base: Base, declared: Job, space: Space) -> None:
+    """Refuse scripts for which `environment=auto` means different environments: all trials of a base have the same."""
+    for key in space.keys() & {"script.script", "script.source_directory"}:
+        for value in space[key].ends:
+            trial = base.with_values({key: value})
+            found = replace(trial, environment=declared.environment).in_chosen_environment().environment
+            if replace(found, chosen=None) != replace(base.job.environment, chosen=None):
+                raise ConfigError(
+                    f"{key}={value}: has another environment than the first ({found.chosen or found.name}; of the "
+                    f"first: {base.job.environment.chosen or base.job.environment.name}); choose one for all by "
+                    "environment=NAME or environment.file=PATH"
+                )
 
 
 def _chooses_sweep(overrides: list[str], config_name: str) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.environment.beside import choose
 from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
 from amlcore.environment.conda import read_conda
 from amlcore.environment.interpreter import OLDEST, PythonRequest
@@ -34,8 +35,14 @@ class Environment:
     file: str | None = None
     # Further requirements, as in a requirements file.
     packages: list[str] = field(default_factory=list)
+    # More of them, beside those of the file and of the packages; one replaces what these ask for by the same name.
+    add: list[str] = field(default_factory=list)
     # True: the interpreter that runs amlcore, as it is; nothing is built.
     user_managed_dependencies: bool = False
+    # Of environment=auto: what is taken where neither the script nor a file beside it says what it needs.
+    otherwise: "Environment | None" = None
+    # What environment=auto has found; written by amlcore.
+    chosen: str | None = None
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", self.name):
@@ -47,9 +54,10 @@ class Environment:
         if self.python is not None:
             self.python = "3.10" if str(self.python) == "3.1" else str(self.python)
             _check_python(self.python)
-        _check_packages(self.packages)
+        _check_packages("packages", self.packages)
+        _check_packages("add", self.add)
         self.file = None if self.file is None else os.fspath(self.file)
-        asked = {"python": self.python, "file": self.file, "packages": self.packages}
+        asked = {"python": self.python, "file": self.file, "packages": self.packages, "add": self.add}
         surplus = [f"environment.{key}" for key, value in asked.items() if value]
         if self.user_managed_dependencies and surplus:
             raise EnvironmentSpecError(
@@ -88,15 +96,27 @@ class Environment:
         EnvironmentSpecError
             Naming the file and the line, or the key.
         """
-        root = root.resolve()
+        try:
+            return self._specify(root.resolve())
+        except EnvironmentSpecError as error:
+            raise error if self.chosen is None else EnvironmentSpecError(f"{error}\nnote: {self.chosen}") from None
+
+    def _specify(self, root: Path) -> Specification:
         draft = Draft(root)
+        if self.chosen is not None:
+            draft.notes.append(self.chosen)
         if self.file is not None:
             _read(root / self.file, draft=draft)
         for index, requirement in enumerate(self.packages):
             draft.take(requirement.strip(), place=Place(f"environment.packages[{index}]"), folder=root)
+        draft.take_in_place([item.strip() for item in self.add], key="environment.add", folder=root)
         if self.python is not None:
             self._override_python(self.python, draft=draft)
         return draft.finished()
+
+    def for_script(self, script: str | None, *, source: Path, root: Path) -> "Environment":
+        """The environment of one script of the folder `source`; `environment=auto` is another for each."""
+        return choose(self, source=source, script=script, root=root)
 
     def passes_over(self, script: Path, *, root: Path) -> bool:
         """Whether the script's own PEP 723 block says nothing here."""
@@ -153,15 +173,15 @@ def _check_python(version: str) -> None:
         )
 
 
-def _check_packages(packages: Any) -> None:
+def _check_packages(key: str, packages: Any) -> None:
     if isinstance(packages, str) or not isinstance(packages, Sequence):
         raise EnvironmentSpecError(
-            f"environment.packages={packages!r}: must be a list of requirements, such as ['joblib==1.5.2']"
+            f"environment.{key}={packages!r}: must be a list of requirements, such as ['joblib==1.5.2']"
         )
     for one in packages:
         if not isinstance(one, str):
             raise EnvironmentSpecError(
-                f"environment.packages: {one!r} in the list; each item is one requirement, such as 'joblib==1.5.2'"
+                f"environment.{key}: {one!r} in the list; each item is one requirement, such as 'joblib==1.5.2'"
             )
 
 

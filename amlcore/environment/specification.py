@@ -1,6 +1,7 @@
 """What an environment asks for, read from files and fit for the resolver; no network."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -91,6 +92,17 @@ class Draft:
                 self._take_requirement(text, place=place, folder=folder, constraint=constraint)
         except EnvironmentSpecError as error:
             self.refused.append(error)
+
+    def take_in_place(self, lines: Sequence[str], *, key: str, folder: Path) -> None:
+        """Takes the lines of a key in place of the requirements of the same names that were taken before."""
+        before, self.requirements = self.requirements, []
+        for index, text in enumerate(lines):
+            self.take(text, place=Place(f"{key}[{index}]"), folder=folder)
+        names = {name_of(requirement) for requirement in self.requirements} - {""}
+        replaced = [requirement for requirement in before if name_of(requirement) in names]
+        if replaced:
+            self.notes.append(f"{key} goes before {', '.join(replaced)}")
+        self.requirements = [one for one in before if one not in replaced] + self.requirements
 
     def _take_requirement(self, text: str, *, place: Place, folder: Path, constraint: bool) -> None:
         name = check_requirement(text, place=place, folder=folder, root=self.root)
@@ -205,6 +217,12 @@ def check_requirement(text: str, *, place: Place, folder: Path, root: Path) -> s
     if parsed.url is not None and parsed.url.startswith((".", "/", "file:")):
         raise _local(text, parsed.url, place=place, folder=folder, root=root)
     return canonicalize_name(parsed.name)
+
+
+def name_of(requirement: str) -> str:
+    """The normalized name that a requirement begins with; empty for a bare address."""
+    found = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*($|[^A-Za-z0-9._:+/-])", requirement)
+    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
 
 
 def _local(text: str, address: str, *, place: Place, folder: Path, root: Path) -> EnvironmentSpecError:

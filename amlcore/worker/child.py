@@ -13,6 +13,7 @@ import types
 import weakref
 from importlib.machinery import SourceFileLoader
 
+from amlcore.worker.layout import write_json
 from amlcore.worker.room import impatient
 from amlcore.worker.warm import forget
 
@@ -23,8 +24,9 @@ LOST_OUTPUT = 120  # python's own status where the last flush of stdout fails
 class Script(object):
     """A script file with all that its process is given."""
 
-    def __init__(self, path, *, beside, name, arguments, variables, folder, relative, hidden):
+    def __init__(self, path, *, error, beside, name, arguments, variables, folder, relative, hidden):
         self.path = path
+        self.error = error  # where it is noted by what exception the script ended
         self.beside = beside  # where its own modules lie
         self.name = name
         self.arguments = arguments
@@ -57,11 +59,23 @@ class Script(object):
             if not os.read(claimed, 1):
                 return
             os.close(claimed)
-            status = leave(execute(self.path), self.folder, loaded)
+            status = leave(execute(self.path, self._note), self.folder, loaded)
         except BaseException:
             traceback.print_exc()
         finally:
             os._exit(status & 0xFF)
+
+    def _note(self, error):
+        """Keep what is missing by its name: whoever explains the run's end should not have to read a traceback."""
+        facts = {"type": type(error).__name__}
+        for attribute in ("name", "filename"):
+            value = getattr(error, attribute, None)
+            if isinstance(value, str):
+                facts[attribute] = value
+        try:
+            write_json(self.error, facts)
+        except Exception:
+            pass  # it is said by the script's own traceback too
 
     def _set_environment(self):
         for name, value in self.variables.items():
@@ -111,8 +125,8 @@ def _reseed():
             sys.modules[name].seed()
 
 
-def execute(path):
-    """Execute the file at `path` as `__main__`.
+def execute(path, note):
+    """Execute the file at `path` as `__main__`; `note` is told of an exception that ends it.
 
     Returns the exit status that python would give it.
     """
@@ -131,6 +145,7 @@ def execute(path):
     except BaseException as error:
         # The first frame is this function's, which is none of the script's.
         error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
+        note(error)
         return _report(error)
     return 0
 

@@ -94,6 +94,7 @@ class AttemptLayout(object):
         self.folder = folder
         self.claim = os.path.join(folder, "claim.json")  # identity of the script's process, and when it began
         self.result = os.path.join(folder, "result.json")
+        self.error = os.path.join(folder, "error.json")  # the exception that ended the script; the script's process
         self.work = os.path.join(folder, "work")  # the private copy of the snapshot
         self.outputs = os.path.join(self.work, "outputs")
         self.logs = os.path.join(self.work, "logs")

@@ -123,6 +123,7 @@ class Supervisor(object):
     def _execute(self):
         script = Script(
             os.path.join(self.attempt.work, self.request["script"]),
+            error=self.attempt.error,
             beside=os.path.normpath(
                 os.path.join(self.attempt.work, script_folder(self.manifest, self.request["script"]))
             ),

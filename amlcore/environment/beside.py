@@ -1,0 +1,140 @@
+"""What a script needs where no environment was named: its own block says it, else a file beside it."""
+
+import tomllib
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.environment.metadata import has_block
+from amlcore.environment.place import Place, place_of, read_text
+from amlcore.environment.specification import logical_lines
+from amlcore.errors import EnvironmentSpecError
+
+if TYPE_CHECKING:
+    from amlcore.environment.environment import Environment
+
+AUTO = "auto"
+FILES = (
+    *("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
+    *("conda_dependencies.yml", "conda_dependencies.yaml", "conda_env.yml", "conda_env.yaml"),
+)
+"""What is looked for, the first that names packages counts."""
+
+
+def choose(declared: "Environment", *, source: Path, script: str | None, root: Path) -> "Environment":
+    """The environment that `declared` means for a script of the folder `source`.
+
+    Parameters
+    ----------
+    declared : Environment
+        One with `otherwise`, unless it says by itself what it holds; any other is what it is.
+    root : Path
+        The workspace's.
+    """
+    if declared.otherwise is None:
+        return declared
+    source, root = source.absolute(), root.absolute()
+    start = (source / script).parent if script else source
+    if declared.file is not None or declared.packages or declared.user_managed_dependencies:
+        passed = [place_of(path, root=root) for path in _all_beside(start, source)]
+        key = "file" if declared.file is not None else "packages" if declared.packages else "user_managed_dependencies"
+        words = f"environment.{key} says what there is; {passed[0]} is not read" if passed else None
+        return replace(declared, otherwise=None, chosen=words)
+    if script and (source / script).is_file() and has_block(source / script):
+        words = f"using the block `# /// script` of {script}"
+        return _taken(declared, source / script, name="script", words=words, root=root)
+    told: list[str] = []
+    for path in _all_beside(start, source):
+        place = place_of(path, root=root)
+        lack = _lack(path, place=place)
+        if lack is None:
+            words = "; ".join([*told, f"using {place}, which lies beside the script", *_further(path)])
+            return _taken(declared, path, name="file", words=words, root=root)
+        told += [f"{place} is not read: {lack}"] if lack else []
+    return _fallen_back(declared, declared.otherwise, told or _outside(source, root))
+
+
+def _taken(declared: "Environment", path: Path, *, name: str, words: str, root: Path) -> "Environment":
+    assert declared.otherwise is not None
+    file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    words = f"{words}; environment={declared.otherwise.name} leaves it aside"
+    name = name if declared.name == AUTO else declared.name
+    return replace(declared, name=name, file=file, otherwise=None, chosen=words)
+
+
+def _fallen_back(declared: "Environment", otherwise: "Environment", told: list[str]) -> "Environment":
+    return replace(
+        otherwise,
+        name=otherwise.name if declared.name == AUTO else declared.name,
+        python=declared.python or otherwise.python,
+        add=[*otherwise.add, *declared.add],
+        chosen="; ".join(told) or None,
+    )
+
+
+def _all_beside(start: Path, source: Path) -> Iterator[Path]:
+    """The files of known names in the script's folder, then in those above it, up to the source folder."""
+    folders = [start, *start.parents] if start.is_relative_to(source) else [start]
+    for folder in folders:
+        yield from (path for name in FILES if (path := folder / name).is_file())
+        if folder == source:
+            return
+
+
+def _further(taken: Path) -> list[str]:
+    """Which other files of that folder are passed over though they name packages too."""
+    others = [path for name in FILES if (path := taken.parent / name).is_file() and path != taken]
+    names = [path.name for path in others if _lack(path, place=Place(path.name)) is None]
+    return [f"{' and '.join(names)} beside it {'is' if len(names) == 1 else 'are'} not read"] if names else []
+
+
+def _outside(source: Path, root: Path) -> list[str]:
+    """What lies above the source folder, in the workspace: perhaps it was meant."""
+    if not source.is_relative_to(root):
+        return []
+    for folder in source.parents:
+        for name in FILES:
+            if folder.is_relative_to(root) and (folder / name).is_file() and _lack(folder / name) is None:
+                place = place_of(folder / name, root=root)
+                said = f"{place} lies outside of script.source_directory and is not read"
+                return [f"{said}; environment.file={place} reads it"]
+    return []
+
+
+def _lack(path: Path, *, place: Place | None = None) -> str | None:
+    """Why the file does not say what a script needs: empty where it is for something else, None where it does say."""
+    try:
+        text = read_text(path, place=place or Place(path.name))
+        match path.suffix:
+            case ".txt":
+                return None if logical_lines(text) else "it names no packages"
+            case ".toml":
+                return _lack_of_project(tomllib.loads(text))
+            case _:
+                return _lack_of_conda(text)
+    except (EnvironmentSpecError, ValueError):
+        return None  # whoever reads it to the end says what is wrong
+
+
+def _lack_of_project(document: dict[str, Any]) -> str | None:
+    project, tool = document.get("project"), document.get("tool")
+    poetry = tool.get("poetry") if isinstance(tool, dict) else None
+    if isinstance(poetry, dict) and "dependencies" in poetry and not (project or {}).get("dependencies"):
+        return "it has Poetry's own dependencies, and amlcore reads [project].dependencies"
+    if not isinstance(project, dict):
+        return ""
+    if "dependencies" in (project.get("dynamic") or ()):
+        return None
+    return None if project.get("dependencies") else "it names no dependencies"
+
+
+def _lack_of_conda(text: str) -> str | None:
+    import yaml
+
+    try:
+        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+    except yaml.YAMLError:
+        return None
+    is_conda = isinstance(document, dict) and "dependencies" in document
+    return None if is_conda and document["dependencies"] else "" if not is_conda else "it names no dependencies"

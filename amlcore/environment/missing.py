@@ -1,0 +1,179 @@
+"""What helps a script that cannot import a module: which file names its package, where its own code lies."""
+
+import os
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from amlcore.environment.beside import FILES
+from amlcore.environment.environment import Environment
+from amlcore.environment.lock import blocks
+from amlcore.environment.metadata import has_block
+from amlcore.environment.specification import name_of
+from amlcore.errors import EnvironmentSpecError
+
+# The name of an import: the index's name of what brings it, as far as they differ.
+_PACKAGES = {
+    "Bio": "biopython",
+    "Crypto": "pycryptodome",
+    "IPython": "ipython",
+    "MySQLdb": "mysqlclient",
+    "OpenSSL": "pyopenssl",
+    "PIL": "pillow",
+    "attr": "attrs",
+    "bs4": "beautifulsoup4",
+    "cv2": "opencv-python-headless",
+    "dateutil": "python-dateutil",
+    "docx": "python-docx",
+    "dotenv": "python-dotenv",
+    "fitz": "pymupdf",
+    "git": "gitpython",
+    "hydra": "hydra-core",
+    "imblearn": "imbalanced-learn",
+    "jwt": "pyjwt",
+    "mpl_toolkits": "matplotlib",
+    "pkg_resources": "setuptools",
+    "pptx": "python-pptx",
+    "psycopg2": "psycopg2-binary",
+    "serial": "pyserial",
+    "skimage": "scikit-image",
+    "sklearn": "scikit-learn",
+    "skopt": "scikit-optimize",
+    "umap": "umap-learn",
+    "win32api": "pywin32",
+    "yaml": "pyyaml",
+}
+# Modules that Python itself had, and the last minor version of it that does.
+_UNTIL = {
+    **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), "3.11"),
+    **dict.fromkeys(("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "nntplib"), "3.12"),
+    **dict.fromkeys(("pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"), "3.12"),
+}
+_STANDINS = ("amlcore", "azureml")
+_NO_CODE = ("outputs", "models", "node_modules", "__pycache__")
+_MOST_FOLDERS = 2000  # of a source that are looked through
+
+
+def missing_module(module: str, *, job: dict[str, Any], lock: str) -> str | None:
+    """What lets a script import `module`, which it could not.
+
+    Parameters
+    ----------
+    job : dict
+        As the run's config.yaml holds it.
+    lock : str
+        Of the environment that the script ran in.
+    """
+    top = module.partition(".")[0]
+    root, script = Path(job["root"]), job["script"]
+    source = root / script["source_directory"]
+    if top in _STANDINS:
+        return None
+    is_whole = module == top
+    if is_whole and (own := _own_code(top, root=root, source=source, script=script)):
+        return own
+    package = _PACKAGES.get(top, top.replace("_", "-"))
+    held = blocks(lock)
+    if package.lower() in held:
+        pin = held[package.lower()].split()[0]
+        return f"{pin} is installed and has no {module}; another version may, by environment.add=['{package}==VERSION']"
+    if not is_whole:
+        return None
+    return _package(top, package, job["environment"], root=root, source=source, script=script["script"])
+
+
+def _package(
+    top: str, package: str, environment: dict[str, Any], *, root: Path, source: Path, script: str | None
+) -> str:
+    if top in _UNTIL:
+        return f"Python had {top} until {_UNTIL[top]}: environment.python={_UNTIL[top]} runs that one"
+    path = source / (script or "")
+    if package.lower() in _asked(path, root) and environment["file"] != _from(root, path):
+        return f"the block `# /// script` of {script} names {package}: environment=script reads it"
+    for file in _files(path.parent, root=root, source=source):
+        if package.lower() in _asked(file, root) and environment["file"] != _from(root, file):
+            return f"{_from(root, file)} names {package}: environment.file={_from(root, file)} reads it"
+    if environment["user_managed_dependencies"]:
+        return (
+            f"environment={environment['name']} is the interpreter that runs amlcore: install {package} there, "
+            f"or say environment=auto environment.add=[{package}]"
+        )
+    added = [name_of(one) or one for one in environment.get("add") or ()]
+    listed = ",".join([*map(_quoted, environment.get("add") or ()), package] if package not in added else added)
+    holder = environment["file"] or f"environment={environment['name']}"
+    there = f"name it in {holder}, or " if environment["file"] else ""
+    return f"{holder} does not bring {top}; {there}environment.add=[{listed}] adds the package {package} of the index"
+
+
+def _own_code(top: str, *, root: Path, source: Path, script: dict[str, Any]) -> str | None:
+    """What puts a module of the user's own on the script's path."""
+    beside = (source / (script["script"] or "")).parent
+    variables = script.get("environment_variables") or {}
+    for folder in _folders_with(top, source):
+        if folder != beside:
+            entry = folder.relative_to(source).as_posix()
+            path = os.pathsep.join(filter(None, (variables.get("PYTHONPATH"), entry)))
+            sign = "" if "PYTHONPATH" in variables else "+"
+            project = "the project's own package is not installed from its pyproject.toml: " * _has_project(
+                folder, source
+            )
+            return f"{project}{sign}script.environment_variables.PYTHONPATH={path} lets the script import {top}"
+    if source == root or not source.is_relative_to(root):
+        return None
+    for folder in (*[one for one in source.parents if one.is_relative_to(root)], *_inner(root)):
+        if _holds(folder, top):
+            entry = folder.relative_to(root).as_posix()
+            inner = (source / (script["script"] or "")).relative_to(root).as_posix()
+            return (
+                f"{top} lies in {folder}, outside of script.source_directory: script.source_directory=. "
+                f"script.script={inner} +script.environment_variables.PYTHONPATH={entry} brings it"
+            )
+    return None
+
+
+def _inner(root: Path) -> list[Path]:
+    names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
+    return [root / name for name in names if name not in _NO_CODE]
+
+
+def _folders_with(top: str, source: Path) -> Iterator[Path]:
+    for folder, names, _ in islice(os.walk(source), _MOST_FOLDERS):
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _NO_CODE)
+        if _holds(Path(folder), top):
+            yield Path(folder)
+
+
+def _holds(folder: Path, top: str) -> bool:
+    package = folder / top
+    return (folder / f"{top}.py").is_file() or (package.is_dir() and next(package.glob("*.py"), None) is not None)
+
+
+def _has_project(folder: Path, source: Path) -> bool:
+    above = [folder, *folder.parents]
+    return any((one / "pyproject.toml").is_file() for one in above if one.is_relative_to(source))
+
+
+def _files(start: Path, *, root: Path, source: Path) -> Iterator[Path]:
+    """The files beside the script and in the folders above it, up to the workspace's root."""
+    top = root if source.is_relative_to(root) else source
+    folders = [one for one in (start, *start.parents) if one.is_relative_to(top)]
+    yield from (path for folder in folders for name in FILES if (path := folder / name).is_file())
+
+
+def _asked(file: Path, root: Path) -> set[str]:
+    """The names of what a file asks for; none where it cannot be read."""
+    if file.suffix == ".py" and not has_block(file):
+        return set()
+    try:
+        return {name_of(one) for one in Environment("file", file=str(file)).specify(root).requirements}
+    except EnvironmentSpecError:
+        return set()
+
+
+def _from(root: Path, path: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _quoted(requirement: str) -> str:
+    return requirement if requirement.replace("-", "").replace("_", "").isalnum() else f"'{requirement}'"
