@@ -124,6 +124,7 @@ def _add_environments(env: argparse.ArgumentParser) -> None:
         help="an option of conf/environment (sklearn), or the first override",
     )
     build.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as environment.file=requirements.txt")
+    build.add_argument("--upgrade", action="store_true", help="resolve it anew, to the newest that fits")
     build.set_defaults(verb="env build")
     prune = verbs.add_parser("prune", help="remove environments that nothing uses")
     prune.add_argument("--days", type=_days, default=30.0, help="unused for so many days (30)")

@@ -200,7 +200,8 @@ def _env_build(options: Namespace) -> int:
     workspace = _workspace()
     chosen = options.name if "=" in options.name else f"environment={options.name}"
     job = compose([chosen, *options.overrides], root=workspace.path)
-    built = job.environment.build(root=workspace.path, cache=job.workspace.environments_path, log=say)
+    cache = job.workspace.environments_path
+    built = job.environment.build(root=workspace.path, cache=cache, log=say, upgrade=options.upgrade)
     print(built.python)
     return 0
 

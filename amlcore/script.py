@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -156,6 +157,8 @@ class ScriptRunConfig:
             raise ConfigError(
                 f"script.script={self.script}: give its path inside script.source_directory: {place.relative_to(root)}"
             )
+        for name, value in self.environment_variables.items():
+            _check_search_path(name, value)
         for name, value in self.inputs.items():
             if not Path(value.path).exists():
                 raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
@@ -172,6 +175,21 @@ class ScriptRunConfig:
 def _check_references(key: str, word: str) -> None:
     for name in missing(word):
         raise RequestError(f"{key}: {word}: the environment variable {name} is not set here")
+
+
+def _check_search_path(name: str, value: str) -> None:
+    """Refuse a list of folders that is split within the name of one of them."""
+    entries = value.split(os.pathsep)
+    if not name.endswith("PATH") or len(entries) < 2:
+        return
+    for first, last in combinations(range(len(entries) + 1), 2):
+        whole = os.pathsep.join(entries[first:last])
+        parts = entries[first:last]
+        if len(parts) > 1 and os.path.exists(whole) and not all(os.path.exists(part) for part in parts if part):
+            raise RequestError(
+                f"script.environment_variables.{name}: names {whole}, and is split at '{os.pathsep}', which stands in "
+                f"that name; use a folder without '{os.pathsep}' in its path"
+            )
 
 
 def _check_text(word: str) -> None:

@@ -64,6 +64,7 @@ def check(job: Job, *, pinned: bool = False) -> None:
     if not pinned:
         job.script.check()
         job.environment.specify(job.workspace.path)
+    job.environment.check_folder(job.workspace.environments_path)
     job.compute.check()
 
 

@@ -1,7 +1,5 @@
 """Environments built by the real uv: once for each content, never half, never taken away from who uses them."""
 
-import base64
-import hashlib
 import json
 import os
 import re
@@ -9,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-import zipfile
 from pathlib import Path
 from textwrap import dedent
 
@@ -19,6 +16,7 @@ from amlcore.environment import Environment, build_lock, extend_lock, list_envir
 from amlcore.errors import BuildError, EnvironmentSpecError
 from amlcore.serving.bento import Bento
 from amlcore.serving.webservice import start
+from tests.wheels import wheel
 
 BUILD = """
 import json, sys, time
@@ -35,22 +33,6 @@ try:
 except AmlcoreError as error:
     sys.exit(str(error))
 """
-
-
-def wheel(folder: Path, name: str, version: str, *, needs: tuple[str, ...] = ()) -> None:
-    """Writes a wheel of one module, whose VERSION tells it."""
-    folder.mkdir(exist_ok=True)
-    info = f"{name}-{version}.dist-info"
-    requires = "".join(f"Requires-Dist: {one}\n" for one in needs)
-    files = {
-        f"{name}.py": f"VERSION = '{version}'\n",
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{requires}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nGenerator: test\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{path},sha256={_digest(text)},{len(text)}\n" for path, text in files.items())
-    with zipfile.ZipFile(folder / f"{name}-{version}-py3-none-any.whl", "w") as archive:
-        for path, text in {**files, f"{info}/RECORD": f"{record}{info}/RECORD,,\n"}.items():
-            archive.writestr(path, text)
 
 
 def slow_sdist(folder: Path, wheels: Path, marks: Path) -> None:
@@ -83,10 +65,6 @@ def slow_sdist(folder: Path, wheels: Path, marks: Path) -> None:
             member = tarfile.TarInfo(f"aml_slow-1.0/{name}")
             member.size = len(text)
             archive.addfile(member, io.BytesIO(text.encode()))
-
-
-def _digest(text: str) -> str:
-    return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest()).rstrip(b"=").decode()
 
 
 def builder(fields: dict, *, root: Path, cache: Path, start: Path | None = None, **variables: str) -> subprocess.Popen:
@@ -195,15 +173,6 @@ def test_ready_one_is_found_in_milliseconds(tmp_path, build_local):
     began = time.perf_counter()
     build_local("aml_mine")
     assert time.perf_counter() - began < 0.1
-
-
-def test_unpinned_stays_as_first_resolved_until_it_is_pruned(tmp_path, cache, build_local):
-    wheel(tmp_path / "wheels", "aml_mine", "1.0")
-    first = build_local("aml_mine")
-    wheel(tmp_path / "wheels", "aml_mine", "2.0")
-    assert build_local("aml_mine") == first
-    prune(cache, unused_days=0)
-    assert run(build_local("aml_mine").python, "import aml_mine; print(aml_mine.VERSION)") == "2.0"
 
 
 def test_change_in_a_nested_file_is_another_environment(tmp_path, build_local):

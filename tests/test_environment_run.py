@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import Aml
+from tests.wheels import wheel
 
 Write = Callable[[str, str], Path]
 ENVIRONMENTS = "workspace.environments_folder=environments"  # of the test's own, so that it is really built
@@ -96,3 +97,46 @@ def test_a_file_says_what_the_environment_holds(file: str, text: str, version: s
     assert found["metrics"] == {"six": version}
     lock = Path(found["folder"], "lock.txt").read_text()
     assert re.findall(r"^[\w-]+==[\d.]+", lock, re.MULTILINE) == [f"six=={version}"]
+
+
+@pytest.mark.parametrize("folder", ["at_09:15", "two\nlines", "tab\there", "raw\udcff"])
+def test_a_folder_where_no_environment_works_is_refused_before_anything_is_built(
+    folder: str, aml: Aml, write: Write
+) -> None:
+    script = write("t.py", "print('ran')\n")
+    there = script.parent / folder / "environments"
+
+    said = aml("run", "t.py", status=2, env={"AMLCORE_ENVIRONMENTS": str(there)})
+
+    assert said.err.startswith("aml: error: environments cannot lie in ")
+    assert said.err.count("\n") == 1
+    assert not (script.parent / "outputs").exists()
+    assert not there.exists()
+    assert aml("run", "t.py", "environment=current", env={"AMLCORE_ENVIRONMENTS": str(there)}).out == "ran\n"
+
+
+def test_an_environment_works_in_any_other_folder(aml: Aml, write: Write, project: Path) -> None:
+    wheel(project / "wheels", "six_too", "1.0", text="VERSION = 'mine'\n")
+    write("requirements.txt", "six_too\n--no-index\n--find-links wheels\n")
+    code = "import six_too; print(six_too.VERSION)"
+    write("t.py", f"import subprocess\nprint(subprocess.check_output(['python', '-c', {code!r}], text=True).strip())\n")
+
+    for folder in ("per%cent %j; it's", '$HOME "ünï" 日本 #\\'):
+        assert aml("run", "t.py", env={"AMLCORE_ENVIRONMENTS": str(project / folder)}).out == "mine\n"
+
+
+@pytest.mark.parametrize("variable", ["PYTHONPATH", "LD_LIBRARY_PATH"])
+def test_a_search_path_that_is_split_within_a_folder_is_refused(
+    variable: str, aml: Aml, project: Path, write: Write
+) -> None:
+    write("t.py", "import own\n")
+    write("a:b/own.py", "")
+    key = f"+script.environment_variables.{variable}"
+    words = ("run", "t.py", "environment=current")
+
+    said = aml(*words, f"{key}='{project}/lib:{project}/a:b:/usr/lib'", status=2)
+
+    assert f"{variable}: names {project}/a:b, and is split at ':'" in said.err
+    (project / "a").mkdir()
+    (project / "lib").mkdir()
+    aml(*words, f"{key}='{project}/lib:{project}/a'", "--dry-run")

@@ -8,7 +8,7 @@ import sys
 import sysconfig
 import time
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
@@ -17,8 +17,10 @@ from amlcore.environment import cache as built
 from amlcore.environment.cache import CacheLayout, EnvironmentLayout
 from amlcore.environment.interpreter import Interpreter, PythonRequest, find_python
 from amlcore.environment.lock import blocks, has_hashes, installed_lock, resolve
+from amlcore.environment.options import BEST_OF_ALL, flags, in_file, moving, surroundings, takes_best
 from amlcore.environment.specification import Specification
-from amlcore.environment.uv import run_uv, stream
+from amlcore.environment.uv import UnsolvableError, run_uv, stream
+from amlcore.errors import BuildError
 from amlcore.say import Say
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
@@ -57,6 +59,7 @@ class Order:
     options: tuple[str, ...]  # where the installer looks, beyond the machine's own settings
     cache: CacheLayout
     log: Say
+    resolved_at: float | None = None  # epoch seconds, of a resolution that is used again
 
     @property
     def label(self) -> str:
@@ -71,13 +74,17 @@ class Order:
         key = _digest(lock, version, _platform())
         layout = self.cache.environment(key)
         if self._is_found(layout):
-            self.log(f"{self.label}: ready, built before; its build log is {layout.log}")
+            self.log(f"{self.label}: ready, built before{self._age}; its build log is {layout.log}")
         else:
             with built.alone(layout.guard, waiting=self.say_waiting) as guard:
                 if not layout.is_ready():
                     self._fill(layout, lock=lock, guard=guard)
                 layout.mark_used(self.name)
         return BuiltEnvironment(key, layout.python, version, lock, self.notes, layout.folder)
+
+    @property
+    def _age(self) -> str:
+        return "" if self.resolved_at is None else f", resolved {ago(time.time() - self.resolved_at)}"
 
     def _is_found(self, layout: EnvironmentLayout) -> bool:
         """Whether it was built before; its use is noted while nobody can remove it."""
@@ -102,7 +109,8 @@ class Order:
                     self.log(line)
                     file.write(line + "\n")
 
-                tell(f"{self.label}: building for Python {self.interpreter.version} ({self.interpreter.path})")
+                version, path = self.interpreter.version, self.interpreter.path
+                tell(f"{self.label}{self._age}: building for Python {version} ({path})")
                 self._install_into(layout, lock=lock, guard=guard, tell=tell)
                 tell(f"{self.label}: ready after {time.monotonic() - began:.1f} s in {layout.folder}")
             layout.publish(python_version=self.interpreter.version)
@@ -119,14 +127,23 @@ class Order:
             return
         by_uv = tuple(map(int, self.interpreter.version.split(".")[:2])) >= _COMPILED_BY_UV
         files = ["lock.txt"]
-        if self.options:
-            (layout.folder / "options.txt").write_text("".join(f"{line}\n" for line in self.options), encoding="utf-8")
+        if lines := in_file(self.options):
+            (layout.folder / "options.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             files.append("options.txt")
         checks = ["--require-hashes"] if has_hashes(lock) else []
         compiling = ["--compile-bytecode"] if by_uv else []
-        run(["pip", "sync", "--python", str(layout.python), *checks, *compiling, *files]).require(
-            f"{self.label} does not install for Python {self.interpreter.version}"
-        )
+        run(
+            [
+                "pip",
+                "sync",
+                "--python",
+                str(layout.python),
+                *checks,
+                *compiling,
+                *flags(self.options, installing=True),
+                *files,
+            ]
+        ).require(f"{self.label} does not install for Python {self.interpreter.version}")
         (layout.folder / "options.txt").unlink(missing_ok=True)
         if not by_uv:
             # Its status says only that some package carries a file for another Python.
@@ -134,27 +151,63 @@ class Order:
             stream(compileall, folder=layout.folder, guard=guard, log=tell)
 
 
-def build_specification(specification: Specification, *, name: str, cache: Path, log: Say) -> BuiltEnvironment:
-    """The interpreter for what an environment asks for, as it was resolved the first time."""
+def build_specification(
+    specification: Specification, *, name: str, cache: Path, log: Say, upgrade: bool = False
+) -> BuiltEnvironment:
+    """The interpreter for what an environment asks for, as it was resolved the first time, for as long as that is true.
+
+    Parameters
+    ----------
+    upgrade : bool
+        Whether it is resolved anew in any case.
+    """
+    built.check_folder(cache)
+    began = time.time()
     interpreter, note = find_python(specification.python)
-    notes = (*specification.notes, *([note] if note else []))
+    best = [f"packages of several indexes: {BEST_OF_ALL}"] if takes_best(specification.options) else []
+    notes = (*specification.notes, *best, *([note] if note else []))
     _tell_notes(notes, log)
-    options = tuple(option for option in specification.options if option != "--pre")
-    order = Order(name, interpreter, notes, options, CacheLayout(cache), log)
+    order = Order(name, interpreter, notes, specification.options, CacheLayout(cache), log)
     resolved = order.cache.resolved(_definition(specification, interpreter))
-    lock = _read(resolved)
-    if lock is None:
-        # Installed under the resolver's guard too, so that whoever waits for it waits once.
-        with built.alone(resolved.with_suffix(".guard"), waiting=order.say_waiting, passing=True) as guard:
-            lock = _read(resolved)
-            if lock is None:
-                log(f"{order.label}: resolving for Python {interpreter.version} ({interpreter.path})")
-                lock = resolve(specification, name=name, interpreter=interpreter, guard=guard, log=log)
-                _write(resolved, lock)
-                return order.install(lock)
+    reason = "as was asked for" if upgrade else moving(specification)
+    if reason is None and (lock := _read(resolved)) is not None:
+        return _reused(order, resolved).install(lock)
+    # Installed under the resolver's guard too, so that whoever waits for it waits once.
+    with built.alone(resolved.with_suffix(".guard"), waiting=order.say_waiting, passing=True) as guard:
+        lock = _read(resolved)
+        if lock is not None and (reason is None or resolved.stat().st_mtime >= began):
+            return _reused(order, resolved).install(lock)
+        again = "" if lock is None or reason is None else f" anew ({reason})"
+        log(f"{order.label}: resolving{again} for Python {interpreter.version} ({interpreter.path})")
+        try:
+            lock = resolve(
+                specification, name=name, interpreter=interpreter, guard=guard, log=log, refresh=reason is not None
+            )
+        except BuildError as error:
+            if lock is None or upgrade or isinstance(error, UnsolvableError):
+                raise
+            age = ago(time.time() - resolved.stat().st_mtime)
+            log(f"warning: {order.label}: it could not be resolved anew, and stays as it was resolved {age}")
+            return _reused(order, resolved).install(lock)
+        _write(resolved, lock)
+        return order.install(lock)
+
+
+def _reused(order: Order, resolved: Path) -> Order:
+    """The order with the age of its resolution, whose use is noted in the time of its last access."""
     with suppress(PermissionError, FileNotFoundError):
-        os.utime(resolved)
-    return order.install(lock)
+        stat = resolved.stat()
+        os.utime(resolved, ns=(time.time_ns(), stat.st_mtime_ns))
+        return replace(order, resolved_at=stat.st_mtime)
+    return order
+
+
+def ago(seconds: float) -> str:
+    """How long ago that is, as people say it."""
+    for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:.0f} {unit} ago"
+    return "just now" if seconds < 60 else "a minute ago"
 
 
 def build_lock(lock: str, *, python_version: str, cache: Path, log: Say, name: str | None = None) -> BuiltEnvironment:
@@ -167,6 +220,7 @@ def build_lock(lock: str, *, python_version: str, cache: Path, log: Say, name: s
     BuildError
         Where a package of the lock cannot be installed, with the installer's own words.
     """
+    built.check_folder(cache)
     wanted = PythonRequest.version(python_version, text=f"python {python_version}", where="the lock")
     interpreter, note = find_python(wanted)
     notes = (note,) if note else ()
@@ -187,7 +241,7 @@ def build_current(*, log: Say) -> BuiltEnvironment:
 def _definition(specification: Specification, interpreter: Interpreter) -> str:
     """What names a resolution: all that was asked for, nested files included, and for which interpreter."""
     asked = (specification.requirements, specification.constraints, specification.options)
-    return _digest(*asked, interpreter.version, _platform())
+    return _digest(*asked, *surroundings(specification.options), interpreter.version, _platform())
 
 
 def _platform() -> str:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from amlcore.errors import BuildError
+from amlcore.errors import BuildError, EnvironmentSpecError
 from amlcore.say import Say
 from amlcore.worker import durable
 from amlcore.worker.layout import make_folder, open_to_group, read_json, write_json
@@ -133,9 +133,29 @@ def prune(cache: Path, *, unused_days: float, log: Say | None = None) -> list[Ca
     removed = [one for item in layout.environments() if (one := _remove_old(item, before, log)) is not None]
     for path in layout.locks.glob("*.txt"):
         with suppress(FileNotFoundError):
-            if path.stat().st_mtime <= before:
+            stat = path.stat()  # written when it was resolved, accessed when it was used
+            if max(stat.st_mtime, stat.st_atime) <= before:
                 path.unlink()
     return removed
+
+
+def check_folder(cache: Path) -> None:
+    """Make sure that environments work below `cache`.
+
+    Raises
+    ------
+    EnvironmentSpecError
+        `PATH` would be split within it, so that a script's children got another Python; or it would break the files
+        that say where an environment lies.
+    """
+    wrong = next(iter(re.findall(f"[{os.pathsep}\\x00-\\x1f\\x7f\\ud800-\\udfff]", str(cache))), None)
+    if wrong is not None:
+        named = ascii(wrong)
+        raise EnvironmentSpecError(
+            f"environments cannot lie in {str(cache)!r}, since {named} stands in its name"
+            + (", where PATH is split" if wrong == os.pathsep else "")
+            + "; the variable AMLCORE_ENVIRONMENTS or workspace.environments_folder names another folder"
+        )
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from amlcore.environment.beside import choose
 from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
+from amlcore.environment.cache import check_folder
 from amlcore.environment.conda import read_conda
 from amlcore.environment.interpreter import OLDEST, PythonRequest
 from amlcore.environment.metadata import has_block, read_pyproject, read_script
@@ -114,6 +115,11 @@ class Environment:
             self._override_python(self.python, draft=draft)
         return draft.finished()
 
+    def check_folder(self, cache: Path) -> None:
+        """Raises EnvironmentSpecError where nothing can be built below `cache`."""
+        if not self.user_managed_dependencies:
+            check_folder(cache)
+
     def for_script(self, script: str | None, *, source: Path, root: Path) -> "Environment":
         """The environment of one script of the folder `source`; `environment=auto` is another for each."""
         return choose(self, source=source, script=script, root=root)
@@ -122,7 +128,7 @@ class Environment:
         """Whether the script's own PEP 723 block says nothing here."""
         return not (self.file is not None and (root / self.file).resolve() == script.resolve()) and has_block(script)
 
-    def build(self, *, root: Path, cache: Path, log: Say) -> BuiltEnvironment:
+    def build(self, *, root: Path, cache: Path, log: Say, upgrade: bool = False) -> BuiltEnvironment:
         """An interpreter with what is asked for: found in the cache, else resolved and installed.
 
         Parameters
@@ -130,6 +136,7 @@ class Environment:
         root: the workspace's root, from which `file` starts.
         cache: the folder of built environments, made where it is not there.
         log: gets each line as it comes, the resolver's and the installer's own among them.
+        upgrade: whether it is resolved anew, whatever it was resolved to before.
 
         Raises
         ------
@@ -140,7 +147,7 @@ class Environment:
         """
         if self.user_managed_dependencies:
             return build_current(log=log)
-        return build_specification(self.specify(root), name=self.name, cache=cache, log=log)
+        return build_specification(self.specify(root), name=self.name, cache=cache, log=log, upgrade=upgrade)
 
     def _override_python(self, version: str, *, draft: Draft) -> None:
         if draft.python is not None:

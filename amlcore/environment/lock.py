@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amlcore.environment.interpreter import Interpreter
+from amlcore.environment.options import flags, in_file
 from amlcore.environment.specification import Specification, split_hashes
 from amlcore.environment.uv import run_uv
 from amlcore.errors import BuildError
@@ -27,8 +28,15 @@ _COMPILE = (
 )
 
 
-def resolve(specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Say) -> str:
+def resolve(
+    specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Say, refresh: bool = False
+) -> str:
     """The lock for one interpreter.
+
+    Parameters
+    ----------
+    refresh : bool
+        Whether the index is asked again for what is known of it.
 
     Raises
     ------
@@ -41,6 +49,7 @@ def resolve(specification: Specification, *, name: str, interpreter: Interpreter
         guard=guard,
         log=log,
         failure=f"environment '{name}' does not resolve for Python {interpreter.version}",
+        asking=["--refresh"] if refresh else [],
     )
     return _only_asked_hashes(lock, specification.requirements)
 
@@ -66,7 +75,7 @@ def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Say, o
                 guard=no_guard.fileno(),
                 log=log,
                 failure=f"{', '.join(requirements)} does not fit beside the locked packages",
-                offline=offline,
+                asking=["--offline"] if offline else [],
             )
         )
     hashed = {name: block for name, block in held.items() if "--hash" in block}
@@ -148,17 +157,16 @@ def _from_folder(path: Path) -> bool:
 
 
 def _compile(
-    specification: Specification, *, python: Path, guard: int, log: Say, failure: str, offline: bool = False
+    specification: Specification, *, python: Path, guard: int, log: Say, failure: str, asking: Sequence[str] = ()
 ) -> str:
     """The lock of what is asked for; what is only needed by it has amlcore's own versions where they fit.
 
     So what is trained in the environment can mostly be served without a further one.
     """
-    prerelease = ["--prerelease", "allow"] if "--pre" in specification.options else []
-    options = [option for option in specification.options if option != "--pre"]
+    options = specification.options
     with tempfile.TemporaryDirectory(prefix="amlcore-lock-") as name:
         folder = Path(name)
-        _write_lines(folder / "requirements.in", [*options, *specification.requirements])
+        _write_lines(folder / "requirements.in", [*in_file(options), *specification.requirements])
         constraints = []
         if specification.constraints:
             _write_lines(folder / "constraints.txt", specification.constraints)
@@ -167,7 +175,7 @@ def _compile(
         asked = {_name(requirement) for requirement in specification.requirements}
         own = [block for name, block in blocks(installed_lock()[0]).items() if name not in asked]
         _write_lines(folder / "lock.txt", own)
-        arguments = [*_COMPILE, *constraints, "--python", str(python), *prerelease, *(["--offline"] if offline else [])]
+        arguments = [*_COMPILE, *constraints, "--python", str(python), *flags(options), *asking]
         run_uv(arguments, folder=folder, guard=guard, log=log).require(failure)
         return (folder / "lock.txt").read_text(encoding="utf-8")
 

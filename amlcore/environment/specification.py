@@ -17,8 +17,14 @@ _EDITABLE = {"-e", "--editable"}
 _FIND_LINKS = {"-f": "--find-links", "--find-links": "--find-links"}
 _INDEX = {"-i": "--index-url", "--index-url": "--index-url", "--extra-index-url": "--extra-index-url"}
 _KEPT = {"--no-index", "--no-binary", "--only-binary", "--pre"}
+# What uv's command line knows and no requirements file: uv's own hints name them.
+OF_COMMAND_LINE = {
+    *("--index-strategy", "--prerelease", "--resolution", "--exclude-newer", "--allow-insecure-host", "--index"),
+    *("--default-index", "--no-build-isolation-package", "--no-build-isolation", "--no-build", "--keyring-provider"),
+}
+_OF_PIP = {"--trusted-host": "--allow-insecure-host"}
 # What they ask for holds anyway, or belongs to pip's own work.
-_NEEDLESS = {"--require-hashes", "--prefer-binary", "--trusted-host", "--use-feature", "--use-pep517", "--no-cache-dir"}
+_NEEDLESS = {"--require-hashes", "--prefer-binary", "--use-feature", "--use-pep517", "--no-cache-dir"}
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2")
 _OF_OTHER_SYSTEMS = {
     "pywin32": "Windows",
@@ -129,12 +135,14 @@ class Draft:
         elif name in _FIND_LINKS:
             self.options.append(f"--find-links {value if '://' in value else (folder / value).resolve()}")
             self.notes.append(f"--find-links ({place}) is used for the build and is not kept in the lock")
+        elif name in OF_COMMAND_LINE or name in _OF_PIP:
+            self.options.append(f"{_OF_PIP.get(name, name)} {value}".strip())
         elif name in _KEPT:
             self.options.append(f"{name} {value}".strip())
         elif name in _NEEDLESS:
             self.notes.append(f"{name} ({place}) is left out: it is pip's own")
         else:
-            known = legal(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT})
+            known = legal(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
             raise EnvironmentSpecError(f"{place}: '{text}': unknown option '{name}'; {known}")
 
     def _take_editable(self, text: str, value: str, *, place: Place, folder: Path, constraint: bool) -> None:

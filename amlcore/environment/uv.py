@@ -7,10 +7,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from amlcore.environment.options import advice_on
 from amlcore.errors import BuildError
 from amlcore.say import Say
 
 _KILL_WAIT_S = 5.0
+_UNSOLVABLE = 1  # uv's status where it has its answer; 2 where it could not find out
+
+
+class UnsolvableError(BuildError):
+    """What was asked for contradicts itself, or is not there."""
 
 
 @dataclass(frozen=True)
@@ -26,7 +32,8 @@ class Outcome:
             return
         first = next((at for at, line in enumerate(self.words) if line.startswith("error")), 0)
         words = "\n".join(self.words[first:]) or f"it ended with status {self.status} and said nothing"
-        raise BuildError(f"{what}:\n{words}")
+        kind = UnsolvableError if self.status == _UNSOLVABLE else BuildError
+        raise kind(f"{what}:\n{words}{advice_on(self.words[first:])}")
 
 
 def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Say) -> Outcome:

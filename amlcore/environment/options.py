@@ -1,0 +1,84 @@
+"""Where an environment's packages are looked for: what of it stands in a file for uv, and what on its command line."""
+
+import os
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from amlcore.environment.specification import OF_COMMAND_LINE, Specification, split_hashes
+
+_OF_RESOLVER = {"--prerelease", "--resolution", "--exclude-newer"}
+_INDEXES = ("--index-url", "--extra-index-url", "--index", "--default-index")
+_FURTHER_INDEXES = ("--extra-index-url", "--index")
+_COMMIT = re.compile(r"@[0-9a-f]{40}(#|$)")
+_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
+# Variables of uv by which the same words mean other packages.
+_VARIABLES = (
+    *("UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_EXCLUDE_NEWER", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX"),
+    *("UV_INDEX_STRATEGY", "UV_INDEX_URL", "UV_NO_BINARY", "UV_NO_BUILD", "UV_OVERRIDE", "UV_PRERELEASE"),
+    "UV_RESOLUTION",
+)
+BEST_OF_ALL = (
+    "the newest version of all its indexes is taken, as pip does; the line `--index-strategy first-index` changes that"
+)
+
+
+def in_file(options: Sequence[str]) -> list[str]:
+    """The options that uv reads from a requirements file."""
+    return [option for option in options if option != "--pre" and _name(option) not in OF_COMMAND_LINE]
+
+
+def flags(options: Sequence[str], *, installing: bool = False) -> list[str]:
+    """The words of uv's command line for the others, and for what pip does where several indexes are named."""
+    found = ["--prerelease", "allow"] if "--pre" in options and not installing else []
+    for option in options:
+        if _name(option) in OF_COMMAND_LINE and not (installing and _name(option) in _OF_RESOLVER):
+            found += option.split(None, 1)
+    return [*found, *(["--index-strategy", "unsafe-best-match"] if takes_best(options) else [])]
+
+
+def takes_best(options: Sequence[str]) -> bool:
+    """Whether it is left to amlcore in which of several indexes a package is looked for."""
+    named = {_name(option) for option in options}
+    is_said = "--index-strategy" in named or "UV_INDEX_STRATEGY" in os.environ
+    return not is_said and "--no-index" not in named and not named.isdisjoint(_FURTHER_INDEXES)
+
+
+def surroundings(options: Sequence[str]) -> list[object]:
+    """What a resolution depends on besides its words: the archives in folders, and uv's own variables."""
+    state: list[object] = [(name, os.environ[name]) for name in _VARIABLES if name in os.environ]
+    for option in options:
+        if _name(option) == "--find-links" and "://" not in option:
+            folder = Path(option.split(None, 1)[1])
+            entries = sorted(folder.iterdir()) if folder.is_dir() else []
+            stats = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(_ARCHIVES)]
+            state += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
+    return state
+
+
+def moving(specification: Specification) -> str | None:
+    """What may have changed since it was resolved, and only a new resolution would tell; None where nothing may."""
+    for requirement in specification.requirements:
+        address = re.search(r"\w[\w+.-]*://\S+", split_hashes(requirement)[0])
+        if address is not None and not _COMMIT.search(address[0]) and "#sha256=" not in address[0]:
+            return "a branch" if address[0].startswith("git+") else "an address"
+    if all("--hash" in requirement for requirement in specification.requirements):
+        return None
+    remote = (option for option in specification.options if "://" in option and _name(option) == "--find-links")
+    if any(_name(option) in _INDEXES for option in specification.options) or any(remote):
+        return "an index of its own"
+    return None
+
+
+def advice_on(words: Sequence[str]) -> str:
+    """How to follow uv's hints here, which name flags of its own command line."""
+    named = dict.fromkeys(flag for line in words for flag in re.findall(r"`(--[a-z][a-z-]*(?:[ =][\w.:/-]+)?)`", line))
+    usable = [flag.replace("=", " ") for flag in named if _name(flag) in OF_COMMAND_LINE]
+    if not usable:
+        return ""
+    listed = " or ".join(f"`{flag}`" for flag in usable)
+    return f"\nwith amlcore, {listed} is a line of the requirements file, or an item of environment.add"
+
+
+def _name(option: str) -> str:
+    return re.split(r"[ =]", option, maxsplit=1)[0]
