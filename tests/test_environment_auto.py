@@ -166,7 +166,8 @@ def test_scripts_of_a_sweep_share_an_environment_or_are_refused(project: Path, w
     (project / "b/requirements.txt").unlink()
     found = compose_search([*words, "environment.add=[iniconfig],[joblib]"], root=project)
     assert found is not None
-    environments = [found.trial(values)[0].environment for values in (found.space.grid()[0], found.space.grid()[-1])]
+    trials = [{"script.script": "b/t.py", "environment.add": [name]} for name in ("iniconfig", "joblib")]
+    environments = [found.trial(values)[0].environment for values in trials]
     assert [asked(one, project) for one in environments] == [("six", "iniconfig"), ("six", "joblib")]
 
 

@@ -107,7 +107,8 @@ def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
     for field in _fields(noun):
         kind = _annotation(field)
         inner = NOUNS.get(_bare(kind), ())
-        found += [leaf for one in inner for leaf in _leaves(one, (*prefix, field.name))]
+        # An environment may hold another, which has no mapping of its own.
+        found += [leaf for one in inner if one is not noun for leaf in _leaves(one, (*prefix, field.name))]
         if not inner:
             found.append(((*prefix, field.name), kind))
     return found
