@@ -21,6 +21,8 @@ from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, read_j
 from amlcore.worker.processes import adopt_orphans, children
 from amlcore.worker.supervise import failed_result, write_result
 
+MAX_STARTS = 3  # of a worker that is killed each time before it takes a run
+
 
 @dataclass(frozen=True)
 class Allocation:
@@ -57,8 +59,20 @@ class Allocation:
         for name in names(str(claimed)):
             self._again(claimed / name, queue)
         adopt_orphans()
+        for _ in range(MAX_STARTS):
+            worker = self._start(owner, queue)
+            announced.pass_on(worker)
+            status = worker.wait()
+            # What is killed from outside before it took a run is no worker that cannot start.
+            if status >= 0 or announced.yet or Queue(Path(self.queue)).has_worked(owner):
+                break
+        _wait_for_supervisors(announced)
+        if status:
+            raise ExecutionError(f"the worker ended with status {status}; it says in {queue.log}: {tail(queue.log)}")
+
+    def _start(self, owner: str, queue: QueueLayout) -> subprocess.Popen[bytes]:
         with open(queue.log, "ab") as log:
-            worker = subprocess.Popen(
+            return subprocess.Popen(
                 [self.kind.interpreter, worker_main.__file__, queue.folder],
                 env={**worker_environment(replace(self.kind, cores=self.cores)), OWNER_VARIABLE: owner},
                 stdin=subprocess.DEVNULL,
@@ -66,11 +80,6 @@ class Allocation:
                 stderr=log,
                 start_new_session=True,
             )
-        announced.pass_on(worker)
-        status = worker.wait()
-        _wait_for_supervisors(announced)
-        if status:
-            raise ExecutionError(f"the worker ended with status {status}; it says in {queue.log}: {tail(queue.log)}")
 
     @property
     def cores(self) -> int:
