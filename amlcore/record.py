@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import glob
-import hashlib
 import math
 import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -16,6 +13,7 @@ from typing import Any
 
 from amlcore import heartbeat
 from amlcore.errors import NotFoundError, RecordError
+from amlcore.kept import digest, files_below, move, remove
 from amlcore.ownership import owner_of
 from amlcore.worker import durable
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
@@ -270,9 +268,9 @@ class Record:
             if Path(source).is_symlink() or Path(source).is_file()
         ]
         for source, target in ((attempt.outputs, self.layout.outputs), (attempt.logs, self.layout.logs)):
-            _move(Path(source), Path(target))
+            move(Path(source), Path(target))
         for number in os.listdir(self.layout.attempts):
-            _remove(Path(self.layout.attempts, number, "work"))
+            remove(Path(self.layout.attempts, number, "work"))
         self.list_outputs()
         more = len(leading[NAMED:])
         return "; ".join(lost + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
@@ -282,13 +280,13 @@ class Record:
         outputs = Path(self.layout.outputs)
         inside = outputs.resolve()
         listing = [
-            {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": _digest(path)}
-            for path in _files(outputs, inside)
+            {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": digest(path)}
+            for path in files_below(outputs, inside)
             if path.resolve().is_relative_to(inside)
         ]
         sample = Path(self.layout.sample)
         if sample.is_file():
-            listing.append({"path": sample.name, "size": sample.stat().st_size, "sha256": _digest(sample)})
+            listing.append({"path": sample.name, "size": sample.stat().st_size, "sha256": digest(sample)})
         write_json(self.layout.listing, listing)
 
     @property
@@ -301,51 +299,6 @@ class Record:
         """The sha256 of what the run wrote, by its path in the run; None where nothing was listed."""
         listing = read_json(self.layout.listing)
         return None if listing is None else {item["path"]: item["sha256"] for item in listing}
-
-
-def _move(source: Path, target: Path) -> None:
-    """Move what lies in the folder `source` into `target`; links are moved as links, and never followed.
-
-    A name that is taken in `target` gets `.script` before its ending, and a number where that is taken too.
-    """
-    target.mkdir(parents=True, exist_ok=True)
-    if source.is_symlink() or not source.is_dir():
-        return
-    for entry in sorted(source.iterdir()):
-        entry.rename(_free_name(target / entry.name))
-
-
-def _free_name(wanted: Path) -> Path:
-    path, number = wanted, 1
-    while os.path.lexists(path):
-        path = wanted.with_name(f"{wanted.stem}.script{number if number > 1 else ''}{wanted.suffix}")
-        number += 1
-    return path
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder, also where the script took its own permissions away."""
-    for parent, _, _ in os.walk(folder, onerror=None):
-        os.chmod(parent, 0o700)
-    shutil.rmtree(folder, ignore_errors=True)
-
-
-def _files(folder: Path, inside: Path) -> Iterator[Path]:
-    """The files of a folder; those of a folder in it that a link leads to count there too, but for its own links."""
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        yield from (Path(parent) / name for name in sorted(names) if (Path(parent) / name).is_file())
-        for name in folders:
-            link = Path(parent, name)
-            if link.is_symlink() and inside in (real := link.resolve()).parents and real not in link.absolute().parents:
-                yield from (path for path in sorted(link.rglob("*")) if path.is_file() and not path.is_symlink())
-
-
-def _digest(path: Path) -> str:
-    if not os.access(path, os.R_OK):
-        path.chmod(path.stat().st_mode | 0o400)
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def strict(value: Any) -> Any:

@@ -26,7 +26,7 @@ from amlcore.worker import durable
 from amlcore.worker.layout import append_line, create_json, identity, is_alive, open_to_group, read_json
 from amlcore.worker.processes import signal_name
 from amlcore.worker.room import FULL, persistently
-from amlcore.worker.supervise import TERMINATED
+from amlcore.worker.watch import TERMINATED
 from amlcore.worker.workcopy import MAX_STRAYS
 
 INTERRUPTED = 130

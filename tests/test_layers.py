@@ -36,7 +36,7 @@ LINES = [
     ["model"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
-    ["attached"],
+    ["attached", "kept"],
     ["errors", "heartbeat", "interrupt", "ownership", "say"],
     ["worker"],
 ]

@@ -13,7 +13,8 @@ import traceback
 
 from amlcore.worker.layout import RunLayout, read_json
 from amlcore.worker.processes import adopt_orphans
-from amlcore.worker.supervise import AWAITED, Supervisor
+from amlcore.worker.supervise import Supervisor
+from amlcore.worker.watch import AWAITED
 
 DONE = b"d"
 INTERRUPTED = b"i"
