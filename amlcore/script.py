@@ -163,16 +163,17 @@ class ScriptRunConfig:
             if not Path(value.path).exists():
                 raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
         for name, variable in self.environment_variables.items():
-            _check_references(f"script.environment_variables.{name}", variable)
+            check_references(f"script.environment_variables.{name}", variable)
         for word in self.command_line():
-            _check_references("script.arguments", word)
+            check_references("script.arguments", word)
             _check_text(word)
             for name in INPUT_REFERENCE.findall(word):
                 if name not in self.inputs:
                     raise ConfigError(f"script.arguments: ${{input:{name}}}: no such input; {legal(name, self.inputs)}")
 
 
-def _check_references(key: str, word: str) -> None:
+def check_references(key: str, word: str) -> None:
+    """Raises RequestError where `word` refers to an environment variable that is not set."""
     for name in missing(word):
         raise RequestError(f"{key}: {word}: the environment variable {name} is not set here")
 

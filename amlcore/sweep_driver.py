@@ -19,6 +19,7 @@ from amlcore.interrupt import uninterrupted
 from amlcore.missing import missing_file
 from amlcore.record import Record, RunState, Status
 from amlcore.say import Say
+from amlcore.script import check_references
 from amlcore.submission import check, dry_run, lay, new_folder, pin
 from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop, Tally
@@ -45,6 +46,10 @@ def check_search(search: Search) -> None:
     earlier_trials(search)
     for base in search.bases:
         check(base.job)
+    for key, dimension in search.space.items():
+        for choice in dimension.ends:
+            if key.startswith("script.") and isinstance(choice, str):
+                check_references(key, choice)
     if search.job.model.name is not None and not search.sweep.metrics:
         raise RequestError(
             "sweep.primary_metric is not set: which trial's model would be registered? Name what the script logs, "

@@ -251,7 +251,8 @@ class TrialRuns:
         if status.state is RunState.Canceled and settle.was_canceled_with_sweep(running.record):
             return Ended(number, TrialState.CANCELED, reason=status.reason)
         if status.state is not RunState.Completed:
-            return Ended(number, TrialState.FAIL, reason=_with_last_line(status.reason, running.record))
+            reason = _with_last_line(status.reason, running.record)
+            return Ended(number, TrialState.FAIL, reason=self._search.job.workspace.redacted(reason))
         reached = []
         for metric in self._search.sweep.metrics:
             value = running.metrics.get(metric)

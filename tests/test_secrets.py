@@ -78,6 +78,8 @@ def test_a_variable_that_is_not_set_is_named_before_anything_starts(aml: Aml, wr
     assert "script.environment_variables.TOKEN: ${oc.env:KEPT_TOKEN}" in said.err
     assert "KEPT_TOKEN is not set" in said.err
     assert not (project / "outputs").exists()
+    swept = ("run", "-m", "tell.py", "environment=current", "+script.arguments.a=x,'${oc.env:KEPT_TOKEN}'")
+    assert "script.arguments.a: ${oc.env:KEPT_TOKEN}" in aml(*swept, status=2).err
     job = compose(["script=script", "+script.arguments.a=${oc.env:NO,b}"], root=project)
     assert job.script.command_line() == ["--a", "${oc.env:NO,b}"]
 

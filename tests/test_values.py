@@ -55,7 +55,7 @@ def search(root: Path, *overrides: str) -> Search:
     return found
 
 
-def options(composed: Job) -> dict[str, list[str]]:
+def options_of(composed: Job) -> dict[str, list[str]]:
     """The words behind each flag."""
     found: dict[str, list[str]] = {}
     for word in composed.script.command_line():
@@ -76,7 +76,7 @@ def in_yaml(root: Path, texts: list[str]) -> Job:
 
 def check_kept(composed: Job, texts: list[str]) -> None:
     assert list(composed.script.environment_variables.values()) == texts
-    found = options(composed)
+    found = options_of(composed)
     assert found.pop("all") == texts
     assert list(found.values()) == [[said] for said in texts]
 
@@ -152,8 +152,26 @@ def test_numbers_of_the_schema_are_read_from_text_and_those_of_optuna_stay_numbe
         job(root, "compute.cores=1e3")
 
 
+def test_where_yaml_reads_otherwise_a_warning_names_the_place_once(
+    root: Path, write: Write, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = "{n_startup_trials: 017, multivariate: off, group: false, prior_weight: 1_0.5}"
+    write("conf/sweep/t.yaml", f"defaults: [tpe, _self_]\nsampler_options: {options}\n")
+    write("conf/script/n.yaml", "defaults: [s, _self_]\narguments:\n  far: .inf\n  C: 2\n")
+    for _ in range(2):
+        composed = job(root, "script=n", "sweep=t")
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+
+    assert composed.sweep is not None
+    assert composed.sweep.sampler_options["n_startup_trials"] == 15
+    assert options_of(composed)["far"] == ["inf"]
+    assert len(lines) == 3
+    assert "sweep/t.yaml:2: sweep.sampler_options.n_startup_trials: YAML reads 017 as 15;" in "".join(lines)
+    assert "script/n.yaml:3: script.arguments.far: YAML reads .inf as inf;" in "".join(lines)
+
+
 def test_true_false_and_null_alone_are_flags_and_in_a_list_words(root: Path) -> None:
-    found = options(
+    found = options_of(
         job(root, f"+{A}.a=true", f"+{A}.b=False", f"+{A}.c=null", f"+{A}.d=[true,FALSE]", f"+{A}.e='true'")
     )
 
@@ -285,8 +303,8 @@ def test_a_small_negative_number_is_written_without_an_exponent(
 ) -> None:
     write("conf/script/n.yaml", f"defaults: [s, _self_]\narguments: {{x: {typed}}}\n")
 
-    assert options(job(root, f"+{A}.x={typed}"))["x"] == [given]
-    assert options(job(root, "script=n"))["x"] == [given]
+    assert options_of(job(root, f"+{A}.x={typed}"))["x"] == [given]
+    assert options_of(job(root, "script=n"))["x"] == [given]
 
 
 @pytest.mark.parametrize("written", ["range(-0.3,0.4,0.1)", "range(0.3,-0.4,-0.1)"])

@@ -214,7 +214,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         bases.append(Base(choices, declared[-1].in_chosen_environment(), here))
     search = Search(bases, space, fixed)
     if search.job.workspace.secrets:
-        every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.choices]
+        every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.ends]
         check_secrets(search.job, [*overrides, *every_choice])
     _check(search)
     for base, job in zip(bases, declared, strict=True):

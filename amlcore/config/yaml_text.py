@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from functools import cache
 from typing import IO, Any
@@ -13,11 +14,13 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from amlcore.config.reading import ITEM, SPACE, SPACE_WORDS, Path, Reading, reading
 from amlcore.config.written import kept_text
 from amlcore.errors import ConfigError
+from amlcore.worker.values import text
 
 TAGS = "tag:yaml.org,2002:"
 READ = {f"{TAGS}int": int, f"{TAGS}float": float, f"{TAGS}bool": bool}
 TEXT = f"{TAGS}str"
 TRUTH = ("true", "false")
+_TOLD: set[tuple[str, int, int]] = set()  # the places that were told of, since a job is composed more than once
 
 
 def load(stream: IO[str], *, package: Path) -> DictConfig | ListConfig:
@@ -63,15 +66,40 @@ def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
     is_plain = node.tag in READ and node.style is None
     if not is_plain or loader.resolve(ScalarNode, node.value, (True, False)) != node.tag:  # as !!float 1 says it
         return node
-    return _read(node, reading(path))
+    return _read(node, path, loader)
 
 
-def _read(node: ScalarNode, how: Reading) -> ScalarNode:
+def _read(node: ScalarNode, path: Path, loader: Any) -> ScalarNode:
+    how = reading(path)
     if how is Reading.typed:
+        _tell_difference(node, path, loader)
         return node
     is_text = how is Reading.text or (how is Reading.word and READ[node.tag] is bool)
     said = node.value if is_text else _lossy(node)
+    if said is None:
+        _tell_difference(node, path, loader)
     return node if said is None else ScalarNode(TEXT, said, node.start_mark, node.end_mark)
+
+
+def _tell_difference(node: ScalarNode, path: Path, loader: Any) -> None:
+    """Say so, once, where YAML reads a scalar otherwise than the command line would, and YAML's reading counts."""
+    value = loader.construct_object(node)
+    try:
+        same = node.value.lower() in TRUTH if READ[node.tag] is bool else READ[node.tag](node.value) == value
+    except ValueError:
+        same = False
+    mark = node.start_mark
+    place = (mark.name, mark.line + 1, mark.column)
+    if same or path[:1] == ("hydra",) or place in _TOLD:
+        return
+    _TOLD.add(place)
+    key = ".".join(part for part in path if part != ITEM)
+    said = text(value)
+    print(
+        f"aml: warning: {mark.name}:{mark.line + 1}: {key}: YAML reads {node.value} as {said}; "
+        f"on the command line it is text. Write {said} for the value, or '{node.value}' for the text",
+        file=sys.stderr,
+    )
 
 
 def _lossy(node: ScalarNode) -> str | None:
