@@ -84,9 +84,9 @@ class Driver:
         except AmlcoreError as error:
             if not self._record.is_there:
                 raise
-            settle.fail(self._record, self._job.workspace.redacted(str(error)))
+            settle.fail_by(self._record, error, redacted=self._job.workspace.redacted)
         except BaseException as error:
-            settle.fail(self._record, f"amlcore itself failed: {type(error).__name__}: {error}")
+            settle.fail_by(self._record, error, redacted=self._job.workspace.redacted)
             raise
         finally:
             if self._slots is not None:

@@ -21,8 +21,6 @@ from amlcore.worker.links import keep_linked
 
 KEPT_FACTS = {"id", "experiment", "created"}
 NAMED = 5  # how many things of a kind one message names
-LOST_HEARTBEAT_S = 60.0
-"""A driver on another host whose heartbeat is older than this counts as gone."""
 
 EARLY_TERMINATION = "early termination by "
 """How the reason of a pruned trial begins: its state is Canceled, as Azure ML has it, and nobody canceled it."""
@@ -183,11 +181,7 @@ class Record:
             return alive
         if not os.path.exists(self.layout.config):
             return self._begun_elsewhere()
-        try:  # on another host only its heartbeat can be seen
-            age = datetime.now(UTC).timestamp() - Path(self.layout.driver).stat().st_mtime
-        except FileNotFoundError:
-            return False
-        return age < LOST_HEARTBEAT_S
+        return heartbeat.is_beating(self.layout.driver)  # on another host nothing else of it can be seen
 
     def _begun_elsewhere(self) -> bool:
         """Whether a script on another host that began this run itself, and has no heartbeat, may still look after it.

@@ -8,7 +8,7 @@ import os
 import shlex
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ import yaml
 
 from amlcore.compute import BACKENDS, Ending
 from amlcore.environment.missing import missing_module
-from amlcore.errors import RecordError
+from amlcore.errors import AmlcoreError, RecordError
 from amlcore.ownership import may_settle, owner_of
 from amlcore.record import NAMED, Record, RunState
 from amlcore.worker import durable
@@ -48,7 +48,7 @@ def _settle(record: Record) -> None:
     """Bring the state of a run whose driver is gone up to date with its files; one that is driven is left alone."""
     if record.has_ended() and not _is_left(record):
         return
-    if record.driven or not may_settle(record.folder):
+    if not may_settle(record.folder) or record.driven:
         return
     with _locked(record.folder):
         if record.has_ended():
@@ -81,8 +81,10 @@ def _is_left(record: Record) -> bool:
 
 
 def note_end_of_driver(record: Record, error: BaseException) -> None:
-    """Note what is left undone where this process drives the run, and ends by `error`."""
-    if record.driven_here:
+    """Note what is left undone where this process drives the run, and ends by `error`, which stays what is told."""
+    with suppress(AmlcoreError, OSError):  # whoever looks next notes it
+        if not record.driven_here:
+            return
         note_unpublished(record, exit_status=INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
 
 
@@ -216,6 +218,23 @@ def outcome(result: dict[str, Any]) -> tuple[RunState, str | None, int]:
 def fail(record: Record, reason: str, *, exit_status: int = 1) -> None:
     """End a run that cannot be carried out; what its attempt wrote so far is kept."""
     record.enter(RunState.Failed, "; ".join((reason, *_collect(record))), exit_status=exit_status)
+
+
+def fail_by(record: Record, error: BaseException, *, redacted: Callable[[str], str] = str) -> None:
+    """Fail a run by what ended its driver; that stays what is told where not even this can be recorded.
+
+    Raises
+    ------
+    RecordError
+        Both errors, where the first is amlcore's own.
+    """
+    known = isinstance(error, AmlcoreError)
+    words = str(error) if known else f"amlcore itself failed: {type(error).__name__}: {error}"
+    try:
+        fail(record, redacted(words))
+    except (AmlcoreError, OSError) as second:
+        if known:
+            raise RecordError(f"{error}; and that could not be recorded: {second}") from None
 
 
 def cancel(record: Record, reason: str | None = None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from amlcore.config import Job, Search
 from amlcore.driver import prepare
 from amlcore.earlier import earlier_trials, with_found
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import AmlcoreError, RequestError, legal
+from amlcore.errors import AmlcoreError, RecordError, RequestError, legal
 from amlcore.interrupt import uninterrupted
 from amlcore.missing import missing_file
 from amlcore.record import Record, RunState, Status
@@ -157,12 +158,16 @@ class SweepDriver:
             self.trials = study.trials()
             self._finish(loop)
         except AmlcoreError as error:
-            settle.fail(record, search.job.workspace.redacted(str(error)))
+            if not record.is_there:
+                raise
+            settle.fail_by(record, error, redacted=search.job.workspace.redacted)
         except KeyboardInterrupt:
             settle.request_cancel(record)
             settle.cancel(record)
         except BaseException as error:
-            settle.fail(record, f"amlcore itself failed: {type(error).__name__}: {error}")
+            if isinstance(error, FileNotFoundError):
+                self._check_there()
+            settle.fail_by(record, error, redacted=search.job.workspace.redacted)
             raise
         finally:
             runs.close()
@@ -188,7 +193,8 @@ class SweepDriver:
                 with uninterrupted():  # else what a trial reached could be read, and lost before it is told
                     ended = loop.step()
                 for trial in ended:
-                    self._explain(trial)
+                    with suppress(AmlcoreError, OSError):  # no hint is worth the sweep
+                        self._explain(trial)
                 self._watch(loop.tally, ended)
                 if Path(self._record.layout.cancel).exists():
                     loop.stop(settle.cancel_reason(self._record))
@@ -267,6 +273,10 @@ class SweepDriver:
         if len(metrics) > 1:
             write_record(folder, "table", "pareto_front", value=columns(self.front.trials, metrics, sweep=name))
 
+    def _check_there(self) -> None:
+        if not self._record.is_there:
+            raise RecordError(f"{self._record.folder} was removed while its sweep was carried out")
+
     def _first_reason(self) -> str:
         known = [trial for trial in self.trials if trial.reason is not None]
         failed = min(known, key=lambda trial: trial.state is TrialState.CANCELED, default=None)
@@ -276,6 +286,7 @@ class SweepDriver:
         now = time.monotonic()
         if now - self._looked > LOOK_S:
             self._looked = now
+            self._check_there()
             self._waiting.tell(runs.waits)
 
     def _build(self, job: Job) -> BuiltEnvironment:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from amlcore.compute import BACKENDS, Ending, Slots
 from amlcore.config import Job, Search
 from amlcore.driver import keep_environment
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import RecordError, legal
+from amlcore.errors import AmlcoreError, RecordError, legal
 from amlcore.model import Registration
 from amlcore.record import Record, RunState
 from amlcore.request import PRIVATE
@@ -121,17 +122,30 @@ class TrialRuns:
         lost = [slots.poll() for slots in self._slots.values()]
         why = {run: reason for found in lost for run, reason in found.items()}
         for number, running in list(self._running.items()):
-            has_ended = self._look(running, why)
-            yield from (Reported(number, value, interval) for interval, value in self._new_values(running))
-            if has_ended:
+            try:
+                has_ended = self._look(running, why)
+                values = list(self._new_values(running))
+                ended = self._ended(running) if has_ended else None
+                if ended is not None:
+                    running.record.release()
+            except (AmlcoreError, FileNotFoundError) as error:
+                if running.record.is_there and not isinstance(error, AmlcoreError):
+                    raise
+                running.slots.withdraw(running.record.folder.name)
+                values, ended = [], Ended(number, TrialState.FAIL, reason=str(error))
+            yield from (Reported(number, value, interval) for interval, value in values)
+            if ended is not None:
                 del self._running[number]
-                running.record.release()
-                yield self._ended(running)
+                yield ended
 
     @property
     def waits(self) -> str | None:
         """Why none of the trials runs; None where one does, or nothing is known to hold them."""
-        states = [running.record.status for running in self._running.values() if not running.record.has_ended()]
+        states = []
+        for running in self._running.values():
+            with suppress(RecordError):  # `poll` ends a trial whose record is damaged
+                states.append(running.record.status)
+        states = [status for status in states if not status.state.ended]
         if any(status.state is not RunState.Queued for status in states):
             return None
         return next((status.reason for status in states if status.reason is not None), None)
@@ -139,7 +153,8 @@ class TrialRuns:
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         record = self._running[number].record
         if not record.has_ended():  # what it logged last is read after its end
-            settle.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
+            with suppress(FileNotFoundError):  # somebody removed it
+                settle.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
 
     def history(self, number: int) -> list[float]:
         records = read_metrics(self.record_of(number).layout.metrics)
@@ -207,6 +222,7 @@ class TrialRuns:
         """Keep the state of a trial's run in step with its files; true once it has ended."""
         record, run = running.record, running.record.folder.name
         if record.result is not None:
+            self._check_there(record)
             if not record.has_ended():
                 settle.finalize(record)
             return True
@@ -224,11 +240,17 @@ class TrialRuns:
                 record.enter(RunState.Running)
         return self._is_lost(running)
 
+    @staticmethod
+    def _check_there(record: Record) -> None:
+        if not record.is_there:
+            raise RecordError(f"{record.folder} was removed while its trial was carried out")
+
     def _is_lost(self, running: TrialRun) -> bool:
         record, now = running.record, time.monotonic()
         if now - running.checked < LOST_CHECK_S:
             return False
         running.checked = now
+        self._check_there(record)
         settle.keep_in_step(record, running.slots.waiting(record.folder.name))
         if not running.adopted:  # the slots look after what was laid in them
             return False

@@ -7,12 +7,15 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amlcore.heartbeat import is_beating
 from tests.conftest import Aml
 from tests.test_endings import SLOW_PICKLE
 from tests.test_flow import HERE, background, until
@@ -91,3 +94,31 @@ def test_runs_that_a_script_begins_are_not_lost_while_it_works(
 
     assert {run["state"] for run in seen} == {"Running"}
     assert {run["state"] for run in aml("runs", "--children", "--json").json} == {"Completed"}
+
+
+@pytest.mark.parametrize("off_s", [-7200, 7200])
+def test_a_clock_that_is_wrong_loses_no_run_and_keeps_none(
+    off_s: int, project: Path, write: Callable[..., Path]
+) -> None:
+    """Seen from a host whose clock differs by hours from the one that the beats are written by."""
+    write("a.py", "import os, sys, time\nwhile not os.path.exists(sys.argv[1]): time.sleep(0.05)\n")
+    go = project / "go"
+    with background(project, "run", "a.py", HERE, "--", str(go)) as driver:
+        (claim,) = until(lambda: [*project.glob("outputs/*/*/attempts/1/claim.json")])
+        beat = claim.parents[2] / "driver.json"
+        stop = threading.Event()
+
+        def skew() -> None:
+            while not stop.wait(0.5):
+                os.utime(beat, (time.time() + off_s, time.time() + off_s))
+
+        clock = threading.Thread(target=skew)
+        clock.start()
+        until(lambda: abs(beat.stat().st_mtime - time.time()) > 3600)
+        assert [run["state"] for run in seen_elsewhere(project, "runs")] == ["Running"]
+        stop.set()
+        clock.join()
+        driver.kill()
+        os.utime(beat, (time.time() + off_s, time.time() + off_s))
+        assert not is_beating(str(beat))
+        go.touch()
