@@ -50,7 +50,13 @@ class Supervisor(object):
 
         Returns False where there is no result, since the run is to be started again.
         """
-        patient(self._wait_for_room)
+        before = patient(self._wait_for_room)
+        try:
+            return self._run()
+        finally:
+            patient(*before)
+
+    def _run(self):
         try:
             for folder in (self.attempt.folder, self.run_layout.logs):
                 persistently(lambda: os.makedirs(folder, exist_ok=True), folder)  # noqa: B023 - called at once
@@ -76,11 +82,18 @@ class Supervisor(object):
         if self._canceled():
             raise CanceledError
         outcome = self._execute()
-        for folder in (self.attempt.outputs, self.attempt.logs):  # what only this host can see is kept here
-            keep_linked(folder, self.run_layout.folder, outcome["started"])
+        self._keep_linked(outcome["started"])
         full = bool(outcome["exit_status"] or outcome["signal"]) and is_full(self.attempt.folder)
         named = {"full": self.attempt.folder} if full else {}
         return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays(), **named)
+
+    def _keep_linked(self, since):
+        """Keep what links lead to and only this host can see, such as its own /tmp."""
+        for folder in (self.attempt.outputs, self.attempt.logs):
+            try:
+                keep_linked(folder, self.run_layout.folder, since)
+            except OSError as error:
+                self._log("the links in {} could not be followed: {}".format(folder, error))
 
     def _make_copy(self):
         """Make the working copy; a disk that is full is given some time, since others may make room."""

@@ -14,6 +14,8 @@ from tests.faults.support import BASE, Workplace, check_models, check_run
 
 SIZE = "16m"
 LAID_S = 60.0
+STAGES = ("run.json", "environment.json", "queued.json", "attempts/1/work", "attempts/1/claim.json", "outputs.json")
+"""Files of a run, in the order in which they are there."""
 SWEEP = ("-m", "sweep.primary_metric=score", "+script.arguments.x=1,2,3", "sweep.plots=false")
 REFUSED = ("No space left on device", "the disk")
 
@@ -41,7 +43,9 @@ def attempt(seed: int, folder: Path) -> Outcome:
 def _attempt(chance: random.Random, workplace: Workplace, disk: Path) -> Outcome:
     outcome = Outcome()
     sweep = SWEEP if chance.random() < 0.4 else ()
-    full = threading.Thread(target=_fill, args=(disk, chance.uniform(0, 1.5), chance.uniform(0.3, 3)))
+    full = threading.Thread(
+        target=_fill, args=(disk, chance.choice(STAGES), chance.uniform(0, 0.3), chance.uniform(0.5, 3))
+    )
     full.start()
     done = workplace.aml("run", *BASE, "model.name=m", *sweep)
     full.join()
@@ -58,10 +62,10 @@ def _attempt(chance: random.Random, workplace: Workplace, disk: Path) -> Outcome
     return outcome
 
 
-def _fill(disk: Path, after_s: float, for_s: float) -> None:
-    """Take all room there is some time after a run was laid, also what becomes free meanwhile, and give it back."""
+def _fill(disk: Path, stage: str, after_s: float, for_s: float) -> None:
+    """Take all room there is soon after a run came to a stage, also what becomes free meanwhile, and give it back."""
     path, deadline = disk / "filler", time.monotonic() + LAID_S
-    while not list(disk.glob("project/outputs/*/*/run.json")) and time.monotonic() < deadline:
+    while not list(disk.glob(f"project/outputs/*/*/{stage}")) and time.monotonic() < deadline:
         time.sleep(0.01)
     time.sleep(after_s)
     until = time.monotonic() + for_s
