@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
 from amlcore.app import check_port, find_run
 from amlcore.earlier import load_search
-from amlcore.errors import RequestError
+from amlcore.errors import RequestError, how_to_install
 from amlcore.say import Say
 from amlcore.sweep import Space
 from amlcore.workspace import Workspace
@@ -46,9 +46,7 @@ def show(workspace: Workspace, reference: str | None, *, port: int, say: Say) ->
     record = find_run(workspace, reference).record
     search = load_search(record)
     if find_spec("optuna_dashboard") is None:
-        raise RequestError(
-            "aml ui needs optuna-dashboard, which is not installed here: pip install 'amlcore[dashboard]'"
-        )
+        raise RequestError(f"aml ui needs optuna-dashboard, which is not installed here: {how_to_install('dashboard')}")
     name, study = record.folder.name, Path(record.layout.study)
     if not search.sweep.metrics:
         raise RequestError(f"sweep {name} has no primary metric, so that there is nothing to show; see `aml runs`")

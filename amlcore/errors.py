@@ -80,3 +80,18 @@ def legal(name: str, choices: Iterable[str]) -> str:
     near = get_close_matches(name, known, n=1)
     listed = ", ".join(known)
     return f"did you mean '{near[0]}'? Legal: {listed}" if near else f"legal: {listed}"
+
+
+def how_to_install(extra: str) -> str:
+    """What brings the packages of one of amlcore's extras, wherever amlcore itself came from."""
+    from importlib.metadata import PackageNotFoundError, requires
+
+    from packaging.requirements import Requirement
+
+    checkout = f"pip install -e '.[{extra}]' in a checkout of amlcore"
+    try:
+        known = [Requirement(one) for one in requires("amlcore") or ()]
+    except PackageNotFoundError:  # run from its folder without being installed
+        return checkout
+    asked = [one for one in known if one.marker is not None and one.marker.evaluate({"extra": extra})]
+    return f"pip install {' '.join(repr(f'{one.name}{one.specifier}') for one in asked)}, or {checkout}"

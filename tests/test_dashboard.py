@@ -79,6 +79,6 @@ def test_what_cannot_be_shown_is_said(project: Path, aml: Aml, write: Write) -> 
     assert "has no primary metric" in aml("ui", "latest", status=2).err
     said = aml("ui", "latest", env={"PYTHONPATH": path}, status=2).err
     assert (
-        said
-        == "aml: error: aml ui needs optuna-dashboard, which is not installed here: pip install 'amlcore[dashboard]'\n"
+        said == "aml: error: aml ui needs optuna-dashboard, which is not installed here: "
+        "pip install 'optuna-dashboard>=0.20', or pip install -e '.[dashboard]' in a checkout of amlcore\n"
     )

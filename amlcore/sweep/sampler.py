@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from amlcore.errors import ConfigError
+from amlcore.errors import ConfigError, how_to_install
 from amlcore.sweep.options import check_options
 
 if TYPE_CHECKING:
@@ -71,8 +71,7 @@ def check_sampler(name: str) -> None:
     kind = SAMPLERS[name]
     if kind.module is not None and find_spec(kind.module) is None:
         raise ConfigError(
-            f"sweep.sampler={name} needs {kind.module}, which is not installed here: "
-            f"pip install 'amlcore[{kind.extra}]'"
+            f"sweep.sampler={name} needs {kind.module}, which is not installed here: {how_to_install(kind.extra or '')}"
         )
 
 
