@@ -93,6 +93,10 @@ def test_a_file_of_a_folder_above_counts_up_to_the_source(project: Path, write: 
         ("environment.add=[joblib]", ("six", "joblib")),
         ("+environment.packages=[joblib]", ("six", "joblib")),
         ("environment.add=['six<1.17']", ("six<1.17",)),
+        ("environment.add=[joblib,six>=1.16,<1.17]", ("joblib", "six>=1.16,<1.17")),  # as a shell hands it over
+        ('environment.add=[joblib[a,b]==1.5.2 , "six>1,<2"]', ("joblib[a,b]==1.5.2", "six>1,<2")),
+        ("environment.packages=[git+https://example.org/a.git@v1#egg=a]", ("git+https://example.org/a.git@v1#egg=a",)),
+        ("environment.packages=[six;python_version>'3']", ("six;python_version>'3'",)),
         (
             "environment.add=['Six[x]<1.17',\"six==1.16 ; python_version>'3'\"]",
             ("Six[x]<1.17", "six==1.16 ; python_version>'3'"),

@@ -17,6 +17,7 @@ from hydra.grammar.gen.OverrideLexer import OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
 from amlcore.config.reading import free_mappings, named_path
+from amlcore.config.requirement_lists import with_quotes
 from amlcore.config.written import settled, written
 
 NUMBERS = {OverrideLexer.INT, OverrideLexer.FLOAT}
@@ -51,9 +52,10 @@ class Parser(OverridesParser):
     def parse_rule(self, s: str, rule_name: str) -> Any:
         if rule_name != "override":
             return self._parse(s, rule_name)
-        prefix, mapping, name, value = split(s)
+        text = with_quotes(s)
+        prefix, mapping, name, value = split(text)
         if mapping is None or PLAIN_NAME.fullmatch(name):
-            found = self._parse(s, rule_name)
+            found = self._parse(text, rule_name)
         else:
             if not name or "]" in name:
                 raise HydraException(f"'{name}' cannot be a name in {mapping}")

@@ -1,0 +1,51 @@
+"""Lists of requirements on the command line, whose inner quotes a shell takes away: [seaborn,scikit-learn<1.6]."""
+
+from __future__ import annotations
+
+import re
+
+_LIST = re.compile(r"(?P<key>\+{0,2}environment\.(?:add|packages)=)\[(?P<items>.*)\]", re.DOTALL)
+_CONTINUED = re.compile(r"\s*(===|[<>=!~]=|[<>])")
+
+
+def with_quotes(override: str) -> str:
+    """The override with quotes about each requirement of its list that has none; any other is what it is."""
+    found = _LIST.fullmatch(override)
+    pieces = None if found is None else _pieces(found["items"])
+    if found is None or not pieces:
+        return override
+    requirements: list[str] = []
+    for piece in pieces:
+        if requirements and _CONTINUED.match(piece):  # the second limit of scikit-learn>=1,<2
+            requirements[-1] += f",{piece}"
+        else:
+            requirements.append(piece)
+    return f"{found['key']}[{','.join(map(_quoted, requirements))}]"
+
+
+def _pieces(items: str) -> list[str] | None:
+    """What stands between the commas outside of quotes and brackets; None where it is more than one list."""
+    pieces, depth, quote = [""], 0, ""
+    for letter in items:
+        if quote:
+            quote = "" if letter == quote else quote
+        elif letter in "'\"":
+            quote = letter
+        elif letter in "[(":
+            depth += 1
+        elif letter in "])":
+            depth -= 1
+        elif letter == "," and depth == 0:
+            pieces.append("")
+            continue
+        if depth < 0:
+            return None
+        pieces[-1] += letter
+    return pieces if any(piece.strip() for piece in pieces) else None
+
+
+def _quoted(requirement: str) -> str:
+    text = requirement.strip()
+    if not text or text[0] in "'\"" or "${" in text or ("'" in text and '"' in text):
+        return requirement
+    return f'"{text}"' if "'" in text else f"'{text}'"
