@@ -12,6 +12,7 @@ from typing import Any
 
 import amlcore.worker
 from amlcore.errors import ModelError
+from amlcore.model.opened import check_fitted, lacking, link_rest, opened_files
 from amlcore.model.sample import Sample
 from amlcore.model.trust import SKOPS
 from amlcore.snapshot import files_of, materialize
@@ -67,7 +68,13 @@ def examined(
     with tempfile.TemporaryDirectory(prefix="amlcore-model-") as temporary:
         stage = Path(temporary).resolve()
         given = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
-        yield _findings(_probed(model, given, stage=stage, training=training, where=where))
+        found = _probed(model, given, stage=stage, training=training, where=where)
+        check_fitted(found, where=where)
+        files, told = opened_files(found["opened"], stage=stage, roots=_given_roots(training, stage))
+        findings = _findings(found, told=[*told, *lacking(found)])
+        if files:
+            findings.code.update(_verified(files, stage=stage, training=training))
+        yield findings
 
 
 @contextmanager
@@ -116,20 +123,42 @@ def _roots(training: Training, stage: Path) -> list[Path]:
         return path.endswith(".py") or any(parents[:depth] in packages for depth in range(1, len(parents) + 1))
 
     materialize(training.manifest, objects=training.objects, into=code, wanted=is_code)
+    link_rest(training.manifest, objects=training.objects, into=code, wanted=lambda path: not is_code(path))
+    return _given_roots(training, stage)
+
+
+def _given_roots(training: Training, stage: Path) -> list[Path]:
+    """The folders in which Python looked for the snapshot's modules, in order."""
+    code = stage / "code"
+    if training.manifest is None:
+        return [code]
     first = (code / training.script).parent if training.script else code
-    return list(dict.fromkeys([first, *(code / entry for entry in training.python_path), code]))
+    roots = [first, *(code / entry for entry in training.python_path), code]
+    return list(dict.fromkeys(Path(os.path.normpath(root)) for root in roots))
+
+
+def _verified(files: dict[str, Path], *, stage: Path, training: Training) -> dict[str, Path]:
+    """Copies of the snapshot's files, whose content is what was stored; `files` are what stands for them."""
+    assert training.manifest is not None
+    assert training.objects is not None
+    inside = {path.relative_to(stage / "code").as_posix() for path in files.values()}
+    into = stage / "opened"
+    materialize(training.manifest, objects=training.objects, into=into, wanted=inside.__contains__)
+    return {relative: into / path.relative_to(stage / "code") for relative, path in files.items()}
 
 
 def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
     arguments, result = stage / "arguments.json", stage / "result.json"
     code = {"roots": [os.path.normpath(root) for root in _roots(training, stage)], "code": str(stage / "code")}
     arguments.write_text(json.dumps({**given, **code, "inputs": str(INPUTS)}), encoding="utf-8")
+    nowhere = stage / "nowhere"  # a service does not run in the folder of the script either
+    nowhere.mkdir()
     interpreter = training.interpreter.absolute()
     command = [str(part) for part in (interpreter, PROBE, model.absolute(), arguments, result)]
     try:
         done = subprocess.run(
             command,
-            cwd=stage / "code",
+            cwd=nowhere,
             env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
@@ -150,8 +179,8 @@ def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Tra
     return found
 
 
-def _findings(found: dict[str, Any]) -> Findings:
-    warnings = list(found["load_warnings"])
+def _findings(found: dict[str, Any], *, told: list[str]) -> Findings:
+    warnings = [*found["load_warnings"], *told]
     if not {"predict", "transform"} & set(found["methods"]):
         warnings.append(f"the model is a {found['class']}, which has no predict and no transform: it cannot be served")
     if found["sample_error"] is not None:

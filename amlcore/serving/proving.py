@@ -55,11 +55,22 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
             )
         except subprocess.TimeoutExpired:
             slow = f"made rows were not answered within {TIMEOUT_S // 60} minutes"
-            return {"candidates": {}, "chosen": {}, "missing": [], "style": None, "because": slow, "memory_mb": None}
+            return {
+                "candidates": {},
+                "chosen": {},
+                "missing": [],
+                "style": None,
+                "because": slow,
+                "memory_mb": None,
+                "refused": None,
+            }
         report = read_json(str(stage / "proof.json"))
     if report is None:
         said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
         raise DeploymentError(f"{model.id} cannot be served by {python}: {said[-1]}")
+    failed = report.pop("failed", None)
+    if failed:
+        raise DeploymentError(f"{model.id} could not answer a single request, so it is not packaged: {failed}")
     return dict(report)
 
 

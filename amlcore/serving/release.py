@@ -46,6 +46,9 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     proof = prove(model, settings, python=_python(workspace, lock, version=model.python, log=log))
     if path is not None and not uses(proof, path):
         lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
+    refused = proof.pop("refused", None)
+    if refused:
+        log(f"warning: the service refuses {refused}")
     log(summary(proof, deployment))
     stated = deployment.memory_in_gb or (model.resource_configuration or {}).get("memory_in_gb")
     workers = settings["workers"] or cores()  # this machine's, until one serves it

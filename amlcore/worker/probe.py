@@ -15,6 +15,13 @@ import sys
 import types
 import warnings
 
+if __name__ == "__main__":  # beside this file, and under a name that no module of a user has
+    import probe_trial  # type: ignore[import-not-found]
+else:
+    from amlcore.worker import probe_trial
+
+attribute, plain = probe_trial.attribute, probe_trial.plain
+
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
 
 
@@ -88,6 +95,7 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
         "methods": methods,
         "classes": plain(attribute(model, "classes_")),
         "code": local_code(roots),
+        "trial": probe_trial.trial(model, methods),
         "load_warnings": sorted({str(w.message) for w in caught if "unpickle estimator" in str(w.message)}),
         "signature": found["signature"],
         "sample": found["sample"],
@@ -136,27 +144,6 @@ def load(path, trusted):
             with open(path, "rb") as stream:
                 return pickle.load(stream)
     return joblib.load(path)
-
-
-def attribute(model, name):
-    # A property of an estimator that is not fitted, or delegates, raises more than AttributeError.
-    try:
-        return getattr(model, name, None)
-    except Exception:
-        return None
-
-
-def plain(value):
-    """`value` as JSON knows it, None where it does not."""
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    elif isinstance(value, (list, tuple)):
-        value = [item.tolist() if hasattr(item, "tolist") else item for item in value]
-    try:
-        json.dumps(value)
-    except (TypeError, ValueError):
-        return None
-    return value
 
 
 def local_code(roots):
@@ -239,7 +226,9 @@ def main(model, arguments, result):
     sys.path[0:1] = [first] + [root for root in further if root != given["code"]]
     sys.path += [root for root in further if root == given["code"]]
     sys.meta_path.append(Elsewhere(given["code"], given["roots"]))
+    opened = probe_trial.Opened(given["roots"])
     found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"], given["inputs"])
+    found["opened"] = dict(opened.files)
     with open(result, "w", encoding="utf-8") as stream:
         json.dump(found, stream)
 

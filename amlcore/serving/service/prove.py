@@ -7,6 +7,7 @@ import resource
 import sys
 from pathlib import Path
 
+from .first_answer import first_answer
 from .paths import candidates
 from .predictor import Model, ModelFault, Predictor
 from .proof import prove
@@ -21,9 +22,9 @@ def main(folder: Path) -> None:
     with_onnx = bool(model.settings.get("onnx"))
     paths = candidates(estimator, model.signature, with_onnx=with_onnx)  # noqa: F841 - as above
     predictor = Predictor(model, estimator)
-    predictor.answer(model.methods[0], json.dumps({"data": sample}).encode())
+    answered = first_answer(model, predictor, estimator)
     memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    report = {**prove(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb}
+    report = {**prove(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb, **answered}
     (folder / "proof.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

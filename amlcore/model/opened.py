@@ -1,0 +1,58 @@
+"""What a model needed when it was tried: to be fitted, and files beside the modules that it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from amlcore.errors import ModelError
+from amlcore.snapshot import files_of
+from amlcore.worker.objects import object_path
+
+
+def check_fitted(found: dict[str, Any], *, where: str) -> None:
+    """Raises ModelError for a model that the probe found not to be fitted: it could answer nobody."""
+    trial = found["trial"]
+    if trial is not None and trial["unfitted"] is not None:
+        kind = found["class"].rpartition(".")[2]
+        raise ModelError(f"{where} holds a {kind} that was never fitted; call its fit before it is saved")
+
+
+def lacking(found: dict[str, Any]) -> list[str]:
+    """A warning where the model could not answer for want of a file or a package."""
+    trial = found["trial"]
+    if trial is None or trial["lacks"] is None:
+        return []
+    return [
+        f"the model cannot answer: {trial['lacks']}. A file that its code reads must lie beside the module, in the "
+        "script's source folder, and be opened by Path(__file__).with_name(...), not from the working folder"
+    ]
+
+
+def link_rest(manifest: Path, *, objects: Path, into: Path, wanted: Callable[[str], bool]) -> None:
+    """Let the snapshot's other files be there for the model's code to read, without a copy of each."""
+    for file in files_of(manifest):
+        if wanted(file.path):
+            target = into / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(Path(object_path(objects, file.sha256)).absolute())
+
+
+def opened_files(opened: dict[str, str], *, stage: Path, roots: list[Path]) -> tuple[dict[str, Path], list[str]]:
+    """The files that go with the model since its modules read them, by their path beside those, and what cannot go.
+
+    `opened`: each file, and the module that opened it.
+    """
+    files: dict[str, Path] = {}
+    warnings = []
+    for path, module in sorted(opened.items()):
+        root = next((root for root in roots if Path(module).is_relative_to(root)), None)
+        if root is not None and Path(path).is_relative_to(root):
+            files[Path(path).relative_to(root).as_posix()] = Path(path)
+            continue
+        shown = Path(path).relative_to(stage / "code") if Path(path).is_relative_to(stage / "code") else path
+        warnings.append(
+            f"{Path(module).name} reads {shown}, which does not go with the model: put the file beside the module"
+        )
+    return files, warnings
