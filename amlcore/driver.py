@@ -26,6 +26,7 @@ from amlcore.submission import request
 from amlcore.waiting import REMIND_S, Waiting
 from amlcore.worker import durable, room
 from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.watch import TOLD_WAIT_S
 
 POLL_S = 0.01
 
@@ -141,6 +142,8 @@ class Driver:
                 self._stream.pump()
             time.sleep(POLL_S)
         self._check_there()
+        if settle.may_be_canceled(record):
+            time.sleep(TOLD_WAIT_S)  # whoever ends all processes at once reaches this one too
         if RunState.Running not in record.status.times:
             record.enter(RunState.Running)
         settle.finalize(record)

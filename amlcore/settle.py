@@ -200,6 +200,12 @@ def advice_on_end(record: Record) -> str | None:
         return None  # the run has ended all the same, and its log says by what
 
 
+def may_be_canceled(record: Record) -> bool:
+    """Whether a script was told to end from outside, by whom its driver may hear at the next moment."""
+    result = record.result
+    return result is not None and result["reason"] == TERMINATED and not Path(record.layout.cancel).exists()
+
+
 def outcome(result: dict[str, Any]) -> tuple[RunState, str | None, int]:
     """The state, reason and exit status that a worker's result means."""
     if result["reason"] == "canceled":

@@ -26,6 +26,7 @@ from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.layout import open_to_group, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
 from amlcore.worker.room import persistently
+from amlcore.worker.watch import TOLD_WAIT_S
 
 LOST_CHECK_S = 1.0
 
@@ -45,6 +46,12 @@ class TrialRun:
     begun: bool = False
     adopted: bool = False  # whether a driver that is gone laid its request
     checked: float = field(default_factory=time.monotonic)
+    told: float = 0.0  # when its script was found to have been told to end, by whom is not known yet
+
+    def waits_to_be_told(self) -> bool:
+        """Whether so little time has passed since this was asked first that the reason may still come."""
+        self.told = self.told or time.monotonic()
+        return time.monotonic() - self.told < TOLD_WAIT_S
 
     def read_metrics(self) -> list[tuple[int, float]]:
         """Read what it has logged since; of what it is judged by, each value with its interval."""
@@ -224,6 +231,8 @@ class TrialRuns:
         if record.result is not None:
             self._check_there(record)
             if not record.has_ended():
+                if settle.may_be_canceled(record) and running.waits_to_be_told():
+                    return False  # whoever ends all processes at once reaches this one too
                 settle.finalize(record)
             return True
         if run in lost:

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -240,3 +241,19 @@ def test_the_queue_of_a_run_that_was_killed_with_all_its_processes_is_removed(
     aml("run", "a.py", HERE, "--", str(project / "go"))
 
     assert not left.exists()
+
+
+@pytest.mark.parametrize("sweep", [(), ("-m", "+script.arguments.x=1,2", "sweep.primary_metric=s")])
+def test_a_signal_to_all_processes_cancels_whoever_has_it_first(
+    sweep: tuple[str, ...], project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", "import time\nopen('outputs/begun', 'w').close()\ntime.sleep(600)")
+    with background(project, "run", "a.py", HERE, *sweep) as driver:
+        begun = until(lambda: next(project.glob("outputs/a/*/attempts/1/work/outputs/begun"), None))
+        claim = json.loads((begun.parents[2] / "claim.json").read_text())
+        for number in (claim["script"]["pid"], claim["worker"]["pid"], driver.pid):
+            os.kill(number, signal.SIGTERM)
+            time.sleep(0.05)
+        assert driver.wait(60) == 130
+
+    assert {run["state"] for run in runs(aml, "--children")} == {"Canceled"}
