@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import stat
 import tempfile
 from pathlib import Path
 
@@ -25,6 +26,17 @@ def is_own(folder: Path) -> bool:
 def may_settle(folder: Path) -> bool:
     """Whether this user may bring the run in `folder` to its end: its files can be moved by their owner alone."""
     return os.access(folder, os.W_OK | os.X_OK) and (os.geteuid() == 0 or is_own(folder))
+
+
+def open_tree_to_group(folder: Path) -> None:
+    """Let the group read all that is in `folder`, where it may write beside it: what is made there is for all."""
+    if not folder.parent.stat().st_mode & stat.S_IWGRP:
+        return
+    for path in (folder, *folder.rglob("*")):
+        mode = stat.S_IMODE(path.lstat().st_mode)
+        wanted = mode | stat.S_IRGRP | (stat.S_IXGRP if mode & stat.S_IXUSR else 0)
+        if wanted != mode and not path.is_symlink():
+            path.chmod(wanted)
 
 
 def owner_of(path: str | Path) -> str:

@@ -22,6 +22,7 @@ from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
 from amlcore.say import Say
+from amlcore.worker.layout import open_to_group
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
 _COMPILED_BY_UV = (3, 7)
@@ -261,11 +262,12 @@ def _tell_notes(notes: tuple[str, ...], log: Say) -> None:
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError):  # what cannot be written is said where it is
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # what cannot be written is said where it is
         return None
 
 
 def _write(path: Path, text: str) -> None:
     temporary = path.with_suffix(f".{os.getpid()}.tmp")
     temporary.write_text(text, encoding="utf-8")
+    open_to_group(str(temporary))
     temporary.rename(path)

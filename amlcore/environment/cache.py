@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from amlcore.errors import BuildError, EnvironmentSpecError
+from amlcore.ownership import open_tree_to_group, owner_of
 from amlcore.say import Say
 from amlcore.worker import durable
 from amlcore.worker.layout import make_folder, open_to_group, read_json, write_json
@@ -78,9 +79,16 @@ class EnvironmentLayout:
 
     def is_ready(self) -> bool:
         """Whether it was built to its end, and the interpreter below it is still installed."""
-        return self.ready.exists() and self.python.exists()
+        try:
+            return self.ready.exists() and self.python.exists()
+        except PermissionError as error:
+            raise BuildError(
+                f"the environment in {self.folder} was built by {owner_of(self.folder)}, and you may not read "
+                f"{error.filename}; it can be opened to the group, or AMLCORE_ENVIRONMENTS can name another folder"
+            ) from None
 
     def publish(self, *, python_version: str) -> None:
+        open_tree_to_group(self.folder)
         size = sum(path.lstat().st_size for path in self.folder.rglob("*"))
         record = {"python": python_version, "created": time.time(), "size_bytes": size}
         durable.sync_tree(self.folder)  # or what a power cut left of it would count as ready for ever

@@ -4,7 +4,6 @@ import hashlib
 import os
 import re
 import shutil
-import stat
 import time
 import uuid
 from collections.abc import Iterator, Mapping
@@ -21,6 +20,7 @@ from amlcore.model.folders import PREPARED, versions
 from amlcore.model.model import Model
 from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
+from amlcore.ownership import open_tree_to_group
 from amlcore.worker import durable
 from amlcore.worker.layout import RunLayout, make_folder, write_json
 
@@ -275,7 +275,7 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
         about = folder / "model.json"
         write_json(str(about), {"name": record["name"], "version": version, **record})
         about.chmod(0o444)
-        _open_to_group(folder)
+        open_tree_to_group(folder)
         durable.sync_tree(folder)
         try:
             target = folder.rename(folder.parent / str(version))
@@ -284,15 +284,6 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
         except OSError:
             if not (folder.parent / str(version)).exists():
                 raise
-
-
-def _open_to_group(folder: Path) -> None:
-    """Let the group read what is registered, where it may write beside it: a model is the workspace's."""
-    if not folder.parent.stat().st_mode & stat.S_IWGRP:
-        return
-    for path in (folder, *folder.rglob("*")):
-        if not path.is_symlink():
-            path.chmod(stat.S_IMODE(path.stat().st_mode) | (0o050 if path.is_dir() else 0o040))
 
 
 def _sample(registration: Registration, origin: Origin) -> Sample | None:
