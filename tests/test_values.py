@@ -197,7 +197,7 @@ def test_an_argument_of_any_name_is_changed_swept_and_removed(name: str, root: P
     assert [parameters[name] for parameters in jobs] == [7, 8]
     assert all(parameters.keys() == job(root).script.parameters.keys() for parameters in jobs)
     spaced = search(root, "sweep=grid", f"+sweep.search_space.{A}.{name}=[7,8]")
-    assert spaced.space.grid() == swept.space.grid()
+    assert list(spaced.space.grid()) == list(swept.space.grid())
 
 
 @pytest.mark.parametrize("name", ["new.one", "-n", "a b", "ü", "a@b", "--x.y", "[0"])
@@ -210,6 +210,30 @@ def test_an_argument_of_any_name_is_added_and_each_hint_is_true(name: str, root:
         job(root, f"+{A}.{name}=7", f"+{A}.{name}=8")
     assert f"change it by {A}.{name}=VALUE" in str(caught.value)
     assert job(root, f"+{A}.{name}=7", f"{A}.{name}=8").script.parameters[name] == 8
+
+
+def test_a_name_that_cannot_be_typed_or_is_not_there_is_one_message(root: Path) -> None:
+    for override, said in [
+        (f"+{A}.=5", "the name is missing"),
+        (f"+{A}.a]b=5", "can only stand in a file"),
+        (f"~{A}.new.one", f"{A}.new.one: there is no such key to remove"),
+        (f"~{A}.new", f"{A}.new: there is no such key to remove"),
+    ]:
+        with pytest.raises(ConfigError, match=said):
+            job(root, override)
+
+
+def test_a_place_of_a_list_is_swept_and_a_key_in_nothing_is_one_message(root: Path, write: Write) -> None:
+    write("conf/script/l.yaml", "defaults: [/schema/script@_here_, _self_]\nscript: train.py\narguments: [--x, 1e5]\n")
+    swept = compose_search(["script=l", "environment=current", f"{A}.1=2.50,3"], root=root)
+    assert swept is not None
+    words = [swept.trial(values)[0].script.command_line() for values in swept.space.grid()]
+    assert words == [["--x", "2.50"], ["--x", "3"]]
+    write("conf/sweep/g.yaml", f"defaults: [grid, _self_]\nsearch_space: {{{A}.x: [1, 2]}}\n")
+    with pytest.raises(
+        ConfigError, match=r"script\.arguments\.x: there is no such key; `\+script\.arguments\.x` adds it"
+    ):
+        compose_search(["script=script", "script.script=train.py", "sweep=g"], root=root)
 
 
 # Choices

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 NAMED_KEY = re.compile(r"^([a-z_]+(?:\.[\w.-]+)?)(?:[=:]| is )")
 APPENDED = re.compile(r"Could not append to config\. An item is already at '([^']*)'")
+NOT_THERE = re.compile(r"Could not delete from config\. '([^']*)' does not exist")
 NOT_OF_TYPE = re.compile(r"Value '(.*)' of type '\w+' could not be converted to (\w+)", re.DOTALL)
 TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false", "String": "text"}
 NOT_A_BOOLEAN = re.compile(r"Value '(.*)' is not a valid bool", re.DOTALL)
@@ -65,6 +66,8 @@ class Explanation:
             )
         if match := APPENDED.match(text):
             return ConfigError(f"{match[1]} is there already; change it by {match[1]}=VALUE, without the +")
+        if match := NOT_THERE.match(text):
+            return ConfigError(f"{match[1]}: there is no such key to remove")
         if match := NO_GROUP.match(text):
             return self._no_key(match[1])
         if match := NO_FILE.match(text):

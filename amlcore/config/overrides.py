@@ -12,13 +12,13 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.override_parser.overrides_parser import KEY_RULES, OverridesParser, create_functions
 from hydra.core.override_parser.overrides_visitor import HydraErrorListener, HydraOverrideVisitor
 from hydra.core.override_parser.types import Override, RangeSweep
-from hydra.errors import HydraException
 from hydra.grammar.gen.OverrideLexer import OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
 from amlcore.config.reading import free_mappings, named_path
 from amlcore.config.requirement_lists import with_quotes
 from amlcore.config.written import settled, written
+from amlcore.errors import ConfigError
 
 NUMBERS = {OverrideLexer.INT, OverrideLexer.FLOAT}
 KEPT = {"choice": NUMBERS | {OverrideLexer.BOOL}, "shuffle": NUMBERS | {OverrideLexer.BOOL}}
@@ -58,7 +58,8 @@ class Parser(OverridesParser):
             found = self._parse(text, rule_name)
         else:
             if not name or "]" in name:
-                raise HydraException(f"'{name}' cannot be a name in {mapping}")
+                why = "a name with ']' can only stand in a file of conf/" if name else "the name is missing"
+                raise ConfigError(f"{s}: {mapping}: {why}")
             found = self._parse(f"{prefix}{mapping}.name{value}", rule_name)
             found.key_or_group = f"{mapping}[{name}]"  # OmegaConf's own form for a name with dots
         found.input_line = s

@@ -15,7 +15,7 @@ import yaml
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf import Container, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
 from amlcore.config.composition import compose, compose_declared, explained, implied, loader, quoted
@@ -58,8 +58,11 @@ class Base:
             if noun not in parts:
                 parts[noun] = deepcopy(self._config[noun])
             parent = OmegaConf.select(parts[noun], ".".join(inner)) if inner else parts[noun]
+            if not isinstance(parent, Container):
+                raise ConfigKeyError(key)
             if key in values:
-                parent[last] = literal(values[key])
+                place = int(last) if isinstance(parent, ListConfig) and last.isdecimal() else last
+                parent[place] = literal(values[key])
             else:
                 with open_dict(parent):
                     del parent[last]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Iterator
 from functools import cache
@@ -96,10 +97,15 @@ def _tell_difference(node: ScalarNode, path: Path, loader: Any) -> None:
     key = ".".join(part for part in path if part != ITEM)
     said = text(value)
     print(
-        f"aml: warning: {mark.name}:{mark.line + 1}: {key}: YAML reads {node.value} as {said}; "
+        f"aml: warning: {_short(mark.name)}:{mark.line + 1}: {key}: YAML reads {node.value} as {said}; "
         f"on the command line it is text. Write {said} for the value, or '{node.value}' for the text",
         file=sys.stderr,
     )
+
+
+def _short(file: str) -> str:
+    here = os.path.join(os.getcwd(), "")
+    return file.removeprefix(here)
 
 
 def _lossy(node: ScalarNode) -> str | None:
