@@ -265,7 +265,7 @@ def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:
 def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) -> int:
     from amlcore.driver import Driver, trying_on
 
-    with attached(record.layout.driver_log, say=say) as terminal, trying_on(terminal.say):
+    with attached(record.layout.driver_log, say=say, stream=stream) as terminal, trying_on(terminal.say):
         return _to_its_end(Driver(job, record, say=terminal.say, stream=stream), job, record, say=terminal.say)
 
 

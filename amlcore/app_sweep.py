@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amlcore import app, settle, tables
 from amlcore.app import find_run
-from amlcore.attached import Attached, attached
+from amlcore.attached import STDOUT, Attached, attached
 from amlcore.config import Search
 from amlcore.driver import trying_on
 from amlcore.earlier import load_search, with_found
@@ -147,7 +147,7 @@ def _to_its_end(
 ) -> int:
     metrics = search.sweep.metrics
     if driver.trials:
-        terminal.told(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front))
+        terminal.told(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front), to=STDOUT)
     if len(metrics) > 1 and len(driver.front):
         say(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
     if is_worth_plots(search, driver.trials):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
 from amlcore.say import Say
+from amlcore.stream import LogStream
+
+STDOUT, STDERR = 1, 2
 
 
 class Attached:
@@ -19,51 +21,72 @@ class Attached:
     ----------
     log : str
         The file that takes them once nobody does.
+    stream : LogStream, optional
+        What the script prints, which goes there for nobody: its files have it.
     """
 
-    def __init__(self, log: str, *, say: Say) -> None:
+    def __init__(self, log: str, *, say: Say, stream: LogStream | None = None) -> None:
         self._log = log
         self._say = say
-        self._gone = False
+        self._stream = stream
+        self._terminals = {number for number in (STDOUT, STDERR) if _is_terminal(number)}
+        self._left: set[int] = set()
 
     def say(self, line: str) -> None:
         self.told(lambda: self._say(line))
 
-    def told(self, write: Callable[[], object]) -> None:
-        """Let `write` write to stdout or stderr; where nobody reads them any more, to the log."""
+    def told(self, write: Callable[[], object], *, to: int = STDERR) -> None:
+        """Let `write` write to stdout or stderr; where nobody reads it any more, to the log."""
         try:
             write()
         except OSError as error:
-            self.leave(error.strerror or "nobody reads what it says")
+            self.leave(
+                error.strerror or "it cannot be written",
+                of={to} | (self._terminals if to in self._terminals else set()),
+            )
             with suppress(OSError, ValueError):
                 write()
 
-    def leave(self, why: str) -> None:
-        """From now on let all that this process and its children print go to the log."""
-        if self._gone:
+    def hang_up(self) -> None:
+        """Take the terminal for gone, and with it whoever reads stderr; a file or pipe for stdout stays."""
+        self.leave("SIGHUP", of={STDERR} | self._terminals)
+
+    def leave(self, why: str, *, of: set[int]) -> None:
+        """From now on let what goes to the streams `of` go to the log."""
+        numbers = of - self._left
+        if not numbers:
             return
-        self._gone = True
+        self._left |= numbers
         try:
             log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError:
             log = os.open(os.devnull, os.O_WRONLY)
-        for number in (1, 2):
+        for number in numbers:
+            if self._stream is not None:
+                self._stream.abandon(number - 1)
             os.dup2(log, number)
+        with suppress(OSError):
+            os.write(log, f"aml: nobody reads this any more ({why}); the run goes on in the background\n".encode())
         os.close(log)
-        with suppress(OSError, ValueError):
-            print(f"aml: the terminal is gone ({why}); the run goes on in the background", file=sys.stderr, flush=True)
+
+
+def _is_terminal(number: int) -> bool:
+    try:
+        return os.isatty(number)
+    except OSError:
+        return False
 
 
 @contextmanager
-def attached(log: str, *, say: Say) -> Iterator[Attached]:
+def attached(log: str, *, say: Say, stream: LogStream | None = None) -> Iterator[Attached]:
     """Let what the block carries out go on when its terminal is closed, and its children with it."""
-    run = Attached(log, say=say)
+    run = Attached(log, say=say, stream=stream)
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # a notebook; nohup
         yield run
         return
     over = threading.Event()
-    before = signal.signal(signal.SIGHUP, lambda *_: run.leave("SIGHUP"))
+    before = signal.signal(signal.SIGHUP, lambda *_: run.hang_up())
     # Blocked, since that is what children inherit. A thread takes it in their place.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
 
@@ -71,7 +94,7 @@ def attached(log: str, *, say: Say) -> Iterator[Attached]:
         while not over.is_set():
             signal.sigwait((signal.SIGHUP,))
             if not over.is_set():
-                run.leave("SIGHUP")
+                run.hang_up()
 
     taker = threading.Thread(target=take, name="hangup", daemon=True)
     taker.start()

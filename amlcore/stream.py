@@ -43,6 +43,11 @@ class LogStream:
         for index in range(len(self._pairs)):
             self._copy(index, wait=True)
 
+    def abandon(self, index: int) -> None:
+        """Copy no more to the stream of this number, whose reader is gone."""
+        if index < len(self._pairs):
+            self._pairs[index][1].abandon()
+
     def _copy(self, index: int, *, wait: bool) -> bool:
         path, reader = self._pairs[index]
         found = False
@@ -80,6 +85,9 @@ class _Reader:
             self._ready.register(self._descriptor, select.POLLOUT)
         except (AttributeError, OSError, ValueError):  # a stream of this process alone takes everything
             self._descriptor = None
+
+    def abandon(self) -> None:
+        self._gone = True
 
     def take(self, data: bytes, *, wait: bool) -> int:
         """Write what the reader takes; a pipe that takes anything takes this much at once."""

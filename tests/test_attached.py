@@ -83,10 +83,13 @@ def test_a_run_goes_on_at_a_hangup_and_without_a_reader(project: Path, aml: Aml,
                 process.stdout.close()
         go.touch()
         assert process.wait(60) == 0, closes
+        if closes != "both":  # what reads the script's own output goes on to do so
+            assert process.stdout.read() == b"begun\nover\n"
         process.stdout.close()
         process.stderr.close()
         (log,) = (path.read_text() for path in project.glob("outputs/a/*/driver.log"))
         assert "the run goes on in the background" in log
         assert "Completed in" in log
+        assert "over" not in log
         aml("show", "latest")
         (project / "outputs").rename(project / f"outputs-{number}")

@@ -34,9 +34,10 @@ LINES = [
     ["compute"],
     ["request", "background"],
     ["model"],
+    ["attached"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source"],
-    ["attached", "kept"],
+    ["kept"],
     ["errors", "heartbeat", "interrupt", "ownership", "say"],
     ["worker"],
 ]
