@@ -52,6 +52,7 @@ def asked(environment: Environment, project: Path) -> tuple[str, ...]:
         ({"pyproject.toml": TOOLS_ALONE}, "sklearn", None),
         ({"pyproject.toml": PYPROJECT.replace("['six']", "[]")}, "sklearn", None),
         ({"pyproject.toml": "[tool.poetry.dependencies]\nsix = '^1'\n"}, "sklearn", None),
+        ({"pyproject.toml": "[project]\nname = 'x'\ndynamic = ['dependencies']\n"}, "sklearn", None),
         ({"environment.yml": "debug: true\n"}, "sklearn", None),
     ],
 )

@@ -89,6 +89,7 @@ def test_where_to_look_is_for_the_build_alone(tmp_path):
         ("six\n\n-e .\n", "requirements.txt:3: '-e .' is a path on this machine"),
         ("./lib/x.whl\n", "requirements.txt:1: './lib/x.whl' is a path on this machine"),
         ("mine @ file:///opt/mine\n", "requirements.txt:1: 'mine @ file:///opt/mine' names a file of the machine that"),
+        ("numpy=1.26.4=py311_0\n", "requirements.txt:1: 'numpy=1.26.4=py311_0' is written as conda does"),
         ("hg+https://example.org/mine\n", "requirements.txt:1: 'hg+https://example.org/mine' is an address that"),
         ("-e svn+ssh://example.org/mine#egg=mine\n", "requirements.txt:1: '"),
         ("mine @ git@example.org:us/mine.git\n", "requirements.txt:1: 'mine @ git@example.org:us/mine.git' is an ad"),
@@ -335,6 +336,18 @@ def test_pyproject(tmp_path):
     assert asked.requirements == ("six", "joblib>=1")
     assert asked.python is not None
     assert (asked.python.specifier, asked.python.where) == (">=3.9", "pyproject.toml:3")
+
+
+def test_pyproject_whose_dependencies_stand_in_files_for_setuptools(tmp_path):
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "requirements" / "base.in").write_text("six\n-e .\n")
+    text = (
+        "[project]\nname = 'x'\ndynamic = ['dependencies']\n"
+        "[tool.setuptools.dynamic]\ndependencies = {file = ['requirements/base.in']}\n"
+    )
+    assert refusal(tmp_path, "pyproject.toml", text).startswith("requirements/base.in:2: '-e .' is a path")
+    (tmp_path / "requirements" / "base.in").write_text("six\n")
+    assert specify(tmp_path, "pyproject.toml", text).requirements == ("six",)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.environment.metadata import has_block
+from amlcore.environment.metadata import dynamic_files, has_block
 from amlcore.environment.place import Place, place_of, read_text
 from amlcore.environment.specification import logical_lines
 from amlcore.errors import EnvironmentSpecError
@@ -125,7 +125,7 @@ def _lack_of_project(document: dict[str, Any]) -> str | None:
     if not isinstance(project, dict):
         return ""
     if "dependencies" in (project.get("dynamic") or ()):
-        return None
+        return None if dynamic_files(document) else "its dependencies are dynamic, known to its build backend alone"
     return None if project.get("dependencies") else "it names no dependencies"
 
 

@@ -36,10 +36,10 @@ class Environment:
     file: str | None = None
     # Further requirements, as in a requirements file.
     packages: list[str] = field(default_factory=list)
-    # More of them, beside those of the file and of the packages; one replaces what these ask for by the same name.
-    add: list[str] = field(default_factory=list)
     # True: the interpreter that runs amlcore, as it is; nothing is built.
     user_managed_dependencies: bool = False
+    # More packages, beside those of the file and of the packages; one replaces what these ask for by the same name.
+    add: list[str] = field(default_factory=list)
     # Of environment=auto: what is taken where neither the script nor a file beside it says what it needs.
     otherwise: "Environment | None" = None
     # What environment=auto has found; written by amlcore.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.place import Place, read_text
+from amlcore.environment.place import Place, place_of, read_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError
 
@@ -29,7 +29,10 @@ def read_pyproject(path: Path, *, place: Place, draft: Draft) -> None:
     dynamic = project.get("dynamic", [])
     if not isinstance(dynamic, list):
         raise EnvironmentSpecError(f"{_line_of('dynamic', text, place=place)}: 'dynamic' must be a list of names")
-    if "dependencies" in dynamic:
+    files = dynamic_files(document) if "dependencies" in dynamic else []
+    for file in files:
+        draft.read_requirements(path.parent / file, place=place_of((path.parent / file).resolve(), root=draft.root))
+    if "dependencies" in dynamic and not files:
         raise EnvironmentSpecError(
             f"{_line_of('dynamic', text, place=place)}: dependencies are dynamic, known only to the build backend; "
             "list them in [project].dependencies, or name a requirements file in environment.file"
@@ -37,6 +40,13 @@ def read_pyproject(path: Path, *, place: Place, draft: Draft) -> None:
     if "sources" in _inner(document, "tool", "uv"):
         draft.notes.append(f"[tool.uv.sources] ({place}) is left out: the packages come from the index")
     _take_table(project, text=text, place=place, folder=path.parent, draft=draft)
+
+
+def dynamic_files(document: dict[str, Any]) -> list[str]:
+    """The requirements files that setuptools is told to take a project's dependencies from."""
+    files = _inner(document, "tool", "setuptools", "dynamic", "dependencies").get("file", [])
+    listed = [files] if isinstance(files, str) else files
+    return [file for file in listed if isinstance(file, str)] if isinstance(listed, list) else []
 
 
 def read_script(path: Path, *, place: Place, draft: Draft) -> None:

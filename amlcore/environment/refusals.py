@@ -63,9 +63,19 @@ def not_a_requirement(text: str, reason: str, *, place: Place) -> LineError:
     )
 
 
+def conda_list(text: str, *, place: Place) -> LineError:
+    """What `conda list --export` writes."""
+    return LineError(
+        text,
+        place=place,
+        why="is written as conda does, which no requirements file is",
+        advice="`conda env export > environment.yml` writes a file that environment.file=environment.yml reads",
+    )
+
+
 def path_of_another_machine(text: str, *, place: Place) -> LineError:
     """What `pip freeze` writes in an environment that conda made."""
-    file = Path(place.name).name if place.line is not None else "requirements.txt"
+    file = Path(place.name).name if place.name.endswith((".txt", ".in")) else "requirements.txt"
     return LineError(
         text,
         place=place,

@@ -218,6 +218,8 @@ def check_requirement(text: str, *, place: Place, folder: Path, root: Path) -> s
         raise _local(text, requirement, place=place, folder=folder, root=root)
     if requirement.endswith(_ARCHIVES) and "@" not in requirement:
         raise _local(text, requirement, place=place, folder=folder, root=root)
+    if re.fullmatch(r"[\w.-]+=[^=\s]+=[^=\s]+", requirement):
+        raise refusals.conda_list(text, place=place)
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement as error:
