@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
+import os
+from enum import Enum
+from pathlib import Path, PurePath
 from typing import Any
 
 import yaml
@@ -15,8 +17,13 @@ from amlcore.errors import ConfigError
 from amlcore.interrupt import catch_signals
 from amlcore.submission import dry_run
 from amlcore.terminal import say
+from amlcore.worker.module_file import find_module
 from amlcore.worker.values import positional
 from amlcore.workspace import Workspace
+
+DEPTH, SUGGESTED = 4, 3
+"""How many folders deep a script is looked for that is not where it was said to be, and how many are named."""
+PASSED = ("outputs", "models", "node_modules", "venv", "env")
 
 
 def run(arguments: list[str]) -> int:
@@ -29,7 +36,7 @@ def run(arguments: list[str]) -> int:
     if (options.resolve or options.package) and not options.cfg:
         raise ConfigError(f"{'--resolve' if options.resolve else '--package'} goes with --cfg job")
     root = Workspace.at().path
-    overrides = _overrides(options.overrides, arguments_after, root=root)
+    overrides = _overrides(options.overrides, arguments_after, root=root, module=options.module)
     if question := _question(options):
         answer(overrides, root=root, flags=question, config_name=options.config_name)
         return 0
@@ -74,6 +81,10 @@ class _Dumper(yaml.SafeDumper):
 _Dumper.add_representer(float, _Dumper.represent_float)
 
 
+_Dumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
+_Dumper.add_multi_representer(PurePath, lambda dumper, value: dumper.represent_data(str(value)))
+
+
 def _print_yaml(value: dict[str, Any]) -> None:
     print(yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True), end="")
 
@@ -82,6 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = Parser(prog="aml run", add_help=False, allow_abbrev=False)
     parser.add_argument("overrides", nargs="*")
     parser.add_argument("-m", "--multirun", action="store_true")
+    parser.add_argument("-M", "--module")
     parser.add_argument("--dry-run", action="store_true")
     parser.add_argument("--detach", action="store_true")
     parser.add_argument("-h", "--help", action="store_true")
@@ -122,33 +134,54 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
     return arguments[:at], arguments[at + 1 :]
 
 
-def _overrides(words: list[str], arguments_after: list[str] | None, *, root: Path) -> list[str]:
-    """Hydra's overrides; a script at hand and its arguments become some of them."""
+def _overrides(
+    words: list[str], arguments_after: list[str] | None, *, root: Path, module: str | None = None
+) -> list[str]:
+    """Hydra's overrides; a script or a module at hand and its arguments become some of them."""
     overrides = list(words)
     files = [word for word in words if _names_script(word)]
     if len(files) > 1 or (files and not files[0].endswith(".py")):
         wrong = files[0] if not files[0].endswith(".py") else files[1]
         raise ConfigError(
             f"'{wrong}': give a script (aml run train.py), KEY=VALUE, or the script's own arguments after --"
+            f"{_meant(wrong)}"
         )
-    if files:
-        script = Path(files[0]).absolute()
+    if files and module is not None:
+        raise ConfigError(f"{files[0]} and -M {module}: only one of them can run")
+    if files or module is not None:
+        script = Path(files[0]).absolute() if files else Path.cwd() / "-M"
+        if files and not script.exists() and (meant := _meant(files[0])):
+            raise ConfigError(f"{files[0]}: no such file{meant}")
         folder = script.parent.relative_to(root) if script.parent.is_relative_to(root) else script.parent
-        overrides.remove(files[0])
         # What the project says of its own script's model does not hold for another script.
         none = [f"{group}=none" for group in ("model", "deployment") if not _speaks_of(group, overrides)]
         overrides = [
             *none,
             "script=script",
             f"script.source_directory={quoted(str(folder))}",
-            f"script.script={quoted(script.name)}",
-            *overrides,
+            f"script.script={quoted(script.name)}" if files else f"script.module={quoted(str(module))}",
+            *(word for word in overrides if word not in files),
         ]
     if arguments_after is not None:
         listed = ",".join(quoted(word) for word in arguments_after)
         # Hydra cannot lay a list over a mapping; null makes room for it.
         overrides += ["script.arguments=null", f"script.arguments=[{listed}]"]
     return overrides
+
+
+def _meant(word: str) -> str:
+    """The script or module below the working folder that `word` perhaps means."""
+    if find_module(".", word) is not None and not Path(f"{word}.py").is_file():
+        return f"; did you mean -M {word}?"
+    wanted = Path(word).name if word.endswith(".py") else f"{Path(word).name}.py"
+    found = []
+    for parent, folders, names in os.walk("."):
+        depth = len(Path(parent).parts)
+        folders[:] = sorted(name for name in folders if depth < DEPTH and name[0] not in "._" and name not in PASSED)
+        found += [os.path.normpath(os.path.join(parent, name)) for name in names if name == wanted]
+        if len(found) >= SUGGESTED:
+            break
+    return f"; did you mean {' or '.join(found[:SUGGESTED])}?" if found else ""
 
 
 def _names_script(word: str) -> bool:

@@ -57,7 +57,8 @@ def origin_of(record: Record) -> Origin:
         manifest=taken.manifest,
         hashes=record.hashes,
         metrics=last_values(record.layout.metrics, "scalar"),
-        script=facts["script"],
+        # Python looks beside a script for its modules, and at the root of the source for those of a module.
+        script=Path(facts["script"]).name if facts.get("module") else facts["script"],
         python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
     )

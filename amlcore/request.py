@@ -44,6 +44,7 @@ class Request:
     mem_bytes: int | None
     attempt: int = 1
     kill_wait_s: float = 5.0  # seconds from SIGTERM to SIGKILL
+    module: str | None = None  # its name, where `script` is run as by `python -m`
     resumable: bool = False  # an attempt that is told to end leaves no result, since another may follow
 
     @property

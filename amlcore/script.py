@@ -17,8 +17,10 @@ from typing import Any
 from amlcore.compute import ComputeTarget
 from amlcore.environment import Environment
 from amlcore.errors import ConfigError, RequestError, legal
+from amlcore.script_file import check_file
 from amlcore.worker.inputs import InputError, is_folder, walk
 from amlcore.worker.layout import input_variable
+from amlcore.worker.module_file import MAIN, find_module
 from amlcore.worker.references import missing
 from amlcore.worker.values import shortest, text
 
@@ -78,6 +80,8 @@ class ScriptRunConfig:
     environment: Environment | None = field(default=None, metadata={"omegaconf_ignore": True})
     compute_target: ComputeTarget | str | None = field(default=None, metadata={"omegaconf_ignore": True})
 
+    module: str | None = None  # instead of script: the name of a module in that folder, run as by `python -m`
+
     def __post_init__(self) -> None:
         # Python hands over what YAML cannot hold: paths, NumPy's numbers, None for nothing.
         self.source_directory = _path("script.source_directory", self.source_directory or ".")
@@ -107,7 +111,23 @@ class ScriptRunConfig:
 
     @property
     def name(self) -> str:
+        if self.module is not None:
+            return self.module.removesuffix(f".{MAIN}").rpartition(".")[2]
         return Path(self.script or "").stem
+
+    @property
+    def file(self) -> str | None:
+        """The path, inside of the source, of the file that is run."""
+        if self.module is None:
+            return self.script or None
+        found = find_module(self.source_directory, self.module)
+        return self.module.replace(".", "/") + ".py" if found is None else found[1]
+
+    @property
+    def executed(self) -> str | None:
+        """The module that is executed, which of a package is its `__main__`."""
+        found = None if self.module is None else find_module(self.source_directory, self.module)
+        return self.module if found is None else found[0]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -137,26 +157,7 @@ class ScriptRunConfig:
         ConfigError, RequestError
             The script, its folder or an input is missing.
         """
-        if not self.script:
-            raise ConfigError(
-                "script.script is not set: name a script (`aml run train.py`, script.script=train.py) "
-                "or an option (script=train_iris)"
-            )
-        source = Path(self.source_directory)
-        if not source.is_dir():
-            what = "is a file, not a folder" if source.exists() else "does not exist"
-            raise RequestError(f"script.source_directory={self.source_directory}: the folder {what}")
-        script = source / self.script
-        if not script.is_file():
-            scripts = [path.name for path in script.parent.glob("*.py")] if script.parent.is_dir() else []
-            raise RequestError(f"script.script={self.script}: no such file in {source}; {legal(script.name, scripts)}")
-        root, place = source.resolve(), script.parent.resolve() / script.name
-        if not (place.is_relative_to(root) and script.resolve().is_relative_to(root)):
-            raise RequestError(f"script.script={self.script}: lies outside script.source_directory={source}")
-        if Path(self.script).is_absolute() or ".." in Path(self.script).parts:
-            raise ConfigError(
-                f"script.script={self.script}: give its path inside script.source_directory: {place.relative_to(root)}"
-            )
+        check_file(Path(self.source_directory), script=self.script, module=self.module)
         for name, value in self.environment_variables.items():
             _check_search_path(name, value)
         for name, value in self.inputs.items():

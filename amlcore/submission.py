@@ -57,7 +57,7 @@ def check(job: Job, *, pinned: bool = False) -> None:
     RequestError
         Something that it names is missing or wrong.
     """
-    if not job.script.script:
+    if job.script.file is None:
         job.script.check()
     check_experiment(job.name)
     check_secrets(job, [])  # a job of Python was never composed
@@ -70,11 +70,12 @@ def check(job: Job, *, pinned: bool = False) -> None:
 
 def tell_of_block(job: Job, *, say: Say) -> None:
     """Say so where the script has a PEP 723 block, and another environment than it asks for."""
-    assert job.script.script is not None
-    script = Path(job.script.source_directory, job.script.script)
+    file = job.script.file
+    assert file is not None
+    script = Path(job.script.source_directory, file)
     if job.environment.passes_over(script, root=job.workspace.path):
         say(
-            f"note: {job.script.script} has a block `# /// script` that says what it needs; environment="
+            f"note: {file} has a block `# /// script` that says what it needs; environment="
             f"{job.environment.name} does not read it, environment=script does"
         )
 
@@ -83,7 +84,7 @@ def tell_of_dotenv(job: Job, *, say: Say) -> None:
     """Say so where a file of secrets beside the script stays out of the snapshot, which others may read."""
     source = Path(job.script.source_directory)
     rules = IgnoreRules(source)
-    for folder in dict.fromkeys((source, (source / str(job.script.script)).parent)):
+    for folder in dict.fromkeys((source, (source / str(job.script.file)).parent)):
         path = folder / DOTENV
         if path.is_file() and rules.is_secret(path.relative_to(source).as_posix()):
             say(
@@ -169,7 +170,8 @@ def lay(
         "experiment": job.name,
         "parent": parent,
         "created": datetime.now(UTC).isoformat(),
-        "script": job.script.script,
+        "script": job.script.file,
+        "module": job.script.module,
         "source_directory": job.script.source_directory,
         "working_folder": _working_folder(),
         "parameters": job.script.parameters,
@@ -212,7 +214,8 @@ def dry_run(job: Job) -> dict[str, Any]:
     specification = job.environment.specify(job.workspace.path)
     return {
         "experiment": job.name,
-        "script": job.script.script,
+        "script": job.script.file,
+        **({} if job.script.module is None else {"module": job.script.module}),
         "arguments": job.script.command_line(),
         "source_directory": job.script.source_directory,
         "snapshot": {"id": taken.id, "files": taken.files, "size_bytes": taken.size_bytes},
@@ -230,19 +233,21 @@ def request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[Request,
     """The plain values that a worker carries out `job` by, and the kind of worker that can."""
     store = job.workspace.state_path / "snapshots"
     script = job.script
-    assert script.script is not None
+    file = script.file
+    assert file is not None
     kind = WorkerKind(
         interpreter=str(built.python),
         environment_variables=script.environment_variables,
         cores=job.compute.cores,
-        preload=_preload(script.source_directory, script.script) if job.compute.warm else (),
+        preload=_preload(script.source_directory, file, script.executed) if job.compute.warm else (),
     )
     wanted = Request(
         run=record.folder.name,
         folder=str(record.folder),
         objects=str(store / "objects"),
         manifest=str(store / "manifests" / f"{record.facts['snapshot']['id']}.json"),
-        script=script.script,
+        script=file,
+        module=script.module,
         argv=script.command_line(),
         environment_variables=script.environment_variables,
         inputs={name: {"path": value.path, "mode": value.mode} for name, value in script.inputs.items()},
@@ -255,9 +260,9 @@ def request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[Request,
 
 
 @lru_cache
-def _preload(folder: str, script: str) -> tuple[str, ...]:
+def _preload(folder: str, script: str, module: str | None) -> tuple[str, ...]:
     # Once a driver: all trials of a sweep run the source as it was when the first was submitted.
-    return tuple(preload.imports(folder, script))
+    return tuple(preload.imports(folder, script, module))
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:

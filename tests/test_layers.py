@@ -27,6 +27,7 @@ LINES = [
     ["sweep"],
     ["serving"],
     ["script"],
+    ["script_file"],
     ["runs"],
     ["run"],
     ["missing"],

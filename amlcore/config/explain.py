@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from hydra.errors import MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amlcore.config.job import Job
 from amlcore.config.overrides import dotted, parent_of
 from amlcore.config.places import Places, line_of_no_text
 from amlcore.errors import AmlcoreError, ConfigError, legal
@@ -58,12 +60,8 @@ class Explanation:
         if isinstance(cause, OmegaConfBaseException):
             return self._no_value(error, cause)
         text = dotted(str(error))
-        if text.startswith("Ambiguous value"):
-            given = text.split("'")[1]
-            key, _, values = given.partition("=")
-            return ConfigError(
-                f"{given}: several values; -m tries each; one text is {key}=\"'{values}'\", a list is {key}=[{values}]"
-            )
+        if text.startswith(("Ambiguous value", "Sweep parameters")):
+            return self._several(text.split("'")[1])
         if match := APPENDED.match(text):
             return ConfigError(f"{match[1]} is there already; change it by {match[1]}=VALUE, without the +")
         if match := NOT_THERE.match(text):
@@ -79,6 +77,18 @@ class Explanation:
         if match := IN_FILE.match(text):
             return ConfigError(f"{self._places.file(match[1])}: {' '.join(match[2].split())}")
         return ConfigError(" ".join(text.split()))
+
+    def _several(self, given: str) -> ConfigError:
+        """The error for several values, or a range, where one run was asked for."""
+        key, _, values = given.partition("=")
+        known = _keys(Job)
+        if "." not in key and key not in known:
+            return ConfigError(f"{key}: there is no such key; {self._legal_or_argument(key, known)}")
+        if "(" in values:
+            return ConfigError(f"{given}: a range of values; say `aml run -m` to search it")
+        return ConfigError(
+            f"{given}: several values; -m tries each; one text is {key}=\"'{values}'\", a list is {key}=[{values}]"
+        )
 
     def of_any(self, error: Exception) -> ConfigError:
         """The error for what neither Hydra nor OmegaConf expected of a file."""
@@ -188,7 +198,30 @@ class Explanation:
                 f"{key}{self._places.where(key)}: {self._places.file(self._config_name)} leaves this group out; "
                 "begin it with `defaults: [base, _self_, experiment: null]`"
             )
-        return ConfigError(f"{key}{self._places.where(key)}: there is no such group of options; {legal(key, known)}")
+        return ConfigError(
+            f"{key}{self._places.where(key)}: there is no such group of options; {self._legal_or_argument(key, known)}"
+        )
+
+    def _legal_or_argument(self, key: str, known: list[str]) -> str:
+        """What is legal in place of `key`, or how an argument of the script is given, which it looks like."""
+        said = legal(key, known)
+        written = next((item for item in self.overrides if item.lstrip("+").startswith(f"{key}=")), None)
+        if written is None or said.startswith("did you mean"):
+            return said
+        value = written.partition("=")[2]
+        plus = "" if self._has_argument(key, besides=written) else "+"
+        return (
+            f"an argument of the script is {plus}script.arguments.{key}={value}, or stands after --, as in "
+            f"`-- --{key} {value}`; {said}"
+        )
+
+    def _has_argument(self, key: str, *, besides: str) -> bool:
+        others = [item for item in self.overrides if item != besides]
+        try:
+            config = self._loader().load_configuration(self._config_name, others, run_mode=RunMode.RUN)
+            return key in (config.script.arguments or {})
+        except (HydraException, OmegaConfBaseException):
+            return False
 
     def _no_value(self, error: Exception, cause: OmegaConfBaseException) -> ConfigError:
         key, kind = dotted(cause.full_key or ""), cause.object_type
@@ -204,9 +237,8 @@ class Explanation:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
         if said.startswith("Key "):
             if is_dataclass(kind):
-                return ConfigError(
-                    f"{key}: there is no such key{where}; {legal(_first_unknown(key, kind), _keys(kind))}"
-                )
+                known = self._legal_or_argument(_first_unknown(key, kind), _keys(kind))
+                return ConfigError(f"{key}: there is no such key{where}; {known}")
             parent = parent_of(key)
             if parent == "experiment":
                 return self.of_experiment(None, None)

@@ -63,7 +63,7 @@ class Job:
         """The same job in the environment that its own means for its script."""
         script = self.script
         environment = self.environment.for_script(
-            script.script, source=Path(script.source_directory), root=self.workspace.path
+            script.file, source=Path(script.source_directory), root=self.workspace.path
         )
         return replace(self, environment=environment)
 

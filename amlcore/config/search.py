@@ -188,7 +188,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         if not _chooses_sweep(implied(fixed, root=root, config_name=config_name), config_name):
             if not swept and not azures:
                 return None
-            fixed = ["sweep=grid", *fixed]
+            fixed = ["sweep=grid", *(item for item in fixed if item != "sweep=none")]
         groups = [item for item in swept if _options(_key(item))]
         values = [item for item in swept if item not in groups]
         in_azures_terms = dict(map(of_azure, azures))
@@ -227,7 +227,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
 
 def _check_one_environment(base: Base, declared: Job, space: Space) -> None:
     """Refuse scripts for which `environment=auto` means different environments: all trials of a base have the same."""
-    for key in space.keys() & {"script.script", "script.source_directory"}:
+    for key in space.keys() & {"script.script", "script.module", "script.source_directory"}:
         for value in space[key].ends:
             trial = base.with_values({key: value})
             found = replace(trial, environment=declared.environment).in_chosen_environment().environment

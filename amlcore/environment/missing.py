@@ -108,7 +108,7 @@ def _package(
 
 def _own_code(top: str, *, root: Path, source: Path, script: dict[str, Any]) -> str | None:
     """What puts a module of the user's own on the script's path."""
-    beside = (source / (script["script"] or "")).parent
+    beside = source if script.get("module") else (source / (script["script"] or "")).parent
     variables = script.get("environment_variables") or {}
     for folder in _folders_with(top, source):
         if folder != beside:

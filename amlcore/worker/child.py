@@ -1,7 +1,6 @@
 """The process of a script: prepared, executed and left as plain python would do it."""
 
 import atexit
-import builtins
 import gc
 import io
 import os
@@ -11,8 +10,8 @@ import threading
 import traceback
 import types
 import weakref
-from importlib.machinery import SourceFileLoader
 
+from amlcore.worker.as_main import execute, execute_module
 from amlcore.worker.layout import write_json
 from amlcore.worker.room import impatient
 from amlcore.worker.warm import forget
@@ -24,11 +23,12 @@ LOST_OUTPUT = 120  # python's own status where the last flush of stdout fails
 class Script(object):
     """A script file with all that its process is given."""
 
-    def __init__(self, path, *, error, beside, name, arguments, variables, folder, relative, hidden):
+    def __init__(self, path, *, error, beside, name, module=None, arguments, variables, folder, relative, hidden):
         self.path = path
         self.error = error  # where it is noted by what exception the script ended
         self.beside = beside  # where its own modules lie
         self.name = name
+        self.module = module  # its name, where it is run as by `python -m`
         self.arguments = arguments
         self.variables = variables
         self.folder = folder
@@ -59,7 +59,11 @@ class Script(object):
             if not os.read(claimed, 1):
                 return
             os.close(claimed)
-            status = leave(execute(self.path, self._note), self.folder, loaded)
+            if self.module is None:
+                status = execute(self.path, self._note)
+            else:
+                status = execute_module(self.module, self._note)
+            status = leave(status, self.folder, loaded)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -123,71 +127,6 @@ def _reseed():
     for name in ("random", "numpy.random"):
         if name in sys.modules:
             sys.modules[name].seed()
-
-
-def execute(path, note):
-    """Execute the file at `path` as `__main__`; `note` is told of an exception that ends it.
-
-    Returns the exit status that python would give it.
-    """
-    try:
-        with open(path, "rb") as stream:
-            source = stream.read()
-    except OSError as error:
-        words = "{}: can't open file {!r}: [Errno {}] {}\n"
-        sys.stderr.write(words.format(sys.executable, path, error.errno, error.strerror))
-        return 2
-    module = _main_module(path)
-    try:
-        exec(compile(source, path, "exec", 0, True), module.__dict__)
-    except SystemExit as error:
-        return _exit_status(error)
-    except BaseException as error:
-        # The first frame is this function's, which is none of the script's.
-        error.__traceback__ = error.__traceback__ and error.__traceback__.tb_next
-        note(error)
-        return _report(error)
-    return 0
-
-
-def _main_module(path):
-    module = types.ModuleType("__main__")
-    module.__file__ = path
-    module.__loader__ = SourceFileLoader("__main__", path)
-    module.__dict__.update({"__builtins__": builtins, "__cached__": None})
-    if sys.version_info < (3, 14):
-        module.__dict__.update({"__annotations__": {}})
-    # Pools that spawn look for the second name.
-    sys.modules["__main__"] = sys.modules["__mp_main__"] = module
-    return module
-
-
-def _exit_status(error):
-    if error.code is None:
-        return 0
-    if isinstance(error.code, int):
-        # CPython takes what no C long can hold for -1.
-        return error.code & 0xFF if -(2**63) <= error.code < 2**63 else 0xFF
-    sys.stderr.write("{}\n".format(error.code))
-    return 1
-
-
-def _report(error):
-    """Show an exception that ended the script, as python does."""
-    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
-    try:
-        sys.stdout.flush()
-        sys.excepthook(type(error), error, error.__traceback__)
-    except SystemExit as ended:
-        return _exit_status(ended)
-    except BaseException as second:
-        sys.stderr.write("Error in sys.excepthook:\n")
-        sys.__excepthook__(type(second), second, second.__traceback__ and second.__traceback__.tb_next)
-        sys.stderr.write("\nOriginal exception was:\n")
-        sys.__excepthook__(type(error), error, error.__traceback__)
-    if isinstance(error, KeyboardInterrupt) and sys.version_info >= (3, 8):
-        return -signal.SIGINT
-    return 1
 
 
 def leave(status, folder, loaded):

@@ -8,16 +8,24 @@ if TYPE_CHECKING:
     import typing  # noqa: F401
 
 
-def imports(source, script):
-    # type: (str, str) -> list[str]
+def imports(source, script, module=None):
+    # type: (str, str, str | None) -> list[str]
     """The library modules that `script`, a path below the folder `source`, is sure to import first.
+
+    With `module`, which that file is the code of, the packages around it are imported before it.
 
     The list ends at the first statement that may change how later imports behave, as setting an environment
     variable does. Modules of the source folder are left out, what they import by the same rule is not.
     """
     path = os.path.join(source, script)
-    reader = _Reader(os.path.dirname(os.path.realpath(path)))
-    reader.read(path, package="")
+    if module is None:
+        reader = _Reader(os.path.dirname(os.path.realpath(path)))
+        reader.read(path, package="")
+        return reader.found
+    parents = module.split(".")[:-1]
+    reader = _Reader(os.path.realpath(source))
+    if all(reader.read_package(parents[: count + 1]) for count in range(len(parents))):
+        reader.read(path, package=".".join(parents))
     return reader.found
 
 
@@ -76,14 +84,14 @@ class _Reader(object):
             if name not in self.found:
                 self.found.append(name)
             return True
-        return all(self._read_local(parts[: count + 1]) for count in range(len(parts)))
+        return all(self.read_package(parts[: count + 1]) for count in range(len(parts)))
 
     def _is_local(self, name):
         # type: (str) -> bool
         path = os.path.join(self._folder, name)
         return os.path.isfile(path + ".py") or os.path.isdir(path)
 
-    def _read_local(self, parts):
+    def read_package(self, parts):
         # type: (list[str]) -> bool
         path = os.path.join(self._folder, *parts)
         if os.path.isfile(os.path.join(path, "__init__.py")):

@@ -15,7 +15,7 @@ from amlcore.worker.main import __file__ as main_file
 from amlcore.worker.processes import kill_session
 from amlcore.worker.room import PAUSE_S, patient
 from amlcore.worker.supervise import failed_result, write_result
-from amlcore.worker.workcopy import script_folder
+from amlcore.worker.workcopy import start_folder
 
 SHORTEST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
@@ -161,7 +161,7 @@ class Worker(object):
 
     def _carry_out(self, request, manifest, path):
         """Have a request carried out; False where another attempt is to follow."""
-        folders = [script_folder(manifest, request["script"])] + [os.path.normpath(entry) for entry in self.relative]
+        folders = [start_folder(manifest, request)] + [os.path.normpath(entry) for entry in self.relative]
         hidden = warm.shadowed(manifest, folders=folders, loaded=self.loaded)
         if hidden and not self.cold:
             self._log("starts scripts cold, since the source has its own {}".format(", ".join(sorted(hidden))))

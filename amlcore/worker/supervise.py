@@ -15,7 +15,7 @@ from amlcore.worker.layout import RunLayout, identity, read_json, write_json
 from amlcore.worker.links import keep_linked
 from amlcore.worker.room import FULL, PAUSE_S, is_full, patient, persistently
 from amlcore.worker.watch import TERMINATED, Watch
-from amlcore.worker.workcopy import CanceledError, WorkCopy, script_folder
+from amlcore.worker.workcopy import CanceledError, WorkCopy, start_folder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -123,10 +123,9 @@ class Supervisor(object):
         script = Script(
             os.path.join(self.attempt.work, self.request["script"]),
             error=self.attempt.error,
-            beside=os.path.normpath(
-                os.path.join(self.attempt.work, script_folder(self.manifest, self.request["script"]))
-            ),
+            beside=os.path.normpath(os.path.join(self.attempt.work, start_folder(self.manifest, self.request))),
             name=self.request["script"],
+            module=self.request.get("module"),
             arguments=self.copy.arguments(),
             variables=dict(
                 self.copy.variables(),

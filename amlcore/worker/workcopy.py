@@ -128,6 +128,11 @@ class WorkCopy(object):
         return resolved(argument)
 
 
+def start_folder(manifest, request):
+    """The folder, as a path in the snapshot, where python looks first for the modules of what a request runs."""
+    return "" if request.get("module") else script_folder(manifest, request["script"])
+
+
 def script_folder(manifest, script):
     """The folder that `script` really lies in, its links followed, as a path in the snapshot; python looks there."""
     links = dict(manifest["links"])
