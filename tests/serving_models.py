@@ -43,7 +43,7 @@ def register(
     logged = sample_json
     if frame is not None:
         logged = samples.sample(frame.head(3)) if sample else None
-    learnt = learn(estimator, as_read(root, logged))
+    learnt = learn(joblib.load(file), as_read(root, logged))
     about = {
         "name": name,
         "version": version,

@@ -169,22 +169,21 @@ class Column:
                 if value is not None and abs(value) > most:
                     raise self.bad(row, f"the number is too large for {self.dtype}")
 
-    def irregular(self, values: list[Any]) -> set[int]:
-        """The rows whose value the trained dtype lacks: there a frame would have another dtype, in all of its rows."""
+    def irregular(self, values: list[Any]) -> dict[int, str]:
+        """The rows whose value the trained dtype lacks, with the kind of numpy's that has it.
+
+        A frame would have that in all of its rows, and so another answer for those beside it.
+        """
         if self.dtype is None or "types" in self.detail:
-            return set()
-        if self.is_whole:
-            low, high = self.bounds
-            has_null = not self.is_numpy
-            return {
-                row
-                for row, value in enumerate(values)
-                if (value is None and not has_null)
-                or (value is not None and not (low <= value <= high and value == int(value)))
-            }
+            return {}
         if self.dtype == "bool":
-            return {row for row, value in enumerate(values) if value is None}
-        return set()
+            return {row: "f" for row, value in enumerate(values) if value is None}
+        if not self.is_whole:
+            return {}
+        low, high = self.bounds
+        found = {row: _needed(value) for row, value in enumerate(values) if value is None or not low <= value <= high}
+        found.update({row: "f" for row, value in enumerate(values) if type(value) is float and value != int(value)})
+        return {row: kind for row, kind in found.items() if values[row] is not None or self.is_numpy}
 
     def unknown(self, values: list[Any]) -> int | None:
         """The first row whose value is none of the categories."""
@@ -206,6 +205,12 @@ class Column:
         if self.dtype is None and any(isinstance(value, (int, float)) for value in values):
             return ("nan",)
         return ("NaT",) if self.kind == "date" else ("nan", "None")
+
+
+def _needed(value: Any) -> str:
+    if value is None or value != int(value):
+        return "f"
+    return "i" if -(2**63) <= value < 2**63 else "u" if 0 <= value < 2**64 else "f"
 
 
 def keyed(value: Any) -> Any:

@@ -29,6 +29,14 @@ def names_of(model: Any) -> list[str] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
+def width_of(model: Any) -> int | None:
+    """How many columns it was trained on."""
+    width = attribute(model, "n_features_in_")
+    if not width and _library(model) == "catboost":  # which forgets it in a file
+        width = len(attribute(model, "feature_names_") or ())
+    return int(width) if width else None
+
+
 def same_names(model: Any, names: list[str], sampled: list[str]) -> dict[str, str]:
     """Of a model whose library changes names: those of its data, by its own; nothing where they are not the same."""
     changed = {name.replace(" ", "_"): name for name in sampled}

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from .errors import InputError
-from .facts import attribute, form_of, known_columns, names_of, same_names
+from .facts import attribute, form_of, known_columns, names_of, same_names, width_of
 from .reference import Miscounted, Reference
 from .signature import FLAT, Signature
 
@@ -17,8 +17,7 @@ UNTYPED = ("columns", "labels", "dtypes", "details")
 def learn(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]:
     """The `signature` of a model, its `sample` with the columns that it takes, and why it refuses that, if it does."""
     names = names_of(model)
-    width = attribute(model, "n_features_in_")
-    width = None if width is None else int(width)
+    width = width_of(model)
     aliases = {}
     if sample is not None:
         renamed = same_names(model, names or [], sample["columns"] or [])

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .building import PLAIN, Reading
 from .equality import Different, by_row, require_equal
 from .errors import InputError
 from .signature import Signature
+
+if TYPE_CHECKING:
+    from .signature import Irregular
 
 REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What a model raises on rows that it was not made for."""
@@ -48,7 +51,7 @@ class Reference:
         irregular = self.signature.irregular(rows)
         if len(set(irregular)) == 1:
             return self._score(method, rows, irregular[0])
-        places: dict[frozenset[int], list[int]] = {}
+        places: dict[Irregular, list[int]] = {}
         for place, columns in enumerate(irregular):
             places.setdefault(columns, []).append(place)
         answers: list[Any] = [None] * len(rows)
@@ -72,7 +75,7 @@ class Reference:
             return False
         return True
 
-    def _score(self, method: str, rows: list[Any], irregular: frozenset[int]) -> Any:
+    def _score(self, method: str, rows: list[Any], irregular: Irregular) -> Any:
         readings = self.signature.readings(rows)
         refusal, answer, fallbacks = None, None, [PLAIN]
         fallbacks += self.signature.fallbacks(rows) + [one for one, _ in readings if one.null is not None]
@@ -93,7 +96,7 @@ class Reference:
         return answer
 
     def _require_same(
-        self, answer: Any, method: str, rows: list[Any], reading: Reading, irregular: frozenset[int], error: InputError
+        self, answer: Any, method: str, rows: list[Any], reading: Reading, irregular: Irregular, error: InputError
     ) -> None:
         try:
             other = self._ask(method, rows, reading, irregular)
@@ -106,7 +109,7 @@ class Reference:
         except Different:
             raise error from None
 
-    def _ask(self, method: str, rows: list[Any], reading: Reading, irregular: frozenset[int]) -> Any:
+    def _ask(self, method: str, rows: list[Any], reading: Reading, irregular: Irregular) -> Any:
         result = getattr(self.estimator, method)(self.signature.to_input(rows, reading, irregular))
         if len(rows) == 1 and method == "transform" and getattr(result, "ndim", 2) == 1:
             result = result.reshape(1, -1)  # SparsePCA leaves out the row of one

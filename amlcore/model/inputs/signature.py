@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .building import PLAIN, Reading, cast, is_exact
-from .columns import Column, kind_of
+from .columns import EXACT, Column, kind_of
 from .errors import InputError, count, quoted
 
 MOST_COLUMNS = 10_000
@@ -17,6 +17,9 @@ FLAT = ("texts", "series", "values")
 
 AS_THEY_ARE = ("records", "lists")
 """Forms whose rows have no columns: the model is given what JSON has."""
+
+if TYPE_CHECKING:
+    Irregular = frozenset[tuple[int, str]]
 
 
 class Signature:
@@ -72,6 +75,7 @@ class Signature:
         detail = (self._details[position] if len(self._details) == width else None) or {}
         sample = [row[position] for row in self._sample if isinstance(row, list) and len(row) == width]
         kind = kind_of(dtype, is_named=name is not None, sample=sample, detail=detail)
+        kind = "text" if self.form == "texts" else kind
         return Column(position, name, dtype, kind, detail)
 
     def read(self, data: Any) -> list[Any]:
@@ -122,13 +126,17 @@ class Signature:
             if column.dtype is not None and not column.is_whole:
                 continue
             values = [row[column.position] for row in rows]
+            if column.is_whole:
+                for row, value in enumerate(values):
+                    if type(value) is float and abs(value) > EXACT:  # as JSON's integers beyond 64 bits are read too
+                        raise column.bad(row, f"{value} is too large to be exact, and {column.dtype} holds integers")
             if is_exact(values):
                 continue
             if column.dtype is None:
                 is_whole = all_whole if is_matrix else all(type(value) is int for value in values)
                 bad = set() if is_whole and max(map(abs, values)) < 2**63 else set(range(len(rows)))
             else:
-                bad = column.irregular(values)
+                bad = set(column.irregular(values))
                 if is_matrix and any(other.irregular([row[other.position] for row in rows]) for other in columns):
                     bad = set(range(len(rows)))
             for row in sorted(bad):
@@ -174,14 +182,12 @@ class Signature:
                 raise InputError(f"{where}: column {name!r} is missing", row=number, column=name)
         return [record[name] for name in self.names]
 
-    def irregular(self, rows: list[Any]) -> list[frozenset[int]]:
-        """Of each row, the columns where it has what the trained dtype lacks."""
-        if not self.is_table:
-            return [frozenset()] * len(rows)
-        found: list[set[int]] = [set() for _ in rows]
-        for column in self.columns(len(rows[0])):
-            for row in column.irregular([one[column.position] for one in rows]):
-                found[row].add(column.position)
+    def irregular(self, rows: list[Any]) -> list[Irregular]:
+        """Of each row, the columns where it has what the trained dtype lacks, and the kind that has it."""
+        found: list[set[tuple[int, str]]] = [set() for _ in rows]
+        for column in self.columns(len(rows[0])) if self.is_table else ():
+            for row, kind in column.irregular([one[column.position] for one in rows]).items():
+                found[row].add((column.position, kind))
         return [frozenset(one) for one in found]
 
     def readings(self, rows: list[Any]) -> list[tuple[Reading, InputError]]:
@@ -219,7 +225,7 @@ class Signature:
                 found.append(Reading(whole_are_floats=True, gaps_are_objects=True))
         return found
 
-    def to_input(self, rows: list[Any], reading: Reading = PLAIN, irregular: frozenset[int] = frozenset()) -> Any:
+    def to_input(self, rows: list[Any], reading: Reading = PLAIN, irregular: Irregular = frozenset()) -> Any:
         """What the model is called with: a DataFrame if it was trained on one, a list of texts, or an array."""
         if not self.is_table:
             return rows
@@ -231,8 +237,9 @@ class Signature:
             and all(isinstance(row[0], str) for row in rows)
         ):
             return [row[0] for row in rows]
+        apart = {position for position, _ in irregular}
         parts = [
-            cast(column, [row[column.position] for row in rows], reading, is_irregular=column.position in irregular)
+            cast(column, [row[column.position] for row in rows], reading, is_irregular=column.position in apart)
             for column in columns
         ]
         if self.form == "series":

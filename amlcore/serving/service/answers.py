@@ -14,6 +14,9 @@ except ImportError:  # an environment that it does not fit in
 WHOLE_OR_DOUBLE = "lqd"
 """The types of numpy that orjson writes as Python writes their values."""
 
+MOST_DENSE = 10_000
+"""Columns of a sparse answer that are written with their zeros."""
+
 KEYS = {
     "predict": "predictions",
     "predict_proba": "probabilities",
@@ -67,6 +70,8 @@ def plain(result: Any) -> Any:
     if isinstance(result, (list, tuple)):
         return [plain(item) for item in result]
     if hasattr(result, "toarray"):  # a sparse matrix, as of multilabel classifiers
+        if result.ndim == 2 and result.shape[1] > MOST_DENSE:
+            return _sparse_rows(result)
         result = result.toarray()
     array = np.asarray(result)
     if array.dtype.kind in "mM":
@@ -76,6 +81,18 @@ def plain(result: Any) -> Any:
     if array.dtype.kind == "f" and not np.isfinite(array).all():
         array = np.where(np.isfinite(array), array.astype(object), np.array(None))
     return array.tolist()
+
+
+def _sparse_rows(result: Any) -> list[dict[str, Any]]:
+    """Of each row the values that are not 0, and where they stand: a row of a million would be megabytes of zeros."""
+    rows = result.tocsr()
+    rows.sort_indices()
+    spans = zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist())
+    size = int(rows.shape[1])
+    return [
+        {"size": size, "indices": rows.indices[begin:end].tolist(), "values": plain(rows.data[begin:end])}
+        for begin, end in spans
+    ]
 
 
 def _plain_objects(value: Any) -> Any:

@@ -22,7 +22,12 @@ class Itself(Scorer):
 
     def takes_gaps(self) -> bool:
         """Whether it takes missing values, with its checks on."""
-        width = getattr(self.estimator, "n_features_in_", None)
+        # CatBoost's own count is 0 until it has predicted
+        width = (
+            getattr(self.estimator, "n_features_in_", None)
+            or len(getattr(self.estimator, "feature_names_", ()))
+            or None
+        )
         try:
             self.estimator.predict(np.full((1, width or 1), np.nan))
         except Exception:
