@@ -7,12 +7,16 @@ import os
 import signal
 import stat
 import subprocess
+import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from amlcore.errors import DeploymentError
+from amlcore.serving.keys import Keys
 from tests import users
 from tests.test_flow import until
 from tests.users import GROUP, User, group_workspace
@@ -95,6 +99,37 @@ def test_a_colleagues_run_is_registered_and_all_see_the_model(workspace: Path, r
 
     assert [(one["version"], one["run"]) for one in found] == [(2, runs[CLARA].name), (1, runs[ANNA].name)]
     assert not list((workspace / "models/tree").glob(".tmp-*"))
+
+
+def test_keys_are_each_users_own_and_refused_to_others_before_anything_starts() -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        Path(folder).chmod(0o755)
+        state = group_workspace(Path(folder, "workspace")) / ".amlcore"
+        with _as(ANNA):
+            kept = Keys.of(state, "iris").read()
+        with _as(BEN):
+            assert Keys.of(state, "other").read() != kept
+            with pytest.raises(DeploymentError, match="can be read by its owner alone"):
+                Keys.of(state, "iris").read()
+            with pytest.raises(DeploymentError, match="can be read by its owner alone"):
+                Keys.of(state, "iris").regenerate("primary")
+            with pytest.raises(PermissionError):  # neither can they be removed, and others put in their place
+                Keys.of(state, "iris").path.unlink()
+        with _as(ANNA):
+            assert Keys.of(state, "iris").read() == kept
+
+
+@contextmanager
+def _as(user: User) -> Iterator[None]:
+    os.setegid(GROUP)
+    os.seteuid(user.uid)
+    before = os.umask(user.umask)
+    try:
+        yield
+    finally:
+        os.umask(before)
+        os.seteuid(0)
+        os.setegid(0)
 
 
 @pytest.fixture

@@ -35,8 +35,11 @@ class Keys:
         """Those of `service` in a workspace whose `.amlcore` is `state`, made now if there are none."""
         keys = cls((state / "keys" / f"{service}.json").absolute())
         if not os.path.exists(keys.path):
-            _make_folder(keys.path.parent)
-            keys._write({which.value: _new() for which in Which}, replace=False)
+            try:
+                _make_folder(keys.path.parent)
+                keys._write({which.value: _new() for which in Which}, replace=False)
+            except PermissionError:
+                raise DeploymentError(f"{keys.path.parent} cannot be written; the keys of services lie there") from None
         return keys
 
     def read(self) -> dict[str, str]:

@@ -100,7 +100,11 @@ def deploy(
 
 def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
     """The keys of a service that was packaged with deployment.auth=key; the first who asks makes them."""
-    return Keys.of(workspace.state_path, bento.name) if bento.needs_key else None
+    if not bento.needs_key:
+        return None
+    keys = Keys.of(workspace.state_path, bento.name)
+    keys.read()  # another user's keys, or damaged ones, are said before anything starts
+    return keys
 
 
 def find_service(workspace: Workspace, reference: str, *, log: Say) -> Bento:
