@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,9 +16,11 @@ from amlcore.compute import Slurm, cluster, job_quota
 from amlcore.compute.cluster import Partition, UnreachableError
 from amlcore.compute.job_quota import JobQuota
 from amlcore.compute.sbatch import ArrayTooLongError, LimitError, batch_file, job_id
+from amlcore.compute.slurm_slots import SlurmSlots
 from amlcore.errors import ConfigError, ExecutionError
+from amlcore.request import Request, WorkerKind
 from tests.conftest import Aml
-from tests.test_flow import Write, runs
+from tests.test_flow import Write, runs, until
 
 MAIN = Partition("main", default=True, limit_min=60, cores=2, mem_mb=2000, nodes=3)
 SMALL = Partition("small", default=False, limit_min=5, cores=2, mem_mb=2000, nodes=1)
@@ -145,6 +149,29 @@ def test_no_name_of_a_folder_is_a_pattern(name: str) -> None:
     options = [line for line in text.splitlines() if line.startswith("#SBATCH --")]
     assert "#SBATCH --output=/dev/null" in options
     assert "#SBATCH --error=/dev/null" in options
+
+
+def test_the_heart_beats_while_slurm_takes_its_time_and_kinds_of_workers_are_added(slurm: Path, project: Path) -> None:
+    (slurm / "squeue").write_text("#!/bin/sh\nexec sleep 15\n")
+    settings = {"lease_s": 0.0, "patience_s": 1.0}
+    slots = SlurmSlots(
+        state=project / ".amlcore", parameters=Slurm().sbatch(), slots=99, max_requeues=0, settings=settings
+    )
+    for number in range(
+        40
+    ):  # each kind is a queue of its own, which the thread that asks Slurm looks through meanwhile
+        run = project / f"outputs/a/{number}"
+        run.mkdir(parents=True)
+        wanted = Request(str(number), str(run), "", "", "a.py", [], {}, {}, None, None)
+        slots.submit(wanted, WorkerKind(sys.executable, cores=number))
+        time.sleep(0.01)
+    queues = [*project.glob(".amlcore/slurm/*/*/worker.json")]
+    for worker in queues:
+        os.utime(worker, (0, 0))
+
+    until(lambda: all(worker.stat().st_mtime > 0 for worker in queues))
+    assert slots.poll() == {}
+    slots.close()
 
 
 class Cluster:
