@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import socket
 import sys
 import time
 from datetime import UTC, datetime
@@ -185,13 +184,16 @@ def find_model(workspace: Workspace, reference: str) -> Model:
 def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Say) -> int:
     """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
     from amlcore.serving import serve_in_foreground
+    from amlcore.serving.address import check_port, find_address
     from amlcore.serving.release import find_service, interpreter, keys_of
 
-    check_port(host, port)
+    address = find_address(host, port)
+    check_port(address, port)
     bento = find_service(workspace, reference, log=say)
     python = interpreter(workspace, bento, log=say)
-    say(f"serving {bento.tag} (model {bento.model}) on http://{host}:{port}")
-    serve_in_foreground(bento, python=python, port=port, host=host, keys=keys_of(workspace, bento))
+    shown = f"[{address}]" if ":" in address else address
+    say(f"serving {bento.tag} (model {bento.model}) on http://{shown}:{port}")
+    serve_in_foreground(bento, python=python, port=port, host=address, keys=keys_of(workspace, bento))
 
 
 def keys(workspace: Workspace, service: str, *, regenerate: str | None, say: Say) -> dict[str, str]:
@@ -207,15 +209,6 @@ def keys(workspace: Workspace, service: str, *, regenerate: str | None, say: Say
     if regenerate is not None:
         found.regenerate(regenerate)
     return {"service": bento.name, **found.read(), "file": str(found.path)}
-
-
-def check_port(host: str, port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise RequestError(f"--port {port} on {host}: {error.strerror}; choose another") from None
 
 
 def environments(workspace: Workspace) -> list[dict[str, Any]]:

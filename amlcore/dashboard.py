@@ -8,10 +8,11 @@ from pathlib import Path
 from socketserver import TCPServer, ThreadingMixIn
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 
-from amlcore.app import check_port, find_run
+from amlcore.app import find_run
 from amlcore.earlier import load_search
 from amlcore.errors import RequestError, how_to_install
 from amlcore.say import Say
+from amlcore.serving.address import check_port
 from amlcore.sweep import Space
 from amlcore.workspace import Workspace
 

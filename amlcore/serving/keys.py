@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -56,7 +58,20 @@ class Keys:
         """Replace one of the keys; a service that runs takes the new one within a second, without a restart."""
         if which.lower() not in list(Which):
             raise DeploymentError(f"there is no key '{which}'; {legal(which, list(Which))}")
-        self._write({**self.read(), which.lower(): _new()}, replace=True)
+        with self._held():  # another may be replacing the other key, and would bring this one back
+            self._write({**self.read(), which.lower(): _new()}, replace=True)
+
+    @contextmanager
+    def _held(self) -> Iterator[None]:
+        """Let nobody else replace a key meanwhile; a process that ends lets go."""
+        path = self.path.with_name(f".{self.path.name}.lock")
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        except OSError as error:
+            raise DeploymentError(f"{path} cannot be written: {error.strerror}") from None
+        with os.fdopen(descriptor):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
 
     def _write(self, keys: dict[str, str], *, replace: bool) -> None:
         temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")

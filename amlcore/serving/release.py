@@ -17,7 +17,7 @@ from amlcore.serving.locks import serving_lock
 from amlcore.serving.proving import memory_warning, prove, summary, uses
 from amlcore.serving.service.cores import cores
 from amlcore.serving.service.ensembles import ENSEMBLES
-from amlcore.serving.webservice import Service, start
+from amlcore.serving.webservice import Service, check_replaceable, start
 from amlcore.workspace import Workspace
 
 FAST = ("httptools", "uvloop", "orjson")
@@ -91,6 +91,7 @@ def deploy(
             f"service '{name}' is {running.state} already ({running.bento}); "
             f"deploy(…, overwrite=True) replaces it, service.delete() ends it"
         )
+    check_replaceable(workspace.state_path / "services" / name)
     named = replace(deployment or Deployment(), name=name)
     bento = package_model(workspace, _only(models), named, log=_to_stderr)
     python = interpreter(workspace, bento, log=_to_stderr)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import shutil
 import signal
 import socket
@@ -227,10 +228,38 @@ def stop(folder: Path, *, wait_s: float = 10.0) -> None:
         host = record["process"]["host"]
         raise DeploymentError(f"service '{record['name']}' runs on {host}; it can only be stopped there")
     if record is not None and is_alive(record["process"]):
+        _check_mine(record)
         _signal([record["process"]["pid"]], signal.SIGTERM)
         _wait_until_gone(folder, wait_s)
     _signal(_processes(folder), signal.SIGKILL)
     _wait_until_gone(folder, wait_s)
+
+
+def _check_mine(record: dict[str, Any]) -> None:
+    """Raises DeploymentError where the service is another user's, before anything of it is touched."""
+    try:
+        owner = os.stat(f"/proc/{record['process']['pid']}").st_uid
+    except OSError:  # it has ended just now
+        return
+    if os.geteuid() not in (0, owner):
+        raise DeploymentError(f"service '{record['name']}' was started by {_user(owner)}, and only they can stop it")
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return f"user {uid}"
+
+
+def check_replaceable(folder: Path) -> None:
+    """Raises DeploymentError where a service in `folder` could not be replaced, before one is packaged for it."""
+    record = read_json(str(ServiceLayout(folder).record))
+    if record is not None and is_alive(record["process"]):
+        _check_mine(record)
+    if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
+        owner = _user(folder.stat().st_uid)
+        raise DeploymentError(f"{folder} belongs to {owner}: choose another name for the service, or ask them")
 
 
 def _wait_until_gone(folder: Path, wait_s: float) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from contextlib import suppress
 from functools import lru_cache
 
 from .notes import Note
@@ -14,33 +13,45 @@ ATOMIC = 4096
 """A pipe takes this many bytes as a whole, so that the lines of two workers never mix: PIPE_BUF of Linux's pipe(7)."""
 
 
+NOTICE = 80
+"""Room for the line that tells of those that were dropped."""
+
+
 class AccessLog:
     """Lines for what was answered; a reader that went away, or a full disk, stops no service."""
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
+        self._dropped = 0  # lines that nobody took; told as soon as somebody does
         self._second = 0
         self._stamp = ""
 
     def write(self, notes: list[Note]) -> None:
         """A line a note."""
         begin, whole = f'{{"time": "{self._time()}", "request": "', ""
-        with suppress(OSError):
-            for note in notes:
-                scope, client = note.scope, note.scope.get("client")
-                middle = _middle(client[0] if client else "", scope["method"], scope["path"][:200])
-                line = (
-                    f'{begin}{note.request}{middle}{note.status}, "ms": {note.seconds * 1000:.3f}, '
-                    f'"received": {note.received}, "sent": {note.sent}}}\n'
-                )
-                if len(whole) + len(line) > ATOMIC:
-                    self._put(whole)
-                    whole = ""
-                whole += line
-            self._put(whole)
+        for note in notes:
+            scope, client = note.scope, note.scope.get("client")
+            middle = _middle(client[0] if client else "", scope["method"], scope["path"][:200])
+            line = (
+                f'{begin}{note.request}{middle}{note.status}, "ms": {note.seconds * 1000:.3f}, '
+                f'"received": {note.received}, "sent": {note.sent}}}\n'
+            )
+            if len(whole) + len(line) > ATOMIC - NOTICE:
+                self._put(whole)
+                whole = ""
+            whole += line
+        self._put(whole)
 
     def _put(self, text: str) -> None:
-        os.write(self._descriptor, text.encode("ascii", "replace"))  # whatever else there was is escaped in JSON
+        """Write lines if there is room for them; see streams.py for why nobody waits for it."""
+        notice = f'{{"time": "{self._time()}", "dropped": {self._dropped}}}\n' if self._dropped else ""
+        try:
+            # whatever is not ASCII is escaped in JSON already
+            os.write(self._descriptor, (notice + text).encode("ascii", "replace"))
+        except OSError:
+            self._dropped += text.count("\n")
+        else:
+            self._dropped = 0
 
     def _time(self) -> str:
         now = time.time()

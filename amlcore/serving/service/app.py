@@ -28,6 +28,7 @@ from .lean import Front, Lean, Limits
 from .lookups import avoid as avoid_lookups
 from .openapi import VERSION, describe, taken_types
 from .predictor import Model, ModelFault
+from .streams import never_wait
 
 avoid_lookups()
 
@@ -139,6 +140,8 @@ class Scorer:
     _types: dict[int, set[str]] | None = None
 
     def __init__(self) -> None:
+        if bentoml.server_context.worker_index is not None:  # a worker of a server, and no process of a user's own
+            never_wait()
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
         # numbers near the limits of float64 are legal in a request, and what they become is in its answer
@@ -190,6 +193,7 @@ def _endpoint(method: str) -> Any:
 
 def _check(model: Model) -> None:
     """Runs in the supervisor before any worker: a wrong environment is one message and an exit status."""
+    never_wait()
     try:
         model.check()
         keys_of(model.settings)

@@ -18,6 +18,9 @@ from .rows import InputError, Refused, Signature, quoted
 
 log = logging.getLogger("bentoml.serve")
 
+MOST_FAILURES = 3
+"""A faster path that has raised so often is not asked any more."""
+
 
 class ModelFault(Exception):  # noqa: N818 - the message is all that is read
     """A model that must not be served as it is."""
@@ -125,6 +128,7 @@ class Predictor:
             model.name, model.version, plain(classes) if classes is not None else model.about.get("classes")
         )
         sample = (model.sample or {}).get("rows") or []
+        self._failures = 0
         self._quick = quick(estimator, model.signature, sample, model.proof)
 
     def answer(self, method: str, body: bytes) -> tuple[int, bytes]:
@@ -151,8 +155,17 @@ class Predictor:
             except Refused:
                 pass
             except Exception:
-                log.warning("a faster path failed, the model answers by itself", exc_info=True)
+                self._note_failure()
         return answered(self._reference, method, self._signature.read(request.data))
+
+    def _note_failure(self) -> None:
+        """A path that raises now and then is passed over, one that goes on with it is switched off."""
+        self._failures += 1
+        if self._failures < MOST_FAILURES:
+            log.warning("a faster path failed, the model answers by itself", exc_info=True)
+            return
+        self._quick = None
+        log.warning("a faster path failed %d times: it is switched off", self._failures, exc_info=True)
 
     def _asked(self, route: str, method: str) -> str:
         if method not in self._methods:
