@@ -249,6 +249,8 @@ def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:
     say(f"run {record.folder.name} in {record.folder}")
     if detach:
         drive_in_background(record)
+        if job.environment.chosen is not None:  # else it is said when the environment is built
+            say(f"note: {job.environment.chosen}")
         say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
         return 0
     stream = LogStream.of_run(record.layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)

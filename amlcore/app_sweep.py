@@ -59,6 +59,8 @@ def _see_through(search: Search, record: Record, *, detach: bool, say: Say) -> i
 
     if detach:
         drive_in_background(record)
+        if search.job.environment.chosen is not None:  # else it is said when the environment is built
+            say(f"note: {search.job.environment.chosen}")
         say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
         return 0
     return _carry_out(search, record, say=say)

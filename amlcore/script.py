@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from decimal import Decimal
 from enum import Enum
-from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from amlcore.compute import ComputeTarget
 from amlcore.environment import Environment
+from amlcore.environment.search_path import check_search_path
 from amlcore.errors import ConfigError, RequestError, legal
 from amlcore.script_file import check_file
 from amlcore.worker.inputs import InputError, is_folder, walk
@@ -159,7 +159,7 @@ class ScriptRunConfig:
         """
         check_file(Path(self.source_directory), script=self.script, module=self.module)
         for name, value in self.environment_variables.items():
-            _check_search_path(name, value)
+            check_search_path(name, value)
         for name, value in self.inputs.items():
             if not Path(value.path).exists():
                 raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
@@ -177,21 +177,6 @@ def check_references(key: str, word: str) -> None:
     """Raises RequestError where `word` refers to an environment variable that is not set."""
     for name in missing(word):
         raise RequestError(f"{key}: {word}: the environment variable {name} is not set here")
-
-
-def _check_search_path(name: str, value: str) -> None:
-    """Refuse a list of folders that is split within the name of one of them."""
-    entries = value.split(os.pathsep)
-    if not name.endswith("PATH") or len(entries) < 2:
-        return
-    for first, last in combinations(range(len(entries) + 1), 2):
-        whole = os.pathsep.join(entries[first:last])
-        parts = entries[first:last]
-        if len(parts) > 1 and os.path.exists(whole) and not all(os.path.exists(part) for part in parts if part):
-            raise RequestError(
-                f"script.environment_variables.{name}: names {whole}, and is split at '{os.pathsep}', which stands in "
-                f"that name; use a folder without '{os.pathsep}' in its path"
-            )
 
 
 def _check_text(word: str) -> None:

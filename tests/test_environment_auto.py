@@ -189,6 +189,8 @@ def test_a_run_takes_what_lies_beside_its_script(aml: Aml, write: Write, project
     )
     shown = aml("show", "latest", "--json").json
     assert shown["environment"]["name"] == "file"
+    assert f"{line}\n" in aml("run", "t.py", "--detach").err
+    aml("wait", "latest")
     (project / "requirements.txt").write_text("six\n")
     assert aml("rerun", "latest").out == "imported\n"
     run = Experiment(Workspace(root=str(project)), "e").submit(
