@@ -5,22 +5,27 @@ from __future__ import annotations
 import math
 import sys
 import time
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore import settle
 from amlcore.attached import attached
-from amlcore.errors import NotFoundError, RecordError, RequestError, RunError
+from amlcore.details import DAMAGED, row
+from amlcore.errors import NotFoundError, RecordError, RequestError, RunError, UnreadableError
 from amlcore.origin import read_lock
 from amlcore.publication import check_model, publish
 from amlcore.record import Record, RunState
 from amlcore.run import Run
-from amlcore.runs import find
+from amlcore.runs import find, is_child, newest_first
 from amlcore.say import Say
 from amlcore.stream import LogStream
 from amlcore.waiting import Waiting
-from amlcore.worker.layout import RunLayout, read_json
+from amlcore.worker.layout import RunLayout
+from amlcore.worker.metrics import last_values
 from amlcore.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -62,7 +67,7 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> in
         raise RequestError(f"run {earlier.id} was not submitted by amlcore, so there is nothing to repeat")
     if Path(record.layout.sweep).exists():
         raise RequestError(f"run {earlier.id} is a sweep; `aml rerun {earlier.id}_0` repeats one of its trials")
-    environment = read_json(record.layout.environment)
+    environment = record.environment
     if environment is None or not Path(record.layout.lock).exists():
         raise RequestError(f"run {earlier.id} never had an environment ({earlier.status.reason}); submit it anew")
     job = _job(record)
@@ -95,38 +100,59 @@ def find_run(workspace: Workspace, reference: str) -> Run:
     return run
 
 
+@dataclass(frozen=True)
+class Listing:
+    """Some of the runs that were asked for, as rows, and how many there are."""
+
+    rows: list[dict[str, Any]]
+    total: int
+
+
 def runs(
-    workspace: Workspace, *, experiment: str | None, sort: str | None, children: bool, say: Say
-) -> list[dict[str, Any]]:
-    """The runs as the command line lists them: newest first, or by the last value of a metric, the highest first."""
-    found = _summaries(workspace, say=say)
-    if experiment is not None:
-        found = [run for run in found if run["experiment"] == experiment]
-    if not children:
-        found = [run for run in found if run["parent"] is None]
+    workspace: Workspace,
+    *,
+    experiment: str | None = None,
+    sort: str | None = None,
+    children: bool = False,
+    sweeps: bool = True,
+    limit: int | None = None,
+    say: Say,
+) -> Listing:
+    """The runs as the command line lists them: newest first, or by the last value of a metric, the highest first.
+
+    Only those that are shown are read whole; one that is damaged is shown as that, and said. Without `sweeps`, which
+    have the metrics of their best trials, these are left out.
+    """
+    folders = [
+        folder
+        for folder in workspace.run_folders
+        if experiment in (None, folder.parent.name)
+        and (children or not is_child(folder))
+        and (sweeps or not Path(RunLayout(folder).sweep).exists())
+    ]
+    found: Iterable[Run] = newest_first(folders)
     if sort is not None:
-        names = {name for run in found for name in run["metrics"]}
-        if sort not in names:
-            raise NotFoundError(f"--sort {sort}: no run logged it; logged were: {', '.join(sorted(names)) or 'none'}")
-        found.sort(key=lambda run: _rank(run["metrics"].get(sort)), reverse=True)
-    return found
-
-
-def without_sweeps(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The same list without the sweeps, which have the metrics of their best trials and would stand beside them."""
-    return [run for run in found if not Path(RunLayout(run["folder"]).sweep).exists()]
-
-
-def _summaries(workspace: Workspace, *, say: Say) -> list[dict[str, Any]]:
-    """Each run as a row, newest first; one whose record is damaged is named, and hides none of the others."""
-    found = []
-    for folder in workspace.run_folders:
+        found = _by_metric(found, sort)
+    rows = []
+    for run in islice(found, limit):
         try:
-            found.append(Run(str(folder)).summary())
-        except (RecordError, NotFoundError, OSError) as error:
-            if folder.exists():  # somebody may remove runs meanwhile
+            told = row(run.record)
+        except (UnreadableError, NotFoundError, OSError) as error:
+            if Path(run.folder).exists():  # somebody may remove runs meanwhile
                 say(f"warning: a run is left out: {error}")
-    return sorted(found, key=lambda run: str(run["created"]), reverse=True)
+            continue
+        if told["state"] == DAMAGED:
+            say(f"warning: run {told['id']} is damaged: {told['reason']}")
+        rows.append(told)
+    return Listing(rows, len(folders))
+
+
+def _by_metric(found: Iterable[Run], name: str) -> list[Run]:
+    ranked = [(run, last_values(run.layout.metrics, "scalar")) for run in found]
+    names = {logged for _, metrics in ranked for logged in metrics}
+    if name not in names:
+        raise NotFoundError(f"--sort {name}: no run logged it; logged were: {', '.join(sorted(names)) or 'none'}")
+    return [run for run, _ in sorted(ranked, key=lambda pair: _rank(pair[1].get(name)), reverse=True)]
 
 
 def logs(run: Run, *, file: str | None, follow: bool) -> None:

@@ -102,7 +102,10 @@ def _parser() -> tuple[argparse.ArgumentParser, list[str]]:
     keys.add_argument("--json", action="store_true", help="one JSON document on stdout")
 
     _add_environments(add("env", "list, build or prune environments"))
-    doctor = add("doctor", "say whether this machine and its cluster can take runs")
+    doctor = add(
+        "doctor",
+        "say whether this machine and its cluster can take runs, and which files of runs and models are damaged",
+    )
     doctor.add_argument("overrides", nargs="*", metavar="OVERRIDE", help="such as compute=slurm compute.partition=main")
     init = add("init", "write a small project that runs at once")
     init.add_argument("folder", metavar="DIR", type=_named)

@@ -111,18 +111,23 @@ def _runs(options: Namespace) -> int:
     from amlcore import app, tables
 
     workspace = _workspace()
-    found = app.runs(workspace, experiment=options.experiment, sort=options.sort, children=options.children, say=say)
-    if options.children and not options.json:
-        found = app.without_sweeps(found)
-    shown = found if options.all else found[: options.limit]
-    if not found and (options.experiment or not any(workspace.run_folders)):
+    found = app.runs(
+        workspace,
+        experiment=options.experiment,
+        sort=options.sort,
+        children=options.children,
+        sweeps=options.json or not options.children,
+        limit=None if options.all else options.limit,
+        say=say,
+    )
+    if not found.total and (options.experiment or not any(workspace.run_folders)):
         say_none(f"runs of experiment '{options.experiment}'" if options.experiment else "runs", workspace.path)
     if options.json:
-        print_json(shown)
-    elif found:
-        tables.runs(shown)
-        if len(shown) < len(found):
-            say(f"{len(found) - len(shown)} more; --all lists them")
+        print_json(found.rows)
+    elif found.total:
+        tables.runs(found.rows)
+        if not options.all and options.limit < found.total:
+            say(f"{found.total - options.limit} more; --all lists them")
     return 0
 
 

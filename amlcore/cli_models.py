@@ -26,10 +26,13 @@ def register(options: Namespace) -> int:
 def models(options: Namespace) -> int:
     from amlcore import tables
     from amlcore.model import list_models
+    from amlcore.model.damage import damaged_models
 
     workspace = Workspace.at()
-    listed = list_models(workspace.models_path, warn=lambda words: say(f"warning: {words}"))
-    found = [model.to_json() for model in listed]
+    found = [model.to_json() for model in list_models(workspace.models_path, warn=_unsaid)]
+    for damaged in damaged_models(workspace.models_path):
+        say(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.words}")
+        found.append(damaged.to_json())
     if not found:
         say_none("models", workspace.path)
     if options.json:
@@ -37,6 +40,10 @@ def models(options: Namespace) -> int:
     elif found:
         tables.models(found)
     return 0
+
+
+def _unsaid(_: str) -> None:
+    """What is damaged is listed as that."""
 
 
 def deploy(options: Namespace) -> int:

@@ -1,4 +1,4 @@
-"""The doctor: whether this machine, and a cluster behind it, can take runs."""
+"""The doctor: whether this machine, and a cluster behind it, can take runs, and what of the records is damaged."""
 
 from __future__ import annotations
 
@@ -6,13 +6,19 @@ import shlex
 import sys
 import time
 import uuid
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from amlcore.compute import ComputeTarget, Slurm, cluster, sbatch
-from amlcore.errors import AmlcoreError, ExecutionError
+from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, UnreadableError
+from amlcore.inspection import damages
+from amlcore.model.damage import damaged_models
+from amlcore.record import Record
+from amlcore.serving.keys import Keys
+from amlcore.serving.webservice import list_services
 from amlcore.workspace import Workspace
 
 POLL_S = 0.5
@@ -38,8 +44,39 @@ def examine(workspace: Workspace, target: ComputeTarget) -> Iterator[Finding]:
     """Look at all that a run on `target` needs, each finding as soon as it is known."""
     yield _finding("python", lambda: f"{sys.version.split()[0]} ({sys.executable})")
     yield _finding("outputs", lambda: _writable(workspace))
+    yield from _examine_records(workspace)
     if isinstance(target, Slurm):
         yield from _examine_slurm(workspace, target)
+
+
+def _examine_records(workspace: Workspace) -> Iterator[Finding]:
+    """One finding for each file of a run, model or service that is not what was written; one where all are."""
+    damaged, runs = 0, 0
+    for folder in sorted(workspace.run_folders):
+        runs += 1
+        try:
+            found = damages(Record(folder))
+        except (UnreadableError, OSError):  # another user's
+            continue
+        for words in found:
+            damaged += 1
+            yield Finding(f"run {folder.name}", False, words)
+    for model in damaged_models(workspace.models_path, thorough=True):
+        damaged += 1
+        yield Finding(f"model {model.name}:{model.version}", False, model.words)
+    for path in sorted((workspace.state_path / "keys").glob("*.json")):
+        try:
+            Keys(path).read()
+        except DeploymentError as error:
+            damaged += 1
+            yield Finding(f"keys of service {path.stem}", False, str(error))
+    with warnings.catch_warnings(record=True, action="always") as left_out:
+        list_services(workspace.state_path / "services")
+    for warning in left_out:
+        damaged += 1
+        yield Finding("services", False, str(warning.message))
+    if not damaged:
+        yield Finding("records", True, f"the files of {runs} runs, and of all models and services, are whole")
 
 
 def _examine_slurm(workspace: Workspace, target: Slurm) -> Iterator[Finding]:

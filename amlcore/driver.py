@@ -25,7 +25,7 @@ from amlcore.stream import LogStream
 from amlcore.submission import request
 from amlcore.waiting import REMIND_S, Waiting
 from amlcore.worker import durable, room
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.layout import write_json
 from amlcore.worker.watch import TOLD_WAIT_S
 
 POLL_S = 0.01
@@ -179,7 +179,7 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
                 os.write(log.fileno(), f"{line}\n".encode(errors="backslashreplace"))
             say(line)
 
-        pinned = read_json(record.layout.environment)
+        pinned = record.environment
         cache = job.workspace.environments_path
         with interrupted_once(Path(record.layout.cancel).exists):
             if pinned is None or job.environment.user_managed_dependencies:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from amlcore.config import Search
 from amlcore.errors import NotFoundError, RecordError, RequestError
+from amlcore.reading import read_mapping
 from amlcore.record import Record
 from amlcore.runs import find
-from amlcore.worker.layout import read_json
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -28,12 +28,12 @@ def load_search(record: Record) -> Search:
     """
     root = record.folder.parent.parent.parent
     try:
-        kept = read_json(record.layout.sweep)
+        kept = read_mapping(record.layout.sweep)
         if kept is not None:
             search = Search.from_json(kept)
             return replace(search, bases=[replace(base, job=base.job.moved(root)) for base in search.bases])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        raise RecordError(f"{record.layout.sweep} cannot be read: {error}") from None
+        raise RecordError(f"{record.layout.sweep} is damaged: {error}") from None
     raise RequestError(f"run {record.folder.name} is no sweep")
 
 

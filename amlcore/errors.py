@@ -11,6 +11,7 @@ AmlcoreError                 exit status 1
 └── ExecutionError           exit status 1: the request was right and could not be carried out
     ├── BuildError           an environment did not resolve or install
     ├── RecordError          a file of a run's record is damaged
+    │   └── UnreadableError  or may not be read by this user
     └── RunError             a run failed, was lost or was canceled
 """
 
@@ -62,6 +63,10 @@ class BuildError(ExecutionError):
 
 class RecordError(ExecutionError):
     pass
+
+
+class UnreadableError(RecordError):
+    """The file may be whole, and is for others to read."""
 
 
 class RunError(ExecutionError):

@@ -13,6 +13,7 @@ from amlcore.errors import ConfigError
 from amlcore.model import Registration
 from amlcore.record import Record
 from amlcore.run import Run
+from amlcore.runs import newest_first, readable
 from amlcore.script import ScriptRunConfig
 from amlcore.submission import check_experiment, submit
 from amlcore.worker.layout import identity, write_json
@@ -64,7 +65,8 @@ class Experiment:
 
     def get_runs(self) -> list[Run]:
         """The runs of this experiment, newest first."""
-        return [run for run in self.workspace.runs if run.facts["experiment"] == self.name]
+        folders = (folder for folder in self.workspace.run_folders if folder.parent.name == self.name)
+        return list(readable(newest_first(folders)))
 
     def _environment(self, wanted: Environment | str | None) -> Environment:
         if isinstance(wanted, Environment):

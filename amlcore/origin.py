@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import sys
 from pathlib import Path
@@ -11,10 +10,9 @@ import yaml
 
 from amlcore import snapshot
 from amlcore.environment import build_lock
-from amlcore.errors import RecordError, RunError
+from amlcore.errors import RecordError, RunError, UnreadableError
 from amlcore.model import Origin
 from amlcore.record import Record, RunState
-from amlcore.worker.layout import read_json
 from amlcore.worker.metrics import last_values
 from amlcore.worker.references import resolved
 from amlcore.workspace import Workspace
@@ -29,7 +27,7 @@ def origin_of(record: Record) -> Origin:
         The run did not complete, or has no environment of its own.
     """
     run, status = record.folder.name, record.status
-    facts, environment = record.facts, read_json(record.layout.environment)
+    facts, environment = record.facts, record.environment
     if status.state is not RunState.Completed:
         raise RunError(f"run {run} is {status.state}; a model is registered from a completed run")
     if environment is None:
@@ -72,22 +70,16 @@ def read_lock(record: Record) -> str:
     RecordError
         The file is gone, or not what was written when the environment was built.
     """
-    path, environment = Path(record.layout.lock), read_json(record.layout.environment) or {}
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read: {error.strerror}") from None
-    sha256 = hashlib.sha256(content).hexdigest()
-    written = environment.get("lock_sha256", sha256)
-    if sha256 != written:
-        raise RecordError(f"{path} was changed after the environment was built: its sha256 is {sha256}, not {written}")
-    return content.decode("utf-8")
+    lock = record.lock
+    if lock is None:
+        raise RecordError(f"{record.layout.lock} is gone")
+    return lock
 
 
 def _python_path(record: Record) -> str:
     """What the run was given as PYTHONPATH; of a colleague's run, whose request only its owner reads, by its config."""
     try:
-        request = read_json(record.layout.request) or {}
-    except PermissionError:
+        request = record.request
+    except UnreadableError:
         request = yaml.safe_load(Path(record.layout.config).read_text(encoding="utf-8"))["script"]
     return resolved(str(request.get("environment_variables", {}).get("PYTHONPATH", "")))

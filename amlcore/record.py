@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import hashlib
 import math
 import os
 from dataclasses import asdict, dataclass, field
@@ -14,12 +15,28 @@ from typing import Any
 from amlcore import heartbeat
 from amlcore.errors import NotFoundError, RecordError
 from amlcore.kept import digest, files_below, move, remove
-from amlcore.ownership import owner_of
+from amlcore.reading import (
+    CLAIM,
+    ENVIRONMENT,
+    FACTS,
+    MORE_FACTS,
+    MORE_RESULT,
+    MORE_STATUS,
+    OUTPUT,
+    REQUEST,
+    RESULT,
+    STATUS,
+    Number,
+    Process,
+    check,
+    read_list,
+    read_mapping,
+    read_text,
+)
 from amlcore.worker import durable
-from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, read_json, write_json
+from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, write_json
 from amlcore.worker.links import keep_linked
 
-KEPT_FACTS = {"id", "experiment", "created"}
 NAMED = 5  # how many things of a kind one message names
 
 EARLY_TERMINATION = "early termination by "
@@ -66,34 +83,66 @@ class Record:
     @property
     def facts(self) -> dict[str, Any]:
         """What was known at submission: the content of run.json."""
-        facts = self._read(self.layout.run)
+        facts = read_mapping(self.layout.run, FACTS, MORE_FACTS)
         if facts is None:
             raise NotFoundError(f"{self.folder} holds no run")
-        if not facts.keys() >= KEPT_FACTS:
-            raise RecordError(f"{self.layout.run} lacks {', '.join(sorted(KEPT_FACTS - facts.keys()))}")
-        return {"parent": None, "script": None, "parameters": {}, **facts}
+        if (snapshot := facts.get("snapshot")) is not None:
+            check(f"{self.layout.run}: snapshot", snapshot, {"id": str}, {})
+        return {"parent": None, "script": None, **facts, "parameters": facts.get("parameters") or {}}
 
     @property
     def status(self) -> Status:
-        value = self._read(self.layout.state) or {"state": "NotStarted"}
-        known = {key: value[key] for key in Status.__dataclass_fields__ if key in value}
+        value = read_mapping(self.layout.state, STATUS, MORE_STATUS) or {"state": "NotStarted"}
+        for key in ("times", "usage"):
+            moments = value.get(key) or {}
+            check(f"{self.layout.state}: {key}", moments, dict.fromkeys(moments, Number), {})
+        known = {key: value[key] for key in Status.__dataclass_fields__ if value.get(key) is not None}
         try:
             return Status(**{**known, "state": RunState(value["state"])})
-        except (KeyError, ValueError):
-            raise RecordError(f"{self.layout.state} names no state of a run") from None
+        except ValueError:
+            words = f"{self.layout.state} is damaged: '{value['state']}' is not a state of a run"
+            raise RecordError(words) from None
 
-    def _read(self, path: str) -> dict[str, Any] | None:
-        try:
-            value = read_json(path)
-        except PermissionError:
-            owner = owner_of(self.folder)
-            of = f"the run belongs to {owner}, and " if owner else ""
-            raise RecordError(f"{path} cannot be read: {of}you may not") from None
-        except (OSError, ValueError) as error:
-            raise RecordError(f"{path} cannot be read: {error}") from None
-        if value is not None and not isinstance(value, dict):
-            raise RecordError(f"{path} is no record")
-        return value
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """What the run has run in; None before it was built."""
+        return read_mapping(self.layout.environment, ENVIRONMENT)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What a worker was asked to do; nothing before that."""
+        return read_mapping(self.layout.request, REQUEST) or {}
+
+    @property
+    def lock(self) -> str | None:
+        """The packages that the run had, as they were locked; None before its environment was built."""
+        text, environment = read_text(self.layout.lock), self.environment or {}
+        if text is None and "lock_sha256" in environment:
+            raise RecordError(f"{self.layout.lock} is gone")
+        if text is not None:
+            sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+            written = environment.get("lock_sha256", sha256)
+            if sha256 != written:
+                raise RecordError(
+                    f"{self.layout.lock} was changed after the environment was built: its sha256 is {sha256}, "
+                    f"not {written}"
+                )
+        return text
+
+    @property
+    def cancel_request(self) -> dict[str, Any] | None:
+        """Who asked for the run's end, and why; None where nobody did."""
+        return read_mapping(self.layout.cancel, {}, {"reason": str, "pruned": bool, "with_sweep": bool})
+
+    @property
+    def queued(self) -> dict[str, Any] | None:
+        """Where the run's request was laid."""
+        return read_mapping(self.layout.queued, {"path": str})
+
+    @property
+    def driver(self) -> dict[str, Any] | None:
+        """The process that drives the run."""
+        return read_mapping(self.layout.driver, Process)
 
     def has_ended(self) -> bool:
         return self.status.state.ended
@@ -153,7 +202,7 @@ class Record:
     @property
     def driven_here(self) -> bool:
         """Whether it is this process that drives the run."""
-        return self._read(self.layout.driver) == identity()
+        return self.driver == identity()
 
     @property
     def is_there(self) -> bool:
@@ -164,8 +213,7 @@ class Record:
     def is_readable(self) -> bool:
         """Whether the files that tell how far the run is are whole; after a power cut some may be empty."""
         try:
-            _ = (self.facts, self.status, self.claim, self.result, self._read(self.layout.queued))
-            _ = self._read(self.layout.driver)
+            _ = (self.facts, self.status, self.claim, self.result, self.queued, self.driver)
         except (RecordError, NotFoundError):
             return False
         return True
@@ -173,7 +221,7 @@ class Record:
     @property
     def driven(self) -> bool:
         """Whether a driver still looks after this run."""
-        driver = self._read(self.layout.driver)
+        driver = self.driver
         if driver is None:
             return False
         alive = is_alive(driver)
@@ -206,16 +254,16 @@ class Record:
     @property
     def claim(self) -> dict[str, Any] | None:
         """Who runs the newest attempt."""
-        return self._read(self.layout.attempt(self.attempt).claim)
+        return read_mapping(self.layout.attempt(self.attempt).claim, CLAIM)
 
     @property
     def result(self) -> dict[str, Any] | None:
         """How the newest attempt ended; None as long as it has not."""
-        return self._read(self.layout.attempt(self.attempt).result)
+        return read_mapping(self.layout.attempt(self.attempt).result, RESULT, MORE_RESULT)
 
     def withdraw(self) -> bool:
         """Take back a request that no worker has claimed; False where one has it."""
-        queued = self._read(self.layout.queued)
+        queued = self.queued
         if queued is not None:
             try:
                 os.unlink(queued["path"])
@@ -226,7 +274,7 @@ class Record:
     @property
     def laid(self) -> bool:
         """Whether a worker has the request or may find it; not so where its driver was killed just before."""
-        queued = self._read(self.layout.queued)
+        queued = self.queued
         if queued is None:
             return False
         path = Path(queued["path"])
@@ -286,13 +334,17 @@ class Record:
     @property
     def listing(self) -> list[dict[str, Any]]:
         """The kept outputs: path, size in bytes, sha256."""
-        return [item for item in read_json(self.layout.listing) or [] if item["path"].startswith("outputs/")]
+        return [item for item in self._listed or [] if item["path"].startswith("outputs/")]
 
     @property
     def hashes(self) -> dict[str, str] | None:
         """The sha256 of what the run wrote, by its path in the run; None where nothing was listed."""
-        listing = read_json(self.layout.listing)
-        return None if listing is None else {item["path"]: item["sha256"] for item in listing}
+        listed = self._listed
+        return None if listed is None else {item["path"]: item["sha256"] for item in listed}
+
+    @property
+    def _listed(self) -> list[dict[str, Any]] | None:
+        return read_list(self.layout.listing, OUTPUT)
 
 
 def strict(value: Any) -> Any:

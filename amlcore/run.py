@@ -11,14 +11,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.details import details, duration_s, summary
 from amlcore.errors import NotFoundError, RequestError, RunError, legal
 from amlcore.ownership import may_settle, owner_of
 from amlcore.record import Record, RunState, Status
 from amlcore.settle import last_lines, last_model, note_model, request_cancel, settle, was_pruned
 from amlcore.stream import LogStream, binary
 from amlcore.worker import context
-from amlcore.worker.layout import read_json
-from amlcore.worker.metrics import last_by_name, last_values, read_metrics
 
 if TYPE_CHECKING:
     from amlcore.model import Model, Registration
@@ -68,45 +67,19 @@ class Run(context.Run):
 
     def summary(self) -> dict[str, Any]:
         """The run as one row of a list; its keys are a contract."""
-        status, facts = self.status, self.facts
-        return {
-            "id": facts["id"],
-            "experiment": facts["experiment"],
-            "parent": facts["parent"],
-            "state": status.state.value,
-            "reason": status.reason,
-            "script": facts["script"],
-            "parameters": facts["parameters"],
-            "metrics": last_values(self.layout.metrics, "scalar"),
-            "model": self.model,
-            "attempt": self.record.attempt,
-            "created": facts["created"],
-            "duration_s": _duration_s(status),
-            "folder": self.folder,
-        }
+        return summary(self.record)
 
     def get_details(self) -> dict[str, Any]:
-        """All that is recorded of the run, as `aml show --json` prints it; its metrics by their last values."""
-        status, layout = self.status, self.layout
-        records = read_metrics(layout.metrics)
-        return {
-            **self.summary(),
-            **{key: value for key, value in self.facts.items() if key != "parameters"},
-            "exit_status": status.exit_status,
-            "times": status.times,
-            "usage": status.usage,
-            "tags": last_by_name(records, "tag"),
-            "properties": last_by_name(records, "property"),
-            "environment": read_json(layout.environment) or {"name": self.facts.get("environment")},
-            "outputs": self.record.listing,
-            "children": [child.id for child in self.get_children()],
-            "series": [record for record in records if record["kind"] not in ("tag", "property")],
-        }
+        """All that is recorded of the run, as `aml show --json` prints it; its metrics by their last values.
+
+        Of a series of very many values some are left out, evenly; `thinned` says how many there are.
+        """
+        return details(self.record, children=[child.id for child in self.get_children()])
 
     @property
     def duration_s(self) -> float | None:
         """Seconds from the script's start to its end, or until now; None before it began."""
-        return _duration_s(self.record.status)
+        return duration_s(self.record.status)
 
     @property
     def model(self) -> str | None:
@@ -198,7 +171,7 @@ class Run(context.Run):
         """Of a run that nobody submitted: what it ends with."""
         if (parent := self.facts["parent"]) is not None:
             return f"was begun by the script of run {parent} and ends with it"
-        script = read_json(self.record.layout.driver)
+        script = self.record.driver or {"pid": "unknown", "host": "an unknown host"}
         return f"was started by hand: end it where it was started (process {script['pid']} on {script['host']})"
 
     def register_model(
@@ -292,11 +265,3 @@ class Run(context.Run):
 
 def _files_below(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
-
-
-def _duration_s(status: Status) -> float | None:
-    begun = status.times.get(RunState.Running)
-    if begun is None:
-        return None
-    ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
-    return round(ended - begun, 3)

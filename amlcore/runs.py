@@ -2,25 +2,65 @@
 
 from __future__ import annotations
 
+import re
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from itertools import groupby
 from pathlib import Path
 
+from amlcore.details import created
 from amlcore.errors import LeftOutWarning, NotFoundError, RecordError
 from amlcore.run import Run
 
+_ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
+_CHILD = re.compile(rf"{_ID.pattern}_")
 
-def newest_first(folders: Iterable[Path]) -> list[Run]:
-    """The runs in `folders`; one whose record is damaged is left out with a warning that names it."""
-    created: list[tuple[str, Run]] = []
+
+def newest_first(folders: Iterable[Path]) -> Iterator[Run]:
+    """The runs in `folders`; of those whose ids tell the order nothing is read.
+
+    An id begins with the second in which its run was submitted. Two of one second, a child, which has the id of its
+    parent, and a folder that somebody has given another name are read for the moment that they were created.
+    """
+    plain: list[Run] = []
+    read: list[tuple[datetime, Run]] = []
     for folder in folders:
         run = Run(str(folder))
+        if _ID.fullmatch(folder.name):
+            plain.append(run)
+        else:
+            read.append((created(run.record), run))
+    plain.sort(key=lambda run: run.id, reverse=True)
+    seconds = (list(runs) for _, runs in groupby(plain, key=lambda run: run.id[:15]))
+    in_order = (
+        run
+        for runs in seconds
+        for run in (runs if len(runs) == 1 else sorted(runs, key=lambda run: created(run.record), reverse=True))
+    )
+    if not read:
+        yield from in_order
+        return
+    read.sort(key=lambda pair: pair[0], reverse=True)
+    merged = [*read, *((created(run.record), run) for run in in_order)]
+    yield from (run for _, run in sorted(merged, key=lambda pair: pair[0], reverse=True))
+
+
+def readable(runs: Iterable[Run]) -> Iterator[Run]:
+    """The same runs without those whose record is damaged, with a warning that names each."""
+    for run in runs:
         try:
-            created.append((run.created, run))
+            _ = run.facts
         except (RecordError, NotFoundError) as error:
-            if folder.exists():  # somebody may remove runs meanwhile
+            if Path(run.folder).exists():  # somebody may remove runs meanwhile
                 warnings.warn(f"a run is left out: {error}", LeftOutWarning, stacklevel=3)
-    return [run for _, run in sorted(created, key=lambda pair: pair[0], reverse=True)]
+        else:
+            yield run
+
+
+def is_child(folder: Path) -> bool:
+    """Whether the run in `folder` is a trial, or was begun by the script of another run, as its id tells."""
+    return _CHILD.match(folder.name) is not None
 
 
 def find(folders: Iterable[Path], reference: str) -> Run:
@@ -35,7 +75,8 @@ def find(folders: Iterable[Path], reference: str) -> Run:
     if not known:
         raise NotFoundError(f"run '{reference}': there are no runs here yet")
     if reference == "latest":
-        latest = next((run for run in newest_first(known.values()) if run.facts["parent"] is None), None)
+        own = newest_first(folder for folder in known.values() if not is_child(folder))
+        latest = next((run for run in readable(own) if run.facts["parent"] is None), None)
         if latest is None:
             raise NotFoundError(
                 "run 'latest': none of the runs here can be read as one of its own; `aml runs` names the damaged ones"

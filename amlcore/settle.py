@@ -21,9 +21,10 @@ from amlcore.compute import BACKENDS, Ending
 from amlcore.environment.missing import missing_module
 from amlcore.errors import AmlcoreError, RecordError
 from amlcore.ownership import may_settle, owner_of
+from amlcore.reading import read_mapping
 from amlcore.record import NAMED, Record, RunState
 from amlcore.worker import durable
-from amlcore.worker.layout import append_line, create_json, identity, is_alive, open_to_group, read_json
+from amlcore.worker.layout import append_line, create_json, identity, is_alive, open_to_group
 from amlcore.worker.processes import signal_name
 from amlcore.worker.room import FULL, persistently
 from amlcore.worker.watch import TERMINATED
@@ -59,7 +60,7 @@ def _settle(record: Record) -> None:
         if record.result is not None:
             finalize(record)
             return
-        sight = BACKENDS[record.facts.get("compute", "local")].look(record)
+        sight = _backend(record).look(record)
         if sight.ending is not None and record.result is None:
             again = f"; `aml resume {record.folder.name}` goes on" if Path(record.layout.sweep).exists() else ""
             end(record, replace(sight.ending, reason=f"{sight.ending.reason}{again}"))
@@ -73,6 +74,13 @@ def unsettled_reason(record: Record) -> str | None:
         return None
     owner = owner_of(record.folder)
     return f"its driver is gone; the next aml command of {owner}, whose run it is, settles it"
+
+
+def _backend(record: Record) -> Any:
+    kind = record.facts.get("compute") or "local"
+    if kind not in BACKENDS:
+        raise RecordError(f"{record.layout.run} is damaged: compute must be one of {', '.join(BACKENDS)}, not {kind!r}")
+    return BACKENDS[kind]
 
 
 def _is_left(record: Record) -> bool:
@@ -189,7 +197,7 @@ def finalize(record: Record) -> None:
 
 def advice_on_end(record: Record) -> str | None:
     """What would let the script run, where it ended for a module that it cannot import."""
-    error = read_json(record.layout.attempt(record.attempt).error) or {}
+    error = read_mapping(record.layout.attempt(record.attempt).error) or {}
     if error.get("type") != "ModuleNotFoundError" or not error.get("name"):
         return None
     try:
@@ -278,17 +286,17 @@ def _not_kept(error: OSError) -> str:
 
 def cancel_reason(record: Record) -> str:
     """Why the run was asked to end."""
-    return str((read_json(record.layout.cancel) or {}).get("reason") or "canceled")
+    return str((record.cancel_request or {}).get("reason") or "canceled")
 
 
 def was_pruned(record: Record) -> bool:
     """Whether the run was asked to end by early termination."""
-    return bool((read_json(record.layout.cancel) or {}).get("pruned"))
+    return bool((record.cancel_request or {}).get("pruned"))
 
 
 def was_canceled_with_sweep(record: Record) -> bool:
     """Whether the run was asked to end because its sweep did."""
-    return bool((read_json(record.layout.cancel) or {}).get("with_sweep"))
+    return bool((record.cancel_request or {}).get("with_sweep"))
 
 
 def request_cancel(

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -157,8 +158,9 @@ class StatCache:
         name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
         path = store / "stat" / f"{name}.json"
         try:
-            return cls(path, read_json(str(path)) or {})
-        except (OSError, ValueError):
+            known = read_json(str(path)) or {}
+            return cls(path, {name: entry for name, entry in known.items() if _is_entry(entry)})
+        except (OSError, ValueError, AttributeError):  # only a cache: what is damaged is read again
             return cls(path)
 
     def find(self, path: str, found: os.stat_result) -> str | None:
@@ -180,6 +182,11 @@ class StatCache:
         if self.seen != self.known:
             make_folder(self.path.parent)
             write_json(str(self.path), self.seen)
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this is a hash and a stamp."""
+    return isinstance(entry, list) and len(entry) == 5 and re.fullmatch("[0-9a-f]{64}", str(entry[0])) is not None
 
 
 def _checked(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path]) -> Listing:

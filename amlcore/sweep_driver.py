@@ -28,7 +28,7 @@ from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.sweep_report import columns, write_table
 from amlcore.trials import TrialRuns
 from amlcore.waiting import Waiting
-from amlcore.worker.layout import RUN_VARIABLE, RunLayout, read_json, write_json
+from amlcore.worker.layout import RUN_VARIABLE, RunLayout, write_json
 from amlcore.worker.metrics import last_values, write_record
 
 POLL_S = 0.004
@@ -61,7 +61,7 @@ def check_search(search: Search) -> None:
 def _check_nesting() -> None:
     """Refuse a sweep inside a trial: it would wait for the slot that the trial itself holds."""
     folder = os.environ.get(RUN_VARIABLE)
-    facts = None if folder is None else read_json(RunLayout(folder).run)
+    facts = None if folder is None or not Path(folder, "run.json").exists() else Record(Path(folder)).facts
     if facts is not None and "trial" in facts:
         raise RequestError(f"a sweep inside a trial of a sweep (run {facts['id']}) is not carried out; search in one")
 

@@ -12,10 +12,11 @@ from typing import Any
 from amlcore import background
 from amlcore.config import Search
 from amlcore.earlier import load_search
+from amlcore.reading import CLAIM, read_mapping
 from amlcore.record import Record
 from amlcore.sweep.front import Front
 from amlcore.sweep.study import Trial
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.layout import write_json
 from amlcore.worker.values import text
 
 NICENESS = 10
@@ -86,7 +87,7 @@ def draw(folder: Path) -> None:
 
 def _span(record: Record) -> tuple[float, float] | None:
     """From when to when a trial had its slot, in seconds since the epoch; None where it never had one."""
-    first = read_json(record.layout.attempt(1).claim)
+    first = read_mapping(record.layout.attempt(1).claim, CLAIM)
     if first is None:
         return None
     result = record.result

@@ -59,7 +59,7 @@ def models(found: list[dict[str, Any]]) -> None:
     for model in found:
         table.add_row(
             f"{model['name']}:{model['version']}",
-            f"{model['framework']} {model['framework_version'] or ''}",
+            f"{model['framework'] or 'Damaged'} {model['framework_version'] or ''}",
             model["run"] or "",
             pairs(dict(list(model["metrics"].items())[:SHOWN_METRICS])),
             _local(model["created"]),

@@ -17,13 +17,14 @@ from amlcore.driver import keep_environment
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, legal
 from amlcore.model import Registration
+from amlcore.reading import read_mapping
 from amlcore.record import Record, RunState
 from amlcore.request import PRIVATE
 from amlcore.submission import Source, lay, pin, request
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import Ended, Reported
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.worker.layout import open_to_group, read_json, write_json
+from amlcore.worker.layout import open_to_group, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
 from amlcore.worker.room import persistently
 from amlcore.worker.watch import TOLD_WAIT_S
@@ -79,7 +80,7 @@ class TrialRuns:
         self._slots: dict[str, Slots] = {}
         self._built: dict[str, BuiltEnvironment] = {}
         self._held: set[tuple[int, str]] = set()
-        self._sources: dict[str, dict[str, Any]] = read_json(record.layout.sources) or {}
+        self._sources: dict[str, dict[str, Any]] = read_mapping(record.layout.sources) or {}
 
     def record_of(self, number: int) -> Record:
         return Record(self._record.folder.with_name(f"{self._record.folder.name}_{number}"))

@@ -143,7 +143,7 @@ class Workspace:
                 yield experiment
                 continue
             for run in _folders(experiment):
-                if not os.access(run, os.X_OK) or (run / "run.json").exists():
+                if not os.access(run, os.X_OK) or os.path.exists(f"{run}/run.json"):
                     yield run
 
     @property
@@ -157,9 +157,9 @@ class Workspace:
     @property
     def runs(self) -> list[Run]:
         """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
-        from amlcore.runs import newest_first
+        from amlcore.runs import newest_first, readable
 
-        return newest_first(self.run_folders)
+        return list(readable(newest_first(self.run_folders)))
 
     def get_run(self, run_id: str) -> Run:
         """The run of this id; a unique beginning of it will do.

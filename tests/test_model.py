@@ -495,7 +495,7 @@ def test_a_broken_record_is_named(iris, models):
     folder = register(Registration(name="m"), iris, models=models).folder
     (folder / "model.json").chmod(0o644)
     (folder / "model.json").write_text("{")
-    with pytest.raises(ModelError, match=r"m/1/model\.json cannot be read"):
+    with pytest.raises(ModelError, match=r"m/1/model\.json is damaged"):
         find(models, "m:1")
 
 

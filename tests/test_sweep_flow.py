@@ -312,6 +312,6 @@ def test_a_sweep_whose_record_is_damaged_is_named_and_hides_no_other(project: Pa
 
     said = aml(*RESUMED, *space, "sweep.max_total_runs=2", "sweep.resume=true")
 
-    assert f"warning: a sweep is left out: {damaged}/sweep.json cannot be read" in said.err
+    assert f"warning: a sweep is left out: {damaged}/sweep.json is damaged" in said.err
     assert f"sweep {first['id']} goes on" in said.err
-    assert "sweep.json cannot be read" in aml("resume", damaged.name, status=1).err
+    assert "sweep.json is damaged" in aml("resume", damaged.name, status=1).err

@@ -24,7 +24,7 @@ from amlcore.ownership import is_own
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group, read_json
+from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group
 from amlcore.worker.processes import family, send, signal_name
 from amlcore.worker.references import resolved
 from amlcore.worker.room import FULL, persistently
@@ -63,7 +63,7 @@ class Local(ComputeTarget):
                 return Sight(ending=LOST)
             _end_overdue(record)
             return Sight()
-        queued = read_json(record.layout.queued)
+        queued = record.queued
         queue = None if queued is None else LocalQueue.of_request(queued["path"])
         if queue is not None:
             queue.put_back()

@@ -8,9 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from amlcore.compute.queue import Queue
+from amlcore.errors import RecordError
+from amlcore.reading import Process, read_mapping
 from amlcore.record import Record
 from amlcore.request import Request
-from amlcore.worker.layout import RunLayout, is_alive, read_json
+from amlcore.worker.layout import RunLayout, is_alive
 
 
 class LocalQueue(Queue):
@@ -56,7 +58,11 @@ class LocalQueue(Queue):
 
     @property
     def driver_is_gone(self) -> bool:
-        settings = read_json(self.layout.worker)  # None where another driver makes or removes it at this moment
+        try:
+            # None where another driver makes or removes it at this moment
+            settings = read_mapping(self.layout.worker, {"driver": Process})
+        except RecordError:
+            return False  # nobody can tell: what may be in use is left alone
         return settings is not None and is_alive(settings["driver"]) is False
 
     @property

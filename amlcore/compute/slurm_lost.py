@@ -12,7 +12,6 @@ from amlcore.compute.slurm_queue import SlurmQueue
 from amlcore.compute.target import Ending, Sight
 from amlcore.errors import ExecutionError
 from amlcore.record import Record, RunState
-from amlcore.worker.layout import read_json
 
 ASK_S = 2.0
 ASK_AGAIN_S = 10.0
@@ -21,7 +20,7 @@ ASK_AGAIN_S = 10.0
 
 def look(record: Record) -> Sight:
     """How a run stands that no driver looks after, and has no result."""
-    queued = read_json(record.layout.queued)
+    queued = record.queued
     if queued is None or not record.laid:
         return _lost("the process that drove it ended before it was queued")
     queue, run = SlurmQueue.of_request(queued["path"]), record.folder.name

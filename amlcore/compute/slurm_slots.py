@@ -18,11 +18,12 @@ from amlcore.compute.job_quota import JobQuota
 from amlcore.compute.queue import run_of
 from amlcore.compute.slurm_queue import ASKED, SlurmQueue
 from amlcore.compute.target import Ending, Sight
-from amlcore.errors import ExecutionError
+from amlcore.errors import ExecutionError, RecordError
 from amlcore.ownership import is_own
+from amlcore.reading import read_mapping
 from amlcore.record import Record, RunState
 from amlcore.request import Request, WorkerKind
-from amlcore.worker.layout import is_alive, make_folder, read_json
+from amlcore.worker.layout import is_alive, make_folder
 
 ASK_S = 1.0
 HEARTBEAT_S = 5.0
@@ -242,7 +243,10 @@ def _new_folder(folders: Path) -> Path:
 def _is_left(folder: Path) -> bool:
     """Whether the driver of these queues is gone, and what it laid there has been carried out."""
     queues = [SlurmQueue(path) for path in folder.iterdir()]
-    drivers = [(read_json(queue.layout.worker) or {}).get("driver") for queue in queues]
+    try:
+        drivers = [(read_mapping(queue.layout.worker) or {}).get("driver") for queue in queues]
+    except RecordError:
+        return False
     if not queues or any(driver is None or is_alive(driver) is not False for driver in drivers):
         return False
     return all(_is_over(queue) for queue in queues)

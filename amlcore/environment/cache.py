@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from amlcore.errors import BuildError, EnvironmentSpecError
+from amlcore.errors import BuildError, EnvironmentSpecError, RecordError
 from amlcore.ownership import open_tree_to_group, owner_of
+from amlcore.reading import Number, read_mapping
 from amlcore.say import Say
 from amlcore.worker import durable
-from amlcore.worker.layout import make_folder, open_to_group, read_json, write_json
+from amlcore.worker.layout import make_folder, open_to_group, write_json
 
 _DAY_S = 86400.0
 _KEY = re.compile(r"[0-9a-f]{32}")
@@ -224,7 +225,9 @@ def hold_interpreter(python: Path) -> BinaryIO:
 
 
 def _describe(layout: EnvironmentLayout) -> CachedEnvironment:
-    record: dict[str, Any] = read_json(str(layout.ready)) or {}
+    record: dict[str, Any] = {}
+    with suppress(RecordError):  # what is told of it, and nothing more
+        record = read_mapping(layout.ready, {}, {"python": str, "size_bytes": int, "created": Number}) or {}
     used: float | None = None
     names: tuple[str, ...] = ()
     with suppress(FileNotFoundError):  # another process may remove it at this moment

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amlcore.errors import DeploymentError, ModelError
 from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
+from amlcore.reading import OUTPUT, Moment, check, read_mapping
 from amlcore.say import Say
-from amlcore.worker.layout import read_json
 
 if TYPE_CHECKING:
     from amlcore.model.registration import ResourceConfiguration
@@ -126,18 +128,11 @@ class Model(Listed):
         return model
 
     def _read(self, folder: Path) -> None:
-        try:
-            record = read_json(str(folder / RECORD))
-        except (OSError, ValueError) as error:
-            raise ModelError(f"{folder / RECORD} cannot be read: {error}") from None
+        record = read_mapping(folder / RECORD, *_form(), error=ModelError)
         if record is None:
             raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
-        kept = {one.name for one in fields(self)} - {"folder", "class_name", "lock_sha256"} | {"class"}
-        lacking = sorted(kept - record.keys() if isinstance(record, dict) else kept)
-        if lacking:
-            more = f" and {len(lacking) - 3} more keys" if len(lacking) > 3 else ""
-            said = f"it lacks {', '.join(lacking[:3])}{more}"
-            raise ModelError(f"{folder / RECORD} is damaged, or of another amlcore: {said}")
+        for file in record["files"]:
+            check(f"{folder / RECORD}: files", file, OUTPUT, {}, error=ModelError)
         self.__dict__.update({**record, "folder": folder, "class_name": record["class"]})
         del self.__dict__["class"]
 
@@ -271,6 +266,22 @@ class Model(Listed):
         from amlcore.serving import package_only
 
         return package_only(workspace, models)
+
+
+@cache
+def _form() -> tuple[dict[str, Any], dict[str, Any]]:
+    """The types of the values of a model's record, of those that must be there and of the others."""
+    types = {"str": str, "int": int, "list": list, "dict": dict}
+    required: dict[str, Any] = {}
+    optional: dict[str, Any] = {}
+    for one in fields(Model):
+        kind = types.get(re.split(r"[\[ ]", str(one.type))[0])
+        if kind is not None:
+            name = "class" if one.name == "class_name" else one.name
+            may_be_null = str(one.type).endswith("| None")
+            kept = required if one.default is MISSING else optional
+            kept[name] = (kind, type(None)) if may_be_null else kind
+    return {**required, "created": Moment}, optional
 
 
 def find(models: Path, reference: str) -> Model:

@@ -50,6 +50,8 @@ class Keys:
             found = read_json(str(self.path))
         except PermissionError:
             raise DeploymentError(f"{self.path} can be read by its owner alone, who is somebody else") from None
+        except (OSError, ValueError, RecursionError):
+            found = None
         if not isinstance(found, dict) or not all(isinstance(found.get(which), str) for which in Which):
             raise DeploymentError(f"{self.path} holds no keys; remove it, and new ones are made")
         return {which.value: found[which] for which in Which}

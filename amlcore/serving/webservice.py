@@ -10,19 +10,23 @@ import signal
 import socket
 import subprocess
 import time
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
 from amlcore.environment import hold_interpreter
-from amlcore.errors import DeploymentError, NotFoundError
+from amlcore.errors import DeploymentError, LeftOutWarning, NotFoundError
+from amlcore.reading import Process, read_mapping
 from amlcore.serving.bento import Bento
 from amlcore.serving.call import body, request
 from amlcore.serving.child_environment import quiet_environment
 from amlcore.serving.keys import VARIABLE, Keys
-from amlcore.worker.layout import identity, is_alive, read_json, write_json
+from amlcore.worker.layout import identity, is_alive, write_json
 
 LOOPBACK = "127.0.0.1"
+
+RECORD = {"name": str, "bento": str, "port": int, "route": str, "process": Process}
 
 FOLDER_VARIABLE = "AMLCORE_SERVICE"
 """The environment variable by which all processes of a service are found, orphans too."""
@@ -58,9 +62,10 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self._layout = ServiceLayout(folder)
-        self._record = read_json(str(self._layout.record))
-        if self._record is None:
+        record = read_mapping(self._layout.record, RECORD, {"keys": str}, error=DeploymentError)
+        if record is None:
             raise NotFoundError(f"there is no service '{folder.name}' running from {folder.parent}")
+        self._record = record
 
     @property
     def name(self) -> str:
@@ -218,12 +223,21 @@ def _environment_with(keys: Keys | None) -> dict[str, str]:
 
 def list_services(folder: Path) -> list[Service]:
     """The services whose records lie in `folder`, by name."""
-    return [Service(record.parent) for record in sorted(folder.glob(f"*/{ServiceLayout(folder).record.name}"))]
+    found = []
+    for record in sorted(folder.glob(f"*/{ServiceLayout(folder).record.name}")):
+        try:
+            found.append(Service(record.parent))
+        except DeploymentError as error:
+            warnings.warn(f"a service is left out: {error}", LeftOutWarning, stacklevel=2)
+    return found
 
 
 def stop(folder: Path, *, wait_s: float = 10.0) -> None:
     """End all processes of the service in `folder`: kindly first, then by force."""
-    record = read_json(str(ServiceLayout(folder).record))
+    try:
+        record = read_mapping(ServiceLayout(folder).record, RECORD, error=DeploymentError)
+    except DeploymentError:  # its processes are found without it
+        record = None
     if record is not None and is_alive(record["process"]) is None:
         host = record["process"]["host"]
         raise DeploymentError(f"service '{record['name']}' runs on {host}; it can only be stopped there")
@@ -254,7 +268,7 @@ def _user(uid: int) -> str:
 
 def check_replaceable(folder: Path) -> None:
     """Raises DeploymentError where a service in `folder` could not be replaced, before one is packaged for it."""
-    record = read_json(str(ServiceLayout(folder).record))
+    record = read_mapping(ServiceLayout(folder).record, RECORD, error=DeploymentError)
     if record is not None and is_alive(record["process"]):
         _check_mine(record)
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):

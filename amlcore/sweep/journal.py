@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +43,34 @@ def _repair(handle: int) -> None:
     end = os.pread(handle, size, 0).rfind(b"\n") + 1
     if end != size:
         os.ftruncate(handle, end)
+
+
+class Keeper:
+    """Brings a journal to the disk behind the back of its writer, who waits for none of it."""
+
+    def __init__(self, handle: int) -> None:
+        self._handle = handle
+        self._asked = threading.Event()
+        self._closed = False
+        self._thread = threading.Thread(target=self._work, daemon=True)
+        self._thread.start()
+
+    def keep(self) -> None:
+        """Have what is written by now brought to the disk soon."""
+        self._asked.set()
+
+    def close(self) -> None:
+        """End once all of it is there."""
+        self._closed = True
+        self._asked.set()
+        self._thread.join()
+
+    def _work(self) -> None:
+        while not self._closed:
+            self._asked.wait()
+            self._asked.clear()
+            with suppress(OSError):  # of a full or failing disk the next line that is written tells
+                os.fdatasync(self._handle)
 
 
 def storage(file: Path) -> BaseStorage:

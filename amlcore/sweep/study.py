@@ -86,6 +86,7 @@ class Study:
         self._sweep = sweep
         self._space = space
         self._lock = None if file is None else journal.owned(file)
+        self._keeper = None if self._lock is None else journal.Keeper(self._lock)
         self._study = optuna.create_study(
             study_name=NAME,
             storage=optuna.storages.InMemoryStorage() if file is None else journal.storage(file),
@@ -219,18 +220,19 @@ class Study:
             return self._study.pruner.prune(self._study, judged)
 
     def keep(self) -> None:
-        """Bring to the disk what was asked for and told; a trial must not be there that its study knows nothing of."""
-        if self._lock is not None:
-            os.fdatasync(self._lock)
+        """Have what was asked for brought to the disk: a trial should not be there that its study knows nothing of."""
+        if self._keeper is not None:
+            self._keeper.keep()
 
     def trials(self) -> list[Trial]:
         """All trials of this sweep, by number."""
         return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)[self._warm :]]
 
     def close(self) -> None:
-        if self._lock is not None:
+        if self._lock is not None and self._keeper is not None:
+            self._keeper.close()
             os.close(self._lock)
-            self._lock = None
+            self._lock = self._keeper = None
 
     def _trial(self, frozen: FrozenTrial) -> Trial:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}

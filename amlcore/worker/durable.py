@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 OPEN_AT_ONCE = 128
 """Open files at a time, well below the limit of a process."""
 
-MANY = 512
+MANY = 4096
 """So many files cost more one by one, each with a flush of the disk, than one sync of their filesystem."""
 
 _UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 _writers = {}  # type: dict[int, str]
 
+SHOWN_VALUES = 10000
+"""So many values of one series are shown of a run; the others are in its record."""
+
+READ_WHOLE_BYTES = 5 << 20
+SKIMMED = 100
+
 _SHAPES = {"list": list, "row": dict, "table": dict}
 
 
@@ -143,6 +149,85 @@ def _together(records):
     return values
 
 
+def thinned(folder, at_most=SHOWN_VALUES):
+    # type: (str | os.PathLike[str], int) -> tuple[list[dict[str, typing.Any]], dict[str, int]]
+    """The records in the order of time, with at most about so many of each name; the last of each is among them.
+
+    Returns them, and how many there are of each name of which some were left out. Read as a stream: a run may log
+    millions.
+    """
+    found = []  # type: list[dict[str, typing.Any]]
+    counts = {}  # type: dict[str, int]
+    for name in _files(str(folder)):
+        with open(os.path.join(str(folder), name), "rb") as lines:
+            for series in _every_so_often(lines, at_most):
+                kept = [record for record in map(_parsed, series.lines()) if record is not None]
+                found += kept
+                for record in kept[-1:]:
+                    counts[record["name"]] = counts.get(record["name"], 0) + series.count
+    shown = {}  # type: dict[str, int]
+    for record in found:
+        shown[record["name"]] = shown.get(record["name"], 0) + 1
+    left_out = {name: count for name, count in counts.items() if count > shown[name]}
+    return sorted(found, key=_order), left_out
+
+
+class _Series(object):
+    """The lines of one kind and name: each of the first ones, then every second, every fourth, and so on."""
+
+    def __init__(self, at_most):
+        # type: (int) -> None
+        self.count = 0
+        self._at_most = at_most
+        self._stride = 1
+        self._kept = []  # type: list[bytes]
+        self._last = b""
+
+    def add(self, line):
+        # type: (bytes) -> None
+        if self.count % self._stride == 0:
+            self._kept.append(line)
+            if len(self._kept) > self._at_most:
+                self._kept = self._kept[::2]
+                self._stride *= 2
+        self.count += 1
+        self._last = line
+
+    def lines(self):
+        # type: () -> list[bytes]
+        is_in = (self.count - 1) % self._stride == 0
+        return self._kept if is_in else self._kept + [self._last]
+
+
+def _every_so_often(lines, at_most):
+    # type: (typing.Iterable[bytes], int) -> list[_Series]
+    """The series of one file; what stands before the value is the same in all lines of one."""
+    found = {}  # type: dict[bytes, _Series]
+    for line in lines:
+        start = line.partition(b', "value": ')[0]
+        if start not in found:
+            if _parsed(line) is None:
+                continue
+            found[start] = _Series(at_most)
+        if line.endswith(b"}\n"):
+            found[start].add(line)
+    return list(found.values())
+
+
+def find_damage(path):
+    # type: (str) -> int | None
+    """The number of the first line in a file of metrics that is none; None where all are. Long files are skimmed."""
+    is_long = os.path.getsize(path) > READ_WHOLE_BYTES
+    with open(path, "rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if is_long and number % SKIMMED:
+                if not (line.startswith(b'{"kind": "') and line.endswith(b"}\n")):
+                    return number
+            elif not line.endswith(b"\n") or _parsed(line) is None:
+                return number
+    return None
+
+
 def last_by_name(records, kind):
     # type: (list[dict[str, typing.Any]], str) -> dict[str, typing.Any]
     """The last value of each name among the records of one kind."""
@@ -161,6 +246,5 @@ def last_values(folder, kind):
 
 def _last_lines(path):
     """The last line of each kind and name: what stands before the value is the same in all of them."""
-    with open(path, "rb") as stream:
-        lines = stream.read().splitlines()
-    return {line.partition(b', "value": ')[0]: line for line in lines if line.endswith(b"}")}.values()
+    with open(path, "rb") as lines:  # one by one: there may be millions
+        return {line.partition(b', "value": ')[0]: line for line in lines if line.endswith(b"}\n")}.values()
