@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -13,14 +12,14 @@ from typing import Any
 
 import yaml
 from hydra.core.object_type import ObjectType
-from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from amlcore.config.composition import compose, compose_declared, explained, implied, loader, quoted
+from amlcore.config.composition import compose, compose_declared, explained, implied, loader
+from amlcore.config.first_values import as_written, first_of, first_of_override, first_override, written_out
 from amlcore.config.job import Job, job_config, literal
-from amlcore.config.overrides import key_of, named_key_of, parser
+from amlcore.config.overrides import key_of, parent_of, parser
 from amlcore.config.reading import named_path
 from amlcore.config.secrets import check_secrets
 from amlcore.config.space import flat, named, of_azure, space_of
@@ -30,7 +29,6 @@ from amlcore.sweep.azure import is_call
 from amlcore.sweep.dimension import identity
 from amlcore.sweep.points import few_points
 from amlcore.sweep.sampler import SAMPLERS
-from amlcore.sweep.steps import Steps
 from amlcore.worker.values import text
 
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
@@ -136,7 +134,7 @@ class Search:
             for override in self.overrides
             if not override.lstrip("+~").startswith(("sweep=", "sweep.", "sweep/"))
         ]
-        return job, [*same, *(f"{key}={_written(value)}" for key, value in values.items())]
+        return job, [*same, *(f"{key}={written_out(value)}" for key, value in values.items())]
 
     def may_hold(self, key: str, base: Base) -> bool:
         """Whether a trial of `base` can have a value of `key`."""
@@ -189,12 +187,12 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
             if not swept and not azures:
                 return None
             fixed = ["sweep=grid", *(item for item in fixed if item != "sweep=none")]
-        groups = [item for item in swept if _options(_key(item))]
+        groups = [item for item in swept if _options(key_of(item))]
         values = [item for item in swept if item not in groups]
         in_azures_terms = dict(map(of_azure, azures))
-        firsts = [*map(_first_value, values), *(f"{key}={_first_of(item)}" for key, item in in_azures_terms.items())]
-        first = [*fixed, *(f"{_key(item)}={_first(item)}" for item in groups), *firsts]
-    with _as_written(values):
+        firsts = [*map(first_override, values), *(f"{key}={first_of(item)}" for key, item in in_azures_terms.items())]
+        first = [*fixed, *(f"{key_of(item)}={first_of_override(item)}" for item in groups), *firsts]
+    with as_written(values):
         job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
     with explained(root, first, config_name=config_name) as explanation:
@@ -204,7 +202,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
             if str(error).startswith(tuple(overrides)):  # it shows what was written
                 raise
             raise explanation.located(error) from None
-    given = {*map(_key, swept), *(key.lstrip("+") for key in in_azures_terms)}
+    given = {*map(key_of, swept), *(key.lstrip("+") for key in in_azures_terms)}
     added = [key[1:] for key, _ in flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
     groups_chosen = [key for key in space if _options(key)]
     bases, declared = [], []
@@ -212,7 +210,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
         choices = {key: str(name) for key, name in combination.items()}
         here = [key for key in added if space.may_hold(key, combination, groups_chosen)]
         words = [*fixed, *(f"{key}={name}" for key, name in choices.items()), *firsts]
-        words += [f"+{key}={_first_of(space[key])}" for key in here]
+        words += [f"+{key}={first_of(space[key])}" for key in here]
         declared.append(compose_declared(words, root=root, config_name=config_name))
         bases.append(Base(choices, declared[-1].in_chosen_environment(), here))
     search = Search(bases, space, fixed)
@@ -278,62 +276,14 @@ def _standing_for_all(key: str, dimension: Dimension) -> list[Any]:
 
 
 def _check_value(base: Base, key: str, value: Any) -> None:
-    with named(f"{key}={_written(value)}"):
+    with named(f"{key}={written_out(value)}"):
         try:
             base.with_values({key: value})
         except (ConfigAttributeError, ConfigKeyError):
             raise ConfigError(
-                f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {key.rpartition('.')[0]}"
+                f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {parent_of(key)}"
             ) from None
-
-
-@contextmanager
-def _as_written(swept: list[Override]) -> Iterator[None]:
-    """Shows in an error the whole override where only its first value was composed."""
-    try:
-        yield
-    except ConfigError as error:
-        said = str(error)
-        for item in swept:
-            said = said.replace(
-                f"(on the command line: {_first_value(item)})", f"(on the command line: {item.input_line})"
-            )
-        raise ConfigError(said) from None
-
-
-def _key(override: Override) -> str:
-    return key_of(override)
 
 
 def _options(key: str) -> list[str]:
     return loader().get_group_options(key, ObjectType.CONFIG) if "." not in key else []
-
-
-def _first(override: Override) -> str:
-    value = override.value()
-    if isinstance(value, IntervalSweep):
-        return str(value.start)
-    if isinstance(value, RangeSweep):
-        assert value.start is not None
-        assert value.stop is not None
-        with named(str(override.input_line)):
-            numbers = Steps.before(value.start, value.stop, value.step)
-            return text(numbers[0] if numbers else value.start)
-    for item in override.sweep_string_iterator():
-        return item
-    raise ConfigError(f"{override.input_line}: there is nothing to choose from")
-
-
-def _first_of(dimension: Dimension) -> str:
-    value = dimension.ends[0]
-    return quoted(value) if isinstance(value, str) else _written(value)
-
-
-def _first_value(override: Override) -> str:
-    return f"{named_key_of(override)}={_first(override)}"
-
-
-def _written(value: Any) -> str:
-    if isinstance(value, list | dict):
-        return yaml.safe_dump(value, default_flow_style=True).partition("\n")[0]
-    return text(value)

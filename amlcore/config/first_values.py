@@ -1,0 +1,66 @@
+"""The first value of each swept key, by which a sweep's own job is composed and checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import yaml
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+
+from amlcore.config.composition import quoted
+from amlcore.config.overrides import named_key_of
+from amlcore.config.space import named
+from amlcore.errors import ConfigError
+from amlcore.sweep import Dimension
+from amlcore.sweep.steps import Steps
+from amlcore.worker.values import text
+
+
+def first_of_override(override: Override) -> str:
+    """The first value of a swept override, as Hydra's grammar takes it."""
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        return str(value.start)
+    if isinstance(value, RangeSweep):
+        assert value.start is not None
+        assert value.stop is not None
+        with named(str(override.input_line)):
+            numbers = Steps.before(value.start, value.stop, value.step)
+            return text(numbers[0] if numbers else value.start)
+    for item in override.sweep_string_iterator():
+        return item
+    raise ConfigError(f"{override.input_line}: there is nothing to choose from")
+
+
+def first_of(dimension: Dimension) -> str:
+    """A value that stands for a dimension, as Hydra's grammar takes it."""
+    value = dimension.ends[0]
+    return quoted(value) if isinstance(value, str) else written_out(value)
+
+
+def first_override(override: Override) -> str:
+    """The override with its first value alone."""
+    return f"{named_key_of(override)}={first_of_override(override)}"
+
+
+def written_out(value: Any) -> str:
+    """A value as the overrides of a trial show it."""
+    if isinstance(value, list | dict):
+        return yaml.safe_dump(value, default_flow_style=True).partition("\n")[0]
+    return text(value)
+
+
+@contextmanager
+def as_written(swept: list[Override]) -> Iterator[None]:
+    """Shows in an error the whole override where only its first value was composed."""
+    try:
+        yield
+    except ConfigError as error:
+        said = str(error)
+        for item in swept:
+            said = said.replace(
+                f"(on the command line: {first_override(item)})", f"(on the command line: {item.input_line})"
+            )
+        raise ConfigError(said) from None
