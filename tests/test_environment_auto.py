@@ -42,6 +42,7 @@ def asked(environment: Environment, project: Path) -> tuple[str, ...]:
         ({"environment.yml": CONDA}, "file", "environment.yml"),
         ({"conda.yaml": CONDA}, "file", "conda.yaml"),
         ({"t.py": BLOCK, "requirements.txt": "six\n"}, "script", "t.py"),
+        ({"t.py": "\ufeff" + BLOCK.replace("\n", "\r\n"), "requirements.txt": "joblib\n"}, "script", "t.py"),
         (
             {"environment.yml": CONDA, "pyproject.toml": PYPROJECT, "requirements.txt": "six"},
             "file",

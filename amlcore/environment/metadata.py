@@ -68,7 +68,7 @@ def read_script(path: Path, *, place: Place, draft: Draft) -> None:
 def has_block(path: Path) -> bool:
     """Whether the script says itself what it needs; one that is not there does not."""
     try:
-        return bool(_blocks(path.read_text(encoding="utf-8", errors="replace")))
+        return bool(_blocks(path.read_text(encoding="utf-8-sig", errors="replace")))
     except OSError:  # told by whoever runs it
         return False
 
