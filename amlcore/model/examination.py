@@ -3,7 +3,6 @@
 import json
 import os
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import amlcore.worker
+from amlcore.environment.scratch import scratch
 from amlcore.errors import ModelError
 from amlcore.model.opened import check_fitted, lacking, link_rest, opened_files
 from amlcore.model.sample import Sample
@@ -65,8 +65,7 @@ def examined(
     ModelError
         It cannot be loaded there, or needs a class of the script itself; `where` names the file.
     """
-    with tempfile.TemporaryDirectory(prefix="amlcore-model-") as temporary:
-        stage = Path(temporary).resolve()
+    with scratch("model") as stage:
         given = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
         found = _probed(model, given, stage=stage, training=training, where=where)
         check_fitted(found, where=where)
@@ -86,8 +85,7 @@ def converted(model: Path, *, training: Training, trusted: list[str], where: str
     ModelError
         There is no skops there, or it does not know a part of the model.
     """
-    with tempfile.TemporaryDirectory(prefix="amlcore-model-") as temporary:
-        stage = Path(temporary).resolve()
+    with scratch("model") as stage:
         target = stage / f"model{SKOPS}"
         given = {"sample": None, "trusted": trusted, "convert": str(target)}
         found = _probed(model, given, stage=stage, training=training, where=where)

@@ -7,12 +7,13 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from amlcore.environment.scratch import OWNER, is_gone
 from amlcore.errors import ConfigError, ModelError, legal
 from amlcore.model.examination import Findings, Training, converted, examined
 from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
@@ -22,7 +23,7 @@ from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
 from amlcore.ownership import open_tree_to_group
 from amlcore.worker import durable
-from amlcore.worker.layout import RunLayout, make_folder, write_json
+from amlcore.worker.layout import RunLayout, identity, make_folder, write_json
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
@@ -257,9 +258,11 @@ def _prepared(models: Path) -> Iterator[Path]:
     try:
         make_folder(models)
         folder.mkdir()
-        for left in models.glob(f"{PREPARED}*"):  # by registrations that were killed
-            if time.time() - left.stat().st_mtime > LEFT_S:
-                shutil.rmtree(left, ignore_errors=True)
+        write_json(str(folder / OWNER), identity())
+        for left in models.parent.glob(f"*/{PREPARED}*"):  # by registrations that were killed, of any model
+            with suppress(OSError):
+                if is_gone(left / OWNER) or time.time() - left.stat().st_mtime > LEFT_S:
+                    shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise ModelError(f"{models} cannot be written ({error.strerror}); models are registered there") from None
     try:
@@ -270,6 +273,7 @@ def _prepared(models: Path) -> Iterator[Path]:
 
 def _claim(folder: Path, record: dict[str, Any]) -> Path:
     """Make the prepared folder the next version; who renames first has the number, the others take the one after."""
+    (folder / OWNER).unlink(missing_ok=True)
     while True:
         version = max(versions(folder.parent), default=0) + 1
         about = folder / "model.json"

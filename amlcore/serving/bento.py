@@ -10,7 +10,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from importlib import metadata
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from amlcore.environment.lock import pins
+from amlcore.environment.scratch import scratch
 from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.model.trust import TRUSTED_TYPES
 from amlcore.serving.child_environment import plain_environment
@@ -126,8 +126,7 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
     name = deployment.service_name(model.name)
     check_model(model)
     settings = service_settings(model, deployment)
-    with tempfile.TemporaryDirectory(prefix="amlcore-bento-") as temporary:
-        stage = Path(temporary)
+    with scratch("bento") as stage:
         shutil.copytree(model.folder, stage / "model")
         copy_service(stage)
         sealed = {**settings, "lock_sha256": hashlib.sha256(serving_lock.encode()).hexdigest()}
@@ -219,10 +218,12 @@ def _build(stage: Path, *, name: str) -> str:
 
     The version is chosen here: what BentoML prints is for people, coloured and wrapped as their terminal is.
     """
-    version = _new_version()
+    version, temporary = _new_version(), stage.with_name("bentoml")  # swept with the stage
+    temporary.mkdir()
     command = [sys.executable, "-m", "bentoml", "build", str(stage), "--version", version]
+    environment = {**plain_environment(), "TMPDIR": str(temporary)}
     done = subprocess.run(
-        command, cwd=stage, env=plain_environment(), capture_output=True, text=True, errors="replace", check=False
+        command, cwd=stage, env=environment, capture_output=True, text=True, errors="replace", check=False
     )
     if done.returncode != 0 or not (store() / name / version).is_dir():
         said = (done.stderr.strip() or done.stdout.strip()).splitlines()[-10:]

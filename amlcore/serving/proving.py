@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.environment.scratch import scratch
 from amlcore.errors import DeploymentError
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment
@@ -36,14 +36,13 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
     DeploymentError
         The model cannot be loaded there.
     """
-    with tempfile.TemporaryDirectory(prefix="amlcore-proof-") as temporary:
-        stage = Path(temporary)
+    with scratch("proof") as stage:
         copy_service(stage)
         (stage / "model").symlink_to(model.folder.absolute(), target_is_directory=True)
         write_json(str(stage / "service.json"), settings)
         try:
             done = subprocess.run(
-                [str(python), "-m", "amlcore_service.prove", temporary],
+                [str(python), "-m", "amlcore_service.prove", str(stage)],
                 cwd=stage,
                 env={**plain_environment(), **dict.fromkeys(THREADS, str(settings["threads"]))},
                 stdin=subprocess.DEVNULL,

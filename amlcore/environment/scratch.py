@@ -1,0 +1,44 @@
+"""Scratch: temporary folders, those of killed processes swept by the next one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from amlcore.worker.layout import identity, is_alive, read_json, write_json
+
+OWNER = "owner.json"
+PREFIX = "amlcore-"
+
+
+@contextmanager
+def scratch(name: str) -> Iterator[Path]:
+    """An empty folder until the block ends; whatever killed processes of this user left beside it is removed."""
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{name}-", ignore_cleanup_errors=True) as temporary:
+        write_json(str(Path(temporary, OWNER)), identity())
+        folder = Path(temporary).resolve() / "content"
+        folder.mkdir()
+        yield folder
+
+
+def sweep(folder: Path) -> None:
+    """Remove the temporary folders in `folder` whose process is gone; those of other users and hosts are left."""
+    for left in folder.glob(f"{PREFIX}*"):
+        with suppress(OSError):
+            if left.lstat().st_uid == os.getuid() and left.is_dir() and is_gone(left / OWNER):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def is_gone(owner: Path) -> bool:
+    """Whether the process that `owner` tells of has ended; False where that is not known."""
+    try:
+        process: Any = read_json(str(owner))
+        return process is not None and is_alive(process) is False
+    except (OSError, ValueError, LookupError, TypeError):
+        return False

@@ -1,0 +1,55 @@
+"""What a killed process left is swept by the next one, and what a living one uses is not."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from amlcore.environment.scratch import OWNER, scratch
+from amlcore.model.registration import _prepared
+from amlcore.worker.layout import identity, write_json
+
+WORK = """
+import sys, time
+from pathlib import Path
+from amlcore.environment.scratch import scratch
+from amlcore.model.registration import _prepared
+with scratch("model") as folder, _prepared(Path(sys.argv[1]) / "first") as prepared:
+    (folder / "half").write_text("")
+    (prepared / "files").mkdir()
+    print(folder, flush=True)
+    time.sleep(4711)
+"""
+
+
+def test_only_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    models = tmp_path / "models"
+    (tmp_path / "amlcore-of-a-user").mkdir()
+    (tmp_path / "amlcore-damaged").mkdir()
+    (tmp_path / "amlcore-damaged" / OWNER).write_text("{")
+    (tmp_path / "amlcore-elsewhere").mkdir()
+    write_json(str(tmp_path / "amlcore-elsewhere" / OWNER), {**identity(), "host": "elsewhere"})
+    command = [sys.executable, "-c", WORK, str(models)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        folder = Path(process.stdout.readline().strip())
+        with scratch("bento") as own, _prepared(models / "second"):
+            assert list(own.iterdir()) == []
+            assert folder.exists()
+            assert len(list(models.glob("first/.tmp-*"))) == 1
+        os.kill(process.pid, signal.SIGKILL)
+        process.wait()
+    assert folder.exists()
+    with scratch("bento"), _prepared(models / "second"):
+        assert not folder.parent.exists()
+        assert list(models.glob("first/.tmp-*")) == []
+    left = {"amlcore-of-a-user", "amlcore-damaged", "amlcore-elsewhere", "models"}
+    assert {path.name for path in tmp_path.iterdir()} == left
