@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -15,6 +16,10 @@ def move(source: Path, target: Path) -> None:
     A name that is taken in `target` gets `.script` before its ending, and a number where that is taken too.
     """
     target.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:  # root may settle the run of somebody, whose it stays
+        owner = target.parent.stat()
+        with suppress(OSError):  # a share may take root for nobody
+            os.chown(target, owner.st_uid, owner.st_gid)
     if source.is_symlink() or not source.is_dir():
         return
     for entry in sorted(source.iterdir()):
