@@ -1,6 +1,7 @@
 """`aml` and `python -m amlcore`."""
 
 import os
+import signal
 import sys
 
 INTERRUPTED = 130
@@ -36,6 +37,7 @@ def main() -> None:
         status = cli(sys.argv[1:])
     except KeyboardInterrupt:
         status = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: an interruption that comes now changes no status
     sys.exit(status)
 
 
