@@ -12,6 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from amlcore.config.aliases import check_aliases
 from amlcore.config.reading import ITEM, SPACE, SPACE_WORDS, Path, Reading, reading
 from amlcore.config.written import kept_text
 from amlcore.errors import ConfigError
@@ -29,6 +30,7 @@ def load(stream: IO[str], *, package: Path) -> DictConfig | ListConfig:
     loader = _loader()(stream)
     try:
         root = loader.get_single_node()
+        check_aliases(root, name=_short(stream.name))
         _retag(root, package, set(), loader)
         value = None if root is None else loader.construct_document(root)
     finally:
