@@ -171,6 +171,8 @@ def _overrides(
 
 def _meant(word: str) -> str:
     """The script or module below the working folder that `word` perhaps means."""
+    if Path(word).is_file():
+        return ""
     if find_module(".", word) is not None and not Path(f"{word}.py").is_file():
         return f"; did you mean -M {word}?"
     wanted = Path(word).name if word.endswith(".py") else f"{Path(word).name}.py"
