@@ -114,6 +114,18 @@ def test_a_column_is_given_as_it_was_in_training(tmp_path: Path, name: str) -> N
     assert ask(service, [dict(zip(["n", "x y"], row[::-1], strict=True)) for row in rows]) == Sees().predict(frame)
 
 
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_null_alone_has_the_type_of_training(tmp_path: Path, name: str) -> None:
+    """But for integers and truth values, of which numpy has none that is missing."""
+    frame = pd.DataFrame({"c": COLUMNS[name]})
+    service = serve(tmp_path, Sees(), frame, proven=False)
+    answer = ask(service, [[None]])
+    if isinstance(answer, dict):
+        assert name in ("object bool", "object mixed", "object dates")  # has it none, or is it None or NaT
+    elif not (COLUMNS[name].dtype.kind in "iub" and COLUMNS[name].dtype.name.islower()) or name == "boolean":
+        assert ("CategoricalDtype" if name.startswith("category") else repr(frame["c"].dtype)) in answer[0]
+
+
 @pytest.mark.parametrize(
     "names", [[10, 7], [0.5, 1.5], ["a", "a"], ["a b", "é"], [("a", "x"), ("a", "y")], ["a", 1]], ids=str
 )
@@ -128,7 +140,7 @@ def test_names_of_columns_are_those_of_training(tmp_path: Path, names: Any) -> N
 
 
 @pytest.mark.parametrize("name", ["category", "category int", "category bool", "text", "int64", "dates", "dates UTC"])
-@pytest.mark.parametrize("value", ["now", "03/04/2025", "2025-02-30", 5, True, "1", "Z", 1.5, 10**30])
+@pytest.mark.parametrize("value", ["now", "03/04/2025", "2025-02-30", 5, True, "1", "Z", 1.5])
 def test_a_value_of_another_kind_is_refused_or_seen(tmp_path: Path, name: str, value: Any) -> None:
     """Sees tells each value apart, so what is open about one is a 422 that names its row and column."""
     frame = pd.DataFrame({"c": COLUMNS[name]})
@@ -136,7 +148,7 @@ def test_a_value_of_another_kind_is_refused_or_seen(tmp_path: Path, name: str, v
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if name == "category bool" and value is True:
         assert len(answer) == 2
-    elif (name == "int64" and is_number and value != 10**30) or (name == "text" and isinstance(value, str)):
+    elif (name == "int64" and is_number) or (name == "text" and isinstance(value, str)):
         assert repr(value) in answer[1]
     else:
         assert (answer["row"], answer["column"]) == (1, "c")

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from .building import PLAIN, Reading, cast, is_exact
-from .columns import EXACT, Column, kind_of
+from .columns import Column, kind_of
 from .errors import InputError, count, quoted
 
 MOST_COLUMNS = 10_000
@@ -126,17 +126,13 @@ class Signature:
             if column.dtype is not None and not column.is_whole:
                 continue
             values = [row[column.position] for row in rows]
-            if column.is_whole:
-                for row, value in enumerate(values):
-                    if type(value) is float and abs(value) > EXACT:  # as JSON's integers beyond 64 bits are read too
-                        raise column.bad(row, f"{value} is too large to be exact, and {column.dtype} holds integers")
             if is_exact(values):
                 continue
             if column.dtype is None:
                 is_whole = all_whole if is_matrix else all(type(value) is int for value in values)
                 bad = set() if is_whole and max(map(abs, values)) < 2**63 else set(range(len(rows)))
             else:
-                bad = set(column.irregular(values))
+                bad = {row for row, kind in column.irregular(values).items() if kind == "f"}
                 if is_matrix and any(other.irregular([row[other.position] for row in rows]) for other in columns):
                     bad = set(range(len(rows)))
             for row in sorted(bad):

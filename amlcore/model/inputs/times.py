@@ -61,7 +61,7 @@ def fault(values: list[Any], kind: str, dtype: str | None, detail: dict[str, Any
         if wrong is not None:
             return row, f"{shown(text)} {wrong}"
         parsed.append((row, value))
-    if dtype is None or dtype == "object" or _are_kept([value for _, value in parsed], kind, dtype):
+    if not parsed or dtype is None or dtype == "object" or _are_kept([value for _, value in parsed], kind, dtype):
         return None
     row = next((row for row, value in parsed if not _are_kept([value], kind, dtype)), parsed[0][0])
     return row, f"{shown(values[row])} does not fit {dtype}"
@@ -110,7 +110,8 @@ def to_dtype(values: list[Any], kind: str, dtype: str) -> Any:
 
     if kind == "period":
         frequency = dtype[len("period[") : -1]
-        return pd.Series(pd.PeriodIndex([pd.NaT if one is None else pd.Period(one, frequency) for one in values]))
+        periods = [pd.NaT if one is None else pd.Period(one, frequency) for one in values]
+        return pd.Series(pd.PeriodIndex(periods, freq=frequency))
     if "[pyarrow]" in dtype:
         naive = [one.date() if one is not None and dtype.startswith("date") else one for one in values]
         return pd.Series(naive, dtype=dtype)

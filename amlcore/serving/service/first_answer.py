@@ -24,7 +24,7 @@ class _Heard(logging.Handler):
 
 def first_answer(model: Model, predictor: Predictor, estimator: Any) -> dict[str, str | None]:
     """Why the service could answer nobody (`failed`), or only does not take the model's own sample (`refused`)."""
-    rows = (model.sample or {}).get("rows") or [[0.0] * (model.signature.n_features or 1)]
+    rows = model.sample_rows or [[0.0] * (model.signature.n_features or 1)]
     heard = _Heard()
     log = logging.getLogger("bentoml.serve")
     log.addHandler(heard)

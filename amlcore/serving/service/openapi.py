@@ -17,7 +17,11 @@ TYPES: dict[str, list[dict[str, Any]]] = {
     "boolean": [{"type": "boolean"}],
     "text": [{"type": "string"}],
     "date": [{"type": "string", "format": "date-time"}],
+    "duration": [{"type": "string"}],
+    "period": [{"type": "string"}],
     "number or text": [{"type": "number"}, {"type": "string"}],
+    "number or boolean": [{"type": "number"}, {"type": "boolean"}],
+    "boolean or text": [{"type": "boolean"}, {"type": "string"}],
     "any": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}],
 }
 
@@ -50,7 +54,7 @@ Ask = Callable[[str, bytes], tuple[int, bytes]]
 def taken_types(model: Model, ask: Ask) -> dict[int, set[str]]:
     """What JSON types each column takes, by its position: the model is asked, with a row of its sample changed."""
     width = model.signature.n_features
-    rows = (model.sample or {}).get("rows") or ([[0.0] * width] if width else [])
+    rows = model.sample_rows or ([[0.0] * width] if width else [])
     whole = [row for row in rows if isinstance(row, list) and len(row) == width and None not in row][:1]
 
     def takes(row: list[Any]) -> bool:
@@ -143,6 +147,8 @@ def _body(model: Model, route: str, types: dict[int, set[str]]) -> dict[str, Any
 
 def _row(model: Model, types: dict[int, set[str]]) -> dict[str, Any]:
     count = model.signature.n_features
+    if not model.signature.is_table:
+        return {"type": "object" if model.signature.form == "records" else "array"}
     if count is None:
         return {"type": "array", "minItems": 1, "items": _any_of([*TYPES["number or text"], {"type": "null"}])}
     columns = model.signature.columns(count)
@@ -189,10 +195,12 @@ def _answer(method: str) -> dict[str, Any]:
 
 def _examples(model: Model, route: str) -> dict[str, Any]:
     """The sample in each form that a body may have."""
-    rows = ((model.sample or {}).get("rows") or [])[:2]
+    rows = model.sample_rows[:2]
     names = model.signature.names
     if not rows:
         return {}
+    if not model.signature.is_table:
+        return {"rows": {"value": {"data": rows}}}
     found = {"rows": {"data": rows}, "one row, and the method": {"data": rows[0], "method": route}}
     if names:
         records = [dict(zip(names, row)) for row in rows]

@@ -37,6 +37,10 @@ class Model:
         self.version: int = self.about["version"]
         self.sample: dict[str, Any] | None = self.about.get("sample")
         self.signature = Signature(self.about.get("signature") or {}, self.sample)
+        self.sample_rows: list[Any] = (self.sample or {}).get(
+            "records" if self.signature.form == "records" else "rows"
+        ) or []
+        """As a request has them."""
         self.all_methods = [name for name in KEYS if name in self.about["methods"]]
         """Those that a request may ask for."""
         own_routes = [name for name in ("predict", "predict_proba") if name in self.all_methods]
