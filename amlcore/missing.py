@@ -62,7 +62,9 @@ def _hint(name: str, path: Path, *, source: Path) -> str:
         return f"{path} is there, but outside of the source folder {source}, which is all that a run gets: {bring}"
     inside = path.relative_to(source)
     rules = IgnoreRules(source)
-    hidden = rules.hides_file(inside.as_posix()) or any(rules.hides_folder(str(part)) for part in inside.parents)
-    if hidden:
+    if folder := next((part for part in reversed(inside.parents[:-1]) if rules.hides_folder(str(part))), None):
+        # No line brings a single file back from a folder that is left out.
+        return f"{path} is there, but {rules.file} leaves the folder {folder} out of what a run gets: {bring}"
+    if rules.hides_file(inside.as_posix()):
         return f"{path} is there, but {rules.file} leaves it out of what a run gets: put !{inside} there, or {bring}"
     return f"{path} is there now, but is not in what the run got of the source folder: {bring}"

@@ -14,7 +14,7 @@ from amlcore.errors import RecordError, RunError, UnreadableError
 from amlcore.model import Origin
 from amlcore.record import Record, RunState
 from amlcore.worker.metrics import last_values
-from amlcore.worker.references import resolved
+from amlcore.worker.references import missing, resolved
 from amlcore.workspace import Workspace
 
 
@@ -82,4 +82,10 @@ def _python_path(record: Record) -> str:
         request = record.request
     except UnreadableError:
         request = yaml.safe_load(Path(record.layout.config).read_text(encoding="utf-8"))["script"]
-    return resolved(str(request.get("environment_variables", {}).get("PYTHONPATH", "")))
+    given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
+    if unset := missing(given):
+        raise RunError(
+            f"run {record.folder.name} was given PYTHONPATH={given}, and {unset[0]} is not set here: "
+            "set it to what it was then"
+        )
+    return resolved(given)

@@ -32,8 +32,11 @@ MORE_FACTS = {
 STATUS = {"state": str}
 MORE_STATUS = {"reason": str, "at": Number, "exit_status": int, "times": dict, "usage": dict}
 CLAIM = {"worker": Process, "script": Process, "at": Number}
-RESULT = {"reason": (str, type(None)), "message": (str, type(None)), "signal": (int, type(None))}
-MORE_RESULT = {"exit_status": int, "strays": list, "cpu_s": Number, "max_rss_bytes": Number}
+RESULT = {
+    **{"reason": (str, type(None)), "message": (str, type(None))},
+    **{"signal": (int, type(None)), "exit_status": (int, type(None))},
+}
+MORE_RESULT = {"strays": list, "cpu_s": Number, "max_rss_bytes": Number}
 ENVIRONMENT = {"python": str, "python_version": str}
 REQUEST = {"environment_variables": dict, "inputs": dict}
 OUTPUT = {"path": str, "size": int, "sha256": str}

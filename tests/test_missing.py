@@ -20,7 +20,12 @@ RENAMED = "raise FileNotFoundError(f'File {} was not found in this folder')"
     ("line", "asked", "lies", "words"),
     [
         (OPENED, "'rows.csv'", "src/rows.csv", ".amlignore leaves it out of what a run gets: put !rows.csv there, or"),
-        (OPENED, "'data/x y.bin'", "src/data/x y.bin", "put !data/x y.bin there, or add +script.inputs.x_y="),
+        (
+            OPENED,
+            "'data/x y.bin'",
+            "src/data/x y.bin",
+            ".amlignore leaves the folder data out of what a run gets: add +script.inputs.x_y=",
+        ),
         (BESIDE, "'../data/rows.csv'", "data/rows.csv", "but outside of the source folder"),
         (LOADED, "'rows.csv'", "rows.csv", "but outside of the source folder"),
         (RENAMED, "rows.csv", "rows.csv", "but outside of the source folder"),

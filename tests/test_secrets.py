@@ -71,6 +71,17 @@ def test_a_reference_is_resolved_in_the_worker_and_stays_one_in_every_file(
     assert stat.S_IMODE(os.stat(Path(shown["folder"], "request.json")).st_mode) == 0o600
 
 
+def test_a_run_whose_modules_lie_by_a_reference_is_registered_where_it_is_set(aml: Aml, write: Write) -> None:
+    write("tell.py", "open('outputs/model.joblib', 'w').write('x')")
+    given = "+script.environment_variables.PYTHONPATH='${oc.env:KEPT_PATH}'"
+    aml("run", "tell.py", "environment=current", given, env={"KEPT_PATH": "lib"})
+    register = ("register", "latest", "--name", "m", "--path", "outputs/model.joblib")
+
+    said = aml(*register, status=1)
+    assert "was given PYTHONPATH=${oc.env:KEPT_PATH}, and KEPT_PATH is not set here" in said.err
+    assert "KEPT_PATH" not in aml(*register, env={"KEPT_PATH": "lib"}, status=2).err  # this model cannot be read
+
+
 def test_a_variable_that_is_not_set_is_named_before_anything_starts(aml: Aml, write: Write, project: Path) -> None:
     write("tell.py", TELL)
     said = aml("run", "tell.py", "environment=current", REFERENCES[0], status=2)

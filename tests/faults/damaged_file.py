@@ -1,4 +1,4 @@
-"""One file of a record is emptied, halved, scrambled, or holds JSON of another type, and every verb is called.
+"""One file of a record is emptied, halved, scrambled, holds JSON of another type or lacks a key: all verbs are called.
 
 Whatever the file, no verb ends in a traceback, all other runs and models are listed as before, what is damaged is
 shown as damaged with its file's name, and `aml doctor` names it too.
@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+from collections.abc import Iterator
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ def attempt(seed: int, folder: Path) -> Outcome:
     here = Workplace(folder / "w/project", {"BENTOML_HOME": str(folder / "w/store")})
     before = _listed(here)
     victim = chance.choice(_files(here.root))
-    how = chance.choice([_emptied, _halved, _scrambled, _of_another_type])
+    how = chance.choice([_emptied, _halved, _scrambled, _of_another_type, _without_a_key])
     written = victim.read_bytes()
     victim.chmod(0o644)
     victim.write_bytes(how(written, chance))
@@ -111,6 +112,27 @@ def _of_another_type(content: bytes, chance: random.Random) -> bytes:
         document[key] = chance.choice([other for other in others if type(other) is not type(document[key])])
         return json.dumps(document).encode()
     return json.dumps(chance.choice([other for other in others if type(other) is not type(document)])).encode()
+
+
+def _without_a_key(content: bytes, chance: random.Random) -> bytes:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return content
+    mappings = list(_mappings(document))
+    if not mappings:
+        return content
+    mapping = chance.choice(mappings)
+    del mapping[chance.choice(sorted(mapping))]
+    return json.dumps(document).encode()
+
+
+def _mappings(value: Any) -> Iterator[dict[str, Any]]:
+    """The mappings in a JSON document that have keys."""
+    if isinstance(value, dict) and value:
+        yield value
+    for part in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        yield from _mappings(part)
 
 
 @functools.cache
