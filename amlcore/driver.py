@@ -25,7 +25,7 @@ from amlcore.stream import LogStream
 from amlcore.submission import request
 from amlcore.waiting import REMIND_S, Waiting
 from amlcore.worker import durable, room
-from amlcore.worker.layout import write_json
+from amlcore.worker.layout import write_json, write_text
 from amlcore.worker.watch import TOLD_WAIT_S
 
 POLL_S = 0.01
@@ -180,24 +180,24 @@ def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
             say(line)
 
         pinned = record.environment
+        lock = None if pinned is None else read_lock(record)
         cache = job.workspace.environments_path
         with interrupted_once(Path(record.layout.cancel).exists):
-            if pinned is None or job.environment.user_managed_dependencies:
+            if pinned is None or lock is None or job.environment.user_managed_dependencies:
                 built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
             else:
-                lock = read_lock(record)
                 built = build_lock(
                     lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
                 )
-    if pinned is not None:
-        _check_same(read_lock(record), built.lock)
+    if lock is not None:
+        _check_same(lock, built.lock)
     keep_environment(record, built, name=job.environment.name)
     return built
 
 
 def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:
     """Write into the record which environment the run has."""
-    room.persistently(lambda: Path(record.layout.lock).write_text(built.lock, encoding="utf-8"), record.layout.lock)
+    write_text(record.layout.lock, built.lock)  # whole or not at all: a resumed or repeated run has one already
     facts = {
         **asdict(built),
         "python": str(built.python),

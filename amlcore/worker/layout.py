@@ -121,17 +121,22 @@ def write_json(path, value, sync=False, mode=0o644):
 
     With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
     """
-    persistently(lambda: _write_json(path, value, sync, mode), path)
+    write_text(path, json.dumps(value, indent=1) + "\n", sync, mode)
 
 
-def _write_json(path, value, sync, mode):
-    # type: (str, object, bool, int) -> None
+def write_text(path, text, sync=False, mode=0o644):
+    # type: (str, str, bool, int) -> None
+    """Write `text` in the same way."""
+    persistently(lambda: _write_text(path, text, sync, mode), path)
+
+
+def _write_text(path, text, sync, mode):
+    # type: (str, str, bool, int) -> None
     folder = os.path.dirname(path)
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1)
-            stream.write("\n")
+            stream.write(text)
             if sync:
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -181,7 +186,7 @@ def append_line(path, value):
     # type: (str, object) -> None
     """Append `value` as one line of JSON by one write, so that no two lines are ever mixed."""
     data = (json.dumps(value) + "\n").encode("utf-8")
-    handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    handle = persistently(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
     try:
         while data:  # a full disk takes a part: the next write says so
             data = data[persistently(lambda: os.write(handle, data), path) :]  # noqa: B023 - called at once
