@@ -15,7 +15,6 @@ from typing import Any
 
 from amlcore.errors import AmlcoreError, RecordError, UnreadableError
 from amlcore.ownership import owner_of
-from amlcore.worker.layout import read_json
 
 Moment = datetime
 """The form of text that tells a moment as ISO 8601 does."""
@@ -154,10 +153,13 @@ def damaged_line(lines: Iterable[bytes], *, required: str | None = None) -> int 
 
 def _read(path: str | Path, error: type[AmlcoreError]) -> Any:
     try:
-        value = read_json(str(path))
+        with open(path, encoding="utf-8") as stream:
+            value = json.load(stream)
+    except FileNotFoundError:
+        return None
     except (OSError, ValueError, RecursionError) as problem:
         raise unreadable(path, problem, error=error) from None
-    if value is None and Path(path).exists():
+    if value is None:
         raise error(f"{path} is damaged: it holds null")
     return value
 
