@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from hydra._internal.sources_registry import SourcesRegistry
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -77,6 +80,26 @@ def test_an_experiment_that_would_not_count_is_refused(text: str, parts: list[st
 
     for part in parts:
         assert part in said
+
+
+def test_jobs_are_composed_in_several_threads_at_once(root: Path) -> None:
+    compose([], root=root)
+    before = (SourcesRegistry.instance().types["file"], list(warnings.filters))
+
+    with ThreadPoolExecutor(6) as threads:
+        trees = list(threads.map(lambda number: compose([f"script.arguments.trees={number}"], root=root), range(12)))
+
+    assert [job.script.arguments for job in trees] == [{"trees": number} for number in range(12)]
+    assert (SourcesRegistry.instance().types["file"], list(warnings.filters)) == before
+
+
+def test_what_an_experiment_chooses_is_gone_with_the_experiment(root: Path, write: Write) -> None:
+    write("conf/config.yaml", "defaults: [base, _self_, experiment: night, override script: a]\n")
+    write("conf/experiment/night.yaml", f"{HEADER}\ndefaults: [override /script: b]\n")
+    assert compose([], root=root).script.arguments == {"trees": 300, "gamma": 5}
+
+    for removed in ("~experiment", "~experiment=night"):
+        assert compose([removed], root=root).script.arguments == {"trees": 300}, removed
 
 
 def test_yml_is_as_good_as_yaml_for_any_file_of_conf(root: Path, write: Write) -> None:

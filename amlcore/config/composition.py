@@ -6,6 +6,7 @@ import io
 import os
 import re
 import sys
+import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -48,6 +49,7 @@ FILE_OPTION = "file"
 GROUPS = sorted(path.name for path in SHIPPED.iterdir() if path.is_dir())
 
 _ROOT: ContextVar[Path] = ContextVar("root")
+_ALONE = threading.RLock()  # the registry of Hydra and the filters of warnings are those of the whole process
 
 
 def _shipped(path: str) -> str:
@@ -159,6 +161,8 @@ def _added(override: str) -> str:
 def _choices_of_experiment(overrides: list[str], config_name: str) -> list[str]:
     """The options that the chosen experiment names, as overrides: else those of a project's config.yaml would count."""
     given = {item.lstrip("+").partition("=")[0]: item.partition("=")[2] for item in overrides}
+    if "~experiment" in given:
+        return []
     repository = loader().repository
     named = given.get("experiment") or _named_in(repository, config_name)
     chosen: dict[str, str] = {}
@@ -239,12 +243,13 @@ def _nothing(_: DictConfig) -> None:
 def _rooted(root: Path) -> Iterator[None]:
     store_schemas()
     check_files(root / "conf", GROUPS)
-    token = _ROOT.set(root)
-    try:
-        with own_files():
-            yield
-    finally:
-        _ROOT.reset(token)
+    with _ALONE:
+        token = _ROOT.set(root)
+        try:
+            with own_files():
+                yield
+        finally:
+            _ROOT.reset(token)
 
 
 @contextmanager
