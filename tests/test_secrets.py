@@ -137,6 +137,23 @@ def test_a_secret_is_refused_among_the_values_of_a_sweep_and_in_python(secret: P
     assert workspace.redacted(f"failed for {CANARY}") == "failed for ${oc.env:TOKEN}"
 
 
+@pytest.mark.parametrize(("pin", "argument"), [("12345678", "12345678"), ("-0.5", "-0.5"), ("true!", "'true!'")])
+def test_a_secret_that_a_file_writes_as_a_number_is_found(
+    pin: str, argument: str, secret: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIN", pin)
+    text = "defaults: [/schema/script@_here_, _self_]\nscript: train.py\narguments: {code: %s, on: true, depth: 3}\n"
+    write("conf/script/s.yaml", text % argument)
+
+    with pytest.raises(ConfigError, match=r"script\.arguments\.code: holds the value of PIN"):
+        compose(["script=s"], root=secret)
+    assert compose(["script=s", "script.arguments.code=1"], root=secret).script.arguments == {
+        "code": 1,
+        "on": True,
+        "depth": 3,
+    }
+
+
 def test_references_are_read_as_omegaconf_reads_them() -> None:
     variables = {"A": "1", "B": "${oc.env:A}"}
 

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
 from amlcore.config.job import Job
 from amlcore.errors import ConfigError
 from amlcore.worker.references import REFERENCE
+from amlcore.worker.values import text
 
 ESCAPED = re.compile(r"(\\*)(\$\{oc\.env:[^{}]*\})")
 LEAST_CHARACTERS = 4  # of a value that is looked for inside of others; a shorter one would be found by chance
@@ -85,21 +86,21 @@ def _check_value(name: str, value: str, job: Job, overrides: list[str]) -> None:
         if _holds(override.partition("=")[2], value):
             raise ConfigError(f"{override.partition('=')[0]}: holds the value of {name}, a secret; {instead}")
     script = replace(job.script, environment=None, compute_target=None)
-    for key, text in _texts(asdict(replace(job, script=script)), ""):
-        if _holds(text, value):
+    for key, held in _scalars(asdict(replace(job, script=script)), ""):
+        if _holds(held, value) if isinstance(held, str) else text(held) == value:
             raise ConfigError(f"{key}: holds the value of {name}, a secret, and would be recorded; {instead}")
 
 
-def _holds(text: str, value: str) -> bool:
-    return value in text if len(value) >= LEAST_CHARACTERS else value == text
+def _holds(words: str, value: str) -> bool:
+    return value in words if len(value) >= LEAST_CHARACTERS else value == words
 
 
-def _texts(value: Any, key: str) -> Iterator[tuple[str, str]]:
+def _scalars(value: Any, key: str) -> Iterator[tuple[str, str | int | float]]:
     if isinstance(value, dict):
         for name, item in value.items():
-            yield from _texts(item, f"{key}.{name}" if key else str(name))
+            yield from _scalars(item, f"{key}.{name}" if key else str(name))
     elif isinstance(value, list | tuple):
         for item in value:
-            yield from _texts(item, key)
-    elif isinstance(value, str):
+            yield from _scalars(item, key)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
         yield key, value
