@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
+import os
 import shlex
 import tracemalloc
 from pathlib import Path
+from threading import Event, Timer
 from typing import Any
 
 import pytest
@@ -14,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from amlcore.config import Search, compose_search
+from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.steps import Steps
 from amlcore.sweep.study import Study, TrialState, first_trials
@@ -113,6 +117,54 @@ def test_a_grid_of_any_size_starts_at_once(
     assert peak < 50e6
 
 
+@pytest.mark.parametrize("sampler", ["grid", "random"])
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        *((f"range({numbers})", "too many steps") for numbers in ("0,1e19", "0,1e30", "0,1,1e-40", "1e30,0,-1")),
+        *((f"range({numbers})", "finite") for numbers in ("0,inf", "nan,1", "0,1,nan", "0,1,inf")),
+    ],
+)
+def test_a_range_that_cannot_be_counted_is_refused(
+    written: str, why: str, sampler: str, project: Path, write: Write
+) -> None:
+    write("train.py", "")
+    with pytest.raises(ConfigError, match=why) as caught:
+        compose_search(
+            ["script.script=train.py", f"sweep={sampler}", "sweep.max_total_runs=3", f"{A}={written}"], root=project
+        )
+    assert str(caught.value).startswith(f"{A}={written}: ")
+
+
+def test_a_condition_outside_of_a_range_is_refused() -> None:
+    for outside in (math.inf, -math.inf, math.nan, 10**400, 4.5, "x"):
+        with pytest.raises(ConfigError, match=r"when: a="):
+            Space({"a": Dimension.spaced(0, 4, 0.5), "b": Dimension.of([1]).with_condition({"a": (outside,)})})
+
+
+def test_a_study_is_on_the_disk_when_it_is_closed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also what was written while the disk was still busy with the lines before."""
+    file, busy, free, kept = tmp_path / "study.jsonl", Event(), Event(), []
+
+    def sync(handle: int) -> None:
+        size = os.fstat(handle).st_size  # what is written from here on may be missed
+        if not busy.is_set():
+            busy.set()
+            free.wait(10)
+        kept.append(size)
+
+    monkeypatch.setattr(os, "fdatasync", sync)
+    study = Study(Sweep("grid"), Space({"a": Dimension.of([1, 2])}), file=file)
+    study.ask()
+    study.keep()
+    assert busy.wait(10)
+    study.ask()
+    Timer(0.2, free.set).start()
+    study.close()
+
+    assert kept[-1] == file.stat().st_size
+
+
 def test_the_first_line_and_the_dry_run_say_how_many_points_there_are(aml: Aml, write: Write) -> None:
     write("train.py", "import sys; print(sys.argv[1:])")
     words = ["run", "-m", "train.py", "environment=current", f"{A}=range(0,1000)", f"{B}=range(0,1000)"]
@@ -161,6 +213,9 @@ def test_a_grid_that_was_begun_with_choices_in_its_study_goes_on(tmp_path: Path)
         ([f"{A}=int(interval(2,4))", f"{B}=range(5,1,-2)"], 9),
         (["script.arguments.c=tag(log,int(interval(1,8)))"], 8),
         ([f"{A}=x,y,z"], 3),
+        ([f"{A}=x,y,z", f"{B}=interval(1,1)"], 3),
+        ([f"{B}=interval(1,1)"], 1),
+        ([f"{A}=int(interval(0,1e19))"], None),
         ([f"{A}=interval(0,1)"], None),
         ([f"{A}=range(1,101)"], None),
         (["sweep=quantum"], None),
@@ -190,7 +245,7 @@ def test_a_sampler_over_few_points_says_how_to_try_each_once(
         assert note is None
         return
     assert note is not None
-    assert f"has {points} points" in note
+    assert f"has {points} point{'s' * (points > 1)}, " in note
     grid, *ranges = shlex.split(note.partition("; ")[2].partition(" tries")[0])
     replaced = {item.partition("=")[0] for item in ranges}
     kept = [item for item in overrides if item.partition("=")[0] not in replaced | {"sweep"}]

@@ -233,7 +233,10 @@ class Dimension:
         step = self.step if self.step is not None or self.kind is Kind.float else 1
         if step is None:
             return (self.low,) if self.low == self.high else None
-        return Steps.through(self.low, self.high, step)
+        try:
+            return Steps.through(self.low, self.high, step)
+        except ConfigError:
+            return None
 
     @property
     def ends(self) -> list[Any]:

@@ -64,13 +64,17 @@ class Keeper:
         self._closed = True
         self._asked.set()
         self._thread.join()
+        self._sync()  # the thread may have been at work when the last lines were written
 
     def _work(self) -> None:
         while not self._closed:
             self._asked.wait()
             self._asked.clear()
-            with suppress(OSError):  # of a full or failing disk the next line that is written tells
-                os.fdatasync(self._handle)
+            self._sync()
+
+    def _sync(self) -> None:
+        with suppress(OSError):  # of a full or failing disk the next line that is written tells
+            os.fdatasync(self._handle)
 
 
 def storage(file: Path) -> BaseStorage:

@@ -15,7 +15,7 @@ def points_in_words(sweep: Sweep, space: Space) -> str:
     count, limit = space.points, sweep.max_total_runs
     if count is None:
         return ""
-    said = f"{count} point{'s' if count != 1 else ''}"
+    said = _counted(count)
     if limit is None or (sweep.is_grid and limit >= count):
         return said
     return f"{said}, {limit} tried" if sweep.is_grid else f"{said}, {limit} trials"
@@ -38,9 +38,13 @@ def few_points(sweep: Sweep, space: Space, *, added: Collection[str]) -> str | N
     else:
         how = "".join(f" '{'+' * (key in added)}{key}={_range(dimension)}'" for key, dimension in numbers.items())
     return (
-        f"note: this space has {count} points, so that sweep.sampler={sweep.sampler} tries some of them again within "
-        f"sweep.max_total_runs={limit}; sweep=grid{how} tries each once"
+        f"note: this space has {_counted(count)}, so that sweep.sampler={sweep.sampler} tries some of them again "
+        f"within sweep.max_total_runs={limit}; sweep=grid{how} tries each once"
     )
+
+
+def _counted(count: int) -> str:
+    return f"{count} point{'s' if count != 1 else ''}"
 
 
 def _range(dimension: Dimension) -> str:
@@ -48,6 +52,6 @@ def _range(dimension: Dimension) -> str:
     numbers = dimension.listed
     assert numbers is not None
     if not isinstance(numbers, Steps):
-        return f"{numbers[0]},"
+        return f"choice({numbers[0]})"
     end = Steps(numbers.start, numbers.step, len(numbers) + 1)[-1]
     return f"range({numbers.start},{end},{numbers.step})" if numbers.step != 1 else f"range({numbers.start},{end})"

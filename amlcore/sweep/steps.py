@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -21,18 +22,15 @@ class Steps(Sequence[Any]):
     @classmethod
     def before(cls, start: float, stop: float, step: float) -> Steps:
         """The numbers from `start` in steps towards `stop`, which is left out, as in Python's range."""
-        by, span = Decimal(str(step)), Decimal(str(stop)) - Decimal(str(start))
-        if not by:
+        if not step:
             raise ConfigError("its step must not be 0")
-        if not span or (by > 0) != (span > 0):
-            return cls(start, step, 0)
-        whole, rest = divmod(span, by)
-        return cls(start, step, int(whole) + bool(rest))
+        whole, rest = _divided(start, stop, step)
+        return cls(start, step, max(0, whole + (rest > 0)))
 
     @classmethod
     def through(cls, low: float, high: float, step: float) -> Steps:
         """The numbers from `low` to `high`, both included."""
-        return cls(low, step, 1 + int((Decimal(str(high)) - Decimal(str(low))) // Decimal(str(step))))
+        return cls(low, step, 1 + _divided(low, high, step)[0])
 
     @property
     def whole(self) -> bool:
@@ -57,8 +55,9 @@ class Steps(Sequence[Any]):
 
     def index(self, value: Any, *_: int) -> int:
         """The place of `value`; ValueError where it is none of them."""
-        if isinstance(value, (int, float) if not self.whole else int) and not isinstance(value, bool) and self.length:
-            nearest = round((Decimal(str(value)) - Decimal(str(self.start))) / Decimal(str(self.step)))
+        is_number = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
+        if is_number and self.length and (number := Decimal(str(value))).is_finite():
+            nearest = round((number - Decimal(str(self.start))) / Decimal(str(self.step)))
             if 0 <= nearest < self.length and self[nearest] == value:
                 return nearest
         raise ValueError(f"{value!r} is none of {self}")
@@ -66,7 +65,7 @@ class Steps(Sequence[Any]):
     def __contains__(self, value: object) -> bool:
         try:
             self.index(value)
-        except (ValueError, ArithmeticError):
+        except ValueError:
             return False
         return True
 
@@ -78,8 +77,7 @@ class Steps(Sequence[Any]):
 
 def last_step(start: float, end: float, step: float) -> Decimal:
     """The last number that the steps reach; by decimals, so that 3 * 0.1 is 0.3."""
-    first, by = Decimal(str(start)), Decimal(str(step))
-    return first + (Decimal(str(end)) - first) // by * by
+    return Decimal(str(start)) + _divided(start, end, step)[0] * Decimal(str(step))
 
 
 def on_step(value: float, *, first: float, step: float) -> float:
@@ -92,3 +90,14 @@ def rounded(value: float, quantum: float) -> float:
     steps = round(value / quantum)
     # A script that takes whole numbers takes no 4.0.
     return quantum * steps if isinstance(quantum, int) else float(Decimal(str(quantum)) * steps)
+
+
+def _divided(start: float, end: float, step: float) -> tuple[int, Decimal]:
+    """How many whole steps lead from `start` to `end`, and which part of one is left."""
+    first, last, by = (Decimal(str(number)) for number in (start, end, step))
+    if not all(number.is_finite() for number in (first, last, by)):
+        raise ConfigError("a range needs finite numbers")
+    if abs((last - first) / by) >= sys.maxsize:
+        raise ConfigError("it has too many steps to count; use interval(a,b), which has none")
+    whole, rest = divmod(last - first, by)
+    return int(whole), rest / by
