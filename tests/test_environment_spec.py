@@ -96,6 +96,10 @@ def test_where_to_look_is_for_the_build_alone(tmp_path):
         ("C:\\wheels\\mine.whl\n", "requirements.txt:1: 'C:\\wheels\\mine.whl' is a path on this machine"),
         ("-r gone.txt\n", "requirements.txt:1: names the file 'gone.txt', which is not there"),
         ("-r requirements.txt\n", "requirements.txt: the file includes itself"),
+        (
+            "--no-build-isolation-package six\n",
+            "requirements.txt:1: '--no-build-isolation-package six': unknown option",
+        ),
         ("--wrong 1\n", "requirements.txt:1: '--wrong 1': unknown option '--wrong'; legal: "),
     ],
 )

@@ -71,6 +71,7 @@ def test_a_folder_of_wheels_is_looked_at_each_time(tmp_path: Path, build: Build,
     wheel(wheels, "aml_mine", "1.0")
     assert local() == "1.0"
     (wheels / "notes.txt").write_text("of nobody's concern")
+    (wheels / "gone-1.0-py3-none-any.whl").symlink_to("nowhere")
     assert local() == "1.0"
     assert any("ready, built before, resolved just now; its build log is" in line for line in log)
     wheel(wheels, "aml_mine", "2.0")

@@ -51,7 +51,9 @@ def surroundings(options: Sequence[str]) -> list[object]:
         if _name(option) == "--find-links" and "://" not in option:
             folder = Path(option.split(None, 1)[1])
             entries = sorted(folder.iterdir()) if folder.is_dir() else []
-            stats = [(entry.name, entry.stat()) for entry in entries if entry.name.endswith(_ARCHIVES)]
+            stats = [
+                (entry.name, entry.stat()) for entry in entries if entry.name.endswith(_ARCHIVES) and entry.is_file()
+            ]
             state += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     return state
 

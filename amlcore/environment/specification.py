@@ -20,7 +20,7 @@ _KEPT = {"--no-index", "--no-binary", "--only-binary", "--pre"}
 # What uv's command line knows and no requirements file: uv's own hints name them.
 OF_COMMAND_LINE = {
     *("--index-strategy", "--prerelease", "--resolution", "--exclude-newer", "--allow-insecure-host", "--index"),
-    *("--default-index", "--no-build-isolation-package", "--no-build-isolation", "--no-build", "--keyring-provider"),
+    *("--default-index", "--no-build-isolation", "--no-build", "--keyring-provider"),
 }
 _OF_PIP = {"--trusted-host": "--allow-insecure-host"}
 # What they ask for holds anyway, or belongs to pip's own work.
