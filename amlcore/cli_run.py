@@ -79,8 +79,6 @@ class _Dumper(yaml.SafeDumper):
 
 
 _Dumper.add_representer(float, _Dumper.represent_float)
-
-
 _Dumper.add_multi_representer(Enum, lambda dumper, value: dumper.represent_data(value.value))
 _Dumper.add_multi_representer(PurePath, lambda dumper, value: dumper.represent_data(str(value)))
 
@@ -149,17 +147,18 @@ def _overrides(
     if files and module is not None:
         raise ConfigError(f"{files[0]} and -M {module}: only one of them can run")
     if files or module is not None:
-        script = Path(files[0]).absolute() if files else Path.cwd() / "-M"
-        if files and not script.exists() and (meant := _meant(files[0])):
+        script = Path(files[0]).absolute() if files else None
+        if script is not None and not script.exists() and (meant := _meant(files[0])):
             raise ConfigError(f"{files[0]}: no such file{meant}")
-        folder = script.parent.relative_to(root) if script.parent.is_relative_to(root) else script.parent
+        folder = Path.cwd() if script is None else script.parent
+        folder = folder.relative_to(root) if folder.is_relative_to(root) else folder
         # What the project says of its own script's model does not hold for another script.
         none = [f"{group}=none" for group in ("model", "deployment") if not _speaks_of(group, overrides)]
         overrides = [
             *none,
             "script=script",
             f"script.source_directory={quoted(str(folder))}",
-            f"script.script={quoted(script.name)}" if files else f"script.module={quoted(str(module))}",
+            f"script.module={quoted(str(module))}" if script is None else f"script.script={quoted(script.name)}",
             *(word for word in overrides if word not in files),
         ]
     if arguments_after is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import math
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -158,8 +159,10 @@ def test_where_yaml_reads_otherwise_a_warning_names_the_place_once(
     options = "{n_startup_trials: 017, multivariate: off, group: false, prior_weight: 1_0.5}"
     write("conf/sweep/t.yaml", f"defaults: [tpe, _self_]\nsampler_options: {options}\n")
     write("conf/script/n.yaml", "defaults: [s, _self_]\narguments:\n  far: .inf\n  C: 2\n")
+    write("conf/sweep/far.yaml", "defaults: [tpe, _self_]\nsampler_options: {prior_weight: .inf}\n")
     for _ in range(2):
         composed = job(root, "script=n", "sweep=t")
+    assert job(root, "sweep=far").sweep.sampler_options == {"prior_weight": math.inf}  # type: ignore[union-attr]
     lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
 
     assert composed.sweep is not None

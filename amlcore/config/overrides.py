@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from antlr4 import CommonTokenStream, InputStream, ParserRuleContext  # type: ignore[import-untyped]
@@ -128,7 +128,7 @@ def parent_of(key: str) -> str:
 
 def dotted(said: str) -> str:
     """`said` with OmegaConf's form of names with dots as everybody else writes them."""
-    mappings: Sequence[str] = ["".join(re.escape(".".join(path))) for path in free_mappings()]
+    mappings = [re.escape(".".join(path)) for path in free_mappings()]
     return re.sub(rf"({'|'.join(mappings)})\[(.*?)\]", r"\1.\2", said)
 
 

@@ -75,7 +75,8 @@ def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
 def _read(node: ScalarNode, path: Path, loader: Any) -> ScalarNode:
     how = reading(path)
     if how is Reading.typed:
-        _tell_difference(node, path, loader)
+        if not _is_not_finite(node):
+            _tell_difference(node, path, loader)
         return node
     is_text = how is Reading.text or (how is Reading.word and READ[node.tag] is bool)
     said = node.value if is_text else _lossy(node)
@@ -116,8 +117,13 @@ def _lossy(node: ScalarNode) -> str | None:
         return None if node.value.lower() in TRUTH else node.value
     try:
         return kept_text(READ[node.tag](node.value), node.value)
-    except ValueError:  # only YAML reads 0x1F and 9:30 as numbers; .inf is its own form of one
-        return None if node.value.lower().endswith((".inf", ".nan")) else node.value
+    except ValueError:  # only YAML reads 0x1F and 9:30 as numbers
+        return None if _is_not_finite(node) else node.value
+
+
+def _is_not_finite(node: ScalarNode) -> bool:
+    """Whether it is .inf or .nan, for which YAML has no other form."""
+    return bool(node.value.lower().endswith((".inf", ".nan")))
 
 
 def _key(key: Node, path: Path) -> Node:
