@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore import settle
+from amlcore import cancellation, kept, settle
 from amlcore.attached import attached
 from amlcore.details import DAMAGED, row
 from amlcore.errors import NotFoundError, RecordError, RequestError, RunError, UnreadableError
@@ -194,7 +194,7 @@ def cancel(run: Run) -> RunState:
     begun = time.monotonic()
     while not run.has_ended() and time.monotonic() - begun < CANCEL_WAIT_S:
         if time.monotonic() - begun > ORPHAN_WAIT_S:
-            settle.kill_orphan(run.record)
+            cancellation.kill_orphan(run.record)
         time.sleep(POLL_S)
     if not run.has_ended():
         raise RunError(f"run {run.id} was asked to end and has not within {CANCEL_WAIT_S:.0f} s: {run.status.state}")
@@ -294,7 +294,7 @@ def _to_its_end(driver: Driver, job: Job, record: Record, *, say: Say) -> int:
     try:
         status = driver.drive()
         run = Run(str(record.folder))
-        unkept = settle.unkept(record)
+        unkept = kept.unkept(record)
         if unkept is not None:
             say(f"note: {unkept}")
         if status.state is not RunState.Completed:

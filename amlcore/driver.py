@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 
-from amlcore import settle
+from amlcore import cancellation, settle
 from amlcore.compute import Slots
 from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment, build_lock
@@ -105,7 +105,7 @@ class Driver:
                     self._execute(prepare(self._job, self._record, say=self._say))
             except KeyboardInterrupt:
                 if interrupted:
-                    settle.kill(self._record)
+                    cancellation.kill(self._record)
                     if self._slots is not None:
                         self._slots.end(self._record.folder.name)
                     room.impatient()
@@ -161,7 +161,7 @@ class Driver:
 
     def _cancel(self) -> None:
         self._say("canceling; interrupt again to kill the script at once")
-        settle.request_cancel(self._record)
+        cancellation.request_cancel(self._record)
         if self._slots is None or not self._record.laid:
             settle.cancel(self._record)
         else:

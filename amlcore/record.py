@@ -14,7 +14,6 @@ from typing import Any
 
 from amlcore import heartbeat
 from amlcore.errors import NotFoundError, RecordError
-from amlcore.kept import digest, files_below, move, remove
 from amlcore.reading import (
     CLAIM,
     ENVIRONMENT,
@@ -35,9 +34,6 @@ from amlcore.reading import (
 )
 from amlcore.worker import durable
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, write_json
-from amlcore.worker.links import keep_linked
-
-NAMED = 5  # how many things of a kind one message names
 
 EARLY_TERMINATION = "early termination by "
 """How the reason of a pruned trial begins: its state is Canceled, as Azure ML has it, and nobody canceled it."""
@@ -290,46 +286,6 @@ class Record:
         if claim is None:
             return False
         return any(is_alive(claim[name]) is not False for name in ("worker", "supervisor", "script") if claim.get(name))
-
-    def collect(self) -> str | None:
-        """Keep what the newest attempt wrote to ./outputs and ./logs, remove its copy, list and hash the outputs.
-
-        Returns
-        -------
-        str or None
-            What could not be kept, and why.
-        """
-        attempt = self.layout.attempt(self.attempt)
-        began = (self.claim or {}).get("at", math.inf)
-        leading = [
-            line for folder in (attempt.outputs, attempt.logs) for line in keep_linked(folder, str(self.folder), began)
-        ]
-        lost = [
-            f"./{Path(source).name} was no folder when the script ended: nothing of it was kept"
-            for source in (attempt.outputs, attempt.logs)
-            if Path(source).is_symlink() or Path(source).is_file()
-        ]
-        for source, target in ((attempt.outputs, self.layout.outputs), (attempt.logs, self.layout.logs)):
-            move(Path(source), Path(target))
-        for number in os.listdir(self.layout.attempts):
-            remove(Path(self.layout.attempts, number, "work"))
-        self.list_outputs()
-        more = len(leading[NAMED:])
-        return "; ".join(lost + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
-
-    def list_outputs(self) -> None:
-        """List and hash the kept outputs, and the sample of a model beside them."""
-        outputs = Path(self.layout.outputs)
-        inside = outputs.resolve()
-        listing = [
-            {"path": path.relative_to(self.folder).as_posix(), "size": path.stat().st_size, "sha256": digest(path)}
-            for path in files_below(outputs, inside)
-            if path.resolve().is_relative_to(inside)
-        ]
-        sample = Path(self.layout.sample)
-        if sample.is_file():
-            listing.append({"path": sample.name, "size": sample.stat().st_size, "sha256": digest(sample)})
-        write_json(self.layout.listing, listing)
 
     @property
     def listing(self) -> list[dict[str, Any]]:

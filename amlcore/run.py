@@ -11,11 +11,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.cancellation import request_cancel, was_pruned
 from amlcore.details import details, duration_s, summary
 from amlcore.errors import NotFoundError, RequestError, RunError, legal
 from amlcore.ownership import may_settle, owner_of
 from amlcore.record import Record, RunState, Status
-from amlcore.settle import last_lines, last_model, note_model, request_cancel, settle, was_pruned
+from amlcore.settle import last_lines, last_model, note_model, settle
 from amlcore.stream import LogStream, binary
 from amlcore.worker import context
 

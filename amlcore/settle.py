@@ -7,7 +7,6 @@ import json
 import os
 import shlex
 import signal
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -17,18 +16,19 @@ from typing import Any
 
 import yaml
 
+from amlcore.cancellation import cancel_reason
 from amlcore.compute import BACKENDS, Ending
 from amlcore.environment.missing import missing_module
 from amlcore.errors import AmlcoreError, RecordError
+from amlcore.kept import collect
 from amlcore.ownership import may_settle, owner_of
 from amlcore.reading import read_mapping
-from amlcore.record import NAMED, Record, RunState
+from amlcore.record import Record, RunState
 from amlcore.worker import durable
-from amlcore.worker.layout import append_line, create_json, identity, is_alive, open_to_group
+from amlcore.worker.layout import append_line, open_to_group
 from amlcore.worker.processes import signal_name
 from amlcore.worker.room import FULL, persistently
 from amlcore.worker.watch import TERMINATED
-from amlcore.worker.workcopy import MAX_STRAYS
 
 INTERRUPTED = 130
 LAST_LINES = 10
@@ -183,7 +183,7 @@ def finalize(record: Record) -> None:
     reason = cancel_reason(record) if state is RunState.Canceled else reason
     advice = advice_on_end(record) if state is RunState.Failed and result["exit_status"] else None
     try:
-        lost = persistently(record.collect, str(record.folder)) if record.attempt else None
+        lost = persistently(lambda: collect(record), str(record.folder)) if record.attempt else None
     except OSError as error:
         if error.errno in FULL:  # whoever looks next may find room, and what was written is still there
             raise
@@ -261,77 +261,14 @@ def _collect(record: Record) -> list[str]:
     """Keep what the attempt of a run without a result wrote; why it was not kept, if so."""
     try:
         if record.attempt:
-            record.collect()
+            collect(record)
     except OSError as error:
         return [_not_kept(error)]
     return []
 
 
-def unkept(record: Record) -> str | None:
-    """What the script of the newest attempt wrote beside the folders that are kept, in words."""
-    strays = [str(stray["path"]) for stray in (record.result or {}).get("strays", [])]
-    if not strays:
-        return None
-    counts = Counter(f"{first}/" if rest else first for first, _, rest in (path.partition("/") for path in strays))
-    files = [
-        f"{name} ({number} file{'s' * (number > 1)})" if name[-1] == "/" else name for name, number in counts.items()
-    ]
-    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else " and more" * (len(strays) >= MAX_STRAYS)
-    return f"not kept: {', '.join(files[:NAMED])}{more}; only files in ./outputs are kept"
-
-
 def _not_kept(error: OSError) -> str:
     return f"what the script wrote could not be kept: {error.strerror}: {error.filename}"
-
-
-def cancel_reason(record: Record) -> str:
-    """Why the run was asked to end."""
-    return str((record.cancel_request or {}).get("reason") or "canceled")
-
-
-def was_pruned(record: Record) -> bool:
-    """Whether the run was asked to end by early termination."""
-    return bool((record.cancel_request or {}).get("pruned"))
-
-
-def was_canceled_with_sweep(record: Record) -> bool:
-    """Whether the run was asked to end because its sweep did."""
-    return bool((record.cancel_request or {}).get("with_sweep"))
-
-
-def request_cancel(
-    record: Record, reason: str | None = None, *, pruned: bool = False, with_sweep: bool = False
-) -> None:
-    """Ask for the end of a run: its worker and its driver watch for the file that this writes.
-
-    Parameters
-    ----------
-    pruned : bool
-        Whether it is a trial that its sweep's early termination gives up.
-    with_sweep : bool
-        Whether it is a trial that ends because its sweep does.
-    """
-    facts = {"by": identity(), "reason": reason, "pruned": pruned, "with_sweep": with_sweep}
-    create_json(record.layout.cancel, facts)
-    claim = record.claim
-    # A script whose supervisor was killed has nobody left who watches.
-    if claim is not None and is_alive(claim["script"]) and is_alive(claim["worker"]) is False:
-        kill(record, signal.SIGTERM)
-
-
-def kill(record: Record, number: signal.Signals = signal.SIGKILL) -> None:
-    """Send a signal to the script and its children, on this host."""
-    claim = record.claim
-    if claim is not None and is_alive(claim["script"]):
-        with suppress(ProcessLookupError, PermissionError):  # another user's is ended by its supervisor alone
-            os.killpg(claim["script"]["pid"], number)
-
-
-def kill_orphan(record: Record) -> None:
-    """Kill a script that has no supervisor left to do it, and that did not end when it was asked to."""
-    claim = record.claim
-    if claim is not None and is_alive(claim["worker"]) is False:
-        kill(record)
 
 
 def last_lines(record: Record, count: int = LAST_LINES) -> list[str]:

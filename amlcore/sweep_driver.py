@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from amlcore import settle
+from amlcore import cancellation, kept, settle
 from amlcore.config import Job, Search
 from amlcore.driver import prepare
 from amlcore.earlier import earlier_trials, with_found
@@ -162,7 +162,7 @@ class SweepDriver:
                 raise
             settle.fail_by(record, error, redacted=search.job.workspace.redacted)
         except KeyboardInterrupt:
-            settle.request_cancel(record)
+            cancellation.request_cancel(record)
             settle.cancel(record)
         except BaseException as error:
             if isinstance(error, FileNotFoundError):
@@ -197,7 +197,7 @@ class SweepDriver:
                         self._explain(trial)
                 self._watch(loop.tally, ended)
                 if Path(self._record.layout.cancel).exists():
-                    loop.stop(settle.cancel_reason(self._record))
+                    loop.stop(cancellation.cancel_reason(self._record))
                 self._tell_waiting(runs)
                 if not ended:
                     time.sleep(POLL_S)
@@ -212,7 +212,7 @@ class SweepDriver:
             with uninterrupted():
                 if not again:
                     self._say("canceling; interrupt again to kill the trials at once")
-                    settle.request_cancel(self._record)
+                    cancellation.request_cancel(self._record)
                     loop.stop("canceled")
         except KeyboardInterrupt:
             again = True
@@ -232,7 +232,7 @@ class SweepDriver:
         if not self._judged and trial.state is TrialState.COMPLETE:
             self._judged = True
             self._explain_judgement(trial)
-            unkept = settle.unkept(Record(Path(f"{self._record.folder}_{trial.number}")))
+            unkept = kept.unkept(Record(Path(f"{self._record.folder}_{trial.number}")))
             if unkept is not None:
                 self._say(f"note: trial {trial.number}: {unkept}")
 
@@ -256,7 +256,7 @@ class SweepDriver:
             self._keep_best(self.best)
         write_table(record, self.trials, self._search.sweep.metrics, self.front)
         if Path(record.layout.cancel).exists():
-            record.enter(RunState.Canceled, settle.cancel_reason(record), exit_status=settle.INTERRUPTED)
+            record.enter(RunState.Canceled, cancellation.cancel_reason(record), exit_status=settle.INTERRUPTED)
         elif loop.failed_too_often:
             settle.fail(record, str(loop.stopped))
         elif not loop.tally.counts[TrialState.COMPLETE]:

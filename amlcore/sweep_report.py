@@ -12,6 +12,7 @@ from typing import Any
 from amlcore import background
 from amlcore.config import Search
 from amlcore.earlier import load_search
+from amlcore.kept import list_outputs
 from amlcore.reading import CLAIM, read_mapping
 from amlcore.record import Record
 from amlcore.sweep.front import Front
@@ -51,7 +52,7 @@ def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str],
         writer.writerow(table)
         writer.writerows(zip(*table.values(), strict=True))
     temporary.rename(outputs / "trials.csv")
-    record.list_outputs()
+    list_outputs(record)
 
 
 def is_worth_plots(search: Search, trials: Sequence[Trial]) -> bool:
@@ -82,7 +83,7 @@ def draw(folder: Path) -> None:
         _say(f"warning: importances.json was not written: {error}")
     spans = {number: span for number in range(len(study.trials)) if (span := _span(Record(Path(f"{folder}_{number}"))))}
     plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", say=_say)
-    record.list_outputs()
+    list_outputs(record)
 
 
 def _span(record: Record) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from amlcore import settle
+from amlcore import cancellation, settle
 from amlcore.compute import BACKENDS, Ending, Slots
 from amlcore.config import Job, Search
 from amlcore.driver import keep_environment
@@ -162,7 +162,7 @@ class TrialRuns:
         record = self._running[number].record
         if not record.has_ended():  # what it logged last is read after its end
             with suppress(FileNotFoundError):  # somebody removed it
-                settle.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
+                cancellation.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
 
     def history(self, number: int) -> list[float]:
         records = read_metrics(self.record_of(number).layout.metrics)
@@ -171,7 +171,7 @@ class TrialRuns:
     def kill(self) -> None:
         """End the scripts of all trials at once."""
         for running in self._running.values():
-            settle.kill(running.record)
+            cancellation.kill(running.record)
 
     def close(self) -> None:
         for slots in self._slots.values():
@@ -278,9 +278,9 @@ class TrialRuns:
 
     def _ended(self, running: TrialRun) -> Ended:
         number, status = running.trial.number, running.record.status
-        if status.state is RunState.Canceled and settle.was_pruned(running.record):
+        if status.state is RunState.Canceled and cancellation.was_pruned(running.record):
             return Ended(number, TrialState.PRUNED, reason=status.reason)
-        if status.state is RunState.Canceled and settle.was_canceled_with_sweep(running.record):
+        if status.state is RunState.Canceled and cancellation.was_canceled_with_sweep(running.record):
             return Ended(number, TrialState.CANCELED, reason=status.reason)
         if status.state is not RunState.Completed:
             reason = _with_last_line(status.reason, running.record)

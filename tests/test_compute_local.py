@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
+from amlcore.cancellation import request_cancel
 from amlcore.compute import Ending, queue
 from amlcore.compute.local import LOST, MAX_TRIES, Local, LocalSlots
 from amlcore.record import Record
 from amlcore.request import Request, WorkerKind
-from amlcore.settle import request_cancel
 from amlcore.worker.layout import is_alive
 from amlcore.worker.processes import children
 from tests.compute_conformance import Conformance

@@ -35,10 +35,9 @@ LINES = [
     ["compute"],
     ["request", "background"],
     ["model"],
-    ["attached"],
+    ["attached", "cancellation", "kept"],
     ["workspace", "environment", "snapshot", "record", "stream", "waiting"],
     ["source", "reading"],
-    ["kept"],
     ["errors", "heartbeat", "interrupt", "ownership", "say"],
     ["worker"],
 ]
