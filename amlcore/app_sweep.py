@@ -99,7 +99,7 @@ def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
     if not may_settle(record.folder):
         owner, name = owner_of(record.folder), record.folder.name
         raise RequestError(
-            f"sweep {name} belongs to {owner}, who alone can go on with it; "
+            f"sweep {name} belongs to {owner}, and only they can resume it; "
             f"the same command with sweep.warm_start=[{name}] begins one of your own that learns from it"
         )
     write_json(record.layout.sweep, search.to_json(), sync=True)

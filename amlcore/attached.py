@@ -29,7 +29,7 @@ class Attached:
         self._log = log
         self._say = say
         self._stream = stream
-        self._terminals = {number for number in (STDOUT, STDERR) if _is_terminal(number)}
+        self._terminals = {number for number in (STDOUT, STDERR) if os.isatty(number)}
         self._left: set[int] = set()
 
     def say(self, line: str) -> None:
@@ -70,13 +70,6 @@ class Attached:
         os.close(log)
 
 
-def _is_terminal(number: int) -> bool:
-    try:
-        return os.isatty(number)
-    except OSError:
-        return False
-
-
 @contextmanager
 def attached(log: str, *, say: Say, stream: LogStream | None = None) -> Iterator[Attached]:
     """Let what the block carries out go on when its terminal is closed, and its children with it."""
@@ -102,7 +95,8 @@ def attached(log: str, *, say: Say, stream: LogStream | None = None) -> Iterator
         yield run
     finally:
         over.set()
-        signal.pthread_kill(taker.ident or 0, signal.SIGHUP)
+        assert taker.ident is not None
+        signal.pthread_kill(taker.ident, signal.SIGHUP)
         taker.join()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         signal.signal(signal.SIGHUP, before)

@@ -40,7 +40,7 @@ def trying_on(say: Say) -> Iterator[None]:
         nonlocal again_at
         if time.monotonic() >= again_at:
             again_at = time.monotonic() + REMIND_S
-            say(f"the disk is full, trying on until there is room: {error.filename}")
+            say(f"the disk is full; retrying until there is room: {error.filename}")
         time.sleep(room.PAUSE_S)
         return True
 

@@ -111,7 +111,7 @@ def _lines(path: str, required: str | None = None) -> None:
     if size == 0:
         raise RecordError(f"{path} is damaged: it is empty")
     if line is not None:
-        raise RecordError(f"{path} is damaged: line {line} is not a line of JSON that was written there")
+        raise RecordError(f"{path} is damaged: line {line} is not what was written")
 
 
 def _yaml(path: str, form: type) -> None:

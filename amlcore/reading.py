@@ -130,7 +130,7 @@ def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError
     if isinstance(problem, OSError):
         return error(f"{path} cannot be read: {problem.strerror}")
     if isinstance(problem, UnicodeDecodeError):
-        return error(f"{path} is damaged: it is no UTF-8 text")
+        return error(f"{path} is damaged: it is not UTF-8 text")
     try:
         empty = Path(path).stat().st_size == 0
     except OSError:

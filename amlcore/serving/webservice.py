@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import shutil
 import signal
 import socket
@@ -17,6 +16,7 @@ from typing import Any, NoReturn
 
 from amlcore.environment import hold_interpreter
 from amlcore.errors import DeploymentError, LeftOutWarning, NotFoundError
+from amlcore.ownership import owner_of
 from amlcore.reading import Process, read_mapping
 from amlcore.serving.bento import Bento
 from amlcore.serving.call import body, request
@@ -252,18 +252,14 @@ def stop(folder: Path, *, wait_s: float = 10.0) -> None:
 def _check_mine(record: dict[str, Any]) -> None:
     """Raises DeploymentError where the service is another user's, before anything of it is touched."""
     try:
-        owner = os.stat(f"/proc/{record['process']['pid']}").st_uid
+        process = f"/proc/{record['process']['pid']}"
+        is_mine = os.geteuid() in (0, os.stat(process).st_uid)
     except OSError:  # it has ended just now
         return
-    if os.geteuid() not in (0, owner):
-        raise DeploymentError(f"service '{record['name']}' was started by {_user(owner)}, and only they can stop it")
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return f"user {uid}"
+    if not is_mine:
+        raise DeploymentError(
+            f"service '{record['name']}' was started by {owner_of(process)}, and only they can stop it"
+        )
 
 
 def check_replaceable(folder: Path) -> None:
@@ -272,8 +268,9 @@ def check_replaceable(folder: Path) -> None:
     if record is not None and is_alive(record["process"]):
         _check_mine(record)
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
-        owner = _user(folder.stat().st_uid)
-        raise DeploymentError(f"{folder} belongs to {owner}: choose another name for the service, or ask them")
+        raise DeploymentError(
+            f"{folder} belongs to {owner_of(folder)}: choose another name for the service, or ask them"
+        )
 
 
 def _wait_until_gone(folder: Path, wait_s: float) -> None:

@@ -104,7 +104,7 @@ class Supervisor(object):
             except OSError as error:
                 if error.errno not in FULL or time.monotonic() >= deadline:
                     raise
-                self._log("the disk is full, trying on: {}".format(error))
+                self._log("the disk is full; retrying: {}".format(error))
             shutil.rmtree(self.attempt.work, ignore_errors=True)
             time.sleep(PAUSE_S)
             if self._canceled():
@@ -112,7 +112,7 @@ class Supervisor(object):
 
     def _wait_for_room(self, error):
         """Wait for a full disk to have room again; False once nobody asks for what was to be written."""
-        self._log("the disk is full, trying on: {}".format(error))
+        self._log("the disk is full; retrying: {}".format(error))
         time.sleep(PAUSE_S)
         return os.path.exists(self.run_layout.run) and (self._done or not self._canceled())
 
