@@ -26,7 +26,10 @@ from amlcore.worker.layout import identity, is_alive, write_json
 
 LOOPBACK = "127.0.0.1"
 
-RECORD = {"name": str, "bento": str, "port": int, "route": str, "process": Process}
+PROCESS = {"name": str, "process": Process}
+"""What a service is ended by, whatever else its record lacks."""
+
+RECORD = {**PROCESS, "bento": str, "port": int, "route": str}
 
 FOLDER_VARIABLE = "AMLCORE_SERVICE"
 """The environment variable by which all processes of a service are found, orphans too."""
@@ -235,7 +238,7 @@ def list_services(folder: Path) -> list[Service]:
 def stop(folder: Path, *, wait_s: float = 10.0) -> None:
     """End all processes of the service in `folder`: kindly first, then by force."""
     try:
-        record = read_mapping(ServiceLayout(folder).record, RECORD, error=DeploymentError)
+        record = read_mapping(ServiceLayout(folder).record, PROCESS, error=DeploymentError)
     except DeploymentError:  # its processes are found without it
         record = None
     if record is not None and is_alive(record["process"]) is None:
@@ -264,7 +267,7 @@ def _check_mine(record: dict[str, Any]) -> None:
 
 def check_replaceable(folder: Path) -> None:
     """Raises DeploymentError where a service in `folder` could not be replaced, before one is packaged for it."""
-    record = read_mapping(ServiceLayout(folder).record, RECORD, error=DeploymentError)
+    record = read_mapping(ServiceLayout(folder).record, PROCESS, error=DeploymentError)
     if record is not None and is_alive(record["process"]):
         _check_mine(record)
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
