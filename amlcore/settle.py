@@ -73,7 +73,7 @@ def unsettled_reason(record: Record) -> str | None:
     if record.has_ended() or record.driven or may_settle(record.folder):
         return None
     owner = owner_of(record.folder)
-    return f"its driver is gone; the next aml command of its owner, {owner}, settles it"
+    return f"its driver is gone; the next aml command of {owner}, its owner, settles it"
 
 
 def _backend(record: Record) -> Any:
