@@ -18,7 +18,6 @@ import yaml
 
 from amlcore.cancellation import cancel_reason
 from amlcore.compute import BACKENDS, Ending
-from amlcore.environment.missing import missing_module
 from amlcore.errors import AmlcoreError, RecordError
 from amlcore.kept import collect
 from amlcore.ownership import may_settle, owner_of
@@ -200,6 +199,8 @@ def advice_on_end(record: Record) -> str | None:
     error = read_mapping(record.layout.attempt(record.attempt).error) or {}
     if error.get("type") != "ModuleNotFoundError" or not error.get("name"):
         return None
+    from amlcore.environment.missing import missing_module  # what it needs takes each command longer to begin
+
     try:
         job = yaml.load(Path(record.layout.config).read_text(encoding="utf-8"), Loader=_LOADER)
         lock = Path(record.layout.lock).read_text(encoding="utf-8")
