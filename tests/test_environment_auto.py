@@ -115,6 +115,24 @@ def test_what_is_said_goes_before_what_is_found(
     assert asked(chosen(project, override), project) == requirements
 
 
+def test_what_is_added_twice_is_added_together_in_a_sweep_too(project: Path, write: Write) -> None:
+    write("t.py", "")
+    write("requirements.txt", "six\n")
+    twice = ["+environment.packages=[joblib]", "environment.add=['rich<14,>=13']", "+environment.add=[tomli]"]
+    together = ("six", "joblib", "rich<14,>=13", "tomli")
+
+    found = compose(["script.script=t.py", *twice], root=project).environment
+    assert asked(found, project) == together
+    search = compose_search(["script.script=t.py", *twice, "+script.arguments.a=1,2"], root=project)
+    assert search is not None
+    assert asked(search.job.environment, project) == together
+
+    search = compose_search(["script.script=t.py", "+environment.packages=[joblib],[rich]"], root=project)
+    assert search is not None
+    trials = [search.trial(values)[0].environment for values in search.space.grid()]
+    assert [asked(trial, project) for trial in trials] == [("six", "joblib"), ("six", "rich")]
+
+
 def test_an_option_that_was_chosen_stays_as_it_is(project: Path, write: Write) -> None:
     write("t.py", BLOCK)
     write("requirements.txt", "six\n")

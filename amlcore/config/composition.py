@@ -32,6 +32,7 @@ from amlcore.config.hydra_keys import check_hydra
 from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
 from amlcore.config.loader import Loader
 from amlcore.config.places import SHIPPED
+from amlcore.config.requirement_lists import in_one_list
 from amlcore.config.secrets import check_secrets, keep_references
 from amlcore.errors import AmlcoreError, NotFoundError, legal
 
@@ -146,16 +147,11 @@ def extend(search_path: ConfigSearchPath) -> None:
 
 def implied(overrides: list[str], *, root: Path, config_name: str = "config") -> list[str]:
     """Name the options that are meant: by a file of requirements, and by names of the workspace's table."""
-    known = [_known(_added(override), root=root) for override in overrides]
+    known = [_known(override, root=root) for override in in_one_list(overrides)]
     known = [*_choices_of_experiment(known, config_name), *known]
     names_file = any(override.startswith("environment.file=") for override in overrides)
     names_option = any(override.startswith("environment=") for override in overrides)
     return [f"environment={FILE_OPTION}", *known] if names_file and not names_option else known
-
-
-def _added(override: str) -> str:
-    """`+environment.packages=[…]` as it is meant: Hydra itself appends keys alone, never to a list."""
-    return re.sub(r"^\+environment\.(packages|add)=", "environment.add=", override)
 
 
 def _choices_of_experiment(overrides: list[str], config_name: str) -> list[str]:

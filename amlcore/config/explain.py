@@ -307,8 +307,8 @@ def _unreadable(error: OverrideParseException) -> str:
     said = re.sub(r"^\w*Exception: ", "", _first_line(error.message))
     why = "" if error.override in said else f" ({said})"
     return (
-        f"'{error.override}' on the command line cannot be read{why}: a text with quotes, commas, brackets or spaces "
-        "stands in quotes of its own, such as KEY=\"'a, b'\""
+        f"'{error.override}' on the command line cannot be read{why}: a text with quotes, commas, brackets, spaces "
+        "or letters beyond ASCII stands in quotes of its own, such as KEY=\"'a, b'\""
     )
 
 

@@ -1,11 +1,23 @@
-"""Lists of requirements on the command line, whose inner quotes a shell takes away: [seaborn,scikit-learn<1.6]."""
+"""Lists of requirements on the command line, several as one, and without the quotes that a shell takes away."""
 
 from __future__ import annotations
 
 import re
 
 _LIST = re.compile(r"(?P<key>\+{0,2}environment\.(?:add|packages)=)\[(?P<items>.*)\]", re.DOTALL)
+_ADDED = re.compile(r"\+environment\.(?:add|packages)=")
 _CONTINUED = re.compile(r"\s*(===|[<>=!~]=|[<>])")
+
+
+def in_one_list(overrides: list[str]) -> list[str]:
+    """The overrides with all `+environment.packages=[…]` as one list: Hydra itself never appends to a list."""
+    named = [_ADDED.sub("environment.add=", item) if _ADDED.match(item) else item for item in overrides]
+    found = [match for item in named if (match := _LIST.fullmatch(item)) and match["key"] == "environment.add="]
+    lists = [match for match in found if _pieces(match["items"])]
+    if named == overrides or len(lists) < 2:
+        return named
+    whole = f"environment.add=[{','.join(match['items'] for match in lists)}]"
+    return [*(item for item in named if item not in [match[0] for match in lists]), whole]
 
 
 def with_quotes(override: str) -> str:

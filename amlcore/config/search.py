@@ -21,6 +21,7 @@ from amlcore.config.first_values import as_written, first_of, first_of_override,
 from amlcore.config.job import Job, job_config, literal
 from amlcore.config.overrides import key_of, parent_of, parser
 from amlcore.config.reading import named_path
+from amlcore.config.requirement_lists import in_one_list
 from amlcore.config.secrets import check_secrets
 from amlcore.config.space import flat, named, of_azure, space_of
 from amlcore.errors import ConfigError
@@ -175,6 +176,7 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     ConfigError
         A key, a value, an option or the space is wrong.
     """
+    overrides = in_one_list(overrides)
     azures = [
         item for item in overrides if is_call(item.partition("=")[2]) and not item.startswith(("sweep", "+sweep"))
     ]
