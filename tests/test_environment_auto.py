@@ -74,6 +74,24 @@ def test_the_block_then_the_file_beside_the_script(
     assert all(path in notes[0] for path in says_nothing if name != "script")
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        'project = 3\n[tool.poetry.dependencies]\nsix = "*"\n',
+        "project = 3\ntool = 4\n",
+        "[project]\ndynamic = 5\n",
+        '[project]\ndynamic = ["dependencies"]\n[tool.setuptools]\ndynamic = 3\n',
+        '[project]\ndynamic = ["dependencies"]\n[tool]\nsetuptools = []\n',
+        '[project]\ndynamic = ["dependencies"]\n[tool.setuptools.dynamic.dependencies]\nfile = {}\n',
+    ],
+)
+def test_a_project_of_an_odd_form_is_passed_over(text: str, project: Path, write: Write) -> None:
+    write("t.py", "")
+    write("pyproject.toml", text)
+
+    assert chosen(project).name == "sklearn"
+
+
 def test_a_file_of_a_folder_above_counts_up_to_the_source(project: Path, write: Write) -> None:
     write("code/jobs/fit/t.py", "")
     write("code/requirements.txt", "six\n")

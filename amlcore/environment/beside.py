@@ -120,11 +120,13 @@ def _lack(path: Path, *, place: Place | None = None) -> str | None:
 def _lack_of_project(document: dict[str, Any]) -> str | None:
     project, tool = document.get("project"), document.get("tool")
     poetry = tool.get("poetry") if isinstance(tool, dict) else None
-    if isinstance(poetry, dict) and "dependencies" in poetry and not (project or {}).get("dependencies"):
+    is_listed = isinstance(project, dict) and project.get("dependencies")
+    if isinstance(poetry, dict) and "dependencies" in poetry and not is_listed:
         return "it has Poetry's own dependencies, and amlcore reads [project].dependencies"
     if not isinstance(project, dict):
         return ""
-    if "dependencies" in (project.get("dynamic") or ()):
+    dynamic = project.get("dynamic")
+    if isinstance(dynamic, list) and "dependencies" in dynamic:
         return None if dynamic_files(document) else "its dependencies are dynamic, known to its build backend alone"
     return None if project.get("dependencies") else "it names no dependencies"
 
