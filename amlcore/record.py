@@ -112,7 +112,8 @@ class Record:
     @property
     def lock(self) -> str | None:
         """The packages that the run had, as they were locked; None before its environment was built."""
-        text, environment = read_text(self.layout.lock), self.environment or {}
+        environment = self.environment or {}
+        text = read_text(self.layout.lock, may_be_empty="lock_sha256" in environment)
         if text is None and "lock_sha256" in environment:
             raise RecordError(f"{self.layout.lock} is gone")
         if text is not None:

@@ -140,3 +140,13 @@ def test_a_search_path_that_is_split_within_a_folder_is_refused(
     (project / "a").mkdir()
     (project / "lib").mkdir()
     aml(*words, f"{key}='{project}/lib:{project}/a'", "--dry-run")
+
+
+def test_an_environment_without_packages_has_a_lock_that_is_whole(aml: Aml, write: Callable[..., Path]) -> None:
+    write("a.py", "print(1)")
+    write("none.txt", "# nothing\n")
+    aml("run", "a.py", "environment=file", "environment.file=none.txt")
+
+    assert aml("rerun", "latest").out == "1\n"
+    assert [run["state"] for run in aml("runs", "--json").json] == ["Completed"] * 2
+    assert aml("show", "latest", "--json").json["damaged"] == []
