@@ -12,7 +12,11 @@ def leave_working_folder() -> None:
 
     `python -m` looks there first, and so does a PYTHONPATH with an empty or relative entry.
     """
-    here, home = os.getcwd(), os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:  # it was removed: no entry leads there
+        return
     entries = os.environ.get("PYTHONPATH")
     relative = (
         {os.path.abspath(entry) for entry in entries.split(os.pathsep) if not os.path.isabs(entry)}

@@ -18,6 +18,7 @@ from amlcore.details import DAMAGED, row
 from amlcore.errors import NotFoundError, RecordError, RequestError, RunError, UnreadableError
 from amlcore.origin import read_lock
 from amlcore.publication import check_model, publish
+from amlcore.reading import unreadable
 from amlcore.record import Record, RunState
 from amlcore.run import Run
 from amlcore.runs import find, is_child, newest_first
@@ -265,8 +266,11 @@ def _job(record: Record) -> Job:
     try:
         job = Job.from_yaml(Path(record.layout.config).read_text(encoding="utf-8"))
         return job.moved(Run(str(record.folder)).workspace_path)
-    except (OSError, ValueError, LookupError, TypeError) as error:
-        raise RecordError(f"{record.layout.config} cannot be read: {error}") from None
+    except OSError as error:
+        raise unreadable(record.layout.config, error) from None
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        first = str(error).partition("\n")[0]
+        raise RecordError(f"{record.layout.config} is damaged: {first}") from None
 
 
 def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:

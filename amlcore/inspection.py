@@ -4,16 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Any
-
-import yaml
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
-from amlcore.reading import damaged_line, read_mapping, read_text, unreadable
+from amlcore.reading import damaged_line, read_mapping, read_text, read_yaml, unreadable
 from amlcore.record import Record
 from amlcore.worker.metrics import find_damage
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def damages(record: Record, *, thorough: bool = True) -> list[str]:
@@ -64,8 +59,8 @@ def _short(record: Record) -> Iterator[Callable[[], object]]:
 def _long(record: Record) -> Iterator[Callable[[], object]]:
     layout = record.layout
     yield lambda: record.lock
-    yield lambda: _yaml(layout.config, dict)
-    yield lambda: _yaml(layout.overrides, list)
+    yield lambda: read_yaml(layout.config, dict)
+    yield lambda: read_yaml(layout.overrides, list)
     if os.path.isdir(layout.metrics):
         yield lambda: _metrics(record)
     yield lambda: _lines(layout.study)
@@ -112,15 +107,3 @@ def _lines(path: str, required: str | None = None) -> None:
         raise RecordError(f"{path} is damaged: it is empty")
     if line is not None:
         raise RecordError(f"{path} is damaged: line {line} is not what was written")
-
-
-def _yaml(path: str, form: type) -> None:
-    text = read_text(path)
-    if text is None:
-        return
-    try:
-        value: Any = yaml.load(text, Loader=_LOADER)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is damaged: it is not YAML: {str(error).splitlines()[0]}") from None
-    if not isinstance(value, form):
-        raise RecordError(f"{path} is damaged: it must hold a {'mapping' if form is dict else 'list'}")

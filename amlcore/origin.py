@@ -6,12 +6,11 @@ import os
 import sys
 from pathlib import Path
 
-import yaml
-
 from amlcore import snapshot
 from amlcore.environment import build_lock
 from amlcore.errors import RecordError, RunError, UnreadableError
 from amlcore.model import Origin
+from amlcore.reading import read_yaml
 from amlcore.record import Record, RunState
 from amlcore.worker.metrics import last_values
 from amlcore.worker.references import missing, resolved
@@ -81,7 +80,7 @@ def _python_path(record: Record) -> str:
     try:
         request = record.request
     except UnreadableError:
-        request = yaml.safe_load(Path(record.layout.config).read_text(encoding="utf-8"))["script"]
+        request = (read_yaml(record.layout.config, dict) or {})["script"]
     given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
     if unset := missing(given):
         raise RunError(

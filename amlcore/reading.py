@@ -11,10 +11,16 @@ import math
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+import yaml
 
 from amlcore.errors import AmlcoreError, RecordError, UnreadableError
 from amlcore.ownership import owner_of
+
+T = TypeVar("T", dict[str, Any], list[Any])
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 Moment = datetime
 """The form of text that tells a moment as ISO 8601 does."""
@@ -81,17 +87,32 @@ def read_list(
     return value
 
 
-def read_text(path: str | Path, *, error: type[AmlcoreError] = RecordError) -> str | None:
-    """The text at `path`, None where there is none; a text that was written is never empty."""
+def read_text(path: str | Path, *, may_be_empty: bool = False) -> str | None:
+    """The text at `path`, None where there is none."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as problem:
-        raise unreadable(path, problem, error=error) from None
-    if not text.strip("\0 \n"):
-        raise error(f"{path} is damaged: it is empty")
+        raise unreadable(path, problem) from None
+    if not may_be_empty and not text.strip("\0 \n"):
+        raise RecordError(f"{path} is damaged: it is empty")
     return text
+
+
+def read_yaml(path: str | Path, form: type[T]) -> T | None:
+    """The YAML mapping or list at `path`, None where there is none."""
+    text = read_text(path)
+    if text is None:
+        return None
+    try:
+        value = yaml.load(text, Loader=_LOADER)
+    except (yaml.YAMLError, ValueError, RecursionError) as problem:
+        first = str(problem).partition("\n")[0]
+        raise RecordError(f"{path} is damaged: it is not YAML: {first}") from None
+    if not isinstance(value, form):
+        raise RecordError(f"{path} is damaged: it must hold {_NAMES[form]}, not {_named(value)}")
+    return value
 
 
 def check(

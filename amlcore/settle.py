@@ -14,14 +14,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from amlcore.cancellation import cancel_reason
 from amlcore.compute import BACKENDS, Ending
 from amlcore.errors import AmlcoreError, RecordError
 from amlcore.kept import collect
 from amlcore.ownership import may_settle, owner_of
-from amlcore.reading import read_mapping
+from amlcore.reading import read_mapping, read_yaml
 from amlcore.record import Record, RunState
 from amlcore.worker import durable
 from amlcore.worker.layout import append_line, open_to_group
@@ -32,7 +30,6 @@ from amlcore.worker.watch import TERMINATED
 INTERRUPTED = 130
 LAST_LINES = 10
 LAST_BYTES = 20_000
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def settle(record: Record) -> None:
@@ -101,10 +98,10 @@ def note_unpublished(record: Record, *, exit_status: int) -> None:
     if status.state is not RunState.Completed or record.facts["parent"] is not None or status.exit_status:
         return
     try:
-        job = yaml.load(Path(record.layout.config).read_text(encoding="utf-8"), Loader=_LOADER)
+        job = read_yaml(record.layout.config, dict) or {}
         name, path = job["model"]["name"], job["model"]["path"]
-    except (OSError, yaml.YAMLError, LookupError, TypeError) as error:
-        raise RecordError(f"{record.layout.config} cannot be read: {error}") from None
+    except (LookupError, TypeError):
+        raise RecordError(f"{record.layout.config} is damaged: it lacks model.name or model.path") from None
     run = record.folder.name
     if name is None:
         return
@@ -202,10 +199,9 @@ def advice_on_end(record: Record) -> str | None:
     from amlcore.environment.missing import missing_module  # what it needs takes each command longer to begin
 
     try:
-        job = yaml.load(Path(record.layout.config).read_text(encoding="utf-8"), Loader=_LOADER)
-        lock = Path(record.layout.lock).read_text(encoding="utf-8")
-        return missing_module(str(error["name"]), job=job, lock=lock)
-    except (OSError, yaml.YAMLError, LookupError, TypeError, AttributeError, ValueError):
+        job, lock = read_yaml(record.layout.config, dict), record.lock
+        return missing_module(str(error["name"]), job=job or {}, lock=lock or "")
+    except (RecordError, LookupError, TypeError, AttributeError, ValueError):
         return None  # the run has ended all the same, and its log says by what
 
 

@@ -456,6 +456,20 @@ def test_a_damaged_record_hides_no_other_run(file: str, damage: str, project: Pa
         assert "outputs/e/bad" in found.err
 
 
+@pytest.mark.parametrize("damage", ["a: [b", "[]", "3", "compute: 3", "compute: {kind: local, other: 1}"])
+def test_a_damaged_configuration_is_named_where_it_is_needed(damage: str, aml: Aml, write: Write) -> None:
+    write("outputs/e/bad/run.json", '{"id": "bad", "experiment": "e", "created": "2026-01-01T00:00:00+00:00"}')
+    write("outputs/e/bad/state.json", '{"state": "Completed"}')
+    write("outputs/e/bad/environment.json", '{"python": "python", "python_version": "3.11.1"}')
+    write("outputs/e/bad/lock.txt", "six==1.16.0\n")
+    write("outputs/e/bad/config.yaml", damage)
+
+    said = aml("rerun", "bad", status=1).err
+
+    assert "outputs/e/bad/config.yaml is damaged: " in said
+    assert "Traceback" not in said
+
+
 def test_latest_is_no_child(aml: Aml, write: Write) -> None:
     write("a.py", "from amlcore import Run\nwith Run.get_context().child_run('fold') as fold: fold.log('score', 1)\n")
     aml("run", "a.py", HERE)

@@ -68,6 +68,17 @@ def test_a_sweep_is_plotted(hostile: Path, aml: Aml) -> None:
     assert "of the user was imported" not in (folder / "driver.log").read_text()
 
 
+def test_a_folder_that_was_removed_is_said(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"rmdir {gone}; {sys.executable} -m amlcore runs"
+    done = subprocess.run(command, shell=True, cwd=gone, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "aml: error: the working folder has been removed; change to one that is there\n",
+    )
+
+
 def test_python_submits_in_the_background(hostile: Path) -> None:
     (hostile / "notebooks").mkdir()
     (hostile / "notebooks/submit.py").write_text(SUBMIT)

@@ -91,8 +91,12 @@ class Job:
 
     @classmethod
     def from_yaml(cls, text: str) -> Job:
-        """The job that `to_yaml` wrote."""
-        return cls.from_value(yaml.safe_load(text))
+        """The job that `to_yaml` wrote; raises ValueError where that is not YAML."""
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(f"it is not YAML: {str(error).splitlines()[0]}") from None
+        return cls.from_value(value)
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Job:
