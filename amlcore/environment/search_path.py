@@ -11,10 +11,10 @@ def check_search_path(name: str, value: str) -> None:
     entries = value.split(os.pathsep)
     if not name.endswith("PATH") or len(entries) < 2:
         return
+    absent = [bool(entry) and not os.path.exists(entry) for entry in entries]
     for first, last in combinations(range(len(entries) + 1), 2):
         whole = os.pathsep.join(entries[first:last])
-        parts = entries[first:last]
-        if len(parts) > 1 and os.path.exists(whole) and not all(os.path.exists(part) for part in parts if part):
+        if last - first > 1 and any(absent[first:last]) and os.path.exists(whole):
             raise RequestError(
                 f"script.environment_variables.{name}: names {whole}, and is split at '{os.pathsep}', which stands in "
                 f"that name; use a folder without '{os.pathsep}' in its path"
