@@ -281,6 +281,7 @@ LOCK = "scikit-learn==1.7.2 \\\n    --hash=sha256:0\npandas==2.0\n"
         ("six", {"requirements.txt": "-e .\n"}, {}, "environment.add=[six]"),
         ("sklearn.old", {}, {}, "scikit-learn==1.7.2 is installed and has no sklearn.old; another version may"),
         ("distutils", {}, {}, "environment.python=3.11 runs that one"),
+        ("lib2to3", {}, {}, "environment.python=3.12 runs that one"),
         ("own", {"s/lib/own.py": ""}, {}, "+script.environment_variables.PYTHONPATH=lib lets"),
         ("own", {"s/src/own/a.py": "", "s/pyproject.toml": ""}, {}, "not installed from its pyproject.toml: +script."),
         ("own", {"own.py": ""}, {}, "script.source_directory=. script.script=s/t.py"),

@@ -48,7 +48,8 @@ _PACKAGES = {
 _UNTIL = {
     **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), "3.11"),
     **dict.fromkeys(("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "nntplib"), "3.12"),
-    **dict.fromkeys(("pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu", "xdrlib"), "3.12"),
+    **dict.fromkeys(("lib2to3", "nis", "ossaudiodev", "pipes", "sndhdr", "spwd", "sunau", "telnetlib", "uu"), "3.12"),
+    "xdrlib": "3.12",
 }
 _STANDINS = ("amlcore", "azureml")
 _NO_CODE = ("outputs", "models", "node_modules", "__pycache__")
