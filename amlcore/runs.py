@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import re
 import warnings
 from collections.abc import Iterable, Iterator
@@ -42,8 +43,8 @@ def newest_first(folders: Iterable[Path]) -> Iterator[Run]:
         yield from in_order
         return
     read.sort(key=lambda pair: pair[0], reverse=True)
-    merged = [*read, *((created(run.record), run) for run in in_order)]
-    yield from (run for _, run in sorted(merged, key=lambda pair: pair[0], reverse=True))
+    dated = ((created(run.record), run) for run in in_order)  # read one by one, as far as the list is shown
+    yield from (run for _, run in heapq.merge(read, dated, key=lambda pair: pair[0], reverse=True))
 
 
 def readable(runs: Iterable[Run]) -> Iterator[Run]:

@@ -46,15 +46,18 @@ def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return read
 
 
-def test_twenty_rows_read_twenty_runs(tmp_path: Path, listed: list[str]) -> None:
+@pytest.mark.parametrize("renamed", [[], ["the-good-one"]])
+def test_twenty_rows_read_twenty_runs(renamed: list[str], tmp_path: Path, listed: list[str]) -> None:
     names = [_lay(tmp_path, BEGIN + timedelta(seconds=number), score=number) for number in range(200)]
     _lay(tmp_path, BEGIN + timedelta(seconds=500), experiment="other")
+    for name, other in zip(names, renamed, strict=False):  # an old one, whose name tells no time any more
+        (tmp_path / "outputs/e" / name).rename(tmp_path / "outputs/e" / other)
 
     found = app.runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, say=print)
 
     assert [row["id"] for row in found.rows] == sorted(names, reverse=True)[:20]
     assert found.total == 200
-    assert sorted(listed) == names[-20:]
+    assert sorted(listed) == names[-20:] + renamed
 
 
 def test_the_latest_is_found_without_reading_the_others(tmp_path: Path, listed: list[str]) -> None:
