@@ -62,6 +62,8 @@ def test_a_header_above_the_keys_counts_wherever_it_stands(
         (TREES, ["conf/experiment/night.yaml", HEADER, "script"]),
         (f"# @packge _global_\n{TREES}", ["conf/experiment/night.yaml", HEADER]),
         (f"# @package _group_\n{TREES}", ["conf/experiment/night.yaml", HEADER]),
+        (f"# @package _GLOBAL_\n{TREES}", ["conf/experiment/night.yaml", HEADER]),
+        (f"# @package global\n{TREES}", ["conf/experiment/night.yaml", HEADER]),
         ("defaults:\n  - override /compute: slurm\n", ["conf/experiment/night.yaml", HEADER]),
         (f"{TREES}{HEADER}\n", ["conf/experiment/night.yaml:3", "above the first key"]),
         (f"# @package\n{TREES}", ["conf/experiment/night.yaml:1", "must name one package"]),

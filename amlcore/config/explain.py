@@ -232,6 +232,8 @@ class Explanation:
             key = key if key.startswith(f"{asked}.") else asked
         elif match := re.match(r"In '([^']*)'", str(error)):
             key = _package_key(match[1], key)
+            if match[1].startswith("experiment/") and key.startswith("experiment."):  # as `# @package _GLOBAL_` says
+                return ConfigError(f"{self._places.file(match[1])}: its first line must be `# @package _global_`")
         where = self._places.where(key)
         if "nterpolation" in said:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
