@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import datetime
+import enum
+import fractions
 import json
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -173,6 +177,41 @@ def test_a_time_has_one_meaning(tmp_path: Path, name: str, text: str, is_taken: 
     frame = pd.DataFrame({"c": COLUMNS[name]})
     answer = ask(serve(tmp_path, Sees(), frame, proven=False), [[text]])
     assert (len(answer) == 1) if is_taken else (answer["row"], answer["column"]) == (0, "c")
+
+
+class Side(str, enum.Enum):  # noqa: UP042 - what StrEnum writes by itself, this does not
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [datetime.time(1), datetime.time(2)],
+        [uuid.UUID(int=1), uuid.UUID(int=2)],
+        [b"a", b"b"],
+        [fractions.Fraction(1, 3), fractions.Fraction(2, 3)],
+        [pd.Interval(0, 1), pd.Interval(1, 2)],
+    ],
+    ids=lambda values: type(values[0]).__name__,
+)
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_what_no_request_can_hold_is_refused_not_taken_for_its_text(
+    tmp_path: Path, values: list[Any], dtype: str
+) -> None:
+    frame = pd.DataFrame({"c": pd.Series(values * 3, dtype="object").astype(dtype)})
+    service = serve(tmp_path, Sees(), frame, proven=False)
+    for value in (str(values[0]), rows_of(frame)[0][0], 1):
+        answer = ask(service, [[value]])
+        assert (answer["row"], answer["column"]) == (0, "c")
+        assert "which no request can hold" in answer["message"]
+
+
+def test_a_member_of_an_enum_of_texts_is_its_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"c": pd.Series([Side.LEFT, Side.RIGHT] * 30, dtype="object")})
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, LABELS)
+    assert rows_of(frame)[:2] == [["left"], ["right"]]
+    assert ask(serve(tmp_path, model, frame), [["left"], ["right"]]) == [0, 1]
 
 
 def test_numbers_beyond_a_small_type_do_not_wrap_and_leave_other_rows_alone(tmp_path: Path) -> None:

@@ -140,10 +140,12 @@ def _detail(series):
     dtype = series.dtype
     if hasattr(dtype, "categories"):
         categories = dtype.categories
+        objects = set(map(_type_name, categories.tolist())) - {"bool", "int", "float", "str"}
         return {
             "categories": [cell(item) for item in categories.tolist()],
             "of": str(categories.dtype),
             "ordered": bool(dtype.ordered),
+            **({"objects": sorted(objects)} if objects and str(categories.dtype) == "object" else {}),
         }
     if hasattr(dtype, "storage"):
         return {"storage": str(dtype.storage)}

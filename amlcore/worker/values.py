@@ -53,7 +53,7 @@ def plain(value):
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
         value = value.item()
     if isinstance(value, (bool, str)):
-        return str(value) if isinstance(value, str) else value
+        return str.__str__(value) if isinstance(value, str) else value  # an enum's member has another str() than text
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     for convert in (operator.index, _real):

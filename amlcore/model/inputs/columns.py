@@ -21,6 +21,7 @@ EXPECTED = {
     "number or boolean": "a number, true or false",
     "boolean or text": "true, false or text",
     "any": "a single value",
+    "object": "nothing",
 }
 
 NUMPY = re.compile(r"u?int\d+|float\d+|bool|str|[<>]U\d+")
@@ -36,6 +37,7 @@ LEGAL: dict[str, set[type]] = {
     "number or boolean": {int, float, bool, _NULL},
     "boolean or text": {bool, str, _NULL},
     "any": {int, float, bool, str, _NULL},
+    "object": {_NULL},
 }
 
 EXACT = 2**53
@@ -54,6 +56,8 @@ OBJECTS = {
     "Period": "period",
 }
 """What stands in a request for an object, by the name of its type."""
+CONTAINERS = ("list", "tuple", "dict", "set", "frozenset", "ndarray")
+"""What is no single value; a request may hold one where the model takes records or lists."""
 
 NUMERIC = ("int", "uint", "float", "double", "halffloat", "sparse[int", "sparse[uint", "sparse[float")
 STARTS = {
@@ -70,6 +74,8 @@ def kind_of(dtype: str | None, *, is_named: bool, sample: list[Any], detail: dic
     """What a column may hold, by the name of its dtype; of an object column its details, or else the sample, decide."""
     detail = detail or {}
     if "types" in detail:
+        if set(detail["types"]) - {*OBJECTS, *CONTAINERS}:  # a text that stands for one would be a value of its own
+            return "object"
         return _joined({OBJECTS.get(name, "any") for name in detail["types"]})
     if dtype is None:
         return "any" if is_named else "number or text"
@@ -86,6 +92,8 @@ def kind_of(dtype: str | None, *, is_named: bool, sample: list[Any], detail: dic
 def _of_categories(detail: dict[str, Any]) -> str:
     if "categories" not in detail:
         return "any"
+    if "objects" in detail or detail["of"].startswith("interval"):
+        return "object"
     kind = kind_of(detail["of"], is_named=True, sample=[])
     if kind != "any":
         return kind
@@ -149,10 +157,17 @@ class Column:
         except OverflowError:  # an integer beyond any float
             pass
         for row, value in enumerate(values):
+            if self.kind == "object" and value is not None:
+                raise self.bad(row, f"the model was trained on {self._objects} here, which no request can hold")
             if type(value) not in LEGAL[self.kind]:
                 raise self.bad(row, f"expected {EXPECTED[self.kind]}, got {quoted(value)}")
             if not _fits(value):
                 raise self.bad(row, "the number is too large")
+
+    @property
+    def _objects(self) -> str:
+        named = self.detail.get("types") or self.detail.get("objects")
+        return f"objects of type {' and '.join(named)}" if named else f"{self.detail['of']} categories"
 
     def bad(self, row: int, what: str) -> InputError:
         return InputError(f"row {row}, column {self.label!r}: {what}", row=row, column=self.label)

@@ -23,6 +23,7 @@ TYPES: dict[str, list[dict[str, Any]]] = {
     "number or boolean": [{"type": "number"}, {"type": "boolean"}],
     "boolean or text": [{"type": "boolean"}, {"type": "string"}],
     "any": [{"type": "number"}, {"type": "string"}, {"type": "boolean"}],
+    "object": [{"type": "null"}],
 }
 
 PROBES: dict[str, Any] = {"null": None, "number": 1.0, "string": "text", "boolean": True}
