@@ -24,6 +24,8 @@ if os.environ.get("CI"):
 
 # A shell that starts the suite in the background has it ignore SIGINT, and with it all that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+# nohup has it ignore SIGHUP likewise, by which the tests close terminals.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 class ClusterScheduling(LoadScopeScheduling):

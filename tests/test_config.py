@@ -246,6 +246,7 @@ def test_what_python_hands_over_becomes_plain() -> None:
     assert yaml.safe_load(yaml.safe_dump(asdict(config))) == {
         "source_directory": "src",
         "script": "a.py",
+        "module": None,
         "arguments": ["--C", 0.1, 3, True, "x", "d.csv"],
         "inputs": {"data": {"path": "d.csv", "mode": "in_place"}, "more": {"path": "e.csv", "mode": "copy"}},
         "environment_variables": {"N": "1"},
