@@ -227,3 +227,10 @@ def test_groups_and_keys_may_depend_on_each_other(root: Path, write: Write) -> N
             ({"trees": 1, "gamma": 3}, "current", "slurm"),
             ({"trees": 2, "gamma": 3}, "sklearn", "slurm"),
         ]
+
+
+def test_null_is_refused_for_a_text_and_the_word_is_taken(root: Path, write: Write) -> None:
+    key = "script.environment_variables.MODE"
+    said = refusal(root, f"+{key}=null")
+    assert all(part in said for part in (key, "must not be null", "'null'", "on the command line"))
+    assert compose([f"+{key}='null'"], root=root).script.environment_variables == {"MODE": "null"}

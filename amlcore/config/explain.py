@@ -257,7 +257,12 @@ class Explanation:
             return ConfigError(f"{key}{where}: an option is chosen by {group}=NAME; {legal(value, options)}")
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
-        return ConfigError(f"{key or 'conf/'}: {said[:1].lower()}{said[1:]}{where}")
+        wrong = (
+            f"must not be null{_word_hint(key)}"
+            if said.endswith("is not Optional")
+            else f"{said[:1].lower()}{said[1:]}"
+        )
+        return ConfigError(f"{key or 'conf/'}: {wrong}{where}")
 
     def _override_of(self, said: str) -> str | None:
         for override in self.overrides:
@@ -270,6 +275,11 @@ class Explanation:
         """The override that holds the interpolation which `said` is about."""
         names = re.findall(r"'([^']+)'", said)
         return next((item for item in self.overrides if any(f"${{{name}" in item for name in names)), None)
+
+
+def _word_hint(key: str) -> str:
+    is_text = key.startswith(("script.environment_variables.", "model.tags."))
+    return "; the word itself is written 'null', in quotes" if is_text else ""
 
 
 def _root_of(error: BaseException) -> BaseException | None:
