@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from amlcore import cli_models
 from amlcore.arguments import parser
-from amlcore.errors import AmlcoreError, LeftOutWarning
+from amlcore.errors import AmlcoreError, LeftOutWarning, legal
 from amlcore.interrupt import catch_signals
 from amlcore.settle import INTERRUPTED
 from amlcore.terminal import print_json, printable, say, say_none
@@ -120,8 +120,8 @@ def _runs(options: Namespace) -> int:
         limit=None if options.all else options.limit,
         say=say,
     )
-    if not found.total and (options.experiment or not any(workspace.run_folders)):
-        say_none(f"runs of experiment '{options.experiment}'" if options.experiment else "runs", workspace.path)
+    if not found.total:
+        _say_no_runs(workspace, options.experiment)
     if options.json:
         print_json(found.rows)
     elif found.total:
@@ -129,6 +129,14 @@ def _runs(options: Namespace) -> int:
         if not options.all and options.limit < found.total:
             say(f"{found.total - options.limit} more; --all lists them")
     return 0
+
+
+def _say_no_runs(workspace: Workspace, experiment: str | None) -> None:
+    known = {folder.parent.name for folder in workspace.run_folders}
+    if not known:
+        say_none("runs", workspace.path)
+    elif experiment is not None:
+        say(f"no runs of experiment '{experiment}'; {legal(experiment, known)}")
 
 
 def _show(options: Namespace) -> int:

@@ -93,7 +93,13 @@ def test_an_empty_list_says_whether_there_is_a_workspace(aml: Aml, project: Path
         assert f"aml: no {verb} in {project} yet" in aml(verb).err
         assert f"aml: no {verb}: {outside} is not in a workspace" in aml(verb, cwd=outside).err
         assert aml(verb, "--json", cwd=outside).json == []
-    assert "no runs of experiment 'nope' in" in aml("runs", "--experiment", "nope").err
+    assert f"no runs in {project} yet" in aml("runs", "--experiment", "nope").err
+
+
+def test_an_experiment_without_runs_is_told_from_those_that_have_some(aml: Aml, write: Write) -> None:
+    write("fits.py", "")
+    aml("run", "fits.py", "environment=current")
+    assert "no runs of experiment 'fit'; did you mean 'fits'?" in aml("runs", "--experiment", "fit").err
 
 
 def test_a_script_runs_where_there_is_nothing_else(tmp_path: Path, aml: Aml) -> None:
