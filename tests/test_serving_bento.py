@@ -15,6 +15,7 @@ from amlcore.serving.bento import Bento, find_bento, list_bentos, package
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.release import find_service
 from amlcore.serving.webservice import Service
+from amlcore.worker.layout import identity
 from amlcore.workspace import Workspace
 from tests.serving_models import LOCK, iris, register
 
@@ -197,7 +198,8 @@ def test_a_service_is_asked_at_the_route_that_answers(tmp_path, methods, route):
     (tmp_path / "src" / "model" / "model.json").write_text(json.dumps({"methods": methods}))
     bento = Bento("scaler", "1", tmp_path, "", {})
     assert bento.route == route
-    (tmp_path / "service.json").write_text(json.dumps({"port": 3000, "route": bento.route}))
+    record = {"name": "scaler", "process": identity(), "bento": "scaler:1", "port": 3000, "route": bento.route}
+    (tmp_path / "service.json").write_text(json.dumps(record))
     assert Service(tmp_path).scoring_uri == f"http://127.0.0.1:3000{route}"
 
 

@@ -42,7 +42,7 @@ def test_one_trial_costs_the_sweep_that_trial_alone(
     assert driver.returncode == 0, said
     assert "3 trials: 2 done, 0 pruned, 1 failed" in said
     assert "best: trial 2" in said
-    assert ("was removed while its trial was carried out" if harm == "removed" else "state.json cannot be read") in said
+    assert ("was removed while its trial was carried out" if harm == "removed" else "state.json is damaged") in said
     assert [run["state"] for run in runs(aml)] == ["Completed"]
 
 
@@ -69,7 +69,7 @@ def test_what_ended_a_driver_is_told_where_it_cannot_be_recorded(
     record = Record(folder)
     (folder / "state.json").write_text("{")
 
-    with pytest.raises(RecordError, match=r"no wheel; and that could not be recorded: .*state.json cannot be read"):
+    with pytest.raises(RecordError, match=r"no wheel; and that could not be recorded: .*state.json is damaged"):
         settle.fail_by(record, BuildError("no wheel"))
     settle.fail_by(record, ZeroDivisionError("ours"))  # is raised again by its driver
     settle.note_end_of_driver(record, KeyboardInterrupt())

@@ -173,7 +173,7 @@ def test_a_gaussian_process_finds_a_good_point(aml: Aml, write: Write) -> None:
         (["sweep.primary_metric=a,b"], ["give it one value, or a list: sweep.primary_metric=[a,b]"]),
         (["sweep.primary_metric=[a,a]"], ["[a,a]", "stands there twice"]),
         (["sweep.primary_metric=[]"], ["primary_metric=[]", "a list of such names"]),
-        (["sweep.primary_metric=[a,3]"], ["a list of such names"]),
+        (["sweep.primary_metric=[a,[b]]"], ["a list of such names"]),
         (["sweep.primary_metric=[a,b]", "sweep.goal=[maximize]"], ["[maximize]: 1 goals for 2 metrics"]),
         (["sweep.primary_metric=[a,b]", "sweep.goal=[maximize,up]"], ["[maximize,up]", "maximize, minimize"]),
         (["sweep.primary_metric=[a,b]", "sweep/early_termination=bandit"], ["judges trials by one metric"]),

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 TOLERANCE = 1e-9
 """Relative to each number by itself, however small it is."""
 
@@ -16,6 +14,8 @@ class Different(Exception):  # noqa: N818 - an outcome, not an error
 
 def by_row(result: Any) -> Any:
     """An answer as one array, the row first; a model of several outputs gives a list with an array an output."""
+    import numpy as np
+
     if not isinstance(result, list) or not all(hasattr(output, "ndim") for output in result):
         return np.asarray(result.toarray() if hasattr(result, "toarray") else result)
     # side by side, since one output may have more classes than another
@@ -24,6 +24,8 @@ def by_row(result: Any) -> Any:
 
 def require_equal(actual: Any, expected: Any, what: str) -> None:
     """Raises Different, which says `what` it is, unless all labels are the same and all numbers within TOLERANCE."""
+    import numpy as np
+
     actual = by_row(actual)
     if actual.shape != expected.shape:
         raise Different(f"{what}: its shape is {actual.shape}, not {expected.shape}")

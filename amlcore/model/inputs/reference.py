@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .building import PLAIN, Reading
 from .equality import Different, by_row, require_equal
 from .errors import InputError
+from .facts import last
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Reference:
 
     def _ask(self, method: str, rows: list[Any], reading: Reading, irregular: Irregular) -> Any:
         result = getattr(self.estimator, method)(self.signature.to_input(rows, reading, irregular))
-        if len(rows) == 1 and method == "transform" and getattr(result, "ndim", 2) == 1:
+        if len(rows) == 1 and method == "transform" and hasattr(last(self.estimator), "components_"):
             result = result.reshape(1, -1)  # SparsePCA leaves out the row of one
         found = count_of(result)
         if found != len(rows):
