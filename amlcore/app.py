@@ -181,7 +181,8 @@ def wait(run: Run, *, say: Say) -> int:
     """
     waiting = Waiting(say)
     for status in run.follow(show_output=False):
-        reason = status.reason if status.state is RunState.Queued else settle.unsettled_reason(run.record)
+        queued = status.reason if status.state is RunState.Queued else None
+        reason = settle.unsettled_reason(run.record) or queued
         waiting.tell(reason, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status

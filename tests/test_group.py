@@ -137,6 +137,7 @@ def left(workspace: Path) -> Iterator[Any]:
     go = workspace / "go"
     CLARA.aml(workspace, "run", "waits.py", "environment=current", "experiment_name=left", "--detach", "--", str(go))
     (folder,) = until(lambda: [path.parents[2] for path in workspace.glob("outputs/left/*/attempts/1/claim.json")])
+    until(lambda: '"Running"' in (folder / "state.json").read_text())
     os.kill(json.loads((folder / "driver.json").read_text())["pid"], signal.SIGKILL)
     yield folder, go
     go.touch()
