@@ -7,7 +7,7 @@ export UV_PYTHON_DOWNLOADS := never
 
 # The main job: a scikit-learn script, from its environment to one answered prediction.
 run: .venv/installed
-	$(BIN)/python -m scripts.demo
+	$(BIN)/python -m examples.demo
 
 # ruff, mypy strict and the tests; `make test PYTEST='-m "not slow"'` leaves the slow parts out.
 test: .venv/installed lint

@@ -12,12 +12,12 @@ _HOMES = {
     "ComputeTarget": "amlcore.compute",
     "Deployment": "amlcore.serving",
     "Environment": "amlcore.environment",
-    "Experiment": "amlcore.experiment",
+    "Experiment": "amlcore.azure.experiment",
     "Local": "amlcore.compute",
     "Model": "amlcore.model",
     "ResourceConfiguration": "amlcore.model",
-    "Run": "amlcore.run",
-    "ScriptRunConfig": "amlcore.script",
+    "Run": "amlcore.runs.run",
+    "ScriptRunConfig": "amlcore.script.run_config",
     "Service": "amlcore.serving",
     "Slurm": "amlcore.compute",
     "Workspace": "amlcore.workspace",
@@ -41,13 +41,13 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from amlcore.azure.experiment import Experiment
     from amlcore.compute import ComputeTarget, Local, Slurm
     from amlcore.environment import Environment
     from amlcore.errors import AmlcoreError
-    from amlcore.experiment import Experiment
     from amlcore.model import Model, ResourceConfiguration
-    from amlcore.run import Run
-    from amlcore.script import ScriptRunConfig
+    from amlcore.runs.run import Run
+    from amlcore.script.run_config import ScriptRunConfig
     from amlcore.serving import Deployment, Service
     from amlcore.workspace import Workspace
 

@@ -36,7 +36,7 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     try:
-        from amlcore.cli import main as cli
+        from amlcore.cli.main import main as cli
 
         status = cli(sys.argv[1:])
     except KeyboardInterrupt:

@@ -13,10 +13,10 @@ from amlcore.worker.layout import is_experiment, make_folder, read_json, write_j
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
 
 if TYPE_CHECKING:
+    from amlcore.azure.experiment import Experiment
     from amlcore.environment import Environment
-    from amlcore.experiment import Experiment
     from amlcore.model import Model
-    from amlcore.run import Run
+    from amlcore.runs.run import Run
     from amlcore.serving import Service
 
 LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
@@ -149,7 +149,7 @@ class Workspace:
     @property
     def experiments(self) -> dict[str, Experiment]:
         """The experiments that have a folder in outputs/; what else lies there is passed over."""
-        from amlcore.experiment import Experiment
+        from amlcore.azure.experiment import Experiment
 
         names = [folder.name for folder in sorted(_folders(self.outputs_path))]
         return {name: Experiment(self, name) for name in names if is_experiment(name)}
@@ -157,7 +157,7 @@ class Workspace:
     @property
     def runs(self) -> list[Run]:
         """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
-        from amlcore.runs import newest_first, readable
+        from amlcore.runs.find import newest_first, readable
 
         return list(readable(newest_first(self.run_folders)))
 
@@ -169,7 +169,7 @@ class Workspace:
         NotFoundError
             None matches, or several do.
         """
-        from amlcore.runs import find
+        from amlcore.runs.find import find
 
         return find(self.run_folders, run_id)
 

@@ -241,7 +241,7 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
 
     from amlcore.serving.bento import package, service_settings
     from amlcore.serving.deployment import Deployment
-    from amlcore.serving.proving import prove
+    from amlcore.serving.proof import prove
 
     place.mkdir()
     joblib.dump(case.estimator, place / "model.joblib")

@@ -15,8 +15,8 @@ import submitit
 from amlcore.compute import Slurm
 from amlcore.config import Job, compose
 from amlcore.environment import BuiltEnvironment
-from amlcore.settle import finalize
-from amlcore.submission import request, submit
+from amlcore.execution.submission import request, submit
+from amlcore.runs.reconcile import finalize
 
 ROUNDS = 3
 JOBS = 24

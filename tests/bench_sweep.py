@@ -21,9 +21,9 @@ from typing import Any
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from amlcore.config import Search, compose_search
-from amlcore.record import Record
+from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
+from amlcore.record.record import Record
 from amlcore.sweep.study import Study, TrialState
-from amlcore.sweep_driver import SweepDriver, submit_sweep
 
 ROOT = Path(__file__).parent.parent
 AML = str(Path(sys.executable).parent / "aml")

@@ -16,11 +16,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from amlcore import app_sweep, settle
+from amlcore.app import sweeps
 from amlcore.config import Search, compose_search
-from amlcore.record import Record
+from amlcore.execution.sweep_driver import submit_sweep
+from amlcore.record.record import Record
+from amlcore.runs import reconcile
 from amlcore.sweep.study import Study
-from amlcore.sweep_driver import submit_sweep
 
 TRIALS = 3
 SCRIPT = """
@@ -57,7 +58,7 @@ def main(folder: Path, sampler: str, number: signal.Signals, points: int) -> Non
         ended = _driven(record, at=(point, number))
         if point % 2:
             for run in (record, *_trials(record)):
-                settle.settle(run)
+                reconcile.settle(run)
         found = _outcome(search, record) if (status := _driven(record, again=search)) == 0 else {"exit status": status}
         if found != expected and not (number == signal.SIGINT and ended in (0, 130) and _is_consistent(found)):
             print(json.dumps({"point": point, "ended": ended, "found": found, "folder": str(record.folder)}))
@@ -105,9 +106,9 @@ def _driven(
         status = 1
         try:
             if again:
-                status = app_sweep.resume(again.job.workspace, record.folder.name, detach=False, say=lambda _: None)
+                status = sweeps.resume(again.job.workspace, record.folder.name, detach=False, say=lambda _: None)
             else:
-                status = app_sweep.drive(record.folder)
+                status = sweeps.drive(record.folder)
             if told:
                 told(counted)
         except KeyboardInterrupt:

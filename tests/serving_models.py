@@ -10,11 +10,11 @@ import sklearn
 from amlcore.model import Model
 from amlcore.model.inputs.learning import learn
 from amlcore.model.sample import read_sample
-from amlcore.serving.service.predictor import Model as ServedModel
-from amlcore.serving.service.predictor import Predictor
-from amlcore.serving.service.proof import prove
-from amlcore.worker import samples
+from amlcore.serving.runtime.predictor import Model as ServedModel
+from amlcore.serving.runtime.predictor import Predictor
+from amlcore.serving.runtime.proof.proof import prove
 from amlcore.worker.probe import METHODS, last_step
+from amlcore.worker.script import samples
 
 LOCK = f"scikit-learn=={sklearn.__version__} \\\n    --hash=sha256:{'0' * 64}\n"
 

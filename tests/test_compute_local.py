@@ -13,13 +13,13 @@ from typing import Any
 
 import pytest
 
-from amlcore.cancellation import request_cancel
 from amlcore.compute import Ending, queue
-from amlcore.compute.local import LOST, MAX_TRIES, Local, LocalSlots
-from amlcore.record import Record
-from amlcore.request import Request, WorkerKind
+from amlcore.compute.local.target import LOST, MAX_TRIES, Local, LocalSlots
+from amlcore.compute.request import Request, WorkerKind
+from amlcore.record.record import Record
+from amlcore.runs.cancellation import request_cancel
 from amlcore.worker.layout import is_alive
-from amlcore.worker.processes import children
+from amlcore.worker.process.processes import children
 from tests.compute_conformance import Conformance
 from tests.conftest import Aml
 from tests.test_flow import Write, background, until

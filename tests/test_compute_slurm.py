@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 
 from amlcore.compute import Slurm
-from amlcore.record import Record
+from amlcore.record.record import Record
 from tests.compute_conformance import Conformance, require
 from tests.conftest import Aml
 from tests.test_flow import TRAIN, Write, background, runs, until
@@ -517,8 +517,8 @@ def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
     ) -> list[Record]:
         from amlcore.compute import BACKENDS
         from amlcore.config import compose
-        from amlcore.settle import end, finalize
-        from amlcore.submission import request, submit
+        from amlcore.execution.submission import request, submit
+        from amlcore.runs.reconcile import end, finalize
 
         assert BACKENDS["slurm"] is type(target)
         write("short.py", "import os\nopen('outputs/job', 'w').write(os.environ['SLURM_JOB_ID'])\n")

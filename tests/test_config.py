@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 import amlcore
 from amlcore.config import Job, compose, quoted
 from amlcore.errors import ConfigError, RequestError
-from amlcore.script import ScriptRunConfig
+from amlcore.script.run_config import ScriptRunConfig
 from amlcore.worker.layout import is_experiment
 
 Write = Callable[[str, str], Path]

@@ -22,7 +22,7 @@ from amlcore.compute import Local, Slurm
 from amlcore.config import compose
 from amlcore.environment import Environment
 from amlcore.model import Registration, ResourceConfiguration
-from amlcore.script import Input, ScriptRunConfig
+from amlcore.script.run_config import Input, ScriptRunConfig
 from amlcore.serving import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.layout import AttemptLayout, QueueLayout, RunLayout

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from amlcore.heartbeat import is_beating
+from amlcore.record.heartbeat import is_beating
 from tests.conftest import Aml
 from tests.test_endings import SLOW_PICKLE
 from tests.test_flow import HERE, background, until

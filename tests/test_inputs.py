@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from amlcore.errors import ConfigError, RequestError
-from amlcore.script import Input, ScriptRunConfig
+from amlcore.script.run_config import Input, ScriptRunConfig
 from tests.conftest import Aml
 
 

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from amlcore.interrupt import uninterrupted
+from amlcore.execution.interrupts import uninterrupted
 
 
 def step(done: list[int], *, interruptions: int) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.worker.links import keep_linked
+from amlcore.worker.process.links import keep_linked
 from tests.conftest import Aml
 from tests.test_flow import HERE
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from amlcore import app
-from amlcore.details import details
-from amlcore.record import Record
+from amlcore.app import runs
+from amlcore.record.record import Record
+from amlcore.runs.details import details
 from amlcore.worker.metrics import SHOWN_VALUES
 from amlcore.workspace import Workspace
 
@@ -53,7 +53,7 @@ def test_twenty_rows_read_twenty_runs(renamed: list[str], tmp_path: Path, listed
     for name, other in zip(names, renamed, strict=False):  # an old one, whose name tells no time any more
         (tmp_path / "outputs/e" / name).rename(tmp_path / "outputs/e" / other)
 
-    found = app.runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, say=print)
+    found = runs.runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, say=print)
 
     assert [row["id"] for row in found.rows] == sorted(names, reverse=True)[:20]
     assert found.total == 200
@@ -64,7 +64,7 @@ def test_the_latest_is_found_without_reading_the_others(tmp_path: Path, listed: 
     names = [_lay(tmp_path, BEGIN + timedelta(seconds=number)) for number in range(50)]
     _lay(tmp_path, BEGIN + timedelta(seconds=49), child="_3")
 
-    assert app.find_run(Workspace(root=str(tmp_path)), "latest").id == names[-1]
+    assert runs.find_run(Workspace(root=str(tmp_path)), "latest").id == names[-1]
     assert listed == names[-1:]
 
 
@@ -76,7 +76,7 @@ def test_the_order_is_that_of_creation(tmp_path: Path) -> None:
     (tmp_path / "outputs/e" / child).rename(tmp_path / f"outputs/e/{names[0]}_0")
     (tmp_path / "outputs/e" / names[3]).rename(tmp_path / "outputs/e/the-good-one")
 
-    found = app.runs(Workspace(root=str(tmp_path)), children=True, say=print)
+    found = runs.runs(Workspace(root=str(tmp_path)), children=True, say=print)
 
     created = [row["created"] for row in found.rows]
     assert len(created) == 6
@@ -87,7 +87,7 @@ def test_a_sorted_list_is_the_best_of_all(tmp_path: Path) -> None:
     for number in range(60):
         _lay(tmp_path, BEGIN + timedelta(seconds=number), score=(number * 37) % 60)
 
-    found = app.runs(Workspace(root=str(tmp_path)), sort="score", limit=3, say=print)
+    found = runs.runs(Workspace(root=str(tmp_path)), sort="score", limit=3, say=print)
 
     assert [row["metrics"]["score"] for row in found.rows] == [59, 58, 57]
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.worker.context import Run
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RunLayout, write_json
 from amlcore.worker.metrics import read_metrics
+from amlcore.worker.script.context import Run
 from tests.conftest import Aml
 
 

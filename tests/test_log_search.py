@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.run import Run
-from amlcore.worker.search import candidates
+from amlcore.runs.run import Run
+from amlcore.worker.script.sklearn_search import candidates
 from tests.conftest import Aml
 from tests.test_sweep_flow import HERE
 

@@ -12,7 +12,7 @@ import amlcore.worker
 from amlcore.environment.lock import installed_lock
 from amlcore.errors import ConfigError, ModelError, NotFoundError
 from amlcore.model import Model, Origin, Registration, ResourceConfiguration, find, list_models, register
-from amlcore.snapshot import SnapshotLimits, take
+from amlcore.snapshot.snapshot import SnapshotLimits, take
 from amlcore.worker.layout import write_json
 from tests.serving_models import iris as trained_svc
 from tests.serving_models import register as laid

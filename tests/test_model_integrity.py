@@ -13,7 +13,7 @@ import pytest
 
 from amlcore.errors import AmlcoreError, DeploymentError, ModelError, RecordError
 from amlcore.model import Registration
-from amlcore.run import Run
+from amlcore.runs.run import Run
 from amlcore.serving.bento import Bento, check_model
 from amlcore.worker.layout import write_json
 from tests.conftest import Aml

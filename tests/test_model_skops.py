@@ -20,8 +20,8 @@ from amlcore.errors import ConfigError, ModelError
 from amlcore.model import Model, Origin, Registration, register
 from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.service.predictor import Model as ServedModel
-from amlcore.serving.service.predictor import ModelFault
+from amlcore.serving.runtime.predictor import Model as ServedModel
+from amlcore.serving.runtime.predictor import ModelFault
 
 DATA, LABELS = load_iris(return_X_y=True)
 

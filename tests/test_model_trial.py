@@ -18,11 +18,11 @@ from sklearn.preprocessing import FunctionTransformer
 from amlcore.errors import DeploymentError, ModelError
 from amlcore.model import Model, Registration
 from amlcore.model.examination import Training, examined
-from amlcore.run import Run
+from amlcore.runs.run import Run
 from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.proving import prove
-from amlcore.snapshot import SnapshotLimits, take
+from amlcore.serving.proof import prove
+from amlcore.snapshot.snapshot import SnapshotLimits, take
 from tests.conftest import Aml
 from tests.serving_models import register
 

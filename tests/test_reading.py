@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.errors import RecordError
-from amlcore.reading import read_list, read_mapping
+from amlcore.record.reading import read_list, read_mapping
 
 
 def _come_and_go(path: Path) -> None:

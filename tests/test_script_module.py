@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from amlcore import cli_run
+from amlcore.cli import run
 from amlcore.config import compose
 from amlcore.errors import ConfigError, RequestError
-from amlcore.worker import preload
 from amlcore.worker.module_file import find_module
+from amlcore.worker.process import top_imports
 from tests.conftest import Aml
 from tests.test_config import Write
 
@@ -146,7 +146,7 @@ def test_a_module_and_a_script_exclude_each_other_and_a_name_is_recognised(
         (["-m", "script=train_iris", "kernel=rbf,poly"], "script.arguments.kernel=rbf"),
     ):
         with pytest.raises((ConfigError, RequestError)) as caught:
-            cli_run.run([*words, "--dry-run"])
+            run.run([*words, "--dry-run"])
         assert part in str(caught.value)
 
 
@@ -154,7 +154,7 @@ def test_the_preload_of_a_module_follows_its_packages(tree: Path) -> None:
     found = find_module(str(tree), "pkg.sub.train")
     assert found == ("pkg.sub.train", os.path.join("pkg", "sub", "train.py"))
 
-    names = preload.imports(str(tree), found[1], found[0])
+    names = top_imports.imports(str(tree), found[1], found[0])
 
     assert names[:1] == ["math"]
     assert {"json", "statistics", "numpy", "wave"} <= set(names)

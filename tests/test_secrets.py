@@ -12,8 +12,8 @@ from amlcore import Workspace
 from amlcore.config import compose, compose_search, quoted
 from amlcore.config.job import Job
 from amlcore.errors import ConfigError, RequestError
-from amlcore.script import ScriptRunConfig
-from amlcore.source import listing
+from amlcore.script.run_config import ScriptRunConfig
+from amlcore.snapshot.listing import listing
 from amlcore.worker.references import missing, resolved
 from tests.conftest import Aml
 from tests.test_config import Write

@@ -13,8 +13,8 @@ import yaml
 from amlcore.errors import DeploymentError, ModelError, NotFoundError
 from amlcore.serving.bento import Bento, find_bento, list_bentos, package
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.release import find_service
-from amlcore.serving.webservice import Service
+from amlcore.serving.packaging import find_service
+from amlcore.serving.service import Service
 from amlcore.worker.layout import identity
 from amlcore.workspace import Workspace
 from tests.serving_models import LOCK, iris, register

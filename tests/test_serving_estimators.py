@@ -16,8 +16,8 @@ from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import _construct_instances
 from threadpoolctl import threadpool_limits
 
-from amlcore.serving.service import proof
-from amlcore.serving.service.answers import KEYS
+from amlcore.serving.runtime.http.answers import KEYS
+from amlcore.serving.runtime.proof import proof
 from tests.serving_models import packaged
 
 DATA, LABELS = make_classification(60, 4, n_informative=3, n_redundant=0, random_state=0)

@@ -16,9 +16,9 @@ import pytest
 from amlcore.errors import DeploymentError, RequestError
 from amlcore.serving.address import check_port, find_address
 from amlcore.serving.keys import Keys
-from amlcore.serving.service.accesslog import AccessLog
-from amlcore.serving.service.notes import Note
-from amlcore.serving.webservice import check_replaceable, stop
+from amlcore.serving.runtime.http.access_log import AccessLog
+from amlcore.serving.runtime.http.request_log import Note
+from amlcore.serving.service import check_replaceable, stop
 from amlcore.worker.layout import identity, write_json
 from tests.serving_models import iris, packaged
 
@@ -95,7 +95,7 @@ def test_a_reader_that_stands_still_loses_lines_and_holds_up_nobody() -> None:
 
 NEVER_WAITS = """
 import logging, sys
-from amlcore.serving.service.streams import never_wait
+from amlcore.serving.runtime.http.streams import never_wait
 logging.basicConfig(stream=sys.stderr)
 never_wait()
 for _ in range(2000):
@@ -143,7 +143,7 @@ def test_a_service_of_another_user_is_left_alone(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from amlcore.errors import DeploymentError\n"
-        "from amlcore.serving.webservice import check_replaceable, stop\n"
+        "from amlcore.serving.service import check_replaceable, stop\n"
         "os.setuid(int(sys.argv[2]))\n"
         "for act in (stop, check_replaceable):\n"
         "    try: act(Path(sys.argv[1]))\n"

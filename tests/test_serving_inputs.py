@@ -25,8 +25,8 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
-from amlcore.serving.service import proof
-from amlcore.worker import samples
+from amlcore.serving.runtime.proof import proof
+from amlcore.worker.script import samples
 from tests.serving_models import packaged
 
 pytestmark = pytest.mark.filterwarnings("ignore")

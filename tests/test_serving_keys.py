@@ -10,8 +10,8 @@ from amlcore.errors import DeploymentError
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import Keys
-from amlcore.serving.service.keys import VARIABLE
-from amlcore.serving.service.keys import Keys as ServedKeys
+from amlcore.serving.runtime.http.keys import VARIABLE
+from amlcore.serving.runtime.http.keys import Keys as ServedKeys
 from tests.serving_models import LOCK, iris, register
 
 

@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.serving.service import keys as service_keys
-from amlcore.serving.service import lean, metrics, work
-from amlcore.serving.service.accesslog import ATOMIC, AccessLog
-from amlcore.serving.service.head import limit_heads
-from amlcore.serving.service.keys import Keys, KeysFault
-from amlcore.serving.service.lean import Front, Lean, Limits
-from amlcore.serving.service.metrics import MOST_LABELS
-from amlcore.serving.service.notes import MANY_OPEN, MOST_OPEN, SETTLED_S, Note, Notes
-from amlcore.serving.service.predictor import Model
-from amlcore.serving.service.refusal import Refusal, check_content
-from amlcore.serving.service.work import InFlight, Pace
+from amlcore.serving.runtime.http import app, metrics, work
+from amlcore.serving.runtime.http import keys as service_keys
+from amlcore.serving.runtime.http.access_log import ATOMIC, AccessLog
+from amlcore.serving.runtime.http.app import Front, Lean, Limits
+from amlcore.serving.runtime.http.header_limit import limit_heads
+from amlcore.serving.runtime.http.keys import Keys, KeysFault
+from amlcore.serving.runtime.http.metrics import MOST_LABELS
+from amlcore.serving.runtime.http.refusal import Refusal, check_content
+from amlcore.serving.runtime.http.request_log import MANY_OPEN, MOST_OPEN, SETTLED_S, Note, Notes
+from amlcore.serving.runtime.http.work import InFlight, Pace
+from amlcore.serving.runtime.predictor import Model
 from tests.serving_models import iris, register
 
 BODY = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -420,7 +420,7 @@ def test_one_slow_answer_may_be_an_interruption_and_two_are_not():
 
 def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(front, monkeypatch):
     clock, loops = [0.0], []
-    for module in (lean, work):
+    for module in (app, work):
         monkeypatch.setattr(module, "perf_counter", lambda: clock[0])
 
     class Timed:
@@ -445,7 +445,7 @@ def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(front, mo
 def test_health_comes_between_many_quick_answers(model, monkeypatch):
     """Each takes a millisecond: after ten of them the loop looks for what has come in since."""
     clock, order = [0.0], []
-    monkeypatch.setattr(lean, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(app, "perf_counter", lambda: clock[0])
 
     class Timed:
         def answer(self, method, body):
@@ -630,7 +630,7 @@ def test_a_log_that_nobody_reads_stops_nothing():
 
 
 def test_cores_are_those_of_the_container(tmp_path, monkeypatch):
-    from amlcore.serving.service import cores
+    from amlcore.serving.runtime import cores
 
     monkeypatch.setattr(cores, "ROOT", tmp_path)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
@@ -649,6 +649,6 @@ def test_cores_are_those_of_the_container(tmp_path, monkeypatch):
 def test_what_only_checks_a_model_loads_none_of_its_libraries():
     """The supervisor imports the service too, before it starts a worker."""
     libraries = {"numpy", "scipy", "sklearn", "pandas"}
-    code = f"import sys, amlcore.serving.service.app; print({libraries} & sys.modules.keys())"
+    code = f"import sys, amlcore.serving.runtime.app; print({libraries} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

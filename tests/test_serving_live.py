@@ -19,7 +19,7 @@ import pytest
 from amlcore.errors import DeploymentError, NotFoundError
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.webservice import Service, list_services, start
+from amlcore.serving.service import Service, list_services, start
 from tests.serving_models import LOCK, iris, mixed_pipeline, register
 
 pytestmark = pytest.mark.slow
@@ -136,7 +136,7 @@ def test_another_process_finds_stops_and_forgets_a_service(root):
     assert "POST" in found.get_logs()
 
     script = (
-        f"from amlcore.serving.webservice import Service; Service(__import__('pathlib').Path({str(folder)!r})).delete()"
+        f"from amlcore.serving.service import Service; Service(__import__('pathlib').Path({str(folder)!r})).delete()"
     )
     subprocess.run([PYTHON, "-c", script], check=True)
     assert not folder.exists()
@@ -258,7 +258,7 @@ def test_the_foreground_ends_with_its_children(root):
         port = probe.getsockname()[1]
     script = (
         "import sys; from pathlib import Path; from amlcore.serving.bento import find_bento; "
-        "from amlcore.serving.webservice import serve_in_foreground; "
+        "from amlcore.serving.service import serve_in_foreground; "
         f"serve_in_foreground(find_bento('front'), python=Path(sys.executable), port={port})"
     )
     with subprocess.Popen([PYTHON, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:

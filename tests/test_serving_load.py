@@ -19,8 +19,8 @@ from amlcore.errors import DeploymentError
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import Keys
-from amlcore.serving.service.notes import MOST_OPEN
-from amlcore.serving.webservice import start
+from amlcore.serving.runtime.http.request_log import MOST_OPEN
+from amlcore.serving.service import start
 from tests.load import Outcome, ask, request
 from tests.serving_models import LOCK, iris, register
 

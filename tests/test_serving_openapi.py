@@ -12,7 +12,7 @@ import pytest
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import Keys
-from amlcore.serving.webservice import start
+from amlcore.serving.service import start
 from tests.serving_models import LOCK, iris, mixed_pipeline, register
 
 pytestmark = pytest.mark.slow

@@ -47,13 +47,13 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
-from amlcore.serving.service import proof
-from amlcore.serving.service.made import around
-from amlcore.serving.service.paths.itself import Itself
-from amlcore.serving.service.paths.linear import Classification
-from amlcore.serving.service.paths.trees import Trees, trees
-from amlcore.serving.service.predictor import Model as ServedModel
-from amlcore.serving.service.rows import Signature
+from amlcore.serving.runtime.paths.linear import Classification
+from amlcore.serving.runtime.paths.trees import Trees, trees
+from amlcore.serving.runtime.paths.unchecked import Itself
+from amlcore.serving.runtime.predictor import Model as ServedModel
+from amlcore.serving.runtime.proof import proof
+from amlcore.serving.runtime.proof.synthetic_rows import around
+from amlcore.serving.runtime.rows.rows import Signature
 from tests.serving_models import iris, mixed_pipeline, packaged
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -312,7 +312,7 @@ import json, sys
 from pathlib import Path
 if sys.argv[2] == "without":
     sys.modules["orjson"] = None
-from amlcore.serving.service.predictor import Model
+from amlcore.serving.runtime.predictor import Model
 service = Model(Path(sys.argv[1])).load()
 for data in ("[[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]", "[[5.1, 3.5]]", "[[5.1,"):
     status, body = service.answer("predict", b'{"data": %s}' % data.encode())

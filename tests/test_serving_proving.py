@@ -16,11 +16,11 @@ from sklearn.svm import SVC
 from amlcore.environment.lock import installed_lock, pins
 from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
-from amlcore.serving import proving
+from amlcore.serving import proof
 from amlcore.serving.bento import package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.locks import serving_lock
-from amlcore.serving.proving import memory_warning, prove, summary, uses
+from amlcore.serving.proof import memory_warning, prove, summary, uses
 from tests.serving_models import LOCK, register
 
 DATA, LABELS = load_iris(return_X_y=True)
@@ -61,7 +61,7 @@ def test_a_model_that_its_interpreter_cannot_load_is_said_when_it_is_packaged(tm
 
 
 def test_a_model_that_is_too_slow_to_be_compared_answers_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(proving, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(proof, "TIMEOUT_S", 0.01)
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
     report = prove(model, service_settings(model, Deployment()), python=PYTHON)
     assert (report["chosen"], report["memory_mb"]) == ({}, None)

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from amlcore.serving.service.answers import Writer, dumps, plain
-from amlcore.serving.service.predictor import Model, ModelFault
+from amlcore.serving.runtime.http.answers import Writer, dumps, plain
+from amlcore.serving.runtime.predictor import Model, ModelFault
 from tests.serving_models import KeepsNoColumns, iris, mixed_pipeline, packaged, passengers, register
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from amlcore import cli_run
+from amlcore.cli import run
 from amlcore.errors import ConfigError
 from tests.test_config import SHIPPED
 
@@ -38,7 +38,7 @@ def root(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    assert cli_run.run(words) == 0
+    assert run.run(words) == 0
     document = yaml.safe_load(capsys.readouterr().out)
     assert isinstance(document, dict)
     return document
@@ -79,4 +79,4 @@ def test_an_option_that_needs_what_is_not_installed_is_one_message(root: Path) -
     if find_spec("torch") is not None:
         pytest.skip("PyTorch is installed")
     with pytest.raises(ConfigError, match=r"sweep\.sampler=gp needs torch.*pip install"):
-        cli_run.run(["-m", "script=train_iris", "sweep=gp", *SPACE, "--dry-run"])
+        run.run(["-m", "script=train_iris", "sweep=gp", *SPACE, "--dry-run"])

@@ -12,7 +12,8 @@ import pytest
 import yaml
 
 from amlcore.compute import Slurm
-from amlcore.compute.cluster import (
+from amlcore.compute.request import Request
+from amlcore.compute.slurm.cluster import (
     EndedJob,
     Partition,
     QueuedJob,
@@ -22,11 +23,10 @@ from amlcore.compute.cluster import (
     parse_jobs,
     parse_partitions,
 )
-from amlcore.compute.slurm_queue import SlurmQueue
+from amlcore.compute.slurm.queue import SlurmQueue
 from amlcore.compute.target import Ending, Sight
 from amlcore.errors import ConfigError
-from amlcore.record import RunState
-from amlcore.request import Request
+from amlcore.record.record import RunState
 from amlcore.worker.layout import RunLayout, write_json
 from tests.conftest import Aml
 

@@ -12,13 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amlcore.compute import Slurm, cluster, job_quota
-from amlcore.compute.cluster import Partition, UnreachableError
-from amlcore.compute.job_quota import JobQuota
-from amlcore.compute.sbatch import ArrayTooLongError, LimitError, batch_file, job_id
-from amlcore.compute.slurm_slots import SlurmSlots
+from amlcore.compute import Slurm
+from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.slurm import cluster, job_quota
+from amlcore.compute.slurm.cluster import Partition, UnreachableError
+from amlcore.compute.slurm.job_quota import JobQuota
+from amlcore.compute.slurm.sbatch import ArrayTooLongError, LimitError, batch_file, job_id
+from amlcore.compute.slurm.slots import SlurmSlots
 from amlcore.errors import ConfigError, ExecutionError
-from amlcore.request import Request, WorkerKind
 from tests.conftest import Aml
 from tests.test_flow import Write, runs, until
 

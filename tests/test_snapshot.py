@@ -12,8 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amlcore.errors import SnapshotError
-from amlcore.snapshot import Snapshot, SnapshotLimits, digest, files_of, load, materialize, take
-from amlcore.source import NOISE, listing
+from amlcore.snapshot.listing import NOISE, listing
+from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits, digest, files_of, load, materialize, take
 
 LIMITS = SnapshotLimits()
 
@@ -286,7 +286,7 @@ def test_an_unreadable_file_is_named(source, store):
     code = f"""
 from pathlib import Path
 from amlcore.errors import SnapshotError
-from amlcore.snapshot import SnapshotLimits, digest
+from amlcore.snapshot.snapshot import SnapshotLimits, digest
 try:
     digest(Path({str(source)!r}), store=Path({str(store)!r}), limits=SnapshotLimits())
 except SnapshotError as error:
@@ -345,7 +345,7 @@ def test_eight_takes_of_one_folder_at_once(source, store):
     for number in range(50):
         put(source / f"{number}.txt", str(number) * 1000)
     code = (
-        "import sys; from pathlib import Path; from amlcore.snapshot import SnapshotLimits, take\n"
+        "import sys; from pathlib import Path; from amlcore.snapshot.snapshot import SnapshotLimits, take\n"
         "print(take(Path(sys.argv[1]), store=Path(sys.argv[2]), limits=SnapshotLimits()).id)"
     )
     command = [sys.executable, "-c", code, str(source), str(store)]

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from amlcore import settle
 from amlcore.errors import BuildError, RecordError
-from amlcore.record import Record
+from amlcore.record.record import Record
+from amlcore.runs import reconcile
 from tests.conftest import Aml
 from tests.test_flow import HERE, background, runs, until
 
@@ -70,6 +70,6 @@ def test_what_ended_a_driver_is_told_where_it_cannot_be_recorded(
     (folder / "state.json").write_text("{")
 
     with pytest.raises(RecordError, match=r"no wheel; and that could not be recorded: .*state.json is damaged"):
-        settle.fail_by(record, BuildError("no wheel"))
-    settle.fail_by(record, ZeroDivisionError("ours"))  # is raised again by its driver
-    settle.note_end_of_driver(record, KeyboardInterrupt())
+        reconcile.fail_by(record, BuildError("no wheel"))
+    reconcile.fail_by(record, ZeroDivisionError("ours"))  # is raised again by its driver
+    reconcile.note_end_of_driver(record, KeyboardInterrupt())

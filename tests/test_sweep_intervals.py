@@ -12,9 +12,9 @@ from amlcore.sweep import Dimension, EarlyTermination, Space, Sweep
 from amlcore.sweep.intervals import Intervals
 from amlcore.sweep.loop import Loop, Reported
 from amlcore.sweep.study import Study, Trial
-from amlcore.worker.context import Run
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE
 from amlcore.worker.metrics import MetricsTail, read_metrics
+from amlcore.worker.script.context import Run
 
 Logged = list[tuple[float, int | None]]
 """Values and steps."""

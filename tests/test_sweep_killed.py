@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from amlcore import app_sweep
+from amlcore.app import sweeps
+from amlcore.execution.trial_runs import TrialRuns
 from amlcore.sweep.study import Trial
-from amlcore.trials import TrialRuns
 from amlcore.worker.layout import read_json
 from tests.conftest import Aml
 from tests.test_flow import background, until
@@ -187,7 +187,7 @@ def test_an_interruption_while_a_sweep_is_taken_up_again_cancels_what_was_left_o
 
     monkeypatch.setattr(TrialRuns, "start", interrupted)
 
-    assert app_sweep.drive(sweep.folder) == 130
+    assert sweeps.drive(sweep.folder) == 130
 
     parent, trials = sweep_and_trials(aml)
     assert (parent["state"], [run["state"] for run in trials]) == ("Canceled", ["Canceled"] * SLOTS)

@@ -17,8 +17,8 @@ import amlcore
 from amlcore.config import Job, compose, compose_search
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
-from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Loop
+from amlcore.sweep.pareto import Front
 from amlcore.sweep.sampler import BY_PATH, NAMED
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from tests.conftest import Aml

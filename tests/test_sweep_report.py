@@ -14,9 +14,9 @@ import pytest
 from amlcore.sweep import Dimension, Goal, Space, Sweep, timeline
 from amlcore.sweep import plots as plots_module
 from amlcore.sweep.plots import draw, importances, plots_of
+from amlcore.sweep.read_only_study import view
 from amlcore.sweep.study import Study, TrialState
 from amlcore.sweep.timeline import rows
-from amlcore.sweep.view import view
 from tests.conftest import Aml
 from tests.test_flow import until
 from tests.test_sweep_flow import HERE, LOGS, SCRIPT, sweep_and_trials

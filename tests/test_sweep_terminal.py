@@ -12,12 +12,12 @@ import termios
 from collections.abc import Callable
 from pathlib import Path
 
-from amlcore.attached import Attached
-from amlcore.progress import Progress, _duration
 from amlcore.sweep import Goal, Sweep
-from amlcore.sweep.front import Front
 from amlcore.sweep.loop import Tally
+from amlcore.sweep.pareto import Front
 from amlcore.sweep.study import Trial, TrialState
+from amlcore.terminal.attached import Attached
+from amlcore.terminal.progress import Progress, _duration
 from tests.test_sweep_flow import HERE, LOGS, SCRIPT
 
 Write = Callable[[str, str], Path]

@@ -12,10 +12,10 @@ from optuna.trial import FrozenTrial
 
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
+from amlcore.sweep.read_only_study import own_trials, view
 from amlcore.sweep.sampler import NAMED
 from amlcore.sweep.study import Study, TrialState
-from amlcore.sweep.view import own_trials, view
-from amlcore.sweep.warm import warm_trials
+from amlcore.sweep.warm_start import warm_trials
 from tests.conftest import Aml
 from tests.test_sweep_flow import HERE, LOGS, SCRIPT, sweep_and_trials
 from tests.test_sweep_metrics import TORCH

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.cells import cell_len
 
-from amlcore import tables
-from amlcore.terminal import print_json, printable, printable_line
+from amlcore.terminal import tables
+from amlcore.terminal.output import print_json, printable, printable_line
 from tests.conftest import Aml
 from tests.test_sweep_terminal import ESCAPES, on_terminal
 

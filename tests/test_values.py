@@ -18,10 +18,10 @@ from optuna.trial import TrialState, create_trial
 
 from amlcore.config import Job, Search, compose, compose_search
 from amlcore.errors import ConfigError
-from amlcore.script import ScriptRunConfig
+from amlcore.script.run_config import ScriptRunConfig
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.study import first_trials
-from amlcore.sweep.warm import warm_trials
+from amlcore.sweep.warm_start import warm_trials
 from tests.conftest import Aml
 from tests.test_config import Write
 

@@ -17,7 +17,7 @@ import pytest
 
 import amlcore.worker
 from amlcore.worker.layout import RunLayout, is_alive, read_json, write_json
-from amlcore.worker.preload import imports
+from amlcore.worker.process.top_imports import imports
 from tests.worker_queue import HandmadeQueue, err, out
 
 WORKER = Path(amlcore.worker.__file__).parent
@@ -291,8 +291,8 @@ def test_run_that_the_script_marks_as_failed_has_no_clean_exit(script: Script, q
 
 def test_run_of_amlcore_itself_is_the_context_of_a_script(script: Script, queue: HandmadeQueue) -> None:
     source = script(
-        "import os\nfrom amlcore import Run\nimport amlcore.run\n"
-        "run = Run.get_context()\nprint(type(run) is amlcore.run.Run, run.id)\n"
+        "import os\nfrom amlcore import Run\nimport amlcore.runs.run\n"
+        "run = Run.get_context()\nprint(type(run) is amlcore.runs.run.Run, run.id)\n"
         "os.makedirs('elsewhere')\nos.chdir('elsewhere')\n"
         "run.upload_file('outputs/a.py', __file__)\nrun.complete()\nrun.log('x', 1)\n"
     )

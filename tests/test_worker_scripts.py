@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.worker.preload import imports
+from amlcore.worker.process.top_imports import imports
 from tests.conftest import Aml
 from tests.worker_queue import HandmadeQueue, err
 

@@ -1,7 +1,7 @@
 """Where runs execute: one protocol, one backend a file."""
 
-from amlcore.compute.local import Local
-from amlcore.compute.slurm import Slurm
+from amlcore.compute.local.target import Local
+from amlcore.compute.slurm.target import Slurm
 from amlcore.compute.target import ComputeTarget, Ending, Sight, Slots
 
 __all__ = ["BACKENDS", "ComputeTarget", "Ending", "Local", "Sight", "Slots", "Slurm"]

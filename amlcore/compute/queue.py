@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from amlcore.request import Request
+from amlcore.compute.request import Request
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, write_json
 
 CANCEL_PATIENCE_S = 5.0

@@ -6,9 +6,9 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Protocol
 
+from amlcore.compute.request import Request, WorkerKind
 from amlcore.errors import ConfigError
-from amlcore.record import Record, RunState
-from amlcore.request import Request, WorkerKind
+from amlcore.record.record import Record, RunState
 from amlcore.worker.values import plain
 from amlcore.workspace import Workspace
 

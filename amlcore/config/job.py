@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from amlcore.compute import BACKENDS, ComputeTarget
 from amlcore.environment import Environment
 from amlcore.model import Registration
-from amlcore.script import ScriptRunConfig
+from amlcore.script.run_config import ScriptRunConfig
 from amlcore.serving import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.layout import experiment_of

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from amlcore.environment.location import Place, place_of, read_text
 from amlcore.environment.metadata import dynamic_files, has_block
-from amlcore.environment.place import Place, place_of, read_text
 from amlcore.environment.specification import logical_lines
 from amlcore.errors import EnvironmentSpecError
 

@@ -21,7 +21,7 @@ from amlcore.environment.options import BEST_OF_ALL, flags, in_file, moving, sur
 from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
-from amlcore.say import Say
+from amlcore.log import Say
 from amlcore.worker.layout import open_to_group
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.

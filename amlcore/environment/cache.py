@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from amlcore.errors import BuildError, EnvironmentSpecError, RecordError
-from amlcore.ownership import open_tree_to_group, owner_of
-from amlcore.reading import Number, read_mapping
-from amlcore.say import Say
+from amlcore.log import Say
+from amlcore.record.ownership import open_tree_to_group, owner_of
+from amlcore.record.reading import Number, read_mapping
 from amlcore.worker import durable
 from amlcore.worker.layout import make_folder, open_to_group, write_json
 

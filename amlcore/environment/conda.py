@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from amlcore.environment import refusals
 from amlcore.environment.conda_names import index_name, is_brought
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.place import Place, read_text
+from amlcore.environment.location import Place, read_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError, legal
 

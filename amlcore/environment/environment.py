@@ -12,11 +12,11 @@ from amlcore.environment.build import BuiltEnvironment, build_current, build_spe
 from amlcore.environment.cache import check_folder
 from amlcore.environment.conda import read_conda
 from amlcore.environment.interpreter import OLDEST, PythonRequest
+from amlcore.environment.location import Place, place_of
 from amlcore.environment.metadata import has_block, read_pyproject, read_script
-from amlcore.environment.place import Place, place_of
 from amlcore.environment.specification import Draft, Specification
 from amlcore.errors import EnvironmentSpecError
-from amlcore.say import Say
+from amlcore.log import Say
 
 if TYPE_CHECKING:
     from amlcore.workspace import Workspace

@@ -12,7 +12,7 @@ from amlcore.environment.options import flags, in_file
 from amlcore.environment.specification import Specification, split_hashes
 from amlcore.environment.uv import run_uv
 from amlcore.errors import BuildError
-from amlcore.say import Say
+from amlcore.log import Say
 
 _COMPILE = (
     "pip",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.place import Place, place_of, read_text
+from amlcore.environment.location import Place, place_of, read_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError
 

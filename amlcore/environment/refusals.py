@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from amlcore.environment.place import Place
+from amlcore.environment.location import Place
 from amlcore.errors import EnvironmentSpecError
 
 _SHOWN = 60  # lines; a message with more of them is read by nobody

@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from amlcore.environment import refusals
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.place import Place, place_of, read_text
+from amlcore.environment.location import Place, place_of, read_text
 from amlcore.errors import EnvironmentSpecError, legal
 
 _OPTION = re.compile(r"(?P<name>--[a-z][a-z0-9-]*|-[a-zA-Z])\s*=?\s*(?P<value>.*)")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amlcore.environment.options import advice_on
 from amlcore.errors import BuildError
-from amlcore.say import Say
+from amlcore.log import Say
 
 _KILL_WAIT_S = 5.0
 _UNSOLVABLE = 1  # uv's status where it has its answer; 2 where it could not find out

@@ -15,7 +15,7 @@ from amlcore.errors import ModelError
 from amlcore.model.opened import check_fitted, lacking, link_rest, opened_files
 from amlcore.model.sample import Sample
 from amlcore.model.trust import SKOPS
-from amlcore.snapshot import files_of, materialize
+from amlcore.snapshot.snapshot import files_of, materialize
 
 PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
 INPUTS = Path(__file__).with_name("inputs")

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from amlcore.errors import DeploymentError, ModelError
+from amlcore.log import Say
 from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
-from amlcore.reading import OUTPUT, Moment, check, read_mapping
-from amlcore.say import Say
+from amlcore.record.reading import OUTPUT, Moment, check, read_mapping
 
 if TYPE_CHECKING:
     from amlcore.model.registration import ResourceConfiguration

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
-from amlcore.snapshot import files_of
+from amlcore.snapshot.snapshot import files_of
 from amlcore.worker.objects import object_path
 
 

@@ -21,7 +21,7 @@ from amlcore.model.folders import PREPARED, versions
 from amlcore.model.model import Model
 from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trust import SKOPS, TRUSTED_TYPES
-from amlcore.ownership import open_tree_to_group
+from amlcore.record.ownership import open_tree_to_group
 from amlcore.worker import durable
 from amlcore.worker.layout import RunLayout, identity, make_folder, write_json
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
-from amlcore.worker import samples
+from amlcore.worker.script import samples
 
 ROWS = 5
 FORMATS = (".csv", ".json", ".npy")
@@ -23,7 +23,7 @@ MISSING = frozenset(("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/
 
 @dataclass(frozen=True)
 class Sample:
-    """As amlcore.worker.samples makes one of data, or what a file tells of it."""
+    """As amlcore.worker.script.samples makes one of data, or what a file tells of it."""
 
     columns: list[str] | None
     dtypes: list[str] | None

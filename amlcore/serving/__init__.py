@@ -9,8 +9,8 @@ from amlcore.serving.deployment import Deployment
 
 if TYPE_CHECKING:
     from amlcore.serving.bento import Bento, find_bento, list_bentos, package
-    from amlcore.serving.release import deploy, interpreter, package_model, package_only
-    from amlcore.serving.webservice import Service, list_services, serve_in_foreground, start
+    from amlcore.serving.packaging import deploy, interpreter, package_model, package_only
+    from amlcore.serving.service import Service, list_services, serve_in_foreground, start
 
 __all__ = [
     "Bento",
@@ -29,9 +29,9 @@ __all__ = [
 ]
 
 _HOMES = {
-    **dict.fromkeys(("Service", "list_services", "serve_in_foreground", "start"), "webservice"),
+    **dict.fromkeys(("Service", "list_services", "serve_in_foreground", "start"), "service"),
     **dict.fromkeys(("Bento", "find_bento", "list_bentos", "package"), "bento"),
-    **dict.fromkeys(("deploy", "interpreter", "package_model", "package_only"), "release"),
+    **dict.fromkeys(("deploy", "interpreter", "package_model", "package_only"), "packaging"),
 }
 
 

@@ -24,7 +24,7 @@ from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.model.trust import TRUSTED_TYPES
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Auth, Deployment
-from amlcore.serving.proving import copy_service
+from amlcore.serving.proof import copy_service
 from amlcore.worker import durable
 from amlcore.worker.layout import write_json
 

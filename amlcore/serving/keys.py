@@ -18,7 +18,7 @@ from amlcore.worker import durable
 from amlcore.worker.layout import make_folder, read_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
-"""The environment variable by which a service is told its file; serving/service/keys.py reads it."""
+"""The environment variable by which a service is told its file; serving/runtime/http/keys.py reads it."""
 
 
 class Which(StrEnum):

@@ -14,8 +14,8 @@ from amlcore.environment import extend_lock
 from amlcore.environment.cache import CacheLayout
 from amlcore.environment.lock import blocks, installed_lock, pins
 from amlcore.errors import BuildError
+from amlcore.log import Say
 from amlcore.model import Model
-from amlcore.say import Say
 from amlcore.worker.layout import make_folder, open_to_group
 
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.

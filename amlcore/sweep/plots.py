@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.say import Say
+from amlcore.log import Say
 from amlcore.sweep import timeline
 from amlcore.sweep.goal import Goal
 from amlcore.sweep.timeline import Spans

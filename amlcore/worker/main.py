@@ -19,7 +19,7 @@ def main(arguments):
     drop_own_folder()
     relative = take_relative_paths()
     add_standins()
-    from amlcore.worker.serve import Worker
+    from amlcore.worker.process.worker import Worker
 
     claimed = arguments[2] if len(arguments) > 2 else None
     worker = Worker(arguments[0], bare=BARE, relative=relative, cold=COLD in arguments[1:2])

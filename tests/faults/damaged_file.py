@@ -147,7 +147,7 @@ def _taken_port() -> str:
 
 def _called(here: Workplace, *words: str) -> tuple[int, str, str]:
     """Exit status, stdout and stderr of `aml` in a fork of this process, which has imported it already."""
-    from amlcore.cli import main
+    from amlcore.cli.main import main
 
     read, write = os.pipe()
     pid = os.fork()

@@ -10,7 +10,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from amlcore.worker.processes import family
+from amlcore.worker.process.processes import family
 from tests.faults import Outcome
 from tests.faults.support import BASE, Workplace, check_models, check_run
 

@@ -1,5 +1,5 @@
 """azureml.core.run, by amlcore."""
 
-from amlcore.worker.context import Run
+from amlcore.worker.script.context import Run
 
 __all__ = ["Run"]

@@ -1,0 +1,1 @@
+"""What each verb of `aml` does; nothing here prints."""

@@ -1,0 +1,71 @@
+"""The dashboard of a sweep: optuna-dashboard on a view of its study, on this machine alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from socketserver import TCPServer, ThreadingMixIn
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+
+from amlcore.app.runs import find_run
+from amlcore.errors import RequestError, how_to_install
+from amlcore.execution.past_sweeps import load_search
+from amlcore.log import Say
+from amlcore.serving.address import check_port
+from amlcore.sweep import Space
+from amlcore.workspace import Workspace
+
+HOST = "127.0.0.1"
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        # http.server asks the resolver for the name of its own address
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = HOST, self.server_address[1]
+        self.setup_environ()
+
+
+class _Quiet(WSGIRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the standard library
+        """Say nothing of each request."""
+
+
+def show(workspace: Workspace, reference: str | None, *, port: int, say: Say) -> None:
+    """Serve the dashboard of a sweep until it is interrupted; a sweep that runs is followed.
+
+    Raises
+    ------
+    RequestError
+        There is no such sweep, it has nothing to show, or optuna-dashboard is not installed.
+    """
+    if reference is None:
+        raise RequestError("aml ui shows one sweep so far: aml ui SWEEP, or `aml ui latest`; `aml runs` lists all runs")
+    record = find_run(workspace, reference).record
+    search = load_search(record)
+    if find_spec("optuna_dashboard") is None:
+        raise RequestError(f"aml ui needs optuna-dashboard, which is not installed here: {how_to_install('dashboard')}")
+    name, study = record.folder.name, Path(record.layout.study)
+    if not search.sweep.metrics:
+        raise RequestError(f"sweep {name} has no primary metric, so that there is nothing to show; see `aml runs`")
+    if not study.exists() or not study.stat().st_size:
+        raise RequestError(f"sweep {name} has not begun a trial")
+    check_port(HOST, port)
+    _serve(study, search.space, search.sweep.metrics, name=name, port=port, say=say)
+
+
+def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port: int, say: Say) -> None:
+    from optuna_dashboard import wsgi
+
+    from amlcore.sweep.read_only_study import View
+
+    application = wsgi(View(study, space, metrics, title=name))
+    with make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet) as server:
+        say(f"sweep {name} on http://{HOST}:{port}/dashboard; it is only read, and an interrupt ends this")
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:
+            say("ended")

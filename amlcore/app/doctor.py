@@ -1,0 +1,184 @@
+"""The doctor: whether this machine, and a cluster behind it, can take runs, and what of the records is damaged."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+import uuid
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from amlcore.compute import ComputeTarget, Slurm
+from amlcore.compute.slurm import cluster, sbatch
+from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, UnreadableError
+from amlcore.model.damage import damaged_models
+from amlcore.record.inspection import damages
+from amlcore.record.record import Record
+from amlcore.serving.keys import Keys
+from amlcore.serving.service import list_services
+from amlcore.workspace import Workspace
+
+POLL_S = 0.5
+ANSWER_S = 60.0
+"""For how long the tiny job may wait and run."""
+
+VISIBLE_S = 10.0
+"""For how long a shared filesystem may hide what another machine wrote."""
+
+TINY = "import socket, sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read() + socket.gethostname())"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    good: bool
+    words: str
+
+
+def examine(workspace: Workspace, target: ComputeTarget) -> Iterator[Finding]:
+    """Look at all that a run on `target` needs, each finding as soon as it is known."""
+    yield _finding("python", lambda: f"{sys.version.split()[0]} ({sys.executable})")
+    yield _finding("outputs", lambda: _writable(workspace))
+    yield from _examine_records(workspace)
+    if isinstance(target, Slurm):
+        yield from _examine_slurm(workspace, target)
+
+
+def _examine_records(workspace: Workspace) -> Iterator[Finding]:
+    """One finding for each file of a run, model or service that is not what was written; one where all are."""
+    damaged, runs = 0, 0
+    for folder in sorted(workspace.run_folders):
+        runs += 1
+        try:
+            found = damages(Record(folder))
+        except (UnreadableError, OSError):  # another user's
+            continue
+        for words in found:
+            damaged += 1
+            yield Finding(f"run {folder.name}", False, words)
+    for model in damaged_models(workspace.models_path, thorough=True):
+        damaged += 1
+        yield Finding(f"model {model.name}:{model.version}", False, model.words)
+    for path in sorted((workspace.state_path / "keys").glob("*.json")):
+        try:
+            Keys(path).read()
+        except DeploymentError as error:
+            damaged += 1
+            yield Finding(f"keys of service {path.stem}", False, str(error))
+    with warnings.catch_warnings(record=True, action="always") as left_out:
+        list_services(workspace.state_path / "services")
+    for warning in left_out:
+        damaged += 1
+        yield Finding("services", False, str(warning.message))
+    if not damaged:
+        yield Finding("records", True, f"the files of {runs} runs, and of all models and services, are whole")
+
+
+def _examine_slurm(workspace: Workspace, target: Slurm) -> Iterator[Finding]:
+    """Each of these needs the ones before."""
+    for name, look in (
+        ("commands", _commands),
+        ("controller", _controller),
+        ("accounting", _accounting),
+        ("partitions", lambda: _partitions(target)),
+        ("tiny job", lambda: _tiny_job(workspace, target)),
+    ):
+        yield (found := _finding(name, look))
+        if not found.good:
+            return
+
+
+def _finding(name: str, look: Callable[[], str]) -> Finding:
+    try:
+        return Finding(name, True, look())
+    except AmlcoreError as error:
+        return Finding(name, False, str(error))
+    except OSError as error:
+        return Finding(name, False, f"{error.filename}: {error.strerror}")
+
+
+def _writable(workspace: Workspace) -> str:
+    workspace.writable()
+    return f"{workspace.outputs_path} can be written"
+
+
+def _commands() -> str:
+    cluster.check_present()
+    return ", ".join(cluster.COMMANDS)
+
+
+def _controller() -> str:
+    return f"answers; jobs of yours: {len(cluster.jobs())}"
+
+
+def _accounting() -> str:
+    cluster.ended_jobs(["1"])
+    return f"{cluster.ask('sacct', '--version').strip()} answers"
+
+
+def _partitions(target: Slurm) -> str:
+    found = cluster.partitions()
+    target.fits(found)
+    marks = {True: " (default)", False: ""}
+    states = {part.name: "" if part.state == "up" else f" ({part.state})" for part in found}
+    return ", ".join(f"{part.name}{marks[part.default]}{states[part.name]}: {part.size}" for part in found)
+
+
+def _tiny_job(workspace: Workspace, target: Slurm) -> str:
+    """Let a job read a file of outputs/ and write another, with this interpreter."""
+    token = uuid.uuid4().hex
+    question, answer, log = (workspace.outputs_path / f".doctor-{token}.{end}" for end in ("in", "out", "log"))
+    question.write_text(token)
+    job = ""
+    try:
+        # The log is opened by the job: sbatch would read patterns in its name, where a folder may have them too.
+        tiny = shlex.join([sys.executable, "-I", "-c", TINY, str(question), str(answer)])
+        command = f"exec >{shlex.quote(str(log))} 2>&1; {tiny}"
+        job = sbatch.job_id(cluster.ask("sbatch", *_options(target), "--output=/dev/null", f"--wrap={command}"))
+        return _await(job, answer, token, log)
+    finally:
+        with suppress(ExecutionError):
+            cluster.cancel([job] if job else [])
+        for path in (question, answer, log):
+            path.unlink(missing_ok=True)
+
+
+def _await(job: str, answer: Path, token: str, log: Path) -> str:
+    begun = time.monotonic()
+    ended_at = None
+    while True:
+        if answer.exists() and (said := answer.read_text()).startswith(token) and said != token:
+            host = said.removeprefix(token)
+            return f"node {host} sees outputs/ and {sys.executable} ({time.monotonic() - begun:.0f} s)"
+        ended = cluster.ended_jobs([job]).get(job)
+        if ended is not None and ended.state != "COMPLETED":
+            said = log.read_text(errors="replace").strip() if log.exists() else "not even its log is seen here"
+            raise ExecutionError(f"job {job} on {ended.node}: {ended.state}: {said}")
+        now = time.monotonic()
+        if ended is not None:
+            ended_at = ended_at or now
+            if now - ended_at > VISIBLE_S:
+                raise ExecutionError(
+                    f"job {job} ran on {ended.node}, and what it wrote to {answer.parent} is not seen here: "
+                    "keep the workspace on a filesystem that all nodes share"
+                )
+        elif now - begun > ANSWER_S:
+            known = cluster.jobs().get(job)
+            why = f"{known.state}: {known.why}" if known else "unknown"
+            raise ExecutionError(f"job {job} did not run within {ANSWER_S:.0f} s ({why}); it was canceled")
+        time.sleep(POLL_S)
+
+
+def _options(target: Slurm) -> list[str]:
+    """What says where a job goes, as sbatch takes it."""
+    named = {"partition": target.partition, "account": target.account, "qos": target.qos}
+    given = {**named, "constraint": target.constraint, **target.options}
+    given = {name: value for name, value in given.items() if value is not None}
+    options = [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
+    return ["--job-name=aml-doctor", "--time=1", *options]

@@ -1,0 +1,188 @@
+"""What `aml` does with a sweep: submit it, see it through, register its best."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+
+from amlcore.app import runs
+from amlcore.app.runs import find_run
+from amlcore.config import Search
+from amlcore.errors import RecordError, RequestError
+from amlcore.execution.driver import trying_on
+from amlcore.execution.past_sweeps import load_search, with_found
+from amlcore.execution.publication import check_models, publish
+from amlcore.execution.submission import tell_of_block, tell_of_dotenv
+from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
+from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
+from amlcore.log import Say
+from amlcore.record.ownership import may_settle, owner_of
+from amlcore.record.record import Record, RunState, Status
+from amlcore.runs import reconcile
+from amlcore.runs.run import Run
+from amlcore.sweep.points import points_in_words
+from amlcore.sweep.study import TrialState
+from amlcore.terminal import tables
+from amlcore.terminal.attached import STDOUT, Attached, attached
+from amlcore.terminal.progress import Progress
+from amlcore.worker.layout import write_json
+from amlcore.worker.room import persistently
+from amlcore.workspace import Workspace
+
+RELEASE_WAIT_S = 10.0
+POLL_S = 0.05
+
+
+def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -> int:
+    """Submit a sweep and see it through: try, compare, register the best, package it.
+
+    Returns
+    -------
+    int
+        0 where a trial came to a result.
+    """
+    check_models(search)
+    search = with_found(search)
+    record = submit_sweep(search, overrides=overrides)
+    tell_of_block(search.job, say=say)
+    tell_of_dotenv(search.job, say=say)
+    counted = points_in_words(search.sweep, search.space)
+    say(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
+    if note := search.note_of_few_points(overrides):
+        say(note)
+    return _see_through(search, record, detach=detach, say=say)
+
+
+def _see_through(search: Search, record: Record, *, detach: bool, say: Say) -> int:
+    from amlcore.azure.experiment import drive_in_background
+
+    if detach:
+        drive_in_background(record)
+        if search.job.environment.chosen is not None:  # else it is said when the environment is built
+            say(f"note: {search.job.environment.chosen}")
+        say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
+        return 0
+    return _carry_out(search, record, say=say)
+
+
+def resume(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:
+    """Go on with a sweep whose driver is gone."""
+    record = find_run(workspace, reference).record
+    return _resume(load_search(record), record, detach=detach, say=say)
+
+
+def resume_same(search: Search, *, detach: bool, say: Say) -> int:
+    """Go on with the newest sweep of the same search, under the limits of this one."""
+    experiment = search.job.workspace.outputs_path / search.job.name
+    for folder in sorted(experiment.glob("*/sweep.json"), reverse=True):
+        record = Record(folder.parent)
+        try:
+            earlier = load_search(record)
+        except RecordError as error:
+            say(f"warning: a sweep is left out: {error}")
+            continue
+        if earlier.is_same(search):
+            again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
+            return _resume(again, record, detach=detach, say=say)
+    raise RequestError(
+        f"sweep.resume=true: no sweep of this search lies in {experiment}; without it, the command begins one"
+    )
+
+
+def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
+    until = time.monotonic() + RELEASE_WAIT_S
+    while record.has_ended() and record.driven and time.monotonic() < until:  # the last of its driver's work
+        time.sleep(POLL_S)
+    if record.driven:
+        raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
+    if not may_settle(record.folder):
+        owner, name = owner_of(record.folder), record.folder.name
+        raise RequestError(
+            f"sweep {name} belongs to {owner}, and only they can resume it; "
+            f"the same command with sweep.warm_start=[{name}] begins one of your own that learns from it"
+        )
+    write_json(record.layout.sweep, search.to_json(), sync=True)
+    Path(record.layout.cancel).unlink(missing_ok=True)
+    say(f"sweep {record.folder.name} goes on in {record.folder}")
+    return _see_through(search, record, detach=detach, say=say)
+
+
+def drive(folder: Path) -> int:
+    """Carry out what was submitted into `folder` in this process; a background driver's whole work."""
+    record = Record(folder)
+    if not Path(record.layout.sweep).exists():
+        return runs.drive(folder)
+    return _carry_out(load_search(record), record, say=lambda line: print(line, file=sys.stderr, flush=True))
+
+
+def _carry_out(search: Search, record: Record, *, say: Say) -> int:
+    with attached(record.layout.driver_log, say=say) as terminal, trying_on(terminal.say):
+        return _carry_on(search, record, terminal)
+
+
+def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
+    try:
+        with persistently(lambda: open(record.layout.stderr, "ab", buffering=0)) as log:
+
+            def keep(line: str) -> None:
+                with suppress(OSError):  # a full disk ends no sweep
+                    log.write(f"{line}\n".encode(errors="backslashreplace"))
+
+            def told(line: str) -> None:
+                keep(line)
+                terminal.say(line)
+
+            with Progress(search.sweep, total=search.total, terminal=terminal, keep=keep) as progress:
+                driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
+                status = driver.drive()
+            return _to_its_end(search, record, driver, status, say=told, terminal=terminal)
+    except BaseException as error:
+        reconcile.note_end_of_driver(record, error)
+        raise
+    finally:
+        record.release()
+
+
+def _to_its_end(
+    search: Search, record: Record, driver: SweepDriver, status: Status, *, say: Say, terminal: Attached
+) -> int:
+    metrics = search.sweep.metrics
+    if driver.trials:
+        terminal.told(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front), to=STDOUT)
+    if len(metrics) > 1 and len(driver.front):
+        say(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
+    if is_worth_plots(search, driver.trials):
+        draw_in_background(record)
+        say(f"plots follow in {record.layout.outputs}")
+    states = [trial.state for trial in driver.trials]
+    canceled = states.count(TrialState.CANCELED)
+    say(
+        f"{len(states)} trials: {states.count(TrialState.COMPLETE)} done, {states.count(TrialState.PRUNED)} pruned, "
+        f"{states.count(TrialState.FAIL)} failed" + (f", {canceled} canceled with the sweep" if canceled else "")
+    )
+    if status.state is not RunState.Completed:
+        say(f"sweep {record.folder.name} {status.state}: {status.reason}")
+        return status.exit_status or 1
+    if status.reason is not None:
+        say(status.reason)
+    best = driver.best
+    if best is not None:
+        among = f" in {metrics[0]}" if len(metrics) > 1 else ""
+        say(f"best{among}: trial {best.number}, {tables.reached(best, metrics)}")
+        return _publish(search, record, Run(f"{record.folder}_{best.number}"), say=say)
+    return 0
+
+
+def _publish(search: Search, record: Record, best: Run, *, say: Say) -> int:
+    """Register and package the best; what came of it is kept with the sweep too, whose trials did end well."""
+    exit_status = 0
+    if best.model is None:  # a resumed sweep may have come so far before
+        exit_status = publish(search.job, best, say=say)
+    if exit_status:
+        record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
+    if best.model is not None and best.model != reconcile.last_model(record):
+        reconcile.note_model(record, best.model)
+    return exit_status

@@ -1,0 +1,1 @@
+"""The names of Azure ML's Python API (v1)."""

@@ -1,0 +1,84 @@
+"""The Experiment: a name under which runs of a workspace are kept together."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from amlcore.compute import ComputeTarget
+from amlcore.config import Job, compose_compute, compose_environment
+from amlcore.environment import Environment
+from amlcore.errors import ConfigError
+from amlcore.execution import background
+from amlcore.execution.submission import check_experiment, submit
+from amlcore.model import Registration
+from amlcore.record.record import Record
+from amlcore.runs.find import newest_first, readable
+from amlcore.runs.run import Run
+from amlcore.script.run_config import ScriptRunConfig
+from amlcore.worker.layout import identity, write_json
+from amlcore.workspace import Workspace
+
+DEFAULT_ENVIRONMENT = "auto"
+DEFAULT_COMPUTE = "local"
+
+
+class Experiment:
+    """The runs of one name in a workspace.
+
+    Raises
+    ------
+    ConfigError
+        The name cannot be a folder's.
+    """
+
+    def __init__(self, workspace: Workspace, name: str) -> None:
+        check_experiment(name)
+        self.workspace = workspace
+        self.name = name
+
+    def submit(self, config: ScriptRunConfig, tags: dict[str, str] | None = None) -> Run:
+        """Take the snapshot of `config` and run it in the background; returns at once.
+
+        Raises
+        ------
+        RequestError
+            What the request names is missing or wrong; nothing was started.
+        """
+        if not isinstance(config, ScriptRunConfig):
+            raise ConfigError(f"submit({config!r}): give a ScriptRunConfig")
+        job = Job(
+            workspace=self.workspace,
+            environment=self._environment(config.environment),
+            compute=self._compute(config.compute_target),
+            script=replace(config, environment=None, compute_target=None),
+            model=Registration(name=None),
+            experiment_name=self.name,
+        ).rooted(Path.cwd())
+        job = replace(job, workspace=self.workspace).in_chosen_environment()
+        record = submit(job, overrides=[])
+        run = Run(str(record.folder))
+        for key, value in (tags or {}).items():
+            run.tag(key, value)
+        drive_in_background(record)
+        return run
+
+    def get_runs(self) -> list[Run]:
+        """The runs of this experiment, newest first."""
+        folders = (folder for folder in self.workspace.run_folders if folder.parent.name == self.name)
+        return list(readable(newest_first(folders)))
+
+    def _environment(self, wanted: Environment | str | None) -> Environment:
+        if isinstance(wanted, Environment):
+            return wanted
+        return compose_environment(self.workspace, wanted or DEFAULT_ENVIRONMENT)
+
+    def _compute(self, wanted: ComputeTarget | str | None) -> ComputeTarget:
+        if isinstance(wanted, ComputeTarget):
+            return wanted
+        return compose_compute(self.workspace, wanted or DEFAULT_COMPUTE)
+
+
+def drive_in_background(record: Record) -> None:
+    """Start a driver of its own for a submitted run; it outlives this process."""
+    write_json(record.layout.driver, identity(background.start("_drive", record)))

@@ -1,0 +1,53 @@
+"""Tab completion: the verbs and what they name are ours, all behind `aml run` is Hydra's."""
+
+from __future__ import annotations
+
+import os
+
+from amlcore.cli.arguments import verbs
+from amlcore.workspace import Workspace
+
+OF_RUNS = ("show", "logs", "cancel", "wait", "rerun", "resume", "register", "ui")
+SHELLS = ("bash", "zsh", "fish")
+
+
+def complete(arguments: list[str]) -> int:
+    """Answer `aml -sc install=bash`, `uninstall=bash` and the shell's own `query=bash`; zsh and fish likewise."""
+    from amlcore.config import answer
+    from amlcore.errors import ConfigError
+
+    asked, _, shell = (arguments[:1] or [""])[0].partition("=")
+    if asked not in ("install", "uninstall", "query") or shell not in SHELLS:
+        raise ConfigError(
+            f"-sc {' '.join(arguments)}: say install=SHELL or uninstall=SHELL; legal: {', '.join(SHELLS)}"
+        )
+    if asked == "query":
+        line = os.environ.get("COMP_LINE", "")
+        words = line.split()
+        begun = "" if line.endswith(" ") else words.pop() if len(words) > 1 else ""
+        if words[1:2] != ["run"]:
+            print("\n".join(choice for choice in _choices(words[1:]) if choice.startswith(begun)))
+            return 0
+        if begun.startswith("-"):
+            return 0
+        os.environ["COMP_LINE"] = line.replace(" run", "", 1)
+    answer(arguments, root=Workspace.at().path, flags=["--shell-completion"])
+    return 0
+
+
+def _choices(words: list[str]) -> list[str]:
+    """What may follow `words`, which come after `aml`."""
+    if not words:
+        return verbs()
+    workspace = Workspace.at()
+    if len(words) > 1:
+        return []
+    if words[0] in OF_RUNS:
+        return ["latest", *sorted((folder.name for folder in workspace.run_folders), reverse=True)]
+    if words[0] == "deploy":
+        return sorted(workspace.models)
+    if words[0] == "serve":
+        from amlcore.serving import list_bentos
+
+        return sorted({bento.name for bento in list_bentos()})
+    return []

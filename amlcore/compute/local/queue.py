@@ -1,0 +1,83 @@
+"""The LocalQueue: a queue whose workers are processes of this machine."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from amlcore.compute.queue import Queue
+from amlcore.compute.request import Request
+from amlcore.errors import RecordError
+from amlcore.record.reading import Process, read_mapping
+from amlcore.record.record import Record
+from amlcore.worker.layout import RunLayout, is_alive
+
+
+class LocalQueue(Queue):
+    """Who holds which request: nobody yet, or a worker.
+
+    What a worker claims into is locked by it and by the supervisor that it forks, for as long as one of them lives.
+    """
+
+    def lock(self, owner: str) -> int:
+        """Make the folder for what `owner` claims; it is locked by whoever inherits the descriptor that comes back."""
+        handle = os.open(self.admit(owner), os.O_RDONLY)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        return handle
+
+    def is_held(self, owner: str) -> bool:
+        """Whether the worker or its supervisor lives."""
+        try:
+            handle = os.open(f"{self.layout.claimed}/{owner}", os.O_RDONLY)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who else looks holds nothing
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+        return False
+
+    def is_worked(self, run: str) -> bool:
+        """Whether somebody lives who has the request of `run`."""
+        return any(name.startswith(f"{run}.") and self.is_held(owner) for name, owner in self.claimed.items())
+
+    def put_back(self) -> list[str]:
+        """Lay again what nobody has begun who could: the names of the requests of dead owners that may be claimed."""
+        back = []
+        for name, owner in self.claimed.items():
+            path = Path(self.layout.claimed, owner, name)
+            with suppress(FileNotFoundError, PermissionError):
+                if not self.is_held(owner) and not _has_begun(Request.at(path)):
+                    path.rename(Path(self.layout.new, name))
+                    back.append(name)
+        return back
+
+    @property
+    def driver_is_gone(self) -> bool:
+        try:
+            # None where another driver makes or removes it at this moment
+            settings = read_mapping(self.layout.worker, {"driver": Process})
+        except RecordError:
+            return False  # nobody can tell: what may be in use is left alone
+        return settings is not None and is_alive(settings["driver"]) is False
+
+    @property
+    def has_work(self) -> bool:
+        """Whether a request waits, or its run has not ended."""
+        return bool(self.new) or not all(
+            _has_ended(request) for name in self.claimed if (request := self.request(name))
+        )
+
+
+def _has_begun(request: Request) -> bool:
+    return os.path.exists(RunLayout(request.folder).attempt(request.attempt).folder)
+
+
+def _has_ended(request: Request) -> bool:
+    """Whether the run of a request has ended, or is there no more: whoever carried it out was killed."""
+    record = Record(Path(request.folder))
+    return not record.is_there or record.has_ended()

@@ -1,0 +1,136 @@
+"""Submission to Slurm: the batch file of an allocation, handed to sbatch, and what sbatch answers."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from amlcore.compute.slurm import cluster
+from amlcore.errors import ExecutionError
+
+TOO_LONG = "Invalid job array specification"
+LIMIT = re.compile(r"\w*Submit\w*Limit")
+"""How sbatch names a limit on submitted jobs, such as AssocMaxSubmitJobLimit."""
+
+UNNAMED_LIMIT = "job submit limit"
+FULL = "temporarily unable to accept job"
+OWN_LIMITS = ("AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit", UNNAMED_LIMIT)
+"""Those that count this user's own jobs alone."""
+
+# What sbatch reads from the environment in preference to the batch file, under another name than the option's.
+VARIABLES = {
+    "array": ("ARRAY_INX",),
+    "gpus_per_node": ("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK"),
+    "mem": ("MEM_PER_CPU", "MEM_PER_GPU", "MEM_PER_NODE"),
+    "time": ("TIMELIMIT",),
+}
+ALWAYS = ("ERROR", "INPUT", "JOB_NAME", "NO_REQUEUE", "OPEN_MODE", "OUTPUT", "REQUEUE", "SIGNAL", "WAIT")
+SHOWN_CHARACTERS = 200  # of an answer that makes no sense
+
+
+class LimitError(ExecutionError):
+    """Slurm takes no more jobs at the moment, or not so many at once."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+        self.name = name
+        self.is_own = name in OWN_LIMITS
+
+
+class ArrayTooLongError(ExecutionError):
+    """The array has more tasks than this cluster's MaxArraySize."""
+
+
+def submit(queue: Path, count: int, parameters: dict[str, Any]) -> list[str]:
+    """Ask Slurm for `count` jobs on `queue`, as an array where there are several; their ids come back.
+
+    Raises
+    ------
+    LimitError
+        Slurm takes no more jobs at the moment, or not so many at once.
+    ArrayTooLongError
+        One array may not have so many tasks.
+    UnreachableError
+        The controller does not answer.
+    ExecutionError
+        Slurm refuses such jobs, or its answer makes no sense.
+    """
+    folder = queue / "slurm"
+    folder.mkdir(exist_ok=True)
+    file = folder / "batch.sh"
+    file.write_text(batch_file(queue, parameters), encoding="utf-8", errors="surrogateescape")
+    array = [f"--array=0-{count - 1}%{min(count, parameters['array_parallelism'])}"] if count > 1 else []
+    try:
+        answer = cluster.ask("sbatch", *array, str(file), without=_variables(parameters))
+    except cluster.UnreachableError:
+        raise
+    except ExecutionError as error:
+        raise _meaning(str(error)) from None
+    job = job_id(answer)
+    return [f"{job}_{number}" for number in range(count)] if array else [job]
+
+
+def batch_file(queue: Path, parameters: dict[str, Any]) -> str:
+    """The batch script: submitit's options, then the allocation in the place of the shell.
+
+    The shell opens the logs by itself, since sbatch reads patterns in their names, where a folder may have them too.
+    """
+    from submitit.slurm.slurm import _make_sbatch_string  # submitit takes a while to import
+
+    folder = queue / "slurm"
+    opened = [
+        'log="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}"',
+        f"log={shlex.quote(f'{folder}/')}${{log:-$SLURM_JOB_ID}}_0_log",
+        'exec >>"$log.out" 2>>"$log.err" || exit 1',
+    ]
+    extra = {"chdir": str(folder), **parameters["additional_parameters"], "output": "/dev/null", "error": "/dev/null"}
+    command = shlex.join([sys.executable, "-u", "-P", "-m", "amlcore", "_allocation", str(queue)])
+    given = {
+        **parameters,
+        "setup": [*opened, *(parameters.get("setup") or [])],
+        "additional_parameters": extra,
+    }
+    # In the place of the batch script's shell, which would keep Slurm's signals to itself.
+    return str(_make_sbatch_string(command=f"exec {command}", folder="/dev/null", **given))
+
+
+def job_id(answer: str) -> str:
+    """The id in what sbatch prints, whatever a wrapper of the cluster's own prints beside it.
+
+    Raises
+    ------
+    ExecutionError
+        There is none.
+    """
+    found = re.search(r"^Submitted batch job (\d+)|^(\d+)(?:;\S+)?$", answer, re.MULTILINE)
+    if found is None:
+        shown = answer.strip()[:SHOWN_CHARACTERS]
+        raise ExecutionError(
+            f"sbatch printed {shown!r} where 'Submitted batch job' and a number belong; "
+            "is the sbatch on your PATH Slurm's own? (type -a sbatch)"
+        )
+    return found[1] or found[2]
+
+
+def _meaning(words: str) -> ExecutionError:
+    """The error that a refusal by sbatch means."""
+    if TOO_LONG in words:
+        return ArrayTooLongError(words)
+    if named := LIMIT.search(words):
+        return LimitError(named[0])
+    if UNNAMED_LIMIT in words:
+        return LimitError(UNNAMED_LIMIT)
+    if FULL in words:
+        return LimitError("the cluster's MaxJobCount")
+    return ExecutionError(words)
+
+
+def _variables(parameters: dict[str, Any]) -> list[str]:
+    """The environment variables by which sbatch would pass over what the batch file says."""
+    options = {**parameters, **parameters["additional_parameters"], "array": True}
+    stated = [key.replace("-", "_") for key, value in options.items() if value is not None]
+    named = [name for key in stated for name in VARIABLES.get(key, (key.upper(),))]
+    return [f"SBATCH_{name}" for name in (*ALWAYS, *named)]

@@ -1,0 +1,259 @@
+"""The SlurmSlots: jobs of Slurm as room for the runs of one driver."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+import time
+import uuid
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, Any
+
+from amlcore.compute.queue import run_of
+from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.slurm import cluster, sbatch
+from amlcore.compute.slurm.allocation import Allocation
+from amlcore.compute.slurm.cluster import EndedJob, QueuedJob, UnreachableError
+from amlcore.compute.slurm.job_quota import JobQuota
+from amlcore.compute.slurm.queue import ASKED, SlurmQueue
+from amlcore.compute.target import Ending, Sight
+from amlcore.errors import ExecutionError, RecordError
+from amlcore.record.ownership import is_own
+from amlcore.record.reading import read_mapping
+from amlcore.record.record import Record, RunState
+from amlcore.worker.layout import is_alive, make_folder
+
+ASK_S = 1.0
+HEARTBEAT_S = 5.0
+GATHER_S = 0.1
+"""Requests that follow each other so closely are asked for together, as one array."""
+
+MISSING_S = 30.0
+"""For how long accounting may not know a job that has left the queue."""
+
+LEFT_S = 24 * 3600.0
+"""After a day the folder of a closed queue may go, whether its jobs said that they ended or not."""
+
+AWAY = "the Slurm controller does not answer; what runs goes on, and so does this driver when it is back"
+
+NO_MORE = "Slurm takes no more of your jobs at the moment ({}); the rest is asked for as others end"
+
+
+class SlurmSlots:
+    """The jobs of one driver; a thread of its own asks Slurm, so that a controller that is away holds up nothing."""
+
+    def __init__(
+        self, *, state: Path, parameters: dict[str, Any], slots: int, max_requeues: int, settings: dict[str, Any]
+    ) -> None:
+        self._folder = _new_folder(state / "slurm")
+        self._parameters = parameters
+        self._slots = slots
+        self._max_requeues = max_requeues
+        self._settings = settings
+        self._queues: dict[str, SlurmQueue] = {}
+        self._keep: list[IO[bytes]] = []
+        self._runs: dict[str, tuple[Request, SlurmQueue]] = {}
+        self._sights: dict[str, Sight] = {}
+        self._laid = 0.0
+        self._missing: dict[str, float] = {}
+        self._error: BaseException | None = None
+        self._active: dict[str, QueuedJob] = {}
+        self._ended: dict[str, EndedJob] = {}
+        self._lock = threading.Lock()
+        self._wake = threading.Event()
+        self._closed = threading.Event()
+        self._quota = JobQuota()
+        self._thread = threading.Thread(target=self._attend, name="slurm", daemon=True)
+        self._heart = threading.Thread(target=self._beat, name="slurm heartbeat", daemon=True)
+
+    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
+        with self._lock:
+            if kind.key not in self._queues:
+                queue = SlurmQueue(self._folder / kind.key)
+                queue.make({"preload": kind.preload, "idle_s": 1.0, **self._settings})
+                Allocation(queue.layout.folder, kind, self._max_requeues).keep()
+                self._queues[kind.key] = queue
+            self._keep += keep
+            queue = self._queues[kind.key]
+            self._runs[request.run] = (request, queue)
+            request.lay(Path(queue.layout.new))
+            self._laid = time.monotonic()
+        self._wake.set()
+        if not self._thread.ident:
+            self._thread.start()
+            self._heart.start()
+
+    def poll(self) -> dict[str, Ending]:
+        if self._error is not None:
+            raise self._error
+        return {run: sight.ending for run, sight in dict(self._sights).items() if sight.ending is not None}
+
+    def waiting(self, run: str) -> str | None:
+        return self._sights.get(run, Sight()).waiting
+
+    def withdraw(self, run: str) -> bool:
+        known = self._known_runs().get(run)
+        return known is not None and known[1].withdraw(run)
+
+    def end(self, run: str) -> None:
+        """Let Slurm end the job that `run` is in."""
+        for known, (_, queue) in self._known_runs().items():
+            if known == run:
+                with suppress(ExecutionError):
+                    cluster.cancel([job for name, job in queue.claimed.items() if name.startswith(f"{run}.")])
+
+    def close(self) -> None:
+        self._closed.set()
+        self._wake.set()
+        for queue in self._known_queues():
+            with suppress(OSError):  # somebody may have removed it
+                Path(queue.layout.closed).touch()
+        if self._thread.ident:
+            self._thread.join(timeout=ASK_S)
+        pending = [job for job, known in self._active.items() if known.state == "PENDING" and self._is_mine(job)]
+        with suppress(ExecutionError):
+            cluster.cancel(pending, pending_only=True)
+        for file in self._keep:
+            file.close()
+
+    def _beat(self) -> None:
+        """Show the jobs that their driver lives, however long Slurm's commands take."""
+        while not self._closed.wait(HEARTBEAT_S):
+            for queue in self._known_queues():
+                with suppress(OSError):
+                    os.utime(queue.layout.worker)
+
+    def _attend(self) -> None:
+        """Ask Slurm again and again until the slots are closed."""
+        try:
+            while not self._closed.is_set():
+                self._wake.clear()
+                try:
+                    self._look()
+                    self._gather()
+                    self._start()
+                except UnreachableError as error:
+                    self._look_without_slurm(error)
+                self._wake.wait(ASK_S)
+        except BaseException as error:
+            self._error = error
+
+    def _look(self) -> None:
+        """See how far the jobs are, and what that means for the runs."""
+        mine = {job for queue in self._known_queues() for job in queue.jobs}
+        if mine or self._quota.limit:
+            self._active = cluster.jobs()
+            self._ended |= self._ended_of(mine - set(self._active) - set(self._ended))
+        for queue in self._known_queues():
+            for job in queue.failures(self._ended):
+                if run := queue.give_up(job):
+                    self._end(run, queue.ending(self._ended[job], job))
+        for run, (request, queue) in self._known_runs().items():
+            if Record(Path(request.folder)).result is not None:
+                self._forget(run)
+                continue
+            sight = queue.sight(run, active=self._active, ended=self._ended)
+            if sight.waiting == ASKED and self._quota.limit:
+                sight = Sight(waiting=NO_MORE.format(self._quota.limit))
+            self._sights[run] = sight
+            if left := queue.left_alone(run, active=self._active):
+                cluster.cancel([left])
+
+    def _ended_of(self, gone: set[str]) -> dict[str, EndedJob]:
+        """How jobs ended that are in no queue any more; accounting may be late, or never have heard of them."""
+        known = cluster.ended_jobs(sorted(gone))
+        for queue in self._known_queues():
+            known |= queue.vanished(gone - set(known))
+        now = time.monotonic()
+        self._missing = {job: self._missing.get(job, now) for job in gone - set(known)}
+        lost = [job for job, since in self._missing.items() if now - since > MISSING_S]
+        return known | {job: EndedJob("UNKNOWN", "", "") for job in lost}
+
+    def _look_without_slurm(self, error: UnreachableError) -> None:
+        """See in the files alone which runs have begun."""
+        for run, (_, queue) in self._known_runs().items():
+            self._sights[run] = Sight(waiting=f"{AWAY} ({error})") if queue.waits(run) else Sight()
+
+    def _end(self, run: str, ending: Ending) -> None:
+        self._forget(run)
+        self._sights[run] = Sight(ending=ending)
+
+    def _forget(self, run: str) -> None:
+        with self._lock:
+            self._runs.pop(run, None)
+        self._sights.pop(run, None)
+
+    def _known_runs(self) -> dict[str, tuple[Request, SlurmQueue]]:
+        with self._lock:
+            return dict(self._runs)
+
+    def _known_queues(self) -> list[SlurmQueue]:
+        with self._lock:
+            return list(self._queues.values())
+
+    def _gather(self) -> None:
+        """Wait while requests are being laid, for a second at most."""
+        until = time.monotonic() + ASK_S
+        while time.monotonic() - self._laid < GATHER_S and time.monotonic() < until:
+            time.sleep(GATHER_S / 5)
+
+    def _start(self) -> None:
+        """Ask for a job for each request that waits and finds no idle worker."""
+        for queue in self._known_queues():
+            idle = set(queue.jobs) - set(self._ended) - set(queue.ended) - set(queue.claimed.values())
+            wanted = min(len(queue.new) - len(idle), self._slots - self._live)
+            if wanted > 0 and not self._closed.is_set():
+                self._ask_for_jobs(queue, wanted)
+
+    @property
+    def _live(self) -> int:
+        """How many jobs may still take a run, or have one."""
+        return sum(len(set(queue.jobs) - set(self._ended) - set(queue.ended)) for queue in self._known_queues())
+
+    def _ask_for_jobs(self, queue: SlurmQueue, wanted: int) -> None:
+        try:
+            self._quota.fill(wanted, lambda count: queue.add_jobs(self._submit(queue, count)), own=len(self._active))
+        except UnreachableError:
+            raise
+        except ExecutionError as error:
+            refused = Ending(RunState.Failed, f"Slurm refused the job: {error}")
+            for run in map(run_of, queue.new):
+                if queue.withdraw(run):
+                    self._end(run, refused)
+
+    def _submit(self, queue: SlurmQueue, count: int) -> list[str]:
+        return sbatch.submit(Path(queue.layout.folder), count, self._parameters)
+
+    def _is_mine(self, job: str) -> bool:
+        return any(job in queue.jobs for queue in self._known_queues())
+
+
+def _new_folder(folders: Path) -> Path:
+    """A folder of its own; those that ended drivers of this user left behind are removed meanwhile."""
+    make_folder(folders)
+    for folder in folders.glob("*"):
+        with suppress(OSError, ValueError, LookupError):  # another driver is removing it at this moment
+            if is_own(folder) and _is_left(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+    return folders / uuid.uuid4().hex[:12]
+
+
+def _is_left(folder: Path) -> bool:
+    """Whether the driver of these queues is gone, and what it laid there has been carried out."""
+    queues = [SlurmQueue(path) for path in folder.iterdir()]
+    try:
+        drivers = [(read_mapping(queue.layout.worker) or {}).get("driver") for queue in queues]
+    except RecordError:
+        return False
+    if not queues or any(driver is None or is_alive(driver) is not False for driver in drivers):
+        return False
+    return all(_is_over(queue) for queue in queues)
+
+
+def _is_over(queue: SlurmQueue) -> bool:
+    closed = Path(queue.layout.closed)
+    if closed.exists() and time.time() - closed.stat().st_mtime > LEFT_S:
+        return True
+    return not queue.new and not queue.claimed and set(queue.jobs) <= set(queue.ended)

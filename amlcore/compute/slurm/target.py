@@ -1,0 +1,228 @@
+"""Slurm: a cluster as a compute target, through submitit."""
+
+from __future__ import annotations
+
+import math
+import os
+import shlex
+from dataclasses import dataclass, field
+from typing import Any
+
+from amlcore.compute.slurm import cluster
+from amlcore.compute.slurm.cluster import Partition
+from amlcore.compute.slurm.orphans import look as look_at
+from amlcore.compute.slurm.slots import SlurmSlots
+from amlcore.compute.target import ComputeTarget, Sight
+from amlcore.errors import ConfigError, legal
+from amlcore.record.record import Record
+from amlcore.workspace import Workspace
+
+WORKER_MB = 300
+"""Memory of a job besides the run's own: the worker and submitit."""
+
+CLOSED = ("drain", "inactive")
+"""The states of a partition in which Slurm refuses jobs; one that is down lets them wait."""
+
+OWN_OPTIONS = {"array", "error", "output", "parsable", "wait", "wrap"}
+"""Options of sbatch by which amlcore would lose its jobs."""
+
+MARGIN_MIN = 2
+"""Minutes of a job besides the runs' own: its start and its end."""
+
+
+@dataclass
+class Slurm(ComputeTarget):
+    """A cluster: a slot is a job, in which a worker takes runs."""
+
+    kind: str = "slurm"
+    cores: int | None = 1  # cores a run may use; null: all that Slurm gives
+    kill_wait_s: float = 20.0  # seconds from SIGTERM to SIGKILL, at the time limit and on cancel
+    partition: str | None = None  # where jobs go, one or several as "a,b"; null: the cluster's default
+    account: str | None = None  # who is charged; null: your default account
+    qos: str | None = None  # quality of service; null: your default
+    nodes: int = 1  # nodes of a job; the script runs on the first, and may reach the others by srun
+    gpus: int = 0  # GPUs on each node
+    constraint: str | None = None  # features that the nodes must have, as sbatch writes them: "skylake&ssd"
+    exclusive: bool = False  # true: no other job on the same nodes
+    max_requeues: int = 3  # how often a run starts again after a failed node or a preemption
+    allocation_min: float | None = None  # minutes that a job lasts, taking run after run; null: a job for each run
+    idle_min: float = 2.0  # minutes that a job without a run waits for the next one
+    setup: list[str] = field(default_factory=list)  # shell lines before the worker, each to succeed: "module load cuda"
+    options: dict[str, Any] = field(default_factory=dict)  # more options of sbatch: {reservation: mine, nice: 100}
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for key, least in (("nodes", 1), ("gpus", 0), ("max_requeues", 0), ("idle_min", 0)):
+            if getattr(self, key) < least:
+                raise ConfigError(f"compute.{key}={getattr(self, key)}: must be at least {least}")
+        for key in OWN_OPTIONS & self.options.keys():
+            raise ConfigError(f"compute.options.{key}: amlcore sets it for each job; leave it out")
+        if self.allocation_min is not None and self.allocation_min < (self.time_min or 1):
+            raise ConfigError(
+                f"compute.allocation_min={self.allocation_min:g}: must hold one run at least, "
+                f"which takes {self.time_min or 1} minutes (compute.timeout_min={self.timeout_min})"
+            )
+
+    def open(self, workspace: Workspace) -> SlurmSlots:
+        return SlurmSlots(
+            state=workspace.state_path,
+            parameters=self.sbatch(),
+            slots=self.slots,
+            max_requeues=self.max_requeues,
+            settings={"lease_s": self.lease_s, "patience_s": self.idle_min * 60},
+        )
+
+    def check(self) -> None:
+        cluster.check_present()
+        try:
+            found = cluster.partitions()
+        except cluster.UnreachableError as error:
+            raise ConfigError(f"compute=slurm: {error}; try again later, or run here with compute=local") from None
+        self.fits(found)
+
+    def describe(self) -> dict[str, Any]:
+        return {**super().describe(), "sbatch": self.sbatch()}
+
+    @staticmethod
+    def look(record: Record) -> Sight:
+        return look_at(record)
+
+    @property
+    def resumable(self) -> bool:
+        return True
+
+    @property
+    def time_min(self) -> int | None:
+        """Minutes that a job for one run takes at the most; None: as long as the partition gives by default."""
+        if self.timeout_min is None:
+            return None
+        return math.ceil(self.timeout_min + self.kill_wait_s / 60) + MARGIN_MIN
+
+    @property
+    def mem_mb(self) -> int | None:
+        """Megabytes of a job, binary ones as Slurm counts; None: what the cluster gives by default."""
+        return None if self.mem_bytes is None else math.ceil(self.mem_bytes / 2**20) + WORKER_MB
+
+    @property
+    def lease_s(self) -> float | None:
+        """For how long a worker takes further runs; 0: one run."""
+        if self.allocation_min is None:
+            return 0.0
+        return 60 * (self.allocation_min - (self.time_min or MARGIN_MIN))
+
+    def sbatch(self) -> dict[str, Any]:
+        """What is asked of Slurm for each job, in submitit's words."""
+        time = self.time_min if self.allocation_min is None else math.ceil(self.allocation_min)
+        wanted = {
+            "job_name": "amlcore",
+            "partition": self.partition,
+            "account": self.account,
+            "qos": self.qos,
+            "time": time,
+            "nodes": self.nodes,
+            "ntasks_per_node": 1,
+            "cpus_per_task": self.cores,
+            "mem": None if self.mem_mb is None else f"{self.mem_mb}M",
+            "gpus_per_node": self.gpus or None,
+            "constraint": self.constraint,
+            "exclusive": True if self.exclusive else None,
+            "array_parallelism": self.slots,
+            "setup": [_checked(line) for line in self.setup] or None,
+            "use_srun": False,  # the script may call srun itself
+            "wckey": None,
+        }
+        requeue = {"requeue": True} if self.max_requeues else {"no-requeue": True}
+        return {key: value for key, value in wanted.items() if value is not None or key in ("time", "wckey")} | {
+            "additional_parameters": {**requeue, **self.options}
+        }
+
+    def fits(self, partitions: list[Partition]) -> None:
+        """Compare what is asked with what the partitions have.
+
+        Raises
+        ------
+        ConfigError
+            Slurm would refuse it, or never start it.
+        """
+        names = sorted({part.name for part in partitions})
+        chosen = self._partitions()
+        for name in chosen:
+            if name not in names:
+                raise ConfigError(f"compute.partition={self.partition or name}: {legal(name, names)}")
+        choice = [part for part in partitions if (part.name in chosen if chosen else part.default)]
+        if not choice:
+            raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
+        if all(part.state in CLOSED for part in choice):
+            open_ones = _sizes([part for part in partitions if part.state not in CLOSED])
+            raise ConfigError(
+                f"compute.partition={','.join(chosen) or choice[0].name}: takes no jobs at the moment "
+                f"(its state is {choice[0].state}); {open_ones}"
+            )
+        refusals = []
+        for name in dict.fromkeys(part.name for part in choice):
+            try:
+                self._fits_in(name, [part for part in choice if part.name == name], partitions)
+                return
+            except ConfigError as error:
+                refusals.append(str(error))
+        none = f"none of the partitions {', '.join(chosen)} takes such a job: " if len(refusals) > 1 else ""
+        raise ConfigError(f"{none}{refusals[0]}")
+
+    def _fits_in(self, name: str, choice: list[Partition], partitions: list[Partition]) -> None:
+        """Compare what is asked with what one partition has, the sorts of its nodes in `choice`."""
+        where = f"partition {name}" if self._partitions() else "the default partition"
+        key = "timeout_min" if self.allocation_min is None else "allocation_min"
+        for field_name, wanted, has in (
+            ("cores", self.cores, [part.cores for part in choice]),
+            ("nodes", self.nodes, [sum(part.nodes for part in choice)]),
+            ("mem_gb", self.mem_mb, [part.mem_mb for part in choice]),
+            ("gpus", self.gpus, [part.gpus for part in choice]),
+            (key, self.sbatch()["time"], [part.limit_min for part in choice]),
+        ):
+            if wanted is not None and not any(most is None or wanted <= most for most in has):
+                most = max(limit for limit in has if limit is not None)
+                raise ConfigError(self._too_much(field_name, wanted, most, where, partitions))
+        if not any(self._has(part) for part in choice):
+            asked = f"compute.cores={self.cores} and compute.mem_gb={self.mem_gb}"
+            raise ConfigError(f"{asked} together fit no node of partition {name}; {_sizes(partitions)}")
+
+    def _too_much(self, key: str, wanted: float, most: float, where: str, partitions: list[Partition]) -> str:
+        extra = {
+            "mem_gb": f" ({wanted} MB with {WORKER_MB} MB for the worker)",
+            "timeout_min": f" ({wanted} minutes with start and end)",
+        }.get(key, "")
+        return (
+            f"compute.{key}={getattr(self, key):g}{extra} is more than {where} has; "
+            f"{self._largest(key, most)} would fit; {_sizes(partitions)}"
+        )
+
+    def _partitions(self) -> list[str]:
+        """The partitions that a job may start in, wherever sbatch is told; none: the cluster's default."""
+        told = self.options.get("partition") or self.partition or os.environ.get("SBATCH_PARTITION", "")
+        return [name.strip() for name in str(told).split(",") if name.strip()]
+
+    def _largest(self, key: str, most: float) -> str:
+        """The largest value of a key that fits, with what a job takes besides subtracted."""
+        if key == "mem_gb":
+            return f"compute.mem_gb={math.floor((most - WORKER_MB) * 2**20 / 1e7) / 100:g}"
+        if key == "timeout_min":
+            return f"compute.timeout_min={max(most - MARGIN_MIN - math.ceil(self.kill_wait_s / 60), 0):g}"
+        return f"compute.{key}={most:g}"
+
+    def _has(self, part: Partition) -> bool:
+        return (self.cores or 1) <= part.cores and (self.mem_mb or 0) <= part.mem_mb
+
+
+def _checked(line: str) -> str:
+    """A line of compute.setup that ends the job where it fails; a brace of its own lets it end in a comment."""
+    failed = shlex.quote(f"compute.setup: this line failed: {line}")
+    return f"{{\n{line}\n}} || {{ echo {failed} >&2; exit 1; }}"
+
+
+def _sizes(partitions: list[Partition]) -> str:
+    rows = [
+        f"{part.name}: {part.size}, "
+        + ("no time limit" if part.limit_min is None else f"at most {part.limit_min:g} minutes")
+        for part in partitions
+    ]
+    return f"partitions: {'; '.join(rows)}"

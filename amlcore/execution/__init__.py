@@ -1,0 +1,1 @@
+"""How a job is carried out: submitted, driven to its end, registered and packaged."""

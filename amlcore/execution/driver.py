@@ -1,0 +1,224 @@
+"""The driver of one run: prepares its environment, lays its request, follows it to its end."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from pathlib import Path
+
+from amlcore.compute import Slots
+from amlcore.compute.request import PRIVATE
+from amlcore.config.job import Job
+from amlcore.environment import BuiltEnvironment, build_lock
+from amlcore.environment.lock import pins
+from amlcore.errors import AmlcoreError, BuildError, RecordError
+from amlcore.execution.interrupts import interrupted_once
+from amlcore.execution.provenance import read_lock
+from amlcore.execution.submission import request
+from amlcore.execution.wait_reporter import REMIND_S, Waiting
+from amlcore.log import Say
+from amlcore.record.log_stream import LogStream
+from amlcore.record.record import Record, RunState, Status
+from amlcore.runs import cancellation, reconcile
+from amlcore.worker import durable, room
+from amlcore.worker.layout import write_json, write_text
+from amlcore.worker.process.watch import TOLD_WAIT_S
+
+POLL_S = 0.01
+
+
+@contextmanager
+def trying_on(say: Say) -> Iterator[None]:
+    """Let what is written in the block wait for room where the disk is full, and say so now and then."""
+    again_at = 0.0
+
+    def wait(error: OSError) -> bool:
+        nonlocal again_at
+        if time.monotonic() >= again_at:
+            again_at = time.monotonic() + REMIND_S
+            say(f"the disk is full; retrying until there is room: {error.filename}")
+        time.sleep(room.PAUSE_S)
+        return True
+
+    before = room.patient(wait)
+    try:
+        yield
+    finally:
+        room.patient(*before)
+
+
+class Driver:
+    """Carries a submitted job out; the only writer of the run's state while it lives.
+
+    Parameters
+    ----------
+    say : callable
+        Takes amlcore's own words, a line at a time.
+    stream : LogStream, optional
+        Where the script's output goes as it appears, besides its files.
+    """
+
+    def __init__(self, job: Job, record: Record, *, say: Say, stream: LogStream | None = None) -> None:
+        self._job = job
+        self._record = record
+        self._say = say
+        self._stream = stream
+        self._slots: Slots | None = None
+
+    def drive(self) -> Status:
+        """Bring the run to its end; an interruption cancels it.
+
+        Returns
+        -------
+        Status
+            How it ended.
+        """
+        self._record.drive()
+        try:
+            self._until_ended()
+            if self._stream is not None:
+                self._stream.drain()
+        except AmlcoreError as error:
+            if not self._record.is_there:
+                raise
+            reconcile.fail_by(self._record, error, redacted=self._job.workspace.redacted)
+        except BaseException as error:
+            reconcile.fail_by(self._record, error, redacted=self._job.workspace.redacted)
+            raise
+        finally:
+            if self._slots is not None:
+                self._slots.close()
+        return self._record.status
+
+    def _until_ended(self) -> None:
+        """Carry the run out; the first interruption cancels it, a further one kills the script."""
+        interrupted = False
+        while not self._record.has_ended():
+            try:
+                if interrupted:
+                    self._cancel()
+                else:
+                    self._execute(prepare(self._job, self._record, say=self._say))
+            except KeyboardInterrupt:
+                if interrupted:
+                    cancellation.kill(self._record)
+                    if self._slots is not None:
+                        self._slots.end(self._record.folder.name)
+                    room.impatient()
+                interrupted = True
+
+    def _execute(self, built: BuiltEnvironment) -> None:
+        if Path(self._record.layout.cancel).exists():
+            reconcile.cancel(self._record)
+            return
+        wanted, kind = request(self._job, self._record, built)
+        self._slots = self._job.compute.open(self._job.workspace)
+        self._record.enter(RunState.Queued)
+        write_json(self._record.layout.request, wanted.to_json(), mode=PRIVATE)
+        self._slots.submit(wanted, kind, keep=(built.hold(),))
+        self._follow(self._slots)
+
+    def _follow(self, slots: Slots) -> None:
+        """Watch the run's files until they hold a result, and keep its state in step with them."""
+        record, run = self._record, self._record.folder.name
+        waiting = Waiting(self._say)
+        while record.result is None:
+            self._check_there()
+            lost = slots.poll()
+            if run in lost and record.result is None:
+                reconcile.end(record, lost[run])
+                return
+            if self._cancel_requested() and record.claim is None and slots.withdraw(run):
+                reconcile.cancel(record)
+                return
+            reason = slots.waiting(run)
+            reconcile.keep_in_step(record, reason)
+            waiting.tell(reason)
+            if self._stream is not None:
+                self._stream.pump()
+            time.sleep(POLL_S)
+        self._check_there()
+        if reconcile.may_be_canceled(record):
+            time.sleep(TOLD_WAIT_S)  # whoever ends all processes at once reaches this one too
+        if RunState.Running not in record.status.times:
+            record.enter(RunState.Running)
+        reconcile.finalize(record)
+
+    def _check_there(self) -> None:
+        if not self._record.is_there:
+            raise RecordError(f"{self._record.folder} was removed while its run was carried out")
+
+    def _cancel_requested(self) -> bool:
+        if not Path(self._record.layout.cancel).exists():
+            return False
+        if self._record.status.state is not RunState.CancelRequested:
+            self._record.enter(RunState.CancelRequested)
+        return True
+
+    def _cancel(self) -> None:
+        self._say("canceling; interrupt again to kill the script at once")
+        cancellation.request_cancel(self._record)
+        if self._slots is None or not self._record.laid:
+            reconcile.cancel(self._record)
+        else:
+            self._follow(self._slots)
+
+
+def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
+    """Build the environment of `job`, or find it built; its log streams and stays in the run."""
+    record.enter(RunState.Preparing)
+    with room.persistently(lambda: open(record.layout.build_log, "ab", buffering=0)) as log:
+
+        def keep(line: str) -> None:
+            line = job.workspace.redacted(line)
+            with suppress(OSError):  # on a full disk the build itself says so
+                os.write(log.fileno(), f"{line}\n".encode(errors="backslashreplace"))
+            say(line)
+
+        pinned = record.environment
+        lock = None if pinned is None else read_lock(record)
+        cache = job.workspace.environments_path
+        with interrupted_once(Path(record.layout.cancel).exists):
+            if pinned is None or lock is None or job.environment.user_managed_dependencies:
+                built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
+            else:
+                built = build_lock(
+                    lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
+                )
+    if lock is not None:
+        _check_same(lock, built.lock)
+    keep_environment(record, built, name=job.environment.name)
+    return built
+
+
+def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:
+    """Write into the record which environment the run has."""
+    write_text(record.layout.lock, built.lock)  # whole or not at all: a resumed or repeated run has one already
+    facts = {
+        **asdict(built),
+        "python": str(built.python),
+        "folder": str(built.folder or ""),
+        "notes": list(built.notes),
+    }
+    facts["lock_sha256"] = hashlib.sha256(facts.pop("lock").encode()).hexdigest()
+    write_json(record.layout.environment, {**facts, "name": name}, sync=not record.is_child)
+    if not record.is_child:
+        durable.sync([record.layout.lock, record.folder])
+
+
+def _check_same(wanted: str, found: str) -> None:
+    """Make sure that a repetition gets the packages of the run that it repeats."""
+    before, now = pins(wanted), pins(found)
+    changed = [
+        f"{name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
+        for name in sorted(before.keys() | now.keys())
+        if before.get(name) != now.get(name)
+    ]
+    if changed:
+        raise BuildError(
+            f"this interpreter's packages have changed since the run that is repeated: {', '.join(changed)}"
+        )

@@ -1,0 +1,81 @@
+"""Earlier sweeps: how one was submitted, and what its trials tell the sampler of a new one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from amlcore.config import Search
+from amlcore.errors import NotFoundError, RecordError, RequestError
+from amlcore.record.reading import read_mapping
+from amlcore.record.record import Record
+from amlcore.runs.find import find
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+
+def load_search(record: Record) -> Search:
+    """The search that a sweep was submitted with, in the workspace where its record lies.
+
+    Raises
+    ------
+    RequestError
+        The run is no sweep.
+    RecordError
+        What was kept of it is damaged.
+    """
+    root = record.folder.parent.parent.parent
+    try:
+        kept = read_mapping(record.layout.sweep)
+        if kept is not None:
+            search = Search.from_json(kept)
+            return replace(search, bases=[replace(base, job=base.job.moved(root)) for base in search.bases])
+    except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        raise RecordError(f"{record.layout.sweep} is damaged: {error}") from None
+    raise RequestError(f"run {record.folder.name} is no sweep")
+
+
+def with_found(search: Search) -> Search:
+    """The same search with the whole ids of the sweeps that it starts from."""
+    if not search.sweep.warm_start:
+        return search
+    folders = list(search.job.workspace.run_folders)
+    try:
+        found = [find(folders, reference).id for reference in search.sweep.warm_start]
+    except NotFoundError as error:
+        raise NotFoundError(f"sweep.warm_start=[{','.join(search.sweep.warm_start)}]: {error}") from None
+    return search.with_sweep(replace(search.sweep, warm_start=list(dict.fromkeys(found))))
+
+
+def earlier_trials(search: Search) -> list[FrozenTrial]:
+    """The trials of the sweeps that `search` starts from, as trials of its own space.
+
+    Raises
+    ------
+    RequestError
+        One is no sweep, or of another space; the sampler does not learn from any.
+    """
+    from amlcore.sweep.read_only_study import own_trials
+    from amlcore.sweep.warm_start import check_sampler_learns, check_use, warm_trials
+
+    sweep = search.sweep
+    if not sweep.warm_start:
+        return []
+    check_sampler_learns(sweep)
+    folders = list(search.job.workspace.run_folders)
+    known = []
+    for name in sweep.warm_start:
+        record = Record(Path(find(folders, name).folder))
+        earlier = load_search(record)
+        known += warm_trials(
+            sweep,
+            search.space,
+            name=record.folder.name,
+            earlier=earlier.sweep,
+            earlier_space=earlier.space,
+            trials=own_trials(Path(record.layout.study)),
+        )
+    check_use(sweep, search.space, len(known))
+    return known

@@ -1,0 +1,90 @@
+"""The Origin of a model: what its registration has to know of the run that wrote it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+from amlcore.environment import build_lock
+from amlcore.errors import RecordError, RunError, UnreadableError
+from amlcore.model import Origin
+from amlcore.record.reading import read_yaml
+from amlcore.record.record import Record, RunState
+from amlcore.snapshot import snapshot
+from amlcore.worker.metrics import last_values
+from amlcore.worker.references import missing, resolved
+from amlcore.workspace import Workspace
+
+
+def origin_of(record: Record) -> Origin:
+    """What the registration of a model needs to know of a run that has ended.
+
+    Raises
+    ------
+    RunError
+        The run did not complete, or has no environment of its own.
+    """
+    run, status = record.folder.name, record.status
+    facts, environment = record.facts, record.environment
+    if status.state is not RunState.Completed:
+        raise RunError(f"run {run} is {status.state}; a model is registered from a completed run")
+    if environment is None:
+        raise RunError(f"run {run} has no environment of its own, so no model can be registered from it")
+    workspace = Workspace.at(record.folder.parent.parent.parent)
+    lock = read_lock(record)
+    interpreter = Path(environment["python"])
+    if not os.access(interpreter, os.X_OK):  # removed, or in the cache of another user
+        cache = workspace.composed().environments_path
+        interpreter = build_lock(
+            lock,
+            python_version=environment["python_version"],
+            cache=cache,
+            log=lambda line: print(line, file=sys.stderr),
+        ).python
+    taken = snapshot.load(facts["snapshot"]["id"], store=workspace.state_path / "snapshots")
+    given = _python_path(record)
+    return Origin(
+        run=run,
+        experiment=str(facts["experiment"]),
+        folder=record.folder,
+        interpreter=interpreter,
+        lock=lock,
+        objects=taken.objects,
+        manifest=taken.manifest,
+        hashes=record.hashes,
+        metrics=last_values(record.layout.metrics, "scalar"),
+        # Python looks beside a script for its modules, and at the root of the source for those of a module.
+        script=Path(facts["script"]).name if facts.get("module") else facts["script"],
+        python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
+        strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
+    )
+
+
+def read_lock(record: Record) -> str:
+    """The packages that a run had, as they were locked.
+
+    Raises
+    ------
+    RecordError
+        The file is gone, or not what was written when the environment was built.
+    """
+    lock = record.lock
+    if lock is None:
+        raise RecordError(f"{record.layout.lock} is gone")
+    return lock
+
+
+def _python_path(record: Record) -> str:
+    """What the run was given as PYTHONPATH; of a colleague's run, whose request only its owner reads, by its config."""
+    try:
+        request = record.request
+    except UnreadableError:
+        request = (read_yaml(record.layout.config, dict) or {})["script"]
+    given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
+    if unset := missing(given):
+        raise RunError(
+            f"run {record.folder.name} was given PYTHONPATH={given}, and {unset[0]} is not set here: "
+            "set it to what it was then"
+        )
+    return resolved(given)

@@ -1,0 +1,82 @@
+"""Publication: the model of a run, registered and packaged as its job says."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from amlcore.errors import AmlcoreError, ConfigError
+from amlcore.log import Say
+from amlcore.record.record import RunState
+from amlcore.runs.run import Run
+from amlcore.worker.room import FULL, persistently
+
+if TYPE_CHECKING:
+    from amlcore.config import Job, Search
+    from amlcore.environment import PythonRequest
+
+
+def publish(job: Job, run: Run, *, say: Say) -> int:
+    """Register and package what `job` says; a failure is kept with the run, whose script did end well."""
+    if job.model.name is None:
+        return 0
+    try:
+        model = persistently(lambda: run.register(job.model))
+        for warning in model.warnings:
+            say(f"warning: {warning}")
+        say(f"registered {model.name}:{model.version}")
+        if job.deployment is not None:
+            from amlcore.serving.packaging import package_model
+
+            bento = package_model(job.workspace, model, job.deployment, log=say)
+            say(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
+    except (AmlcoreError, OSError) as error:
+        if isinstance(error, OSError) and error.errno not in FULL:
+            raise
+        say(f"error: {error}")
+        run.record.enter(RunState.Completed, str(error), exit_status=1)
+        return 1
+    return 0
+
+
+def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
+    """Find out before the training whether its model could be registered and packaged.
+
+    Parameters
+    ----------
+    python : PythonRequest, optional
+        What the training runs on where that is not what its environment says today.
+    """
+    from amlcore.model.files import check_output
+
+    if job.model.name is not None:
+        check_output(job.model.path, key="model.path")
+    if job.deployment is None:
+        return
+    if job.model.name is None:
+        raise ConfigError("deployment: there is no model to package; give it a name with model.name=NAME")
+    job.deployment.check()
+    job.deployment.service_name(job.model.name)
+    resources = job.model.resource_configuration
+    if resources is not None:
+        job.deployment.size(cpu=resources.cpu, memory_in_gb=resources.memory_in_gb)
+    _check_python(python or job.environment.specify(job.workspace.path).python)
+
+
+def check_models(search: Search) -> None:
+    """Find the same out for a sweep, in whichever of its environments the best may be trained."""
+    check_model(search.job)
+    if search.job.deployment is not None:
+        for job in search.in_each_environment():
+            _check_python(job.environment.specify(job.workspace.path).python)
+
+
+def _check_python(asked: PythonRequest | None) -> None:
+    """Raises ConfigError where the training's Python is none that a service runs on."""
+    from amlcore.serving.bento import supported_python
+
+    supported = supported_python()
+    if asked is not None and not asked.can_be(supported):
+        raise ConfigError(
+            f"deployment: {asked.text} is asked for ({asked.where}), and BentoML, which serves the model, needs "
+            f"{supported}; legal: a newer Python, such as environment.python=3.11, or deployment=none"
+        )

@@ -1,0 +1,99 @@
+"""What a sweep leaves in its outputs/: a table of its trials, the importances of its parameters, plots."""
+
+from __future__ import annotations
+
+import csv
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from amlcore.config import Search
+from amlcore.execution import background
+from amlcore.execution.past_sweeps import load_search
+from amlcore.record.reading import CLAIM, read_mapping
+from amlcore.record.record import Record
+from amlcore.runs.outputs import list_outputs
+from amlcore.sweep.pareto import Front
+from amlcore.sweep.study import Trial
+from amlcore.worker.layout import write_json
+from amlcore.worker.values import text
+
+NICENESS = 10
+
+
+def columns(trials: Sequence[Trial], metrics: Sequence[str], *, sweep: str) -> dict[str, list[Any]]:
+    """The trials of a sweep as columns: their runs, what they reached, and their values."""
+    keys = dict.fromkeys(key for trial in trials for key in trial.values)
+    reached = [trial.reached or (None,) * len(metrics) for trial in trials]
+    return {
+        "run": [f"{sweep}_{trial.number}" for trial in trials],
+        **{metric: [values[index] for values in reached] for index, metric in enumerate(metrics)},
+        **{key: [trial.values.get(key) for trial in trials] for key in keys},
+    }
+
+
+def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str], front: Front) -> None:
+    """Write all trials into trials.csv, in the order in which the terminal shows the best of them."""
+    ranked = sorted(trials, key=front.order)
+    table = columns(ranked, metrics, sweep=record.folder.name)
+    for key in dict.fromkeys(key for trial in ranked for key in trial.values):
+        table[key] = [text(trial.values[key]) if key in trial.values else None for trial in ranked]
+    table["state"] = [trial.state.value for trial in ranked]
+    if len(metrics) > 1:
+        table["front"] = [trial in front for trial in ranked]
+    table["reason"] = [trial.reason for trial in ranked]
+    outputs = Path(record.layout.outputs)
+    outputs.mkdir(exist_ok=True)
+    temporary = outputs / ".trials.csv"
+    with temporary.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(table)
+        writer.writerows(zip(*table.values(), strict=True))
+    temporary.rename(outputs / "trials.csv")
+    list_outputs(record)
+
+
+def is_worth_plots(search: Search, trials: Sequence[Trial]) -> bool:
+    from amlcore.sweep.plots import LEAST
+
+    return search.sweep.plots and sum(bool(trial.reached) for trial in trials) >= LEAST
+
+
+def draw_in_background(record: Record) -> None:
+    """Let a process of its own draw the plots: it takes some seconds, and nobody shall wait for them."""
+    background.start("_plot", record)
+
+
+def draw(folder: Path) -> None:
+    """Draw the plots of the sweep in `folder`; what cannot be drawn is said, and changes nothing else."""
+    os.nice(NICENESS)
+    from amlcore.sweep import plots
+    from amlcore.sweep.read_only_study import view
+
+    record = Record(folder)
+    search = load_search(record)
+    metrics, goals = search.sweep.metrics, search.sweep.goals
+    outputs = Path(record.layout.outputs)
+    study = view(Path(record.layout.study), search.space, metrics)
+    try:
+        write_json(str(outputs / "importances.json"), plots.importances(study, metrics, goals))
+    except Exception as error:
+        _say(f"warning: importances.json was not written: {error}")
+    spans = {number: span for number in range(len(study.trials)) if (span := _span(Record(Path(f"{folder}_{number}"))))}
+    plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", say=_say)
+    list_outputs(record)
+
+
+def _span(record: Record) -> tuple[float, float] | None:
+    """From when to when a trial had its slot, in seconds since the epoch; None where it never had one."""
+    first = read_mapping(record.layout.attempt(1).claim, CLAIM)
+    if first is None:
+        return None
+    result = record.result
+    return first["at"], max(record.status.at if result is None else result["ended"], first["at"])
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

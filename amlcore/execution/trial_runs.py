@@ -1,0 +1,310 @@
+"""The TrialRuns: the trials of a sweep as child runs on its compute targets."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from amlcore.compute import BACKENDS, Ending, Slots
+from amlcore.compute.request import PRIVATE
+from amlcore.config import Job, Search
+from amlcore.environment import BuiltEnvironment
+from amlcore.errors import AmlcoreError, RecordError, legal
+from amlcore.execution.driver import keep_environment
+from amlcore.execution.submission import Source, lay, pin, request
+from amlcore.model import Registration
+from amlcore.record.reading import read_mapping
+from amlcore.record.record import Record, RunState
+from amlcore.runs import cancellation, reconcile
+from amlcore.sweep.intervals import Intervals, as_float
+from amlcore.sweep.loop import Ended, Reported
+from amlcore.sweep.study import Trial, TrialState
+from amlcore.worker.layout import open_to_group, write_json
+from amlcore.worker.metrics import MetricsTail, read_metrics
+from amlcore.worker.process.watch import TOLD_WAIT_S
+from amlcore.worker.room import persistently
+
+LOST_CHECK_S = 1.0
+
+Builder = Callable[[Job], BuiltEnvironment]
+
+
+@dataclass
+class TrialRun:
+    """A trial that is carried out, or waits for it."""
+
+    trial: Trial
+    record: Record
+    slots: Slots
+    tail: MetricsTail
+    intervals: Intervals
+    metrics: dict[str, Any] = field(default_factory=dict)
+    begun: bool = False
+    adopted: bool = False  # whether a driver that is gone laid its request
+    checked: float = field(default_factory=time.monotonic)
+    told: float = 0.0  # when its script was found to have been told to end, by whom is not known yet
+
+    def waits_to_be_told(self) -> bool:
+        """Whether so little time has passed since this was asked first that the reason may still come."""
+        self.told = self.told or time.monotonic()
+        return time.monotonic() - self.told < TOLD_WAIT_S
+
+    def read_metrics(self) -> list[tuple[int, float]]:
+        """Read what it has logged since; of what it is judged by, each value with its interval."""
+        new = [record for record in self.tail.read_new() if record["kind"] == "scalar"]
+        self.metrics.update((record["name"], record["value"]) for record in new)
+        return list(self.intervals.take(new))
+
+
+class TrialRuns:
+    """Lays the records of trials, submits them, follows their files and settles them.
+
+    Parameters
+    ----------
+    record : Record
+        Of the sweep; the record of trial 7 lies beside it, with _7 behind its name.
+    build : callable
+        Builds the environment of a job, or finds it built.
+    """
+
+    def __init__(self, search: Search, record: Record, *, build: Builder) -> None:
+        self._search = search
+        self._record = record
+        self._build = build
+        self._running: dict[int, TrialRun] = {}
+        self._slots: dict[str, Slots] = {}
+        self._built: dict[str, BuiltEnvironment] = {}
+        self._held: set[tuple[int, str]] = set()
+        self._sources: dict[str, dict[str, Any]] = read_mapping(record.layout.sources) or {}
+
+    def record_of(self, number: int) -> Record:
+        return Record(self._record.folder.with_name(f"{self._record.folder.name}_{number}"))
+
+    def start(self, trial: Trial) -> None:
+        persistently(lambda: self._start(trial), str(self._record.folder))
+
+    def _start(self, trial: Trial) -> None:
+        """Lay what is not laid yet; a folder of this trial may be there, of a driver that ended before."""
+        record = self.record_of(trial.number)
+        job, overrides = self._search.trial(trial.values)
+        job = self._limited(job)
+        if Path(record.layout.run).exists() and record.is_readable:
+            self._check_same(record, overrides)
+        else:
+            # What a driver left that was killed while it made the folder is no run yet, nor is what a power cut left.
+            shutil.rmtree(record.folder, ignore_errors=True)
+            record.folder.mkdir()
+            open_to_group(str(record.folder), keep_private=True)
+            lay(
+                job,
+                self.source(job),
+                folder=record.folder,
+                overrides=overrides,
+                parent=self._record.folder.name,
+                more={"trial": trial.number},
+            )
+        running = TrialRun(trial, record, self._open(job), MetricsTail(record.layout.metrics), self._intervals())
+        self._running[trial.number] = running
+        if record.result is not None or (record.has_ended() and not self._never_began(record)):
+            return
+        record.drive()
+        if self._is_laid(record):
+            running.adopted = True
+            return
+        built = self.environment(job)
+        keep_environment(record, built, name=job.environment.name)
+        wanted, kind = request(job, record, built)
+        write_json(record.layout.request, wanted.to_json(), mode=PRIVATE)
+        record.enter(RunState.Queued)
+        holder = (id(running.slots), kind.key)
+        keep = () if holder in self._held else (built.hold(),)
+        self._held.add(holder)
+        running.slots.submit(wanted, kind, keep=keep)
+
+    def poll(self) -> Iterator[Ended | Reported]:
+        lost = [slots.poll() for slots in self._slots.values()]
+        why = {run: reason for found in lost for run, reason in found.items()}
+        for number, running in list(self._running.items()):
+            try:
+                has_ended = self._look(running, why)
+                values = list(self._new_values(running))
+                ended = self._ended(running) if has_ended else None
+                if ended is not None:
+                    running.record.release()
+            except (AmlcoreError, FileNotFoundError) as error:
+                if running.record.is_there and not isinstance(error, AmlcoreError):
+                    raise
+                running.slots.withdraw(running.record.folder.name)
+                values, ended = [], Ended(number, TrialState.FAIL, reason=str(error))
+            yield from (Reported(number, value, interval) for interval, value in values)
+            if ended is not None:
+                del self._running[number]
+                yield ended
+
+    @property
+    def waits(self) -> str | None:
+        """Why none of the trials runs; None where one does, or nothing is known to hold them."""
+        states = []
+        for running in self._running.values():
+            with suppress(RecordError):  # `poll` ends a trial whose record is damaged
+                states.append(running.record.status)
+        states = [status for status in states if not status.state.ended]
+        if any(status.state is not RunState.Queued for status in states):
+            return None
+        return next((status.reason for status in states if status.reason is not None), None)
+
+    def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
+        record = self._running[number].record
+        if not record.has_ended():  # what it logged last is read after its end
+            with suppress(FileNotFoundError):  # somebody removed it
+                cancellation.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
+
+    def history(self, number: int) -> list[float]:
+        records = read_metrics(self.record_of(number).layout.metrics)
+        return self._intervals().history(record for record in records if record["kind"] == "scalar")
+
+    def kill(self) -> None:
+        """End the scripts of all trials at once."""
+        for running in self._running.values():
+            cancellation.kill(running.record)
+
+    def close(self) -> None:
+        for slots in self._slots.values():
+            slots.close()
+
+    def source(self, job: Job) -> Source:
+        """The snapshot and inputs of `job`, taken once for all trials that share them."""
+        script = job.script
+        key = repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
+        if key not in self._sources:
+            self._sources[key] = asdict(pin(job))
+            write_json(self._record.layout.sources, self._sources, sync=True)
+        return Source(**self._sources[key])
+
+    def environment(self, job: Job) -> BuiltEnvironment:
+        """The environment of `job`, built once for all trials that share it."""
+        key = repr(job.environment)
+        if key not in self._built:
+            self._built[key] = self._build(job)
+        return self._built[key]
+
+    @staticmethod
+    def _check_same(record: Record, overrides: list[str]) -> None:
+        """Make sure that a folder that is there already is this trial's: a study can be lost or changed."""
+        before = record.facts.get("overrides")
+        if before != overrides:
+            raise RecordError(
+                f"{record.folder} holds another trial than the study has by this number: "
+                f"{' '.join(before or [])}, not {' '.join(overrides)}; move it away to go on"
+            )
+
+    @staticmethod
+    def _never_began(record: Record) -> bool:
+        """Whether a run was settled as lost before a worker had it; what was canceled has not got lost."""
+        return record.attempt == 0 and not Path(record.layout.cancel).exists()
+
+    @staticmethod
+    def _is_laid(record: Record) -> bool:
+        """Whether a worker has the request of an earlier driver; one that none has is taken back."""
+        return record.claim is not None or not record.withdraw()
+
+    def _limited(self, job: Job) -> Job:
+        """The job of one trial: within the sweep's own time for it, and nothing is registered from it by itself."""
+        limits = [job.compute.timeout_min, self._search.sweep.trial_timeout_min]
+        timeout_min = min((limit for limit in limits if limit is not None), default=None)
+        compute = replace(job.compute, timeout_min=timeout_min)
+        return replace(job, compute=compute, model=Registration(name=None), deployment=None)
+
+    def _open(self, job: Job) -> Slots:
+        place = job.compute.place
+        if place not in self._slots:
+            self._slots[place] = job.compute.open(job.workspace)
+        return self._slots[place]
+
+    def _look(self, running: TrialRun, lost: dict[str, Ending]) -> bool:
+        """Keep the state of a trial's run in step with its files; true once it has ended."""
+        record, run = running.record, running.record.folder.name
+        if record.result is not None:
+            self._check_there(record)
+            if not record.has_ended():
+                if reconcile.may_be_canceled(record) and running.waits_to_be_told():
+                    return False  # whoever ends all processes at once reaches this one too
+                reconcile.finalize(record)
+            return True
+        if run in lost:
+            reconcile.end(record, lost[run])
+            return True
+        if not running.begun:
+            if record.has_ended():
+                return True
+            if Path(record.layout.cancel).exists() and running.slots.withdraw(run):
+                reconcile.cancel(record)
+                return True
+            if record.claim is not None:
+                running.begun = True
+                record.enter(RunState.Running)
+        return self._is_lost(running)
+
+    @staticmethod
+    def _check_there(record: Record) -> None:
+        if not record.is_there:
+            raise RecordError(f"{record.folder} was removed while its trial was carried out")
+
+    def _is_lost(self, running: TrialRun) -> bool:
+        record, now = running.record, time.monotonic()
+        if now - running.checked < LOST_CHECK_S:
+            return False
+        running.checked = now
+        self._check_there(record)
+        reconcile.keep_in_step(record, running.slots.waiting(record.folder.name))
+        if not running.adopted:  # the slots look after what was laid in them
+            return False
+        ending = BACKENDS[record.facts["compute"]].look(record).ending
+        if ending is None or record.result is not None:
+            return False
+        reconcile.end(record, ending)
+        return True
+
+    def _new_values(self, running: TrialRun) -> list[tuple[int, float]]:
+        return running.read_metrics() if running.begun or running.record.attempt else []
+
+    def _intervals(self) -> Intervals:
+        return Intervals(self._search.sweep.judged)
+
+    def _ended(self, running: TrialRun) -> Ended:
+        number, status = running.trial.number, running.record.status
+        if status.state is RunState.Canceled and cancellation.was_pruned(running.record):
+            return Ended(number, TrialState.PRUNED, reason=status.reason)
+        if status.state is RunState.Canceled and cancellation.was_canceled_with_sweep(running.record):
+            return Ended(number, TrialState.CANCELED, reason=status.reason)
+        if status.state is not RunState.Completed:
+            reason = _with_last_line(status.reason, running.record)
+            return Ended(number, TrialState.FAIL, reason=self._search.job.workspace.redacted(reason))
+        reached = []
+        for metric in self._search.sweep.metrics:
+            value = running.metrics.get(metric)
+            if value is None:
+                return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
+            if not isinstance(value, int | float):
+                return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which is no number")
+            reached.append(as_float(value))
+        if not reached:
+            return Ended(number, TrialState.COMPLETE)
+        first, *further = reached
+        return Ended(number, TrialState.COMPLETE, first, further=tuple(further))
+
+
+def _with_last_line(reason: str | None, record: Record) -> str:
+    """Why a trial failed, with what its script said last, which mostly tells the cause."""
+    return ": ".join(filter(None, (reason, *(reconcile.last_lines(record, 1) if record.attempt else ()))))
+
+
+def _unlogged(metric: str, metrics: dict[str, Any]) -> str:
+    if not metrics:
+        return f"sweep.primary_metric={metric}: the script logged no metric at all; run.log('{metric}', value) does"
+    return f"sweep.primary_metric={metric}: the script did not log it; {legal(metric, metrics)}"

@@ -1,0 +1,315 @@
+"""The record of a run: its folder, as the driver reads and writes it."""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import math
+import os
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from amlcore.errors import NotFoundError, RecordError
+from amlcore.record import heartbeat
+from amlcore.record.reading import (
+    CLAIM,
+    ENVIRONMENT,
+    FACTS,
+    MORE_FACTS,
+    MORE_RESULT,
+    MORE_STATUS,
+    OUTPUT,
+    REQUEST,
+    RESULT,
+    STATUS,
+    Number,
+    Process,
+    check,
+    read_list,
+    read_mapping,
+    read_text,
+)
+from amlcore.worker import durable
+from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, write_json
+
+EARLY_TERMINATION = "early termination by "
+"""How the reason of a pruned trial begins: its state is Canceled, as Azure ML has it, and nobody canceled it."""
+
+
+class RunState(StrEnum):
+    """Azure ML's states of a run, by their own names."""
+
+    NotStarted = "NotStarted"
+    Preparing = "Preparing"
+    Queued = "Queued"
+    Running = "Running"
+    Finalizing = "Finalizing"
+    CancelRequested = "CancelRequested"
+    Completed = "Completed"
+    Failed = "Failed"
+    Canceled = "Canceled"
+
+    @property
+    def ended(self) -> bool:
+        return self in (RunState.Completed, RunState.Failed, RunState.Canceled)
+
+
+@dataclass(frozen=True)
+class Status:
+    """How far a run is, and how it got there."""
+
+    state: RunState
+    reason: str | None = None
+    at: float = 0.0  # when it came to this state, in seconds since the epoch
+    exit_status: int | None = None  # what `aml run` passes on, once the run has ended
+    times: dict[str, float] = field(default_factory=dict)  # when each state began
+    usage: dict[str, float] = field(default_factory=dict)  # cpu_s and max_rss_bytes of the script
+
+
+class Record:
+    """A run's folder; one process at a time, its driver, writes what is in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.layout = RunLayout(str(folder))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was known at submission: the content of run.json."""
+        facts = read_mapping(self.layout.run, FACTS, MORE_FACTS)
+        if facts is None:
+            raise NotFoundError(f"{self.folder} holds no run")
+        if (snapshot := facts.get("snapshot")) is not None:
+            check(f"{self.layout.run}: snapshot", snapshot, {"id": str}, {})
+        return {"parent": None, "script": None, **facts, "parameters": facts.get("parameters") or {}}
+
+    @property
+    def status(self) -> Status:
+        value = read_mapping(self.layout.state, STATUS, MORE_STATUS) or {"state": "NotStarted"}
+        for key in ("times", "usage"):
+            moments = value.get(key) or {}
+            check(f"{self.layout.state}: {key}", moments, dict.fromkeys(moments, Number), {})
+        known = {key: value[key] for key in Status.__dataclass_fields__ if value.get(key) is not None}
+        try:
+            return Status(**{**known, "state": RunState(value["state"])})
+        except ValueError:
+            words = f"{self.layout.state} is damaged: '{value['state']}' is not a state of a run"
+            raise RecordError(words) from None
+
+    @property
+    def environment(self) -> dict[str, Any] | None:
+        """What the run has run in; None before it was built."""
+        return read_mapping(self.layout.environment, ENVIRONMENT)
+
+    @property
+    def request(self) -> dict[str, Any]:
+        """What a worker was asked to do; nothing before that."""
+        return read_mapping(self.layout.request, REQUEST) or {}
+
+    @property
+    def lock(self) -> str | None:
+        """The packages that the run had, as they were locked; None before its environment was built."""
+        environment = self.environment or {}
+        text = read_text(self.layout.lock, may_be_empty="lock_sha256" in environment)
+        if text is None and "lock_sha256" in environment:
+            raise RecordError(f"{self.layout.lock} is gone")
+        if text is not None:
+            sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+            written = environment.get("lock_sha256", sha256)
+            if sha256 != written:
+                raise RecordError(
+                    f"{self.layout.lock} was changed after the environment was built: its sha256 is {sha256}, "
+                    f"not {written}"
+                )
+        return text
+
+    @property
+    def cancel_request(self) -> dict[str, Any] | None:
+        """Who asked for the run's end, and why; None where nobody did."""
+        return read_mapping(self.layout.cancel, {}, {"reason": str, "pruned": bool, "with_sweep": bool})
+
+    @property
+    def queued(self) -> dict[str, Any] | None:
+        """Where the run's request was laid."""
+        return read_mapping(self.layout.queued, {"path": str})
+
+    @property
+    def driver(self) -> dict[str, Any] | None:
+        """The process that drives the run."""
+        return read_mapping(self.layout.driver, Process)
+
+    def has_ended(self) -> bool:
+        return self.status.state.ended
+
+    def enter(
+        self,
+        state: RunState,
+        reason: str | None = None,
+        *,
+        exit_status: int | None = None,
+        usage: dict[str, float] | None = None,
+    ) -> None:
+        """Write that the run is in `state` from now on; entering it again only renews the reason.
+
+        All that belongs to a run is on the disk before it is said to have ended. A trial, of which there may be
+        thousands, is brought there by its sweep.
+        """
+        before = self.status
+        now = datetime.now(UTC).timestamp()
+        status = Status(
+            state=state,
+            reason=reason,
+            at=before.at if state is before.state else now,
+            exit_status=exit_status,
+            times={**before.times, state.value: before.times.get(state.value, now)},
+            usage=usage or before.usage,
+        )
+        if state.ended and not self.is_child:
+            durable.sync_tree(self.folder, *self.child_folders)
+        write_json(self.layout.state, asdict(status), sync=not self.is_child)
+        if state.ended and not self.is_child:
+            durable.sync_up(self.layout.state, self.folder.parent.parent.parent)
+
+    @property
+    def is_child(self) -> bool:
+        """Whether this is a trial, or was begun by the script of another run, whose number ends its name."""
+        return "_" in self.folder.name
+
+    @property
+    def child_folders(self) -> list[Path]:
+        """The folders of the runs that are children of this one."""
+        if not any(os.path.exists(f"{self.folder}_{first}") for first in (0, 1)):
+            return []  # of the many runs that may lie here only those with children look at all names
+        return list(self.folder.parent.glob(f"{glob.escape(self.folder.name)}_*"))
+
+    def drive(self) -> None:
+        """Say that this process drives the run from now on; its heart beats until it does so no more."""
+        write_json(self.layout.driver, identity(), sync=not self.is_child)
+        heartbeat.begin(self.layout.driver)
+
+    def release(self) -> None:
+        """Say that this process drives the run no more, if it did: all that was asked for is done."""
+        heartbeat.end(self.layout.driver)
+        if self.driven_here:
+            Path(self.layout.driver).unlink(missing_ok=True)
+
+    @property
+    def driven_here(self) -> bool:
+        """Whether it is this process that drives the run."""
+        return self.driver == identity()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether nobody has removed the folder meanwhile; a worker that does not know may write into it again."""
+        return os.path.exists(self.layout.run)
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether the files that tell how far the run is are whole; after a power cut some may be empty."""
+        try:
+            _ = (self.facts, self.status, self.claim, self.result, self.queued, self.driver)
+        except (RecordError, NotFoundError):
+            return False
+        return True
+
+    @property
+    def driven(self) -> bool:
+        """Whether a driver still looks after this run."""
+        driver = self.driver
+        if driver is None:
+            return False
+        alive = is_alive(driver)
+        if alive is not None:
+            return alive
+        if not os.path.exists(self.layout.config):
+            return self._begun_elsewhere()
+        return heartbeat.is_beating(self.layout.driver)  # on another host nothing else of it can be seen
+
+    def _begun_elsewhere(self) -> bool:
+        """Whether a script on another host that began this run itself, and has no heartbeat, may still look after it.
+
+        A child ends with its parent; of a local run nobody knows but its own host.
+        """
+        parent = self.facts["parent"]
+        if parent is None:
+            return True
+        of_script = Record(self.folder.with_name(str(parent)))
+        return of_script.is_there and not of_script.has_ended()
+
+    @property
+    def attempt(self) -> int:
+        """The newest attempt's number; 0 before a worker has claimed the run."""
+        try:
+            numbers = [int(name) for name in os.listdir(self.layout.attempts) if name.isdigit()]
+        except FileNotFoundError:
+            return 0
+        return max(numbers, default=0)
+
+    @property
+    def claim(self) -> dict[str, Any] | None:
+        """Who runs the newest attempt."""
+        return read_mapping(self.layout.attempt(self.attempt).claim, CLAIM)
+
+    @property
+    def result(self) -> dict[str, Any] | None:
+        """How the newest attempt ended; None as long as it has not."""
+        return read_mapping(self.layout.attempt(self.attempt).result, RESULT, MORE_RESULT)
+
+    def withdraw(self) -> bool:
+        """Take back a request that no worker has claimed; False where one has it."""
+        queued = self.queued
+        if queued is not None:
+            try:
+                os.unlink(queued["path"])
+            except FileNotFoundError:
+                return not self.laid
+        return True
+
+    @property
+    def laid(self) -> bool:
+        """Whether a worker has the request or may find it; not so where its driver was killed just before."""
+        queued = self.queued
+        if queued is None:
+            return False
+        path = Path(queued["path"])
+        claimed = Path(QueueLayout(path.parent.parent).claimed)
+        # In the order that a request goes, so that one on its way is not missed: an attempt begins before it leaves.
+        # At last where it may have been put back meanwhile.
+        return path.exists() or any(claimed.rglob(path.name)) or self.attempt > 0 or path.exists()
+
+    @property
+    def executing(self) -> bool:
+        """Whether a process of the newest attempt may still be alive."""
+        claim = self.claim
+        if claim is None:
+            return False
+        return any(is_alive(claim[name]) is not False for name in ("worker", "supervisor", "script") if claim.get(name))
+
+    @property
+    def listing(self) -> list[dict[str, Any]]:
+        """The kept outputs: path, size in bytes, sha256."""
+        return [item for item in self._listed or [] if item["path"].startswith("outputs/")]
+
+    @property
+    def hashes(self) -> dict[str, str] | None:
+        """The sha256 of what the run wrote, by its path in the run; None where nothing was listed."""
+        listed = self._listed
+        return None if listed is None else {item["path"]: item["sha256"] for item in listed}
+
+    @property
+    def _listed(self) -> list[dict[str, Any]] | None:
+        return read_list(self.layout.listing, OUTPUT)
+
+
+def strict(value: Any) -> Any:
+    """`value` as strict JSON can hold it: NaN and the infinities become text."""
+    if isinstance(value, float) and not math.isfinite(value):
+        return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [strict(item) for item in value]
+    return value

@@ -1,0 +1,1 @@
+"""The runs of a workspace: found, shown, and brought to their end."""

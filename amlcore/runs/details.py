@@ -1,0 +1,135 @@
+"""What is told of a run: a row of a list, or all that is recorded, also where a file of its record is damaged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from amlcore.errors import NotFoundError, RecordError, UnreadableError
+from amlcore.record.inspection import damages
+from amlcore.record.record import Record, RunState, Status
+from amlcore.runs.reconcile import last_model, settle
+from amlcore.worker.metrics import last_by_name, last_values, thinned
+
+DAMAGED = "Damaged"
+"""What a list says in place of the state of a run whose record is not what was written."""
+
+T = TypeVar("T")
+
+
+def summary(record: Record) -> dict[str, Any]:
+    """The run as one row of a list; its keys are a contract."""
+    settle(record)
+    status, facts = record.status, record.facts
+    return {
+        "id": facts["id"],
+        "experiment": facts["experiment"],
+        "parent": facts["parent"],
+        "state": status.state.value,
+        "reason": status.reason,
+        "script": facts["script"],
+        "parameters": facts["parameters"],
+        "metrics": last_values(record.layout.metrics, "scalar"),
+        "model": last_model(record),
+        "attempt": record.attempt,
+        "created": facts["created"],
+        "duration_s": duration_s(status),
+        "folder": str(record.folder),
+    }
+
+
+def row(record: Record) -> dict[str, Any]:
+    """`summary()`, which is there for a run whose record is damaged too: its state is Damaged then, and why."""
+    return _marked(record, damages(record, thorough=False))
+
+
+def details(record: Record, *, children: Sequence[str]) -> dict[str, Any]:
+    """All that is recorded of the run; of a series of very many values evenly some, and `thinned` says how many."""
+    damaged = damages(record)
+    found, facts = _marked(record, damaged), _facts(record)
+    status = _intact(lambda: record.status, Status(RunState.NotStarted))
+    environment = _intact(lambda: record.environment, None)
+    nothing: list[dict[str, Any]] = []
+    records, left_out = thinned(record.layout.metrics)
+    return {
+        **found,
+        **{key: value for key, value in facts.items() if key != "parameters"},
+        "exit_status": status.exit_status,
+        "times": status.times,
+        "usage": status.usage,
+        "tags": last_by_name(records, "tag"),
+        "properties": last_by_name(records, "property"),
+        "environment": environment or {"name": facts.get("environment")},
+        "outputs": _intact(lambda: record.listing, nothing),
+        "children": list(children),
+        "series": [record for record in records if record["kind"] not in ("tag", "property")],
+        "thinned": left_out,
+        "damaged": damaged,
+    }
+
+
+def created(record: Record) -> datetime:
+    """When a run was created; where its record is damaged, as far as its id tells."""
+    try:
+        return datetime.fromisoformat(record.facts["created"])
+    except (RecordError, NotFoundError):
+        pass
+    try:
+        return datetime.strptime(record.folder.name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:  # somebody has given the folder another name
+        return datetime.fromtimestamp(0, UTC)
+
+
+def duration_s(status: Status) -> float | None:
+    """Seconds from the script's start to its end, or until now; None before it began."""
+    begun = status.times.get(RunState.Running)
+    if begun is None:
+        return None
+    ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
+    return round(ended - begun, 3)
+
+
+def _marked(record: Record, damaged: list[str]) -> dict[str, Any]:
+    try:
+        found = summary(record)
+    except UnreadableError:
+        raise
+    except RecordError as error:
+        damaged = damaged or [str(error)]
+        found = _known(record)
+    return {**found, "state": DAMAGED, "reason": "; ".join(damaged)} if damaged else found
+
+
+def _known(record: Record) -> dict[str, Any]:
+    """What can be told of a run whose record cannot be read as a whole."""
+    facts, status = _facts(record), _intact(lambda: record.status, None)
+    return {
+        "id": record.folder.name,
+        "experiment": facts.get("experiment", record.folder.parent.name),
+        "parent": facts.get("parent", record.folder.name.rpartition("_")[0] or None),
+        "state": DAMAGED,
+        "reason": None,
+        "script": facts.get("script"),
+        "parameters": facts.get("parameters", {}),
+        "metrics": last_values(record.layout.metrics, "scalar"),
+        "model": last_model(record),
+        "attempt": record.attempt,
+        "created": created(record).isoformat(),
+        "duration_s": None if status is None else duration_s(status),
+        "folder": str(record.folder),
+    }
+
+
+def _facts(record: Record) -> dict[str, Any]:
+    nothing: dict[str, Any] = {}
+    return _intact(lambda: record.facts, nothing)
+
+
+def _intact(read: Callable[[], T], otherwise: T) -> T:
+    """What `read` finds; `otherwise` where the file of it is damaged, which is told elsewhere."""
+    try:
+        return read()
+    except (RecordError, NotFoundError):
+        return otherwise

@@ -1,0 +1,123 @@
+"""What a run keeps: moved out of its working copy, and listed."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+from amlcore.record.record import Record
+from amlcore.worker.layout import write_json
+from amlcore.worker.process.links import keep_linked
+from amlcore.worker.process.workcopy import MAX_STRAYS
+
+NAMED = 5  # how many things of a kind one message names
+
+
+def collect(record: Record) -> str | None:
+    """Keep what the newest attempt wrote to ./outputs and ./logs, remove its copy, list and hash the outputs.
+
+    Returns
+    -------
+    str or None
+        What could not be kept, and why.
+    """
+    attempt = record.layout.attempt(record.attempt)
+    began = (record.claim or {}).get("at", math.inf)
+    leading = [
+        line for folder in (attempt.outputs, attempt.logs) for line in keep_linked(folder, str(record.folder), began)
+    ]
+    lost = [
+        f"./{Path(source).name} was not a folder when the script ended: nothing of it was kept"
+        for source in (attempt.outputs, attempt.logs)
+        if Path(source).is_symlink() or Path(source).is_file()
+    ]
+    for source, target in ((attempt.outputs, record.layout.outputs), (attempt.logs, record.layout.logs)):
+        _move(Path(source), Path(target))
+    for number in os.listdir(record.layout.attempts):
+        _remove(Path(record.layout.attempts, number, "work"))
+    list_outputs(record)
+    more = len(leading[NAMED:])
+    return "; ".join(lost + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
+
+
+def list_outputs(record: Record) -> None:
+    """List and hash the kept outputs, and the sample of a model beside them."""
+    outputs = Path(record.layout.outputs)
+    inside = outputs.resolve()
+    listing = [
+        {"path": path.relative_to(record.folder).as_posix(), "size": path.stat().st_size, "sha256": _digest(path)}
+        for path in _files_below(outputs, inside)
+        if path.resolve().is_relative_to(inside)
+    ]
+    sample = Path(record.layout.sample)
+    if sample.is_file():
+        listing.append({"path": sample.name, "size": sample.stat().st_size, "sha256": _digest(sample)})
+    write_json(record.layout.listing, listing)
+
+
+def unkept(record: Record) -> str | None:
+    """What the script of the newest attempt wrote beside the folders that are kept, in words."""
+    strays = [str(stray["path"]) for stray in (record.result or {}).get("strays", [])]
+    if not strays:
+        return None
+    counts = Counter(f"{first}/" if rest else first for first, _, rest in (path.partition("/") for path in strays))
+    files = [
+        f"{name} ({number} file{'s' * (number > 1)})" if name[-1] == "/" else name for name, number in counts.items()
+    ]
+    more = f" and {len(files) - NAMED} more" if len(files) > NAMED else " and more" * (len(strays) >= MAX_STRAYS)
+    return f"not kept: {', '.join(files[:NAMED])}{more}; only files in ./outputs are kept"
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move what lies in the folder `source` into `target`; links are moved as links, and never followed.
+
+    A name that is taken in `target` gets `.script` before its ending, and a number where that is taken too.
+    """
+    target.mkdir(parents=True, exist_ok=True)
+    if os.geteuid() == 0:  # root may settle the run of somebody, whose it stays
+        owner = target.parent.stat()
+        with suppress(OSError):  # a share may take root for nobody
+            os.chown(target, owner.st_uid, owner.st_gid)
+    if source.is_symlink() or not source.is_dir():
+        return
+    for entry in sorted(source.iterdir()):
+        entry.rename(_free_name(target / entry.name))
+
+
+def _free_name(wanted: Path) -> Path:
+    path, number = wanted, 1
+    while os.path.lexists(path):
+        path = wanted.with_name(f"{wanted.stem}.script{number if number > 1 else ''}{wanted.suffix}")
+        number += 1
+    return path
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder, also where the script took its own permissions away."""
+    for parent, _, _ in os.walk(folder, onerror=None):
+        os.chmod(parent, 0o700)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _files_below(folder: Path, inside: Path) -> Iterator[Path]:
+    """The files of a folder; those of a folder in it that a link leads to count there too, but for its own links."""
+    for parent, folders, names in os.walk(folder):
+        folders.sort()
+        yield from (Path(parent) / name for name in sorted(names) if (Path(parent) / name).is_file())
+        for name in folders:
+            link = Path(parent, name)
+            if link.is_symlink() and inside in (real := link.resolve()).parents and real not in link.absolute().parents:
+                yield from (path for path in sorted(link.rglob("*")) if path.is_file() and not path.is_symlink())
+
+
+def _digest(path: Path) -> str:
+    if not os.access(path, os.R_OK):
+        path.chmod(path.stat().st_mode | 0o400)
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,268 @@
+"""The Run: one execution of a script, as its record tells."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from amlcore.errors import NotFoundError, RequestError, RunError, legal
+from amlcore.record.log_stream import LogStream, binary
+from amlcore.record.ownership import may_settle, owner_of
+from amlcore.record.record import Record, RunState, Status
+from amlcore.runs.cancellation import request_cancel, was_pruned
+from amlcore.runs.details import details, duration_s, summary
+from amlcore.runs.reconcile import last_lines, last_model, note_model, settle
+from amlcore.worker.script import context
+
+if TYPE_CHECKING:
+    from amlcore.model import Model, Registration
+    from amlcore.workspace import Workspace
+
+POLL_S = 0.05
+
+
+class Run(context.Run):
+    """A run in its folder; inside its script it logs, outside it can be followed, canceled and registered from."""
+
+    @cached_property
+    def record(self) -> Record:
+        return Record(Path(self.folder))
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What was known at submission."""
+        return self.record.facts
+
+    @property
+    def created(self) -> str:
+        return str(self.facts["created"])
+
+    @property
+    def status(self) -> Status:
+        """How far the run is; one whose driver is gone is settled first."""
+        settle(self.record)
+        return self.record.status
+
+    def has_ended(self) -> bool:
+        return self.status.state.ended
+
+    @property
+    def exit_status(self) -> int:
+        """What `aml run` passes on: the script's own exit status, or amlcore's."""
+        return self.status.exit_status or 0
+
+    @staticmethod
+    def get(workspace: Workspace, run_id: str) -> Run:
+        """The run of this id in `workspace`; a unique beginning of it will do."""
+        return workspace.get_run(run_id)
+
+    def get_status(self) -> str:
+        settle(self.record)
+        return super().get_status()
+
+    def summary(self) -> dict[str, Any]:
+        """The run as one row of a list; its keys are a contract."""
+        return summary(self.record)
+
+    def get_details(self) -> dict[str, Any]:
+        """All that is recorded of the run, as `aml show --json` prints it; its metrics by their last values.
+
+        Of a series of very many values some are left out, evenly; `thinned` says how many there are.
+        """
+        return details(self.record, children=[child.id for child in self.get_children()])
+
+    @property
+    def duration_s(self) -> float | None:
+        """Seconds from the script's start to its end, or until now; None before it began."""
+        return duration_s(self.record.status)
+
+    @property
+    def model(self) -> str | None:
+        """The model registered from this run last, as NAME:VERSION."""
+        return last_model(self.record)
+
+    def wait_for_completion(
+        self,
+        show_output: bool = False,
+        wait_post_processing: bool = False,  # noqa: ARG002  v1's; outputs are kept before a run counts as ended
+        raise_on_error: bool = True,
+    ) -> dict[str, Any]:
+        """Wait until the run has ended.
+
+        Parameters
+        ----------
+        show_output : bool
+            Print what the script prints, as it appears, and before it how its environment is built.
+
+        Returns
+        -------
+        dict
+            `get_details()`.
+
+        Raises
+        ------
+        RunError
+            The run failed or was canceled, and `raise_on_error` is true.
+        """
+        for _ in self.follow(show_output=show_output):
+            time.sleep(POLL_S)
+        status = self.record.status
+        if raise_on_error and status.state is not RunState.Completed:
+            raise RunError(self.explanation)
+        return self.get_details()
+
+    def follow(self, *, show_output: bool) -> Iterator[Status]:
+        """The run's status again and again until it has ended; what its script prints is copied meanwhile."""
+        layout, errors = self.record.layout, binary(sys.stderr)
+        build = LogStream([(Path(layout.build_log), errors)])
+        stream = LogStream.of_run(layout, stdout=binary(sys.stdout), stderr=errors)
+        while not (status := self.status).state.ended or self.record.driven:
+            if show_output:
+                build.pump()
+                stream.pump()
+            yield status
+        if show_output:
+            build.drain()
+            stream.drain()
+
+    @property
+    def explanation(self) -> str:
+        """Why the run did not complete: the reason, the last lines of its log, and where the whole log is."""
+        status = self.record.status
+        if status.state is RunState.Canceled:
+            ended = "pruned" if was_pruned(self.record) else "canceled"
+            return f"run {self.id} was {ended}" + ("" if status.reason == "canceled" else f": {status.reason}")
+        lines = "".join(f"\n  | {line}" for line in last_lines(self.record)) if self.record.attempt else ""
+        from amlcore.runs.missing_files import missing_file
+
+        missing = missing_file(self.record)
+        hint = f"\n  hint: {missing}" if missing else ""
+        return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}{hint}"
+
+    def cancel(self) -> None:
+        """Ask for the end of the run; a run that has ended stays as it is.
+
+        Raises
+        ------
+        RequestError
+            A script began it by itself: nobody but that script ends it. Or it is another user's, whose folder may not
+            be written, or whose driver is gone.
+        """
+        if self.has_ended():
+            return
+        self._check_mine_to_end()
+        if not Path(self.record.layout.config).exists():
+            raise RequestError(f"run {self.id} {self._whose()}")
+        request_cancel(self.record)
+
+    def _check_mine_to_end(self) -> None:
+        owner = owner_of(self.folder)
+        if not os.access(self.folder, os.W_OK | os.X_OK):
+            raise RequestError(f"run {self.id} belongs to {owner}, and you may not write in {self.folder}")
+        if not self.record.driven and not may_settle(Path(self.folder)):
+            raise RequestError(f"run {self.id} belongs to {owner}, and its driver is gone: only {owner} can end it now")
+
+    def _whose(self) -> str:
+        """Of a run that nobody submitted: what it ends with."""
+        if (parent := self.facts["parent"]) is not None:
+            return f"was begun by the script of run {parent} and ends with it"
+        script = self.record.driver or {"pid": "unknown", "host": "an unknown host"}
+        return f"was started by hand: end it where it was started (process {script['pid']} on {script['host']})"
+
+    def register_model(
+        self,
+        model_name: str,
+        model_path: str = "outputs/model.joblib",
+        tags: dict[str, str] | None = None,
+        properties: dict[str, str] | None = None,
+        model_framework: str | None = None,
+        model_framework_version: str | None = None,
+        description: str | None = None,
+        sample_input_dataset: str | None = None,
+        resource_configuration: Any = None,
+    ) -> Model:
+        """Register a file or folder of this run's outputs as the next version of `model_name`.
+
+        Parameters
+        ----------
+        sample_input_dataset : str, optional
+            A path in the run with rows as the model takes them; default: what `run.log_sample` kept.
+
+        Raises
+        ------
+        ModelError
+            The path was not written, or the model cannot be loaded from it.
+        """
+        from amlcore.model import Registration
+
+        return self.register(
+            Registration(
+                name=model_name,
+                path=model_path,
+                tags=tags or {},
+                properties=properties or {},
+                framework=model_framework or "ScikitLearn",
+                framework_version=model_framework_version,
+                description=description or "",
+                sample_input=sample_input_dataset,
+                resource_configuration=resource_configuration,
+            )
+        )
+
+    def register(self, registration: Registration) -> Model:
+        """Register what `registration` names, and note it in the record."""
+        from amlcore.execution.provenance import origin_of
+        from amlcore.model import register
+
+        settle(self.record)
+        model = register(registration, origin_of(self.record), models=self.workspace_path / "models")
+        if warning := note_model(self.record, model.id):
+            model.warnings.append(warning)
+        return model
+
+    @property
+    def workspace_path(self) -> Path:
+        """The root of the workspace that the run belongs to: outputs/<experiment>/<run> lies in it."""
+        return Path(self.folder).parent.parent.parent
+
+    def get_file_names(self) -> list[str]:
+        """The files kept with the run, as paths in its folder: outputs/, and what it logged to logs/ and images/."""
+        outputs = [str(item["path"]) for item in self.record.listing]
+        logged = [path for folder in (self.layout.logs, self.layout.images) for path in _files_below(Path(folder))]
+        names = [*outputs, *(path.relative_to(self.folder).as_posix() for path in logged)]
+        return [name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute()]
+
+    def download_file(self, name: str, output_file_path: str | os.PathLike[str] | None = None) -> None:
+        """Copy a kept file, by its path in the run's folder.
+
+        Parameters
+        ----------
+        output_file_path : path, optional
+            A file, or a folder that is there; default: the working folder.
+
+        Raises
+        ------
+        NotFoundError
+            The run has no such file.
+        """
+        if name not in self.get_file_names():
+            raise NotFoundError(f"run {self.id} has no file {name}; {legal(name, self.get_file_names())}")
+        target = Path(output_file_path or ".")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(Path(self.folder, name), target / Path(name).name if target.is_dir() else target)
+
+    def download_files(self, prefix: str = "", output_directory: str | os.PathLike[str] = ".") -> None:
+        """Copy the kept files whose path begins with `prefix`, each to the same path in `output_directory`."""
+        for name in self.get_file_names():
+            if name.startswith(prefix):
+                self.download_file(name, Path(output_directory, name))
+
+
+def _files_below(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())

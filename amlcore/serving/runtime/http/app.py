@@ -1,0 +1,308 @@
+"""The lean route: requests to the model, answered in front of BentoML's own stack, with all that guards them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+from time import perf_counter
+from typing import Any
+
+from ..predictor import Model, Predictor
+from ..rows.rows import quoted
+from .access_log import AccessLog
+from .answers import dumps
+from .keys import Keys
+from .metrics import Metrics
+from .page import POLICY, page
+from .refusal import Refusal, check_content, check_method
+from .request_log import Note, Notes
+from .work import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+HEALTH = frozenset(("/livez", "/readyz", "/healthz"))
+"""What answers without a key, a line in the log or a place in the queue."""
+
+REQUEST_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
+"""Ids of clients that are taken over: nothing that breaks a line of the log."""
+
+ABSENT = frozenset((404, 405))
+"""What BentoML answers in plain text."""
+
+CLIENT_GONE = 499  # as nginx notes it: the client did not wait for its answer
+
+log = logging.getLogger("bentoml.serve")
+
+
+class ClientGone(Exception):  # noqa: N818 - nobody is there to be told
+    """The client closed its connection before its request was whole."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one worker takes."""
+
+    timeout_s: float
+    max_concurrency: int
+    max_body_bytes: int
+    threads: int
+
+
+class Front:
+    """What a worker has in front of its model: made once the worker runs, and shared by all its requests."""
+
+    def __init__(self, model: Model, limits: Limits, *, keys: Keys | None, logs: bool) -> None:
+        self.limits = limits
+        self.keys = keys
+        self.access = AccessLog() if logs else None
+        self.routes = {f"/{method}": method for method in model.methods}
+        self.predictor: Predictor | None = None  # until BentoML has loaded the model, which is before any request
+        self.metrics = Metrics(model=model.name, version=model.version, routes=[*model.methods, "metrics", "docs"])
+        self.page = page(f"{model.name}, version {model.version}")
+        self.paces = {method: Pace() for method in model.methods}
+        self.turn = Turn()
+        self.threads = Threads(limits.threads)
+        self.in_flight = InFlight(limits.timeout_s)
+        self.notes = Notes(self._settle)
+        self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, count())
+
+    def new_id(self) -> str:
+        return next(self._ids)
+
+    def is_full(self) -> bool:
+        return len(self.in_flight) + self.threads.abandoned >= self.limits.max_concurrency
+
+    def _settle(self, notes: list[Note]) -> None:
+        self.metrics.count(notes)
+        if self.access is not None:
+            self.access.write(notes)
+
+
+class Lean:
+    """An ASGI application around BentoML's: it answers what goes to the model, and guards, counts and logs the rest."""
+
+    def __init__(self, app: App, front: Front) -> None:
+        self._app = app
+        self._front = front
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or (scope["path"] in HEALTH and scope["method"] in ("GET", "HEAD")):
+            await self._app(scope, receive, send)
+            if scope["type"] == "lifespan":  # the service stops, and so does the loop
+                self._front.notes.settle()
+            return
+        await Exchange(self._front, scope, receive, send).carry_out(self._app)
+
+
+class Exchange:
+    """One request and its answer."""
+
+    __slots__ = ("_begun", "_front", "_headers", "_receive", "_received", "_scope", "_send", "request")
+
+    def __init__(self, front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+        self._begun = perf_counter()
+        self._front = front
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._received = 0
+        self._headers: dict[bytes, bytes] = dict(scope["headers"])
+        given = self._headers.get(b"x-request-id")
+        taken = given is not None and REQUEST_ID.fullmatch(given)
+        self.request = given.decode() if given is not None and taken else front.new_id()
+
+    async def carry_out(self, app: App) -> None:
+        """Answer as the model, as the metrics, or as `app`."""
+        front, path = self._front, self._scope["path"]
+        route = front.routes.get(path)
+        try:
+            if front.keys is not None:
+                self._check_key(front.keys)
+            if route is not None:
+                await self._ask(route)
+            elif path == "/":
+                check_method(self._scope["method"], "GET", "HEAD")
+                await self._reply("docs", 200, front.page, (POLICY,), kind=b"text/html; charset=utf-8")
+            elif path == "/metrics":
+                check_method(self._scope["method"], "GET", "HEAD")
+                front.notes.settle()
+                content, kind = front.metrics.expose()
+                await self._reply("metrics", 200, content, kind=kind.encode())
+            else:
+                await self._pass_on(app)
+        except Refusal as refusal:
+            await self._reply(route or "other", refusal.status, dumps(refusal.to_json()), refusal.headers)
+        except ClientGone:
+            self._note(route or "other", CLIENT_GONE, 0)
+
+    def _check_key(self, keys: Keys) -> None:
+        if not keys.admit(self._headers.get(b"authorization")):
+            raise Refusal(
+                401,
+                "this service takes requests with one of its keys: Authorization: Bearer KEY",
+                (b"www-authenticate", b"Bearer"),
+            )
+
+    async def _ask(self, route: str) -> None:
+        """Most requests go through here and nowhere else: each coroutine less is a hundredth of a small answer."""
+        front = self._front
+        self._check_head()
+        if front.is_full():
+            limit = front.limits.max_concurrency
+            raise Refusal(
+                429, f"{limit} requests are being answered, and a worker takes no more at once", (b"retry-after", b"1")
+            )
+        task = front.in_flight.enter(self._begun)
+        body: bytes | None = None
+        try:
+            message = await self._receive()
+            body = self._whole(message) if not message.get("more_body") else await self._joined(message)
+            self._received = len(body)
+            pace = front.paces[route]
+            if self._received <= pace.quick_bytes:
+                if front.turn.seconds > TURN_S:
+                    await front.turn.has_room()
+                status, answer = self._answer(route, body, pace)
+            else:
+                status, answer = await self._have_answered(route, body, pace)
+        except asyncio.CancelledError:
+            if not front.in_flight.is_overdue(task):
+                raise
+            raise self._too_late(body) from None
+        finally:
+            front.in_flight.leave(task)
+        await self._reply(route, status, answer, predictions=answer if status == 200 and route == "predict" else None)
+
+    def _check_head(self) -> None:
+        """Refuse what needs no body to be refused."""
+        headers = self._headers
+        if self._scope["method"] != "POST":
+            check_method(self._scope["method"], "POST")
+        if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
+            check_content(headers.get(b"content-type"), headers.get(b"content-encoding"))
+        length = headers.get(b"content-length")
+        if length is not None and length.isdigit() and int(length) > self._front.limits.max_body_bytes:
+            raise self._too_large()
+
+    def _whole(self, message: dict[str, Any]) -> bytes:
+        if message["type"] != "http.request":
+            raise ClientGone
+        body: bytes = message.get("body", b"")
+        if len(body) > self._front.limits.max_body_bytes:
+            self._received = len(body)
+            raise self._too_large()
+        if not body and not message.get("more_body") and b"upgrade" in self._headers:
+            # as Java's client asks by default; uvicorn stays with HTTP/1.1 and drops the body
+            raise Refusal(400, "the body of a request with Upgrade is lost: ask in plain HTTP/1.1, without it")
+        return body
+
+    async def _joined(self, message: dict[str, Any]) -> bytes:
+        """The body of which `message` holds the first part."""
+        parts = [self._whole(message)]
+        while message.get("more_body"):
+            self._received += len(parts[-1])
+            if self._received > self._front.limits.max_body_bytes:
+                raise self._too_large()
+            message = await self._receive()
+            parts.append(message.get("body", b""))
+        return self._whole({**message, "body": b"".join(parts)})
+
+    def _answer(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
+        """Answer on the event loop."""
+        front, size = self._front, len(body)
+        assert front.predictor is not None
+        begun = perf_counter()
+        answered = front.predictor.answer(route, body)
+        seconds = perf_counter() - begun
+        front.turn.spend(seconds)
+        if seconds >= SLOW_S or pace.is_doubtful or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
+            pace.learn(size, seconds)
+        return answered
+
+    async def _have_answered(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
+        """Let a thread answer."""
+        front = self._front
+        assert front.predictor is not None
+        front.metrics.in_flight.inc()
+        try:
+            call = partial(front.predictor.answer, route, body)
+            result: tuple[int, bytes] = await front.threads.run(call, pace, len(body))
+        finally:
+            front.metrics.in_flight.dec()
+        return result
+
+    def _too_large(self) -> Refusal:
+        most = self._front.limits.max_body_bytes
+        return Refusal(413, f"the body is larger than the {most} bytes that this service takes")
+
+    def _too_late(self, body: bytes | None) -> Refusal:
+        seconds = f"{self._front.limits.timeout_s:g} s"
+        if body is None:
+            return Refusal(408, f"the body did not arrive within {seconds}", (b"connection", b"close"))
+        return Refusal(504, f"there was no answer within {seconds}")
+
+    async def _reply(
+        self,
+        route: str,
+        status: int,
+        body: bytes,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+        *,
+        kind: bytes = b"application/json",
+        predictions: bytes | None = None,
+    ) -> None:
+        start = [
+            (b"content-type", kind),
+            (b"content-length", b"%d" % len(body)),
+            (b"x-request-id", self.request.encode()),
+            *headers,
+        ]
+        await self._send({"type": "http.response.start", "status": status, "headers": start})
+        await self._send({"type": "http.response.body", "body": body})
+        self._note(route, status, len(body), predictions)
+
+    async def _pass_on(self, app: App) -> None:
+        """Let BentoML answer: its pages and its documents. What it does not have is refused in the service's form."""
+        status, sent, name = 500, 0, (b"x-request-id", self.request.encode())
+        allow = b""
+
+        async def send(message: dict[str, Any]) -> None:
+            nonlocal status, sent, allow
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message = {**message, "headers": [*message.get("headers", []), name]}
+                allow = dict(message["headers"]).get(b"allow", b"")
+            if status in ABSENT:
+                return
+            sent += len(message.get("body", b""))
+            await self._send(message)
+
+        await app(self._scope, self._receive, send)
+        if status in ABSENT:
+            raise self._absent(status, allow)
+        self._note("docs" if status < 400 else "other", status, sent)
+
+    def _absent(self, status: int, allow: bytes) -> Refusal:
+        """`allow`: the methods that BentoML takes at this path, as far as it tells."""
+        if status == 404:
+            routes = " or ".join(self._front.routes)
+            return Refusal(status, f"there is no {quoted(self._scope['path'])} here: rows go to {routes}")
+        taken = f": {allow.decode()} is" if allow else ""
+        return Refusal(
+            status, f"{self._scope['method']} is not taken here{taken}", *([(b"allow", allow)] if allow else [])
+        )
+
+    def _note(self, route: str, status: int, sent: int, predictions: bytes | None = None) -> None:
+        seconds = perf_counter() - self._begun
+        self._front.notes.add(
+            Note(route, status, seconds, self.request, self._scope, self._received, sent, predictions)
+        )

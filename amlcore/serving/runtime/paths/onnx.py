@@ -1,0 +1,66 @@
+"""Estimators by ONNX Runtime, in float64, where skl2onnx takes them; the proof says which of them are equal."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from .labels import CLOSE
+from .path import METHODS, Scorer
+from .unchecked import Itself
+
+
+def onnx(estimator: Any, itself: Itself) -> Scorer | None:
+    """A scorer where skl2onnx and onnxruntime are there and take the estimator."""
+    width = getattr(estimator, "n_features_in_", None)
+    try:
+        import onnxruntime
+        from skl2onnx import to_onnx
+        from skl2onnx.common.data_types import DoubleTensorType
+    except ImportError:
+        return None
+    options = {id(estimator): {"zipmap": False}} if hasattr(estimator, "classes_") else None
+    logging.getLogger("skl2onnx").setLevel(logging.ERROR)
+    try:
+        model = to_onnx(estimator, initial_types=[("rows", DoubleTensorType([None, width]))], options=options)
+        settings = onnxruntime.SessionOptions()
+        settings.intra_op_num_threads = settings.inter_op_num_threads = 1  # the cores are for other requests
+        settings.log_severity_level = 4
+        session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
+        return Onnx(estimator, itself, session)
+    except Exception:  # whatever it stumbles over: most estimators are not taken in every form, nor in float64
+        return None
+
+
+class Onnx(Scorer):
+    """One estimator as a graph of ONNX."""
+
+    def __init__(self, estimator: Any, itself: Itself, session: Any) -> None:
+        self._itself, self._run = itself, session.run
+        self._outputs = [output.name for output in session.get_outputs()]
+        self._classes = getattr(estimator, "classes_", None)
+        has_probabilities = hasattr(estimator, "predict_proba") and len(self._outputs) == 2
+        self.methods = frozenset(METHODS if has_probabilities else METHODS[:1])
+
+    def score(self, method: str, matrix: Any) -> Any:
+        given = {"rows": np.ascontiguousarray(matrix, np.float64)}
+        if method == "predict_proba":
+            return self._run(self._outputs[1:], given)[0]
+        found = self._run(self._outputs, given)
+        if self._classes is None:
+            return found[0][:, 0] if found[0].ndim == 2 and found[0].shape[1] == 1 else found[0]
+        labels = np.asarray(found[0]).astype(self._classes.dtype)
+        doubtful = _are_close(found[1])
+        if doubtful.any():
+            labels[doubtful] = self._itself.score("predict", matrix[doubtful])
+        return labels
+
+
+def _are_close(scores: Any) -> Any:
+    """The rows whose two highest scores could be the other way round in the model's own arithmetic."""
+    if scores.shape[1] == 1:
+        return np.abs(scores[:, 0]) <= CLOSE
+    second, first = np.partition(scores, -2, axis=1)[:, -2:].T
+    return first - second <= CLOSE * np.maximum(np.abs(first), 1e-6)

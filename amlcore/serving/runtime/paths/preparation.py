@@ -1,0 +1,255 @@
+"""Preparation: the common transformers as arithmetic on one float64 matrix, without a DataFrame.
+
+Texts are numbers already when rows are read: each known text of a column has a code.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..rows.rows import Column, Signature
+from . import encoders, scalers
+from .encoders import Texts
+from .ensembles import HISTOGRAMS
+from .unchecked import nameless
+
+Step = Callable[[Any], Any]
+
+
+class Unknown(Exception):  # noqa: N818 - no error: there is no path then
+    """A transformer, or a use of one, that is not known here."""
+
+
+class Preparation:
+    """What a model does before its last step."""
+
+    def __init__(self, texts: list[Texts], steps: list[Step], final: Any) -> None:
+        self.texts = texts
+        """Of each column of a request."""
+        self.final = final
+        self.steps = steps
+
+    def __call__(self, matrix: Any) -> Any:
+        """The matrix that the last step takes, of the coded rows of a request."""
+        for step in self.steps:
+            matrix = step(matrix)
+        return matrix
+
+
+def prepare(estimator: Any, signature: Signature) -> Preparation | None:
+    """What stands before the last step of `estimator`; None where any part of it is not known."""
+    if signature.n_features is None:
+        return None
+    columns = signature.columns(signature.n_features)
+    if not all(_is_plain(column) for column in columns):
+        return None
+    texts = [_texts(column) for column in columns]
+    try:
+        compiler = _Compiler()
+        table, steps = list(texts), _rounding(columns)
+        *before, final = _steps_of(estimator)
+        for transformer in before:
+            step, table = compiler.compile(transformer, table)
+            if step is not None:
+                steps.append(step)
+        inner = getattr(final, "_preprocessor", None)
+        if inner is not None and type(final).__name__ in HISTOGRAMS:
+            # codes of its categories, and the other columns behind them: what its trees were made of
+            step, table = compiler.compile(inner, table)
+            steps += [] if step is None else [step]
+            final = copy.copy(nameless(final))
+            final._preprocessor = None
+        encoders.require_numbers(table)
+    except (Unknown, encoders.NotNumeric):
+        return None
+    for column, known in zip(columns, texts):
+        # an encoder of truth values tells what a column without a type holds
+        known.is_boolean = column.kind == "boolean" or (column.kind == "any" and known.is_boolean)
+    return Preparation(texts, steps, final)
+
+
+def _is_plain(column: Column) -> bool:
+    """Whether a request has what the model sees: a number, a truth value or a text."""
+    if column.is_category:
+        return column.kind == "text"
+    return column.kind in ("number", "boolean", "text", "number or text", "any")
+
+
+def _texts(column: Column) -> Texts:
+    texts = Texts(must=column.kind == "text", may=column.kind in ("any", "number or text"))
+    texts.is_boolean = column.kind == "boolean"
+    texts.dtype = np.dtype(np.float32 if column.dtype == "float32" else np.float64)
+    null = column.nulls([None])
+    texts.null = null[0] if len(null) == 1 else None
+    return texts
+
+
+def _rounding(columns: list[Column]) -> list[Step]:
+    """What makes float32 of the columns that the model was trained on as such: the numbers of JSON have more digits."""
+    single = [column.position for column in columns if (column.dtype or "").lower() == "float32"]
+    if not single:
+        return []
+    if len(single) == len(columns):
+        return [lambda matrix: matrix.astype(np.float32)]
+
+    def round_some(matrix: Any) -> Any:
+        matrix = matrix.copy()
+        matrix[:, single] = matrix[:, single].astype(np.float32)
+        return matrix
+
+    return [round_some]
+
+
+def _steps_of(estimator: Any) -> list[Any]:
+    from sklearn.model_selection._search import BaseSearchCV
+    from sklearn.pipeline import Pipeline
+
+    if isinstance(estimator, BaseSearchCV):
+        return _steps_of(estimator.best_estimator_)
+    if type(estimator) is not Pipeline:
+        return [estimator]
+    steps = [step for _, step in estimator.steps if step is not None and step != "passthrough"]
+    return [*steps[:-1], *_steps_of(steps[-1])] if steps else [estimator]
+
+
+class _Compiler:
+    """Turns fitted transformers into steps."""
+
+    def compile(self, transformer: Any, table: list[Texts]) -> tuple[Step | None, list[Texts]]:
+        """The step, None for one that changes nothing, and the columns that come out of it."""
+        name = type(transformer).__name__
+        if transformer is None or transformer == "passthrough":
+            return None, table
+        if not type(transformer).__module__.startswith("sklearn."):
+            raise Unknown(name)
+        if name == "FunctionTransformer" and (transformer.func is None or _only_checks(transformer.func)):
+            return None, table
+        if name == "Pipeline":
+            return self._chain([step for _, step in transformer.steps], table)
+        if name == "ColumnTransformer":
+            return self._split(transformer, table)
+        if name in encoders.ENCODERS:
+            return encoders.ENCODERS[name](transformer, table)
+        encoders.require_numbers(table)
+        single = bool(table) and all(texts.dtype == np.float32 for texts in table)
+        scaler = (
+            None if single else scalers.SCALERS.get(name)
+        )  # in float32 the order of roundings is scikit-learn's own
+        step = (scaler or self._as_it_is)(transformer)
+        return step, _numbers(step, table)
+
+    def _chain(self, transformers: list[Any], table: list[Texts]) -> tuple[Step | None, list[Texts]]:
+        steps = []
+        for transformer in transformers:
+            step, table = self.compile(transformer, table)
+            if step is not None:
+                steps.append(step)
+        if not steps:
+            return None, table
+
+        def chain(matrix: Any) -> Any:
+            for step in steps:
+                matrix = step(matrix)
+            return matrix
+
+        return chain, table
+
+    def _split(self, transformer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+        parts, out = [], []
+        weights = transformer.transformer_weights or {}
+        for name, inner, chosen in transformer.transformers_:
+            if isinstance(inner, str) and inner == "drop":
+                continue
+            positions = self._positions(chosen, transformer, len(table))
+            if not positions:
+                continue
+            step, produced = self.compile(inner, [table[position] for position in positions])
+            is_single = all(table[position].dtype == np.float32 for position in positions)
+            parts.append((_selection(positions), _single(_weighed(step, weights.get(name)), is_single)))
+            out += produced
+        if not parts:
+            raise Unknown("ColumnTransformer without columns")
+
+        def split(matrix: Any) -> Any:
+            found = [matrix[:, chosen] if step is None else step(matrix[:, chosen]) for chosen, step in parts]
+            return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+
+        return split, out
+
+    def _positions(self, chosen: Any, transformer: Any, width: int) -> list[int]:
+        if isinstance(chosen, (str, int)):
+            raise Unknown("a single column")
+        names = list(getattr(transformer, "feature_names_in_", ()))
+        if len(names) != width:
+            names = []
+        try:
+            if isinstance(chosen, slice):
+                first, last = (names.index(end) if isinstance(end, str) else end for end in (chosen.start, chosen.stop))
+                # as pandas does, a name takes its own column too
+                return list(range(width))[first : last + 1 if isinstance(chosen.stop, str) else last]
+            chosen = list(chosen)
+            if chosen and all(isinstance(one, (bool, np.bool_)) for one in chosen):
+                return [position for position, is_chosen in enumerate(chosen) if is_chosen]
+            return [names.index(one) if isinstance(one, str) else int(one) % width for one in chosen]
+        except ValueError:
+            raise Unknown("a column by its name") from None
+
+    def _as_it_is(self, transformer: Any) -> Step:
+        from sklearn import config_context
+
+        transformer = nameless(transformer)
+
+        def as_it_is(matrix: Any) -> Any:
+            with config_context(assume_finite=True):
+                result = transformer.transform(matrix)
+            result = result.toarray() if hasattr(result, "toarray") else np.asarray(result)
+            return result if result.dtype == np.float32 else result.astype(np.float64, copy=False)
+
+        return as_it_is
+
+
+def _only_checks(function: Any) -> bool:
+    """Whether it gives the numbers that it gets, as HistGradientBoosting's for its numeric columns."""
+    from sklearn.utils import check_array
+
+    kept = {"dtype": [np.float64], "ensure_all_finite": False}
+    return isinstance(function, partial) and function.func is check_array and function.keywords == kept
+
+
+def _weighed(step: Step | None, weight: float | None) -> Step | None:
+    if weight is None:
+        return step
+    return lambda matrix: (matrix if step is None else step(matrix)) * weight
+
+
+def _single(step: Step | None, is_single: bool) -> Step | None:
+    """`step` on columns of float32 that stand among others in a request."""
+    if not is_single:
+        return step
+    return lambda matrix: matrix.astype(np.float32) if step is None else step(matrix.astype(np.float32))
+
+
+def _selection(positions: list[int]) -> Any:
+    """A slice where the columns are neighbours: numpy copies nothing then."""
+    if positions == list(range(positions[0], positions[-1] + 1)):
+        return slice(positions[0], positions[-1] + 1)
+    return np.array(positions)
+
+
+def _numbers(step: Step, table: list[Texts]) -> list[Texts]:
+    """Columns of numbers, as many as `step` makes of those of `table`."""
+    single = bool(table) and all(texts.dtype == np.float32 for texts in table)
+    try:
+        with np.errstate(all="ignore"):
+            produced = step(np.ones((1, len(table)), dtype=np.float32 if single else np.float64))
+    except Exception:
+        raise Unknown("a transformer that does not take ones") from None
+    columns = [Texts() for _ in range(produced.shape[1])]
+    for texts in columns:
+        texts.dtype = produced.dtype
+    return columns

@@ -1,0 +1,114 @@
+"""Ensembles of trees by treelite's GTIL, which walks them without scikit-learn's cost a tree and a call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .ensembles import ENSEMBLES, HISTOGRAMS
+from .forest import forest
+from .labels import best, positions
+from .path import METHODS, Scorer
+from .probabilities import sigmoid, softmax
+from .splits import thresholds
+from .unchecked import Itself
+
+
+def trees(estimator: Any, itself: Itself) -> Scorer | None:
+    """A scorer where treelite is there and takes the ensemble."""
+    kind = type(estimator)
+    if kind.__name__ not in ENSEMBLES or not kind.__module__.startswith("sklearn.ensemble."):
+        return None
+    try:
+        import treelite.sklearn
+    except ImportError:
+        return None
+    try:
+        model = _with_baseline_first(treelite.sklearn.import_model(estimator))
+    except Exception:  # whatever it stumbles over, such as a custom init or categories of text
+        return None
+    return Trees(estimator, itself, model)
+
+
+def _with_baseline_first(model: Any) -> Any:
+    """`model` with a tree of one leaf, its baseline, before all others.
+
+    treelite adds the baseline last, scikit-learn first: in that order the sums are the same to the last bit, and with
+    them the smaller of two probabilities, which is known no better than to the last bit of the larger.
+    """
+    import treelite
+    from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
+
+    header = model.get_header_accessor()
+    baselines = header.get_field("base_scores")
+    if not baselines.any():
+        return model
+    count = len(baselines)
+    builder: Any = ModelBuilder(
+        threshold_type="float64",
+        leaf_output_type="float64",
+        metadata=Metadata(
+            num_feature=model.num_feature,
+            task_type="kRegressor" if count == 1 else "kMultiClf",  # told apart by nothing else here
+            average_tree_output=False,
+            num_target=1,
+            num_class=[count],
+            leaf_vector_shape=(1, 1),
+        ),
+        tree_annotation=TreeAnnotation(num_tree=count, target_id=[0] * count, class_id=list(range(count))),
+        postprocessor=PostProcessorFunc(name="identity"),
+        base_scores=[0.0] * count,
+    )
+    for baseline in baselines.tolist():
+        builder.start_tree()
+        builder.start_node(0)
+        builder.leaf(baseline)
+        builder.end_node()
+        builder.end_tree()
+    header.set_field("base_scores", np.zeros(count))
+    return treelite.Model.concatenate([builder.commit(), model])
+
+
+class Trees(Scorer):
+    """All trees of an ensemble, on one thread: a service has its cores for other requests."""
+
+    def __init__(self, estimator: Any, itself: Itself, model: Any) -> None:
+        import treelite.gtil
+
+        self._predict, self._model, self._estimator = treelite.gtil.predict, model, estimator
+        self._exact = forest(estimator, itself) or itself
+        # scikit-learn's own trees see float32, those on histograms float64
+        self._rounds = type(estimator).__name__ not in HISTOGRAMS
+        self._classes = getattr(estimator, "classes_", None)
+        self._is_boosted = self._classes is not None and "Boosting" in type(estimator).__name__
+        loss = getattr(estimator, "_loss", None)
+        # of counts and of positive numbers the trees add up logarithms
+        link = getattr(loss, "link", None) if self._classes is None and not self._rounds else None
+        self._from_link = None if link is None else link.inverse
+        self._sigmoid = _sigmoid_of_twice if type(loss).__name__ == "ExponentialLoss" else sigmoid
+        self.methods = frozenset(METHODS if self._classes is not None else METHODS[:1])
+
+    def score(self, method: str, matrix: Any) -> Any:
+        rounded = matrix.astype(np.float32).astype(np.float64) if self._rounds else np.asarray(matrix, np.float64)
+        scores = self._predict(self._model, rounded, nthread=1, pred_margin=self._is_boosted)
+        if self._classes is None:
+            numbers = scores[:, 0, 0] if scores.shape[1] == 1 else scores[:, :, 0]
+            return numbers if self._from_link is None else self._from_link(numbers)
+        probabilities = scores[:, 0, :]
+        if self._is_boosted:
+            # treelite's own softmax is one of float32
+            probabilities = self._sigmoid(probabilities) if probabilities.shape[1] == 1 else softmax(probabilities)
+        if method == "predict_proba":
+            return probabilities
+        return self._classes[best(probabilities, lambda rows: self._ask(matrix[rows]))]
+
+    def _ask(self, matrix: Any) -> Any:
+        return positions(self._exact.score("predict", matrix), self._classes)
+
+    def thresholds(self) -> dict[int, Any]:
+        return thresholds(self._estimator)
+
+
+def _sigmoid_of_twice(scores: Any) -> Any:
+    return sigmoid(2 * scores)

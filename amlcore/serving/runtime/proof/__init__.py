@@ -1,0 +1,1 @@
+"""The proof that a faster predict path equals the model."""

@@ -1,0 +1,74 @@
+"""Quick: the paths that were chosen when the model was packaged, compared with it once more when it is loaded."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+from ..inputs.equality import Different
+from ..paths import Path, Refused, candidates
+from ..rows.reader import Reader
+from ..rows.rows import Signature
+from . import proof
+
+log = logging.getLogger("bentoml.serve")
+
+
+class Quick:
+    """Answers plain requests by the path that was the fastest for as many rows."""
+
+    def __init__(self, reader: Reader, ladders: dict[str, list[tuple[float, Path | None]]]) -> None:
+        self._reader = reader
+        self._ladders = ladders
+        self._alone = {
+            method: alone
+            for method, ((_, path), *_) in ladders.items()
+            if path is not None and (alone := path.alone(method)) is not None
+        }
+
+    def score(self, method: str, data: Any, *, is_numeric: bool) -> Any:
+        """What the model's own `method` would answer.
+
+        Raises
+        ------
+        Refused
+            The model itself must be asked.
+        """
+        if is_numeric and method in self._alone:
+            row = self._reader.row(data)
+            answer = None if row is None else self._alone[method](row)
+            if answer is not None:
+                return answer
+        ladder = self._ladders.get(method)
+        if ladder is None:
+            raise Refused
+        matrix = self._reader.matrix(data, is_numeric=is_numeric)
+        for most, path in ladder:
+            if len(matrix) <= most:
+                if path is None:
+                    raise Refused
+                return path.score(method, matrix)
+        raise Refused
+
+
+def quick(estimator: Any, signature: Signature, sample: list[list[Any]], proven: dict[str, Any]) -> Quick | None:
+    """The chosen paths; None, with a warning where there were any, if they do not answer as the model does here."""
+    chosen = proven.get("chosen") or {}
+    names = {name for ladder in chosen.values() for _, name in ladder} - {proof.MODEL}
+    if not names:
+        return None
+    try:
+        paths = candidates(estimator, signature, only=names)
+        gone = names - set(paths)
+        if gone:
+            raise Different(f"'{min(gone)}' is not to be had in this environment")
+        reader = Reader(signature, paths[min(names)].preparation, proven["missing"])
+        proof.check(estimator, paths, reader, signature=signature, sample=sample, proven=proven)
+    except Exception as error:  # whatever it is, the model itself still answers
+        log.warning("no faster path is used, the model answers by itself: %s: %s", type(error).__name__, error)
+        return None
+    ladders = {
+        method: [(float("inf") if most is None else most, paths.get(name)) for most, name in ladder]
+        for method, ladder in chosen.items()
+    }
+    return Quick(reader, ladders)

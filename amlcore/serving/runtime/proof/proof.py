@@ -1,0 +1,292 @@
+"""Proof: each path is compared with the model and measured, and what is not equal is dropped."""
+
+from __future__ import annotations
+
+import time
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from ..inputs.equality import TOLERANCE, Different, by_row, require_equal
+from ..inputs.reference import Reference
+from ..paths import UNCHECKED, Path, Preparation, Refused, candidates
+from ..rows.reader import Reader
+from ..rows.rows import Signature
+from .synthetic_rows import STYLES, UNSEEN, MadeRows, at_thresholds
+
+MADE = 3000
+FEW, LOOSE, COMPARED_S = 100, 20, 30.0
+"""Made rows of a model that is slow: as many as it answers in that time, and no fewer than these."""
+AT_THRESHOLDS = 20_000
+SINGLY, SINGLY_S = 500, 1.5
+"""Rows that are compared one by one: so many, or as many as that time allows."""
+CHECKED = 16
+"""Rows that are compared again at each start."""
+SIZES = (1, 10, 100, 1000)
+SLOW = 100
+PROBED_COLUMNS = 100
+MODEL = "model"
+NOTHING: dict[str, Any] = {"candidates": {}, "chosen": {}, "missing": [], "style": None}
+"""The report where the model answers by itself."""
+
+
+class Model(Reference):
+    """The model's own answers, as the service gets them without any path."""
+
+    def __init__(self, estimator: Any, signature: Signature) -> None:
+        super().__init__(estimator, signature)
+        self.methods = [method for method in ("predict", "predict_proba") if hasattr(estimator, method)]
+
+
+def prove(estimator: Any, signature: Signature, sample: list[list[Any]], *, with_onnx: bool = False) -> dict[str, Any]:
+    """Which path answers how many rows, with the candidates, their equality and their speed."""
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        try:
+            return _prove(estimator, signature, sample, candidates(estimator, signature, with_onnx=with_onnx))
+        except Exception as error:  # the model itself still answers
+            return {**NOTHING, "because": f"the comparison failed: {type(error).__name__}: {error}"[:300]}
+
+
+def _prove(estimator: Any, signature: Signature, sample: list[list[Any]], paths: dict[str, Path]) -> dict[str, Any]:
+    model = Model(estimator, signature)
+    if not model.methods:
+        return {**NOTHING, "because": "the model has no predict"}
+    if not paths:
+        return {**NOTHING, "because": "a part of the model, or the form of its rows, is not known"}
+    preparation = next(iter(paths.values())).preparation
+    made = _accepted(model, signature, preparation, sample)
+    if made is None:
+        return {**NOTHING, "because": "the model refuses the rows that were made for it"}
+    row, missing, unseen = _limits(model, made)
+    rows = made.rows(_affordable(model, made), missing=missing, unseen=unseen)
+    rows += [one for one in sample if len(one) == len(missing) and model.takes("predict", [one])]
+    batches = [(one, _answers(model, one)) for one in _batches(model, made, rows)]
+    reader = Reader(signature, preparation, missing)
+    refused = [[*row[:place], UNSEEN, *row[place + 1 :]] for place in made.text_columns if not unseen[place]]
+    found = {name: _outcome(model, path, reader, batches, refused) for name, path in paths.items()}
+    equal = {name: path for name, path in paths.items() if found[name]["equal"]}
+    speeds = _measure(model, equal, reader, _taken_by_all(equal, reader, rows))
+    for name, speed in speeds.items():
+        found.setdefault(name, {"equal": True})["microseconds"] = speed
+    chosen = {
+        method: _ladder({name: speed[method] for name, speed in speeds.items() if method in speed})
+        for method in model.methods
+    }
+    settled = {"missing": missing, "style": made.style, "tolerance": TOLERANCE, "because": None}
+    return {"candidates": found, "chosen": chosen, **settled}
+
+
+def _accepted(model: Model, signature: Signature, preparation: Preparation, sample: list[list[Any]]) -> MadeRows | None:
+    """Rows of the first style that the model takes."""
+    nowhere = [False] * len(preparation.texts)
+    for style in STYLES:
+        made = MadeRows(signature, preparation, sample, style=style)
+        if model.takes("predict", made.rows(20, missing=nowhere, unseen=nowhere)):
+            return made
+    return None
+
+
+def _affordable(model: Model, made: MadeRows) -> int:
+    """How many rows to compare: fewer of a model that is slow."""
+    nowhere = [False] * made.width
+    few = made.rows(FEW, missing=nowhere, unseen=nowhere)
+    begun = time.perf_counter()
+    for method in model.methods:
+        model.score(method, few)
+    seconds = (time.perf_counter() - begun) / FEW
+    return min(MADE, max(FEW, int(COMPARED_S / max(seconds, 1e-9))))
+
+
+def _batches(model: Model, made: MadeRows, rows: list[list[Any]]) -> list[list[list[Any]]]:
+    """The rows, and some of them with the integers that a client may write for floats, or the other way round."""
+    few = rows[: max(LOOSE, len(rows) // 10)]
+    others = [changed for changed in (made.loose(few), made.whole(few)) if changed != few]
+    return [rows, *(changed for changed in others if model.takes("predict", changed))]
+
+
+def _answers(model: Model, rows: list[list[Any]]) -> dict[str, Any]:
+    return {method: by_row(model.score(method, rows)) for method in model.methods}
+
+
+def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[bool]]:
+    """A row, and of each column whether the model takes a null there, and a text that it does not know."""
+    nowhere = [False] * made.width
+    row = made.rows(1, missing=nowhere, unseen=nowhere)[0]
+    if made.width > PROBED_COLUMNS:
+        return row, nowhere, nowhere
+
+    def with_one(place: int, value: Any) -> bool:
+        return model.takes("predict", [[*row[:place], value, *row[place + 1 :]]])
+
+    missing = [with_one(place, None) for place in range(made.width)]
+    unseen = [place in made.text_columns and with_one(place, UNSEEN) for place in range(made.width)]
+    if not model.takes("predict", made.rows(200, missing=missing, unseen=unseen)):
+        return row, nowhere, nowhere
+    return row, missing, unseen
+
+
+def _outcome(
+    model: Model,
+    path: Path,
+    reader: Reader,
+    batches: list[tuple[list[list[Any]], dict[str, Any]]],
+    refused: list[list[Any]],
+) -> dict[str, Any]:
+    """What the report says of one candidate; `refused` are rows that it must leave to the model."""
+    try:
+        compared = sum(_compare(model, path, reader, rows, expected) for rows, expected in batches)
+        if any(_takes(path, reader.matrix([row])) for row in refused):
+            raise Different("it takes an unknown text that the model refuses")
+    except Exception as difference:  # whatever a path raises, it does not answer as the model does
+        return {"equal": False, "because": f"{type(difference).__name__}: {difference}"[:300]}
+    return {"equal": True, "rows": compared}
+
+
+def _taken_by_all(paths: dict[str, Path], reader: Reader, rows: list[list[Any]]) -> list[list[Any]]:
+    for path in paths.values():
+        rows = [rows[number] for number in _not_refused(path, reader.matrix(rows))]
+    return rows
+
+
+def _compare(model: Model, path: Path, reader: Reader, rows: list[list[Any]], expected: dict[str, Any]) -> int:
+    """How many rows were compared, if all were equal."""
+    matrix = reader.matrix(rows)
+    taken = _not_refused(path, matrix)
+    if len(taken) < len(rows) / 2:
+        raise Different(f"it leaves {len(rows) - len(taken)} of {len(rows)} rows to the model")
+    matrix, rows = matrix[taken], [rows[number] for number in taken]
+    expected = {method: wanted[taken] for method, wanted in expected.items() if method in path.methods}
+    for method, wanted in expected.items():
+        many = f"{method} of {len(rows)} rows"
+        _require_equal(path.score(method, matrix), wanted, many, model=model, method=method, rows=rows)
+        until = time.monotonic() + SINGLY_S
+        for number in range(min(SINGLY, len(rows))):
+            if time.monotonic() > until:
+                break
+            alone, what = [rows[number]], f"{method} of row {number} alone"
+            known = wanted[number : number + 1]
+            for single in _of_one(path, reader, method, rows[number]):
+                _require_equal(single, known, what, model=model, method=method, rows=alone)
+    thresholds = path.scorer.thresholds()
+    if not thresholds:
+        return len(rows)
+    prepared = at_thresholds(path.preparation(matrix), thresholds, most=AT_THRESHOLDS)
+    final = path.preparation.final
+    for method in path.methods & set(expected):
+        wanted = by_row(getattr(final, method)(prepared))
+        require_equal(path.scorer.score(method, prepared), wanted, f"{method} at thresholds")
+    return len(rows) + len(prepared)
+
+
+def _of_one(path: Path, reader: Reader, method: str, row: list[Any]) -> list[Any]:
+    """What `path` says of one row, in each way that it may be asked."""
+    answers = [path.score(method, reader.matrix([row]))]
+    return answers if path.alone(method) is None else [*answers, _score(path, reader, method, [row])]
+
+
+def _not_refused(path: Path, matrix: Any) -> list[int]:
+    """The rows that the path does not leave to the model."""
+    try:
+        path.prepare(matrix)
+    except Refused:
+        return [number for number in range(len(matrix)) if _takes(path, matrix[number : number + 1])]
+    return list(range(len(matrix)))
+
+
+def _takes(path: Path, matrix: Any) -> bool:
+    try:
+        path.prepare(matrix)
+    except Refused:
+        return False
+    return True
+
+
+def _require_equal(actual: Any, expected: Any, what: str, *, model: Model, method: str, rows: list[list[Any]]) -> None:
+    """That `actual` is what the model says of `rows`; `expected` is what it said of them among others.
+
+    The last bits of a model's own numbers may depend on how many rows it is asked at once, and a label with them.
+    """
+    try:
+        require_equal(actual, expected, what)
+    except Different:
+        require_equal(actual, by_row(model.score(method, rows)), what)
+
+
+def _measure(
+    model: Model, paths: dict[str, Path], reader: Reader, rows: list[list[Any]]
+) -> dict[str, dict[str, dict[str, float]]]:
+    """Microseconds by candidate, method and number of rows, from parsed rows to the answer; each in turn."""
+    calls: dict[str, Callable[[str, list[list[Any]]], Any]] = {MODEL: model.answer}
+    for name, path in paths.items():
+        calls[name] = partial(_score, path, reader)
+    speeds: dict[str, dict[str, dict[str, float]]] = {name: {} for name in calls}
+    for method in model.methods:
+        able = [name for name in calls if name == MODEL or method in paths[name].methods]
+        for size in SIZES:
+            given = [rows[number % len(rows)] for number in range(size)]
+            best = dict.fromkeys(able, float("inf"))
+            for repeat in range(4 if size > SLOW else 7):
+                for name in able:
+                    begun = time.perf_counter()
+                    calls[name](method, given)
+                    if repeat:  # the first one warms up
+                        best[name] = min(best[name], time.perf_counter() - begun)
+            for name, seconds in best.items():
+                speeds[name].setdefault(method, {})[str(size)] = round(seconds * 1e6, 1)
+    return speeds
+
+
+def _score(path: Path, reader: Reader, method: str, rows: list[list[Any]]) -> Any:
+    """As `Quick` does."""
+    alone, row = path.alone(method), reader.row(rows)
+    answer = alone(row) if alone is not None and row is not None else None
+    return path.score(method, reader.matrix(rows, is_numeric=True)) if answer is None else answer
+
+
+def _ladder(speeds: dict[str, dict[str, float]]) -> list[list[Any]]:
+    """Pairs of a number of rows and the path up to it; between two sizes that differ the change lies in the middle."""
+    # the last step without checks costs less than with them, whatever a noisy machine measures
+    able = speeds.keys() - {MODEL} if UNCHECKED in speeds else speeds.keys()
+    fastest = [min(able, key=lambda name: speeds[name][str(size)]) for size in SIZES]
+    rungs: list[list[Any]] = []
+    for index, name in enumerate(fastest):
+        if index + 1 == len(fastest):
+            rungs.append([None, name])
+        elif fastest[index + 1] != name:
+            rungs.append([int((SIZES[index] * SIZES[index + 1]) ** 0.5), name])
+    return rungs
+
+
+def check(
+    estimator: Any,
+    paths: dict[str, Path],
+    reader: Reader,
+    *,
+    signature: Signature,
+    sample: list[list[Any]],
+    proven: dict[str, Any],
+) -> None:
+    """Compare `paths` once more, on a few rows.
+
+    Raises
+    ------
+    Different
+        One of them answers otherwise than the model.
+    """
+    model, missing = Model(estimator, signature), proven["missing"]
+    nowhere = [False] * len(missing)
+    with warnings.catch_warnings(), np.errstate(all="ignore"):
+        warnings.simplefilter("ignore")
+        for path in paths.values():
+            made = MadeRows(signature, path.preparation, sample, style=proven["style"], seed=1)
+            rows = made.rows(CHECKED, missing=missing, unseen=nowhere)
+            matrix = reader.matrix(rows)
+            for method in path.methods & set(model.methods):
+                require_equal(path.score(method, matrix), by_row(model.score(method, rows)), method)
+                alone = by_row(model.score(method, rows[:1]))
+                for single in _of_one(path, reader, method, rows[0]):
+                    require_equal(single, alone, f"{method} of one row")

@@ -1,0 +1,35 @@
+"""`python -m amlcore_service.proof.prove FOLDER` in a Bento: writes `proof.json`, and what a worker's memory is."""
+
+from __future__ import annotations
+
+import json
+import resource
+import sys
+from pathlib import Path
+
+from ..paths import candidates
+from ..predictor import Model, ModelFault, Predictor
+from .first_answer import first_answer
+from .proof import prove
+
+
+def main(folder: Path) -> None:
+    import bentoml  # noqa: F401 - a worker has it in its memory
+
+    model = Model(folder)
+    estimator = model.load_estimator()
+    sample = (model.sample or {}).get("rows") or []
+    with_onnx = bool(model.settings.get("onnx"))
+    paths = candidates(estimator, model.signature, with_onnx=with_onnx)  # noqa: F841 - as above
+    predictor = Predictor(model, estimator)
+    answered = first_answer(model, predictor, estimator)
+    memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+    report = {**prove(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb, **answered}
+    (folder / "proof.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    try:
+        main(Path(sys.argv[1]))
+    except ModelFault as fault:
+        sys.exit(str(fault))

@@ -1,0 +1,132 @@
+"""Made rows: what a path is compared on beside the sample, drawn the same way each time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..paths import Preparation
+from ..rows.rows import Signature
+
+UNSEEN = "never seen before"
+STYLES = ("wild", "positive", "near the sample")
+"""The last two are for models that refuse the first, as some refuse numbers below zero."""
+
+
+class MadeRows:
+    """Rows of the columns of a model: random ones, known categories, and the neighbours of what is treated apart."""
+
+    def __init__(
+        self, signature: Signature, preparation: Preparation, sample: list[list[Any]], *, style: str, seed: int = 0
+    ) -> None:
+        self._columns = signature.columns(len(preparation.texts))
+        self._texts = preparation.texts
+        self._sample = [row for row in sample if len(row) == len(self._columns) and None not in row]
+        self.style = style
+        plain = [
+            column
+            for column, texts in zip(self._columns, preparation.texts)
+            if not (texts.is_text or texts.is_boolean or texts.only)
+        ]
+        self._whole = {column.position for column in plain if column.is_whole}
+        self._open = {column.position for column in plain if column.dtype is None}
+        self.width = len(self._columns)
+        self._lacking = [column.position for column in self._columns if column.irregular([None])]
+        self._random = np.random.default_rng(seed)
+
+    @property
+    def text_columns(self) -> list[int]:
+        return [position for position, texts in enumerate(self._texts) if texts.is_text]
+
+    def rows(self, count: int, *, missing: list[bool], unseen: list[bool]) -> list[list[Any]]:
+        """`missing` and `unseen`: of each column, whether a null, or a text that is not known, is among its values."""
+        columns = [
+            self._column(position, count, missing=missing[position], unseen=unseen[position])
+            for position in range(self.width)
+        ]
+        return [list(row) for row in zip(*columns)]
+
+    def loose(self, rows: list[list[Any]]) -> list[list[Any]]:
+        """`rows` with a fraction in each column of integers, as far as it may hold others than it knows."""
+        return [
+            [
+                value + 0.5 if position in self._whole and value is not None else value
+                for position, value in enumerate(row)
+            ]
+            for row in rows
+        ]
+
+    def whole(self, rows: list[list[Any]]) -> list[list[Any]]:
+        """`rows` with integers in each column of numbers of an unknown type."""
+        return [
+            [
+                int(value) if position in self._open and isinstance(value, float) else value
+                for position, value in enumerate(row)
+            ]
+            for row in rows
+        ]
+
+    def _column(self, position: int, count: int, *, missing: bool, unseen: bool) -> list[Any]:
+        sampled = [row[position] for row in self._sample]
+        if self._texts[position].is_boolean:
+            return self._random.integers(0, 2, count).astype(bool).tolist()  # type: ignore[no-any-return]
+        if self._texts[position].is_text:
+            values = [*(text for text in self._texts[position].codes if text is not None), *sampled]
+            values = [*values, UNSEEN] if unseen or not values else values
+        else:
+            values = self._numbers(position, sampled, count)
+        chosen = [values[index] for index in self._random.integers(0, len(values), count)]
+        if missing and position in self._lacking:
+            # one column a row: the model answers these rows by themselves, for each set of such columns
+            turn = self._lacking.index(position)
+            return [
+                None if number % (10 * len(self._lacking)) == 10 * turn else value
+                for number, value in enumerate(chosen)
+            ]
+        if missing:
+            chosen = [None if gap else value for gap, value in zip(self._random.random(count) < 0.1, chosen)]
+        return chosen
+
+    def _numbers(self, position: int, sampled: list[Any], count: int) -> list[Any]:
+        only = self._texts[position].only
+        if only:
+            return [int(value) for value in only] if self._columns[position].is_whole else list(only)
+        apart = [near for number in self._texts[position].numbers for near in around(number)]
+        known = [float(value) for value in sampled if isinstance(value, (int, float))]
+        if self.style == "near the sample" and known:
+            is_whole = self._columns[position].is_whole
+            return [int(value) if is_whole else value for value in known] + ([] if is_whole else apart)
+        spread = 2.0 * max(float(np.std(known)), abs(known[0]) / 10, 1e-3) if known else 1.0
+        normal = self._random.normal(np.mean(known) if known else 0.0, spread, count // 2 + 1)
+        wide = self._random.normal(size=count // 4 + 1) * 10.0 ** self._random.uniform(-2, 4, count // 4 + 1)
+        drawn = np.concatenate((normal, wide))
+        drawn = np.abs(drawn) if self.style == "positive" else drawn
+        if self._columns[position].is_whole:
+            low, high = self._columns[position].bounds
+            whole = [int(min(max(value, low, -1e15), high, 1e15)) for value in drawn]
+            return [*whole, *[int(value) for value in known + apart if value == int(value) and low <= value <= high]]
+        whole = [int(value) for value in drawn[: count // 8 + 1] if abs(value) < 1e15]
+        return [*drawn.tolist(), *whole, *(known + apart) * max(1, count // (8 * max(1, len(known + apart))))]
+
+
+def around(number: float) -> list[float]:
+    """A number with its neighbours, and its image in float32 with the neighbours of that."""
+    image = np.float32(number)
+    near = (np.nextafter(number, -np.inf), number, np.nextafter(number, np.inf))
+    images = (np.nextafter(image, np.float32(-np.inf)), image, np.nextafter(image, np.float32(np.inf)))
+    return [float(value) for value in (*near, *images) if np.isfinite(value)]
+
+
+def at_thresholds(matrix: Any, thresholds: dict[int, Any], *, most: int, seed: int = 0) -> Any:
+    """Rows like those of `matrix` whose values stand at the thresholds of trees, and next to them."""
+    points = {
+        column: np.array([near for one in values for near in around(one)]) for column, values in thresholds.items()
+    }
+    count = min(most, max(map(len, points.values()), default=0))
+    random = np.random.default_rng(seed)
+    rows = matrix[random.integers(0, len(matrix), count)]
+    for column, values in points.items():
+        placed = np.resize(random.permutation(values), count)
+        rows[:, column] = placed
+    return rows

@@ -1,0 +1,145 @@
+"""Reader: the data of a request as one matrix, for the requests that are right; of the others it says nothing."""
+
+from __future__ import annotations
+
+from itertools import chain
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from ..paths.encoders import UNKNOWN
+from ..paths.path import EXACT, HUGE, is_tame
+from ..paths.preparation import Preparation
+from .rows import Refused, Signature
+
+NUMBERS = frozenset((int, float))
+
+AT_ONCE = 4096
+"""Rows that numpy makes an array of in one call: it holds the interpreter, and with it the answers about health."""
+
+
+def _matrix(rows: list[Any], width: int) -> Any:
+    """An array of rows of `width` cells each; numpy would look at each cell twice if it were given the rows."""
+    if len(rows) > AT_ONCE:
+        parts = [_matrix(rows[begin : begin + AT_ONCE], width) for begin in range(0, len(rows), AT_ONCE)]
+        return np.concatenate(parts)
+    cells = rows[0] if len(rows) == 1 else chain.from_iterable(rows)
+    return np.fromiter(cells, np.float64, len(rows) * width).reshape(-1, width)
+
+
+class Reader:
+    """Codes rows for a preparation; what it does not take, `Signature.read` explains or the model answers."""
+
+    def __init__(self, signature: Signature, preparation: Preparation, missing: list[bool]) -> None:
+        """`missing`: of each column, whether the model takes null there."""
+        self._width = len(missing)
+        self._names = signature.names
+        self._takes = set(signature.names or ())
+        self._ordered = itemgetter(*self._names) if self._names and len(self._names) > 1 else None
+        self._texts = [
+            (position, texts.codes, missing[position])
+            for position, texts in enumerate(preparation.texts)
+            if texts.is_text
+        ]
+        self._booleans = [
+            (position, missing[position]) for position, texts in enumerate(preparation.texts) if texts.is_boolean
+        ]
+        self._codes = bool(self._texts or self._booleans)
+        columns = signature.columns(self._width)
+        self._is_float = np.array([(column.dtype or "").lower().startswith("float") for column in columns])
+        self._forbidden = ~np.array(missing)
+        self._types = NUMBERS | {type(None)} if any(missing) else NUMBERS
+
+    def matrix(self, data: Any, *, is_numeric: bool = False) -> Any:
+        """The coded rows of `data`; `is_numeric` says that it is known to hold nothing but lists and numbers.
+
+        Raises
+        ------
+        Refused
+            They are not right, or not of the plain kind.
+        """
+        is_known = is_numeric and not self._codes
+        # what is no list, and may stand beside a list of numbers, has another length or none
+        is_plain = is_known and type(data) is list and data and type(data[0]) is list
+        rows = data if is_plain else self._rows(data)
+        try:
+            if (len(rows) > 1 and set(map(len, rows)) != {self._width}) or len(rows[0]) != self._width:
+                raise Refused
+            if self._codes:
+                rows = [self._coded(row) for row in rows]
+            if not is_known and not set(map(type, chain.from_iterable(rows))) <= self._types:
+                raise Refused
+            matrix = _matrix(rows, self._width)
+        except (TypeError, ValueError, OverflowError):
+            raise Refused from None
+        if not is_tame(matrix, EXACT):
+            self._check(matrix)
+        return matrix
+
+    def row(self, data: Any) -> list[float] | None:
+        """The one row of `data`, of which it is known that it holds nothing but lists and numbers.
+
+        None where there are more rows, or where `matrix` has more to do or to say.
+        """
+        try:
+            row = data[0]
+            if len(data) > 1 or len(row) != self._width or self._codes or min(row) <= -EXACT or max(row) >= EXACT:
+                return None
+        except (TypeError, LookupError):  # no list, one without rows, or one whose cells are lists
+            return None
+        return row  # type: ignore[no-any-return]
+
+    def _rows(self, data: Any) -> list[Any]:
+        """The rows of `data` as lists, whichever form they have."""
+        kind = type(data)
+        if kind is dict:
+            if self._names is None or data.keys() != self._takes:
+                raise Refused
+            values = [data[name] for name in self._names]
+            if type(values[0]) is not list:
+                return [values]
+            if set(map(type, values)) != {list} or len(set(map(len, values))) != 1 or not values[0]:
+                raise Refused
+            return [list(row) for row in zip(*values)]
+        if kind is not list or not data:
+            raise Refused
+        kinds = set(map(type, data))
+        if kinds == {list}:
+            return data  # type: ignore[no-any-return]
+        if kinds == {dict} and self._names is not None:
+            return [self._record(record) for record in data]
+        if list in kinds or dict in kinds:
+            raise Refused
+        return [data]
+
+    def _record(self, record: dict[str, Any]) -> list[Any]:
+        if record.keys() != self._takes or self._names is None:
+            raise Refused
+        if self._ordered is None:
+            return [record[self._names[0]]]
+        return list(self._ordered(record))
+
+    def _coded(self, row: list[Any]) -> list[Any]:
+        cells = row.copy()
+        for position, codes, takes_null in self._texts:
+            value = cells[position]
+            if type(value) is not str and not (value is None and takes_null):
+                raise Refused
+            cells[position] = codes.get(value, UNKNOWN)
+        for position, takes_null in self._booleans:
+            value = cells[position]
+            if value is None and takes_null:
+                continue
+            if type(value) is not bool:
+                raise Refused
+            cells[position] = 1 if value else 0
+        return cells
+
+    def _check(self, matrix: Any) -> None:
+        """Raises Refused where a number is too large, or one is missing in a column that needs it."""
+        gaps, sizes = np.isnan(matrix), np.abs(matrix)
+        if (gaps.any(axis=0) & self._forbidden).any() or not (sizes[~gaps] < HUGE).all():
+            raise Refused
+        if ((sizes >= EXACT).any(axis=0) & ~self._is_float).any():  # the model may have it as another integer
+            raise Refused

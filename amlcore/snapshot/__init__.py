@@ -1,0 +1,1 @@
+"""The source folder of a run, kept by content."""

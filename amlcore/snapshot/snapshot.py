@@ -1,0 +1,319 @@
+"""Snapshots: a source folder as it is at this moment, kept once by content and never changed again."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import IO, Any
+
+from amlcore.errors import SnapshotError
+from amlcore.snapshot.listing import Listing, SourceFile, listing, megabytes, unreadable
+from amlcore.worker import durable
+from amlcore.worker.layout import make_folder, read_json, write_json
+from amlcore.worker.objects import DamagedError, copy_object, object_path
+
+CHUNK_BYTES = 1 << 20
+GIVEN_UP_AT = 5  # times the limit
+SMALL_BYTES = 8 << 20
+LONG_S = 600.0  # by then the kernel has written all that there was to write
+# A file may be written twice within one tick of its clock: what changed this recently is read again the next time.
+RACY_NS = 2_000_000_000
+# What is stored bears this time (2000-01-01), so that whatever writes into it later, and leaves another, is noticed.
+STORED_NS = 946_684_800_000_000_000
+
+
+@dataclass(frozen=True)
+class SnapshotLimits:
+    max_mb: float = 300
+    max_files: int = 2000
+
+    def check(self, found: Listing) -> None:
+        """Raise SnapshotError, naming the largest culprits, where `found` is past a limit."""
+        if found.is_whole and found.size_bytes > self.max_mb * 1e6:
+            raise SnapshotError(
+                f"the source folder {found.folder} holds {megabytes(found.size_bytes)}, and the limit is "
+                f"{self.max_mb:g} MB; largest: {', '.join(found.heaviest)}. Name what the script does not need in "
+                f".amlignore, or raise workspace.snapshot_max_mb={-(-found.size_bytes // 1_000_000)}"
+            )
+        if len(found.files) > self.max_files:
+            most = ", ".join(found.fullest) or "the folder itself"
+            count, enough = (len(found.files), f"={len(found.files)}") if found.is_whole else (self.given_up_at, "")
+            raise SnapshotError(
+                f"the source folder {found.folder} holds {'' if found.is_whole else 'more than '}{count} files, and "
+                f"the limit is {self.max_files}; most are in: {most}. Name what the script does not need in "
+                f".amlignore, or raise workspace.snapshot_max_files{enough}"
+            )
+
+    @property
+    def given_up_at(self) -> int:
+        """So many files that the rest need not be counted."""
+        return GIVEN_UP_AT * self.max_files
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """A stored source folder; its id is the sha256 of its manifest."""
+
+    id: str
+    manifest: Path
+    objects: Path
+    files: int
+    size_bytes: int
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    path: str
+    sha256: str
+    mode: int
+    size: int
+
+
+def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path] = ()) -> Snapshot:
+    """Keep `source` in `store`, without its ignored files and without the folders `exclude`.
+
+    Raises
+    ------
+    SnapshotError
+        The folder cannot be taken: past a limit, a link that leaves it, a file that cannot be read.
+    """
+    found = _checked(source, store=store, limits=limits, exclude=exclude)
+    objects = store / "objects"
+    make_folder(objects)
+    cache = StatCache.load(store, source)
+    cache.drop_unless(partial(_is_kept, objects))
+    stored = [_stored(file, found.folder, cache=cache, read=partial(_keep, objects)) for file in found.files]
+    cache.save()
+    snapshot, manifest = _snapshot(stored, found.links, store=store)
+    if _create(snapshot.manifest, manifest):
+        _sync(snapshot, stored)
+    return snapshot
+
+
+def digest(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path] = ()) -> Snapshot:
+    """What `take` would return, with nothing written."""
+    found = _checked(source, store=store, limits=limits, exclude=exclude)
+    cache = StatCache.load(store, source)
+    stored = [_stored(file, found.folder, cache=cache, read=_hash) for file in found.files]
+    return _snapshot(stored, found.links, store=store)[0]
+
+
+def load(identifier: str, *, store: Path) -> Snapshot:
+    """Find a snapshot that was taken before.
+
+    Raises
+    ------
+    SnapshotError
+        It is not in the store, or its manifest is not what was stored.
+    """
+    path = store / "manifests" / f"{identifier}.json"
+    if not path.exists():
+        raise SnapshotError(f"there is no snapshot {identifier} in {store}")
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != identifier:
+        raise SnapshotError(f"{path} is not what was stored: its sha256 is not its name")
+    files = json.loads(content)["files"]
+    return Snapshot(identifier, path, store / "objects", len(files), sum(size for *_, size in files))
+
+
+def files_of(manifest: Path) -> list[StoredFile]:
+    return [StoredFile(*row) for row in json.loads(manifest.read_bytes())["files"]]
+
+
+def materialize(manifest: Path, *, objects: Path, into: Path, wanted: Callable[[str], bool]) -> None:
+    """Copy the files of a snapshot whose path is `wanted` to the folder `into`.
+
+    Raises
+    ------
+    SnapshotError
+        The object of a file is gone, or is not what was stored.
+    """
+    for file in files_of(manifest):
+        if wanted(file.path):
+            target = into / file.path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                copy_object(objects, file.sha256, target, name=file.path)
+            except DamagedError as error:
+                raise SnapshotError(str(error)) from None
+            target.chmod(file.mode)
+
+
+@dataclass
+class StatCache:
+    """The sha256 of files that have not changed since they were last read, by size, times and inode."""
+
+    path: Path
+    known: dict[str, list[Any]] = field(default_factory=dict)
+    seen: dict[str, list[Any]] = field(default_factory=dict)
+
+    @classmethod
+    def load(cls, store: Path, source: Path) -> "StatCache":
+        name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
+        path = store / "stat" / f"{name}.json"
+        try:
+            known = read_json(str(path)) or {}
+            return cls(path, {name: entry for name, entry in known.items() if _is_entry(entry)})
+        except (OSError, ValueError, AttributeError):  # only a cache: what is damaged is read again
+            return cls(path)
+
+    def find(self, path: str, found: os.stat_result) -> str | None:
+        entry = self.known.get(path)
+        if entry is None or entry[1:] != _stamp(found):
+            return None
+        self.seen[path] = entry
+        return str(entry[0])
+
+    def add(self, path: str, sha256: str, *, before: os.stat_result, after: os.stat_result, read_ns: int) -> None:
+        """Remember a file, unless it changed while it was read or so shortly before that its times cannot tell."""
+        if _stamp(before) == _stamp(after) and max(after.st_mtime_ns, after.st_ctime_ns) < read_ns - RACY_NS:
+            self.seen[path] = [sha256, *_stamp(after)]
+
+    def drop_unless(self, kept: Callable[[str, int], bool]) -> None:
+        self.known = {path: entry for path, entry in self.known.items() if kept(entry[0], entry[1])}
+
+    def save(self) -> None:
+        if self.seen != self.known:
+            make_folder(self.path.parent)
+            write_json(str(self.path), self.seen)
+
+
+def _is_entry(entry: Any) -> bool:
+    """Whether this is a hash and a stamp."""
+    return isinstance(entry, list) and len(entry) == 5 and re.fullmatch("[0-9a-f]{64}", str(entry[0])) is not None
+
+
+def _checked(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path]) -> Listing:
+    found = listing(source, exclude=[store, *exclude], at_most=limits.given_up_at)
+    limits.check(found)
+    return found
+
+
+def _stored(
+    file: SourceFile, folder: Path, *, cache: StatCache, read: Callable[[IO[bytes]], tuple[str, int]]
+) -> StoredFile:
+    known = cache.find(file.path, file.stat)
+    if known is not None:
+        return StoredFile(file.path, known, _mode(file.stat), file.stat.st_size)
+    path = folder / file.path
+    read_ns = time.time_ns()
+    with _opened(path) as stream:
+        before = os.fstat(stream.fileno())
+        sha256, size = read(stream)
+        after = os.fstat(stream.fileno())
+    cache.add(file.path, sha256, before=before, after=after, read_ns=read_ns)
+    return StoredFile(file.path, sha256, _mode(after), size)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise unreadable(path, error) from None
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    while chunk := stream.read(CHUNK_BYTES):
+        yield chunk
+
+
+def _hash(stream: IO[bytes]) -> tuple[str, int]:
+    hashed, size = hashlib.sha256(), 0
+    for chunk in _chunks(stream):
+        hashed.update(chunk)
+        size += len(chunk)
+    return hashed.hexdigest(), size
+
+
+def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:
+    """Store what `stream` gives under the hash of exactly that, even if the file changes meanwhile."""
+    start = stream.read(SMALL_BYTES)
+    if len(start) < SMALL_BYTES:
+        sha256 = hashlib.sha256(start).hexdigest()
+        _create(_object(objects, sha256), start)
+        return sha256, len(start)
+    hashed, size = hashlib.sha256(start), len(start)
+    handle, temporary = tempfile.mkstemp(prefix=".", dir=objects)
+    try:
+        with os.fdopen(handle, "wb") as copy:
+            copy.write(start)
+            for chunk in _chunks(stream):
+                hashed.update(chunk)
+                size += len(chunk)
+                copy.write(chunk)
+        _publish(Path(temporary), _object(objects, hashed.hexdigest()))
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return hashed.hexdigest(), size
+
+
+def _create(path: Path, content: bytes) -> bool:
+    """Store `content` at `path`; False where it is there already."""
+    if _is_untouched(path, len(content)):
+        return False
+    make_folder(path.parent)
+    handle, temporary = tempfile.mkstemp(prefix=".", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+        _publish(Path(temporary), path)
+    finally:
+        Path(temporary).unlink(missing_ok=True)
+    return True
+
+
+def _publish(temporary: Path, path: Path) -> None:
+    make_folder(path.parent)
+    temporary.chmod(0o444)
+    os.utime(temporary, ns=(STORED_NS, STORED_NS))
+    # Two takes that store one content at once rename equal files over each other.
+    temporary.rename(path)
+
+
+def _sync(snapshot: Snapshot, stored: list[StoredFile]) -> None:
+    """Bring a new snapshot to the disk; what was stored long before is there."""
+    objects = {_object(snapshot.objects, file.sha256) for file in stored}
+    since = time.time() - LONG_S
+    new = [path for path in objects if path.stat().st_ctime > since]
+    manifests, store = snapshot.manifest.parent, snapshot.objects.parent
+    durable.sync([snapshot.manifest, *new, *{path.parent for path in new}, manifests, snapshot.objects])
+    durable.sync([store, store.parent, store.parent.parent])
+
+
+def _is_kept(objects: Path, sha256: str, size: int) -> bool:
+    return _is_untouched(_object(objects, sha256), size)
+
+
+def _is_untouched(path: Path, size: int) -> bool:
+    """Whether something of this size is stored at `path` and nobody wrote into it since."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return False
+    return (found.st_size, found.st_mtime_ns) == (size, STORED_NS)
+
+
+def _snapshot(files: list[StoredFile], links: list[tuple[str, str]], *, store: Path) -> tuple[Snapshot, bytes]:
+    rows = [[file.path, file.sha256, file.mode, file.size] for file in files]
+    manifest = json.dumps({"files": rows, "links": links}, sort_keys=True, separators=(",", ":")).encode()
+    identifier = hashlib.sha256(manifest).hexdigest()
+    path = store / "manifests" / f"{identifier}.json"
+    return Snapshot(identifier, path, store / "objects", len(files), sum(file.size for file in files)), manifest
+
+
+def _object(objects: Path, sha256: str) -> Path:
+    return Path(object_path(objects, sha256))
+
+
+def _mode(found: os.stat_result) -> int:
+    return 0o755 if found.st_mode & 0o100 else 0o644
+
+
+def _stamp(found: os.stat_result) -> list[int]:
+    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]

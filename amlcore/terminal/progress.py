@@ -1,0 +1,137 @@
+"""The Progress of a sweep: a table that lives on a terminal, plain lines where it is piped."""
+
+from __future__ import annotations
+
+import sys
+import time
+from contextlib import suppress
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from amlcore.log import Say
+from amlcore.sweep import Sweep
+from amlcore.sweep.loop import Tally
+from amlcore.sweep.study import Trial, TrialState
+from amlcore.terminal.attached import Attached
+from amlcore.terminal.output import printable, printable_line
+from amlcore.terminal.tables import TRIAL_STYLES, parameters, reached, short
+
+SHOWN = 8
+REFRESH_S = 0.1
+
+
+class Progress:
+    """Shows how far a sweep is.
+
+    Parameters
+    ----------
+    keep : callable
+        Takes each line too, also where a table stands in its place.
+    """
+
+    def __init__(self, sweep: Sweep, *, total: int, terminal: Attached, keep: Say) -> None:
+        self._sweep = sweep
+        self._total = total
+        self._terminal = terminal
+        self._say = terminal.say
+        self._keep = keep
+        self._began = time.monotonic()
+        self._drawn = 0.0
+        self._ended_before: int | None = None
+        self._last: list[Trial] = []
+        self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
+
+    def __enter__(self) -> Progress:
+        if sys.stderr.isatty():
+            self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        with suppress(OSError):
+            self._live.stop()
+
+    def say(self, line: str) -> None:
+        """Print a line of amlcore's own words, above the table where there is one."""
+        self._keep(line)
+        if self._is_live:
+            self._terminal.told(lambda: self._live.console.print(Text(f"aml: {printable(line)}")))
+        else:
+            self._say(line)
+
+    def step(self, tally: Tally, ended: list[Trial]) -> None:
+        """Show what has ended since the last step."""
+        if self._ended_before is None:
+            self._ended_before = tally.ended - len(ended)
+        for trial in ended:
+            line = f"{self._words(trial)}  [{tally.ended} of {self._total}{self._best(tally)}]"
+            self._keep(line)
+            if not self._is_live:
+                self._say(line)
+        if not self._is_live:
+            return
+        self._last = [*self._last, *ended][-SHOWN:]
+        now = time.monotonic()
+        if now - self._drawn >= REFRESH_S:
+            self._drawn = now
+            self._terminal.told(lambda: self._live.update(self._table(tally), refresh=True))
+
+    @property
+    def _is_live(self) -> bool:
+        """Whether the table stands on the terminal; once that is gone, plain lines go to the log."""
+        if self._live.is_started and not sys.stderr.isatty():
+            with suppress(OSError):
+                self._live.stop()
+        return self._live.is_started
+
+    def _table(self, tally: Tally) -> Table:
+        counts = tally.counts
+        title = (
+            f"{len(tally.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
+            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(tally)}"
+        )
+        table = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
+        table.add_column(no_wrap=True, overflow="ellipsis")  # one line each, so that the table keeps its place
+        if tally.best is not None:
+            front = f", {len(tally.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
+            table.add_row(Text(f"best is {self._words(tally.best)}{front}", style="bold"))
+        for trial in self._last:
+            table.add_row(Text(self._words(trial), style=TRIAL_STYLES[trial.state]))
+        return table
+
+    def _words(self, trial: Trial) -> str:
+        values = parameters(short(trial.values))
+        if trial.state is TrialState.COMPLETE:
+            outcome = reached(trial, self._sweep.metrics) or "done"
+        else:
+            state = trial.state.lower()
+            outcome = state if trial.reason == state else f"{state}: {trial.reason}"
+        return printable_line(f"trial {trial.number}: {outcome}  {values}")
+
+    def _best(self, tally: Tally) -> str:
+        best = tally.best
+        if best is None:
+            return ""
+        if len(self._sweep.metrics) > 1:
+            return f", {len(tally.front)} on the Pareto front"
+        return f", best {best.value:.6g} by trial {best.number}"
+
+    def _left(self, tally: Tally) -> str:
+        done = tally.ended - (self._ended_before or 0)
+        if not done:
+            return ""
+        spent = time.monotonic() - self._began
+        left = spent / done * (self._total - tally.ended)
+        if self._sweep.timeout_s is not None:
+            left = min(left, max(self._sweep.timeout_s - spent, 0.0))
+        return f", about {_duration(left)} left"
+
+
+def _duration(seconds: float) -> str:
+    """A length of time as one says it."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"

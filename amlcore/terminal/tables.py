@@ -1,0 +1,214 @@
+"""Tables for people; what programs read is --json."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from amlcore.record.record import EARLY_TERMINATION, strict
+from amlcore.terminal.output import printable_line
+from amlcore.worker.values import text
+
+if TYPE_CHECKING:
+    from amlcore.sweep.pareto import Front
+    from amlcore.sweep.study import Trial
+
+ALIGNED_WIDTH = 60  # in a pipe, a longer cell moves the rest of its own row alone
+SHOWN_METRICS = 4
+SHOWN_TRIALS = 20
+SHOWN_CHARACTERS = 120  # of a list or a table that was logged
+STATE_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
+TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELED": "yellow", "RUNNING": "cyan"}
+
+
+def runs(found: list[dict[str, Any]]) -> None:
+    waits = {run["id"]: run["reason"] for run in found if run["state"] == "Queued" and run["reason"] is not None}
+    columns = ("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
+    table = _table(*columns, *(["waits"] if waits else []))
+    for run in found:
+        table.add_row(
+            run["id"],
+            run["experiment"],
+            _state(run),
+            _local(run["created"]),
+            "" if run["duration_s"] is None else f"{run['duration_s']:.1f}",
+            parameters(run["parameters"]),
+            pairs(dict(list(run["metrics"].items())[:SHOWN_METRICS])),
+            run["model"] or "",
+            *([waits.get(run["id"], "")] if waits else []),
+        )
+    _print(table)
+
+
+def _state(run: dict[str, Any]) -> Text:
+    """The state of a run; a trial that its sweep gave up is told apart from one that somebody canceled."""
+    pruned = run["state"] == "Canceled" and (run["reason"] or "").startswith(EARLY_TERMINATION)
+    return Text("Pruned" if pruned else run["state"], style=STATE_STYLES.get(run["state"], "cyan"))
+
+
+def models(found: list[dict[str, Any]]) -> None:
+    table = _table("model", "framework", "run", "metrics", "created")
+    for model in found:
+        table.add_row(
+            f"{model['name']}:{model['version']}",
+            f"{model['framework'] or 'Damaged'} {model['framework_version'] or ''}",
+            model["run"] or "",
+            pairs(dict(list(model["metrics"].items())[:SHOWN_METRICS])),
+            _local(model["created"]),
+        )
+    _print(table)
+
+
+def environments(found: list[dict[str, Any]]) -> None:
+    table = _table("environment", "python", "state", "MB", "last used", "key")
+    for item in found:
+        size = item["size_bytes"]
+        table.add_row(
+            ", ".join(item["names"]),
+            item["python"] or "",
+            item["state"],
+            "" if size is None else f"{size / 1e6:.0f}",
+            _local(item["last_used"]) if item["last_used"] else "",
+            item["key"] or "",
+        )
+    _print(table)
+
+
+def details(found: dict[str, Any]) -> None:
+    """One fact a line; what has facts of its own is indented, and what is not there is left out."""
+    lines: list[Text] = []
+    for key, value in found.items():
+        if value in (None, "", [], {}):
+            continue
+        if isinstance(value, (dict, list)):
+            inner = _facts_of(key, value)
+            lines += [Text(key, style="bold")] if inner else []
+            lines += [_cell(f"  {line}") for line in inner]
+        else:
+            fact = _cell(_local(value) if key == "created" else _plain(value))
+            lines.append(Text.assemble((key, "bold"), ": ", fact))
+    if sys.stdout.isatty():
+        console = Console()
+        for line in lines:
+            console.print(line)
+    else:
+        print("\n".join(line.plain for line in lines))
+
+
+def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
+    if isinstance(value, dict):
+        moments = key == "times"
+        facts = {name: _local_of(item) if moments else item for name, item in value.items()}
+        words = text if key == "parameters" else _plain
+        return [f"{name}: {words(item)}" for name, item in facts.items() if item not in (None, "", [], {})]
+    if key == "outputs":
+        return [f"{item['path']}  {item['size']} bytes  sha256 {item['sha256']}" for item in value]
+    if key == "series":  # the last values of the scalars stand in `metrics`
+        logged = [item for item in value if item["kind"] != "scalar"]
+        return [f"{item['kind']} {item['name']}: {_plain(item['value'])[:SHOWN_CHARACTERS]}" for item in logged]
+    return [_plain(item) for item in value]
+
+
+def trials(found: list[Trial], *, metrics: Sequence[str], front: Front) -> None:
+    """The trials of a sweep, the best first; of several metrics those of the Pareto front first, and marked so."""
+    several = len(metrics) > 1
+    keys = list(_all_values(found))
+    table = _table("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else []))
+    for trial in sorted(found, key=front.order)[:SHOWN_TRIALS]:
+        reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
+        values = [text(trial.values[key]) if key in trial.values else _plain(None) for key in keys]
+        state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
+        mark = [("yes" if trial in front else "")] if several else []
+        table.add_row(str(trial.number), *reached, *values, state, *mark)
+    _print(table)
+
+
+def reached(trial: Trial, metrics: Sequence[str]) -> str:
+    """What a trial reached in each metric, in words."""
+    return ", ".join(f"{name}={value:.6g}" for name, value in zip(metrics, trial.reached, strict=False))
+
+
+def short(values: dict[str, Any]) -> dict[str, Any]:
+    """The values of a trial with the names of a script's arguments alone."""
+    return {key.removeprefix("script.arguments."): value for key, value in values.items()}
+
+
+def _all_values(found: list[Trial]) -> dict[str, Any]:
+    return {key: value for trial in found for key, value in trial.values.items()}
+
+
+@dataclass
+class _Grid:
+    """The cells of a table: text as it is, never markup."""
+
+    columns: tuple[str, ...]
+    rows: list[list[Text]] = field(default_factory=list)
+
+    def add_row(self, *cells: str | Text) -> None:
+        self.rows.append([cell if isinstance(cell, Text) else _cell(cell) for cell in cells])
+
+    def lines(self) -> Iterator[str]:
+        """One line a row, whatever its width: who reads a pipe splits lines."""
+        rows = [
+            [column.plain for column in map(_cell, self.columns)],
+            *([cell.plain for cell in row] for row in self.rows),
+        ]
+        lengths = zip(*([cell_len(cell) for cell in row] for row in rows), strict=True)
+        widths = [max((length for length in column if length <= ALIGNED_WIDTH), default=0) for column in lengths]
+        for row in rows:
+            cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
+            yield "  ".join(cells).rstrip()
+
+    def rich_table(self) -> Table:
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for column in self.columns:
+            table.add_column(_cell(column), overflow="fold")
+        for row in self.rows:
+            table.add_row(*row)
+        return table
+
+
+def _table(*columns: str) -> _Grid:
+    return _Grid(columns)
+
+
+def _cell(said: str) -> Text:
+    return Text(printable_line(said))
+
+
+def _print(table: _Grid) -> None:
+    if sys.stdout.isatty():
+        Console().print(table.rich_table())
+    else:
+        print("\n".join(table.lines()))
+
+
+def parameters(values: dict[str, Any]) -> str:
+    """Arguments by name, each as the script is given it."""
+    return " ".join(f"{name}={text(value)}" for name, value in values.items())
+
+
+def pairs(values: dict[str, Any]) -> str:
+    return " ".join(f"{name}={_plain(value)}" for name, value in values.items())
+
+
+def _plain(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e6 else str(strict(value))
+
+
+def _local_of(seconds: float) -> str:
+    return _local(datetime.fromtimestamp(seconds, UTC).isoformat())
+
+
+def _local(moment: str) -> str:
+    return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"

@@ -1,0 +1,206 @@
+"""The Supervisor: starts the script of one run, watches it and writes its result.
+
+It works in a process that depends on neither worker nor driver, so a run whose worker or driver is killed still ends
+with a result.
+"""
+
+import errno
+import os
+import shutil
+import time
+import traceback
+
+from amlcore.worker.layout import RunLayout, identity, read_json, write_json
+from amlcore.worker.process.child import Script
+from amlcore.worker.process.links import keep_linked
+from amlcore.worker.process.watch import TERMINATED, Watch
+from amlcore.worker.process.workcopy import CanceledError, WorkCopy, start_folder
+from amlcore.worker.room import FULL, PAUSE_S, is_full, patient, persistently
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
+COPY_WAIT_S = 60.0
+"""How long a run whose files find no room on the disk waits for it."""
+
+
+class Supervisor(object):
+    """Carries out one request, from the copy of its snapshot to its result.
+
+    Parameters: `relative` are the entries of PYTHONPATH that start at the script's folder; `hidden` are the loaded
+    modules, and `private` the open files, that the script must not find; `mask` are the signals that it has blocked.
+    """
+
+    def __init__(self, request, manifest, *, relative, hidden, mask, private, log):
+        self.request = request
+        self.manifest = manifest
+        self.run_layout = RunLayout(request["folder"])
+        self.attempt = self.run_layout.attempt(request["attempt"])
+        self.copy = WorkCopy(request, manifest, self.attempt.work, canceled=self._canceled)
+        self._relative = relative
+        self._hidden = hidden
+        self._mask = mask
+        self._private = private
+        self._log = log
+        self._done = False  # whether only the result is left to be written
+
+    def run(self):
+        """Run the script and write the result, whatever happens.
+
+        Returns False where there is no result, since the run is to be started again.
+        """
+        before = patient(self._wait_for_room)
+        try:
+            return self._run()
+        finally:
+            patient(*before)
+
+    def _run(self):
+        try:
+            for folder in (self.attempt.folder, self.run_layout.logs):
+                persistently(lambda: os.makedirs(folder, exist_ok=True), folder)  # noqa: B023 - called at once
+            result = self._carry_out()
+        except CanceledError:
+            result = dict(failed_result(self.request, None), reason="canceled")
+        except Exception as error:
+            self._log(traceback.format_exc())
+            shutil.rmtree(self.attempt.work, ignore_errors=True)  # on a full disk the result needs the room
+            result = failed_result(self.request, "the run could not start: {}".format(error))
+        self._done = True
+        if self._canceled():
+            result.update(reason="canceled", message=None)
+        elif result["reason"] == TERMINATED and self.request.get("resumable"):
+            return False  # another attempt may follow: whoever started this one knows why it was told to end
+        write_result(self.request, result, self._log)
+        return True
+
+    def _carry_out(self):
+        began = time.time()
+        self._make_copy()
+        copied_s = time.time() - began
+        if self._canceled():
+            raise CanceledError
+        outcome = self._execute()
+        self._keep_linked(outcome["started"])
+        full = bool(outcome["exit_status"] or outcome["signal"]) and is_full(self.attempt.folder)
+        named = {"full": self.attempt.folder} if full else {}
+        return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays(), **named)
+
+    def _keep_linked(self, since):
+        """Keep what links lead to and only this host can see, such as its own /tmp."""
+        for folder in (self.attempt.outputs, self.attempt.logs):
+            try:
+                keep_linked(folder, self.run_layout.folder, since)
+            except OSError as error:
+                self._log("the links in {} could not be followed: {}".format(folder, error))
+
+    def _make_copy(self):
+        """Make the working copy; a disk that is full is given some time, since others may make room."""
+        deadline = time.monotonic() + COPY_WAIT_S
+        while True:
+            try:
+                return self.copy.make()
+            except OSError as error:
+                if error.errno not in FULL or time.monotonic() >= deadline:
+                    raise
+                self._log("the disk is full; retrying: {}".format(error))
+            shutil.rmtree(self.attempt.work, ignore_errors=True)
+            time.sleep(PAUSE_S)
+            if self._canceled():
+                raise CanceledError
+
+    def _wait_for_room(self, error):
+        """Wait for a full disk to have room again; False once nobody asks for what was to be written."""
+        self._log("the disk is full; retrying: {}".format(error))
+        time.sleep(PAUSE_S)
+        return os.path.exists(self.run_layout.run) and (self._done or not self._canceled())
+
+    def _canceled(self):
+        return os.path.exists(self.run_layout.cancel)
+
+    def _execute(self):
+        script = Script(
+            os.path.join(self.attempt.work, self.request["script"]),
+            error=self.attempt.error,
+            beside=os.path.normpath(os.path.join(self.attempt.work, start_folder(self.manifest, self.request))),
+            name=self.request["script"],
+            module=self.request.get("module"),
+            arguments=self.copy.arguments(),
+            variables=dict(
+                self.copy.variables(),
+                AMLCORE_RUN=self.run_layout.folder,
+                AMLCORE_ATTEMPT=str(self.request["attempt"]),
+            ),
+            folder=self.attempt.work,
+            relative=self._relative,
+            hidden=self._hidden,
+        )
+        streams = [_appending(self.run_layout.stdout), _appending(self.run_layout.stderr)]
+        claimed, claim = os.pipe()
+        started = time.time()
+        pid = os.fork()
+        if pid == 0:
+            for handle in self._private + (claim,):
+                os.close(handle)
+            script.run(streams, self._mask, claimed)
+        for handle in streams + [claimed]:
+            os.close(handle)
+        watch = Watch(pid, self.request, self._canceled)
+        self._claim(pid, started)
+        try:
+            os.write(claim, b"c")
+        except BrokenPipeError:
+            pass  # it has been killed already
+        os.close(claim)
+        watch.until_end()
+        watch.end_leftovers()
+        return dict(watch.outcome(), started=started, ended=time.time())
+
+    def _claim(self, pid, started):
+        me = identity()  # whoever finds this process gone, and no result, knows that none will come
+        try:
+            write_json(self.attempt.claim, {"worker": me, "script": identity(pid), "at": started})
+        except OSError as error:
+            self._log("the claim of {} could not be written: {}".format(self.request["run"], error))
+
+
+def _appending(path):
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+    return persistently(lambda: os.open(path, flags, 0o644), path)
+
+
+def failed_result(request, message):
+    # type: (dict[str, typing.Any], str | None) -> dict[str, typing.Any]
+    """The result of an attempt whose script did not run, or whose end nobody saw."""
+    now = time.time()
+    return {
+        "attempt": request["attempt"],
+        "exit_status": None,
+        "signal": None,
+        "reason": None,
+        "message": message,
+        "started": now,
+        "ended": now,
+        "cpu_s": 0.0,
+        "max_rss_bytes": 0,
+        "copied_s": 0.0,
+        "strays": [],
+    }
+
+
+def write_result(request, result, log):
+    # type: (dict[str, typing.Any], dict[str, typing.Any], typing.Callable[[str], None]) -> None
+    """Write the result; one that is there already stays."""
+    attempt = RunLayout(request["folder"]).attempt(request["attempt"])
+    for pause_s in (0, 0.5, 2):
+        time.sleep(pause_s)
+        try:
+            os.makedirs(attempt.folder, exist_ok=True)
+            if read_json(attempt.result) is None:
+                write_json(attempt.result, result)
+            return
+        except OSError as error:
+            log("the result of {} could not be written: {}".format(request["run"], error))
+            if error.errno != errno.ENOSPC:
+                return

@@ -1,0 +1,215 @@
+"""The Worker: claims the requests of a queue by rename and has each carried out by a process of its own."""
+
+import gc
+import os
+import signal
+import sys
+import time
+import traceback
+
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, created_now, is_alive, read_json
+from amlcore.worker.main import COLD
+from amlcore.worker.main import __file__ as main_file
+from amlcore.worker.process import preloading
+from amlcore.worker.process.processes import kill_session
+from amlcore.worker.process.supervisor import failed_result, write_result
+from amlcore.worker.process.supervisor_process import INTERRUPTED, KILLED, Keeper
+from amlcore.worker.process.workcopy import start_folder
+from amlcore.worker.room import PAUSE_S, patient
+
+SHORTEST_PAUSE_S = 0.002
+LONGEST_PAUSE_S = 0.05
+DRIVER_CHECK_S = 0.25
+LOST_HEARTBEAT_S = 60.0
+"""A driver on another host whose heartbeat has stood still for so long counts as gone."""
+
+
+class Worker(object):
+    """Runs the requests of one queue, one at a time, in this interpreter."""
+
+    def __init__(self, queue, *, bare, relative, cold):
+        self.queue = QueueLayout(queue)
+        self.bare = bare
+        self.loaded = set()  # type: set[str]  # modules that files of a snapshot may have to take the place of
+        self.relative = relative
+        self.settings = read_json(self.queue.worker)
+        self.cold = cold or not self.settings["preload"]
+        self.owner = os.environ.pop(OWNER_VARIABLE)  # a script that runs aml itself must not inherit it
+        self.claimed = os.path.join(self.queue.claimed, self.owner)
+        self._keeper = Keeper(relative=relative, log=self._log)
+        self._began = self._worked = time.monotonic()
+        self._beat = None
+        self._beat_seen = self._began
+        self._driver_checked = 0.0
+        self._driver_gone_since = None
+
+    def run(self, claimed=None):
+        """Work until the queue is closed, or its driver is gone, and nothing is left to do.
+
+        Returns the exit status of the worker.
+        """
+        patient(self._wait_for_room)
+        # A driver that outlives its terminal has it blocked, and so would every script.
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
+        # What a library reads from the working folder at import is the script's, not the driver's.
+        os.chdir(self.queue.folder)
+        if not self.cold:
+            why = preloading.preload(self.settings["preload"])
+            if why:
+                self._log("starts scripts cold, since " + why)
+                self._restart_cold(claimed)
+        # Taken once: to read all names at each run would copy the memory that they share with the last one.
+        self.loaded = preloading.loaded_besides(self.bare)
+        if hasattr(gc, "freeze"):
+            gc.freeze()
+        status = self._work(claimed)
+        self._keeper.close()
+        self._say_ended()
+        return status
+
+    def _say_ended(self):
+        try:
+            os.rmdir(self.claimed)
+            open(os.path.join(self.queue.ended, self.owner), "w").close()
+        except OSError:
+            pass  # the queue was removed, or holds a request that another attempt is to take up
+
+    def _work(self, claimed):
+        if claimed:
+            self._serve(claimed)
+        while not (claimed and self._spent()):
+            ending = self._ending()  # asked first: a request laid just before the end is still seen below
+            try:
+                path = self._claim()
+            except FileNotFoundError:  # the queue itself was removed
+                return 0
+            claimed = claimed or path
+            if path:
+                self._serve(path)
+            elif ending or self._idle_too_long():
+                return 0
+            else:
+                # A request that follows the last one soon is found soon; who waits for long need not look so often.
+                idle_s = time.monotonic() - self._worked
+                time.sleep(min(max(SHORTEST_PAUSE_S, idle_s / 20), LONGEST_PAUSE_S))
+        return 0
+
+    def _spent(self):
+        """Whether too little is left of the allocation for one more run."""
+        lease_s = self.settings.get("lease_s")
+        return lease_s is not None and time.monotonic() - self._began >= lease_s
+
+    def _idle_too_long(self):
+        patience_s = self.settings.get("patience_s")
+        return patience_s is not None and time.monotonic() - self._worked >= patience_s
+
+    def _ending(self):
+        return os.path.exists(self.queue.closed) or self._driver_gone()
+
+    def _driver_gone(self):
+        now = time.monotonic()
+        if now - self._driver_checked >= DRIVER_CHECK_S:
+            self._driver_checked = now
+            if self._driver_alive(now):
+                self._driver_gone_since = None
+            elif self._driver_gone_since is None:
+                self._driver_gone_since = now
+        return self._driver_gone_since is not None and now - self._driver_gone_since >= self.settings["idle_s"]
+
+    def _driver_alive(self, now):
+        alive = is_alive(self.settings["driver"])
+        if alive is not None:
+            return alive
+        # Its host's clock may differ from this one's: what counts is that the heartbeat moves.
+        beat = os.stat(self.queue.worker).st_mtime if os.path.exists(self.queue.worker) else None
+        if beat != self._beat:
+            self._beat, self._beat_seen = beat, now
+        return now - self._beat_seen < LOST_HEARTBEAT_S
+
+    def _claim(self):
+        """The path of a request that is now this worker's, the oldest first; None where there is none."""
+        for name in sorted((name for name in os.listdir(self.queue.new) if not name.startswith(".")), key=self._age):
+            path = os.path.join(self.claimed, name)
+            try:
+                os.rename(os.path.join(self.queue.new, name), path)
+            except FileNotFoundError:
+                continue  # another worker was faster
+            return path
+        return None
+
+    def _age(self, name):
+        try:
+            return (os.stat(os.path.join(self.queue.new, name)).st_mtime, name)
+        except FileNotFoundError:
+            return (0.0, name)
+
+    def _serve(self, path):
+        request, finished = None, True
+        try:
+            request = read_json(path)
+            manifest = read_json(request["manifest"])
+            if manifest is None:
+                raise FileNotFoundError("the snapshot is gone: there is no file {}".format(request["manifest"]))
+            finished = self._carry_out(request, manifest, path)
+        except Exception as error:
+            self._log(traceback.format_exc())
+            if isinstance(request, dict):
+                write_result(request, failed_result(request, "the run could not start: {}".format(error)), self._log)
+        if finished:
+            _remove(path)
+        self._worked = time.monotonic()
+
+    def _carry_out(self, request, manifest, path):
+        """Have a request carried out; False where another attempt is to follow."""
+        folders = [start_folder(manifest, request)] + [os.path.normpath(entry) for entry in self.relative]
+        hidden = preloading.shadowed(manifest, folders=folders, loaded=self.loaded)
+        if hidden and not self.cold:
+            self._log("starts scripts cold, since the source has its own {}".format(", ".join(sorted(hidden))))
+            self._restart_cold(path)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        outcome = self._keeper.supervise(path, hidden)
+        if outcome == KILLED and not os.path.exists(RunLayout(request["folder"]).attempt(request["attempt"]).folder):
+            outcome = self._keeper.supervise(path, hidden)  # it was ending when it was handed this, and began nothing
+        if outcome == KILLED:
+            self._replace_keeper(request)
+        return outcome != INTERRUPTED
+
+    def _replace_keeper(self, request):
+        """Write the result that a keeper could not write, since it was killed."""
+        attempt = RunLayout(request["folder"]).attempt(request["attempt"])
+        if read_json(attempt.result) is not None:
+            return
+        claim = read_json(attempt.claim)
+        if claim is not None:
+            kill_session(claim["script"]["pid"])
+        result = failed_result(request, "the process that looked after the run was killed, and the run with it")
+        if os.path.exists(RunLayout(request["folder"]).cancel):
+            result.update(reason="canceled", message=None)
+        write_result(request, result, self._log)
+
+    def _restart_cold(self, claimed):
+        """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
+        self._keeper.close()
+        os.environ[OWNER_VARIABLE] = self.owner
+        arguments = [sys.executable, main_file, self.queue.folder, COLD]
+        os.execv(sys.executable, arguments + ([claimed] if claimed else []))
+
+    def _wait_for_room(self, _error):
+        """Wait for a full disk to have room again; False once the queue is gone."""
+        time.sleep(PAUSE_S)
+        return os.path.exists(self.queue.folder)
+
+    def _log(self, words):
+        try:
+            with open(self.queue.log, "a", encoding="utf-8", errors="backslashreplace") as stream:
+                stream.write("{} worker {}: {}\n".format(created_now(), os.getpid(), words.rstrip()))
+        except OSError:
+            pass  # a disk that is full must not end the run too
+
+
+def _remove(path):
+    try:
+        os.unlink(path)
+    except OSError:
+        pass

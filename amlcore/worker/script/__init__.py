@@ -1,0 +1,1 @@
+"""What a script sees of amlcore: its Run, and what it logs."""

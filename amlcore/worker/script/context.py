@@ -1,0 +1,230 @@
+"""The Run as a script sees it: where it belongs, its children, and its end; what it logs is its Logbook's."""
+
+import os
+import re
+import sys
+
+from amlcore.worker.layout import RUN_VARIABLE, input_variable, read_json
+from amlcore.worker.script import script_runs
+from amlcore.worker.script.logbook import Logbook
+from amlcore.worker.script.unsupported import ABSENT
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing
+
+    _Run = typing.TypeVar("_Run", bound="Run")
+
+_current = {}  # type: dict[tuple[type[Run], str], typing.Any]
+
+
+class Experiment(object):
+    """The experiment that a run belongs to, by its name."""
+
+    def __init__(self, name):
+        # type: (str) -> None
+        self.name = name
+
+
+class Run(Logbook):
+    """A run by its folder; `Run.get_context()` is the one that the script belongs to."""
+
+    _children = 0  # the number of the last child that was begun
+
+    @classmethod
+    def get_context(cls, allow_offline=True):
+        # type: (type[_Run], bool) -> _Run
+        """The run of this script; outside of any, a local run that records all the same."""
+        folder = os.environ.get(RUN_VARIABLE)
+        if folder is None and not allow_offline:
+            raise RuntimeError("this script does not belong to a run: start it with `aml run`, or allow_offline=True")
+        key = (cls, folder or "")
+        run = _current.get(key)  # type: _Run | None
+        if run is None:
+            run = _current[key] = cls(folder) if folder else _local_run(cls)
+        return run
+
+    @property
+    def name(self):
+        # type: () -> str | None
+        name = self._facts().get("name")
+        return None if name is None else str(name)
+
+    @property
+    def experiment(self):
+        # type: () -> typing.Any
+        return Experiment(str(self._facts().get("experiment") or os.path.basename(os.path.dirname(self.folder))))
+
+    @property
+    def parameters(self):
+        # type: () -> dict[str, typing.Any]
+        """The arguments that the run was submitted with."""
+        return dict(self._facts().get("parameters") or {})
+
+    @property
+    def inputs(self):
+        # type: () -> dict[str, str]
+        """The paths of the run's inputs, by name."""
+        inputs = (read_json(self.layout.request) or {}).get("inputs", {})
+        return {name: os.environ.get(input_variable(name), source["path"]) for name, source in inputs.items()}
+
+    @property
+    def input_datasets(self):
+        # type: () -> dict[str, str]
+        return self.inputs
+
+    @property
+    def checkpoint_dir(self):
+        # type: () -> str
+        """A folder that every attempt of this run finds as the last one left it."""
+        os.makedirs(self.layout.checkpoints, exist_ok=True)
+        return self.layout.checkpoints
+
+    @property
+    def parent(self):
+        # type: () -> Run | None
+        parent = self._facts().get("parent")
+        return None if parent is None else self._other(os.path.join(os.path.dirname(self.folder), parent))
+
+    def get_status(self):
+        # type: () -> str
+        """How far the run is; that of this script is Running, though its driver may not have seen it begin."""
+        state = str((read_json(self.layout.state) or {}).get("state", "NotStarted"))
+        is_before = state in ("NotStarted", "Preparing", "Queued")
+        return "Running" if is_before and self._attempt() is not None else state
+
+    def log_search(self, search):
+        # type: (typing.Any) -> list[Run]
+        """Record what a fitted search of scikit-learn tried: each candidate as a child run, the best one as a tag.
+
+        Returns the children, in the order of cv_results_. A candidate with a fit that failed is a failed child.
+        """
+        from amlcore.worker.script.sklearn_search import candidates
+
+        children = []  # type: list[Run]
+        for index, candidate in enumerate(candidates(search)):
+            child = self._begin_child("candidate {}".format(index), parameters=candidate.parameters)
+            for name, value in candidate.metrics.items():
+                child._record("scalar", name, value)
+            for name, scores in candidate.splits.items():
+                child._record("list", "split_" + name, scores)
+            failed = None if candidate.has_score else "a fit of this candidate failed, so it has no score"
+            script_runs.end(child.folder, "Completed" if failed is None else "Failed", failed)
+            children.append(child)
+        if hasattr(search, "best_score_"):
+            self.log("best_score", search.best_score_)
+        if hasattr(search, "best_index_"):
+            self.tag("best", children[int(search.best_index_)].id)
+        return children
+
+    def register_model(self, model_name, *args, **kwargs):  # noqa: ARG002 - v1's, and none of them helps
+        # type: (str, typing.Any, typing.Any) -> typing.Any
+        """Tell how the model is registered instead: a script's outputs are hashed after its end."""
+        words = (
+            "register_model('{0}') cannot register inside of the script, whose outputs are kept when it has ended: "
+            "set model.name={0} in the config, or call `aml register RUN --name {0}` after the run"
+        )
+        raise RuntimeError(words.format(model_name))
+
+    def child_run(self, name=None):
+        # type: (str | None) -> Run
+        """Begin a child of this run; the script that begins it ends it too."""
+        return self._begin_child(name)
+
+    def create_children(self, count=None, tag_key=None, tag_values=None):
+        # type: (int | None, str | None, typing.Sequence[object] | None) -> list[Run]
+        """Begin several children: `count` of them, or one for each of `tag_values`, tagged with it as `tag_key`."""
+        if (count is None) == (tag_values is None) or (tag_values is None) != (tag_key is None):
+            raise ValueError("create_children takes either count=, or tag_key= with tag_values=")
+        if tag_values is None or tag_key is None:
+            return [self.child_run() for _ in range(count or 0)]
+        children = []
+        for value in tag_values:
+            child = self.child_run()
+            child.tag(tag_key, value)
+            children.append(child)
+        return children
+
+    def get_children(self):
+        # type: () -> list[typing.Any]
+        """The children of this run, in the order of their beginning."""
+        pattern = re.compile(re.escape(self.id) + r"_(\d+)$")
+        experiment = os.path.dirname(self.folder)
+        found = sorted(
+            (int(match.group(1)), match.string) for match in map(pattern.match, os.listdir(experiment)) if match
+        )
+        return [self._other(os.path.join(experiment, name)) for _, name in found]
+
+    def complete(self):
+        # type: () -> None
+        """End a child run or a local run; a submitted run ends with its script."""
+        if not script_runs.is_submitted(self.folder):
+            script_runs.end(self.folder, "Completed")
+
+    def fail(self, error_details=None):
+        # type: (object) -> None
+        """End this run as failed; a submitted run fails when its script ends, whatever its exit status."""
+        reason = "the script called run.fail()" if error_details is None else str(error_details)
+        if script_runs.is_submitted(self.folder):
+            script_runs.fail_script(reason)
+            sys.stderr.write("amlcore: the script marked its run as failed: {}\n".format(reason))
+        else:
+            script_runs.end(self.folder, "Failed", reason)
+
+    def flush(self, timeout_seconds=None):
+        # type: (float | None) -> None
+        """Nothing to do: what is logged is in the record when the call returns."""
+
+    if not TYPE_CHECKING:  # or any attribute would seem to be there
+
+        def __getattr__(self, name):
+            if name in ABSENT:
+                raise AttributeError("Run.{}: amlcore has no such method here; {}".format(name, ABSENT[name]))
+            return object.__getattribute__(self, name)  # says it as Python does
+
+    def __enter__(self):
+        # type: () -> Run
+        return self
+
+    def __exit__(self, kind, error, trace):
+        # type: (object, object, object) -> None
+        if error is None:
+            self.complete()
+        elif not script_runs.is_submitted(self.folder):
+            self.fail("{}: {}".format(type(error).__name__, error))
+
+    def __repr__(self):
+        # type: () -> str
+        return "Run({})".format(self.id)
+
+    def _begin_child(self, name, **facts):
+        # type: (str | None, object) -> Run
+        number = self._children
+        while True:
+            number += 1
+            folder = "{}_{}".format(self.folder, number)
+            try:
+                os.mkdir(folder)
+                break
+            except FileExistsError:  # of another process of this script
+                continue
+        self._children = number
+        script = self._facts().get("script")
+        script_runs.begin(folder, experiment=self.experiment.name, parent=self.id, name=name, script=script, **facts)
+        return self._other(folder)
+
+    def _facts(self):
+        # type: () -> dict[str, typing.Any]
+        return read_json(self.layout.run) or {}
+
+    def _other(self, folder):
+        # type: (str) -> Run
+        """Another run, in the form of this one."""
+        return type(self)(folder)
+
+
+def _local_run(kind):
+    # type: (type[Run]) -> typing.Any
+    from amlcore.worker.script.local_run import local_run
+
+    return local_run(kind)
