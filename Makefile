@@ -24,15 +24,15 @@ faults: .venv/installed
 
 # Ratios, each pair measured side by side in one run.
 bench: .venv/installed
-	$(BIN)/python -m tests.bench
+	$(BIN)/python -m benchmarks.runs
 
 # The part of it about sweeps.
 bench-sweep: .venv/installed
-	$(BIN)/python -m tests.bench_sweep
+	$(BIN)/python -m benchmarks.sweep
 
 # A service beside what is written by hand and what others offer; BENCH_ROUNDS and BENCH_SECONDS make it longer.
 bench-serving: .venv/installed
-	$(BIN)/python -m tests.bench_serving
+	$(BIN)/python -m benchmarks.serving
 
 # Pins every dependency anew, with hashes and without the address of any index.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header --no-annotate

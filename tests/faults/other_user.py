@@ -9,10 +9,10 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from tests import users
+from tests.cli.test_flow import until
 from tests.faults import Outcome
-from tests.test_flow import until
-from tests.users import User, group_workspace
+from tests.support import users
+from tests.support.users import User, group_workspace
 
 UMASKS = (0o002, 0o022, 0o077)
 TEXT = "what the script wrote"

@@ -1,0 +1,1 @@
+"""Ratios: what amlcore costs beside what else does the job."""

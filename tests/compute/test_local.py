@@ -1,0 +1,179 @@
+"""The conformance suite on this machine."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amlcore.compute import Ending, queue
+from amlcore.compute.local.target import LOST, MAX_TRIES, Local, LocalSlots
+from amlcore.compute.request import Request, WorkerKind
+from amlcore.record.record import Record
+from amlcore.runs.cancellation import request_cancel
+from amlcore.worker.layout import is_alive
+from amlcore.worker.process.processes import children
+from tests.cli.test_flow import Write, background, until
+from tests.conftest import Aml
+from tests.support.compute_conformance import Conformance
+from tests.support.worker_queue import HandmadeQueue
+
+
+class TestLocal(Conformance):
+    overrides = ("compute=local",)
+    keeps_queued_runs = False  # the driver starts the workers
+
+    @contextmanager
+    def full(self, project: Path, aml: Aml, write: Write) -> Iterator[None]:
+        write("long.py", "import time\nprint('begun', flush=True)\ntime.sleep(600)\n")
+        with background(project, *self.job("long.py")) as holder:
+            assert holder.stdout is not None
+            holder.stdout.readline()
+            yield
+            aml("cancel", next(run["id"] for run in aml("runs", "--experiment", "long", "--json").json))
+
+    def says_why(self, run: dict[str, Any]) -> bool:
+        return "compute.slots=1" in str(run["reason"])
+
+
+class Laid:
+    """The slots of a test, and runs for them of a worker that `sabotage` is loaded into."""
+
+    def __init__(self, folder: Path, *, sabotage: str = "", interpreter: str = sys.executable) -> None:
+        (folder / "source").mkdir()
+        (folder / "sitecustomize.py").write_text(sabotage)
+        self.kind = WorkerKind(interpreter=interpreter, environment_variables={"PYTHONPATH": str(folder)})
+        self.slots = LocalSlots(Local(slots=2), state=folder / "state")
+        self.ended: dict[str, Ending] = {}
+        self.made = HandmadeQueue(folder / "made")
+
+    def submit(self, script: str, **more: Any) -> Record:
+        source = self.made.folder / f"source-{uuid.uuid4()}"
+        source.mkdir()
+        (source / "script.py").write_text(script)
+        record = Record(Path(self.made.lay(source, **more).folder))
+        self.slots.submit(Request.at(Path(record.layout.request)), self.kind)
+        return record
+
+    def follow(self, record: Record) -> str | int:
+        """Why it ended without a result, else the exit status of its script."""
+
+        def over() -> bool:
+            self.ended |= self.slots.poll()
+            return record.folder.name in self.ended or record.result is not None
+
+        until(over)
+        result = record.result
+        return self.ended[record.folder.name].reason if result is None else result["exit_status"]
+
+
+def dies_after(rename: str, *, times: int, parent: bool = False) -> str:
+    """A module that kills its process, and its parent too, once it has renamed a file to such a path."""
+    return f"""
+import os, re, signal
+rename, here = os.rename, os.path.dirname(__file__)
+def renamed(source, target):
+    rename(source, target)
+    number = len([name for name in os.listdir(here) if name.startswith("died-")])
+    if re.search({rename!r}, target) and number < {times}:
+        open(os.path.join(here, "died-" + str(number)), "w").close()
+        for pid in [os.getppid()] * {parent} + [os.getpid()]:
+            os.kill(pid, signal.SIGKILL)
+os.rename = renamed
+"""
+
+
+@pytest.mark.parametrize(
+    ("times", "ends"), [(MAX_TRIES - 1, 0), (MAX_TRIES, "was killed by SIGKILL before the script began: ")]
+)
+def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
+    times: int, ends: str | int, tmp_path: Path
+) -> None:
+    laid = Laid(tmp_path, sabotage=dies_after("/claimed/.*-000002.1.json$", times=times))
+    first = laid.submit(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)")
+    until(lambda: first.claim)  # a worker of the kind that goes on says nothing of the other one
+
+    second = laid.submit("print(1)")
+
+    assert str(ends) in str(laid.follow(second))
+    (tmp_path / "go").touch()
+    assert laid.follow(first) == 0
+    laid.slots.close()
+
+
+def test_what_was_begun_is_not_tried_again(tmp_path: Path) -> None:
+    """Worker and supervisor are gone before anybody knows whose process the script is."""
+    laid = Laid(tmp_path, sabotage=dies_after("/claim.json$", times=1, parent=True))
+    run = laid.submit("print(1)")
+    until(lambda: run.claim)
+    Path(run.layout.attempt(1).claim).unlink()
+
+    assert laid.follow(run) == LOST.reason
+    laid.slots.close()
+
+
+def test_a_worker_that_had_worked_is_replaced(tmp_path: Path) -> None:
+    laid, others = Laid(tmp_path), set(children(os.getpid()))
+    assert laid.follow(laid.submit("print(1)")) == 0
+    (worker,) = set(children(os.getpid())) - others
+    os.kill(worker, signal.SIGKILL)
+    until(lambda: set(children(os.getpid())) <= others)
+
+    assert laid.follow(laid.submit("print(2)")) == 0
+    laid.slots.close()
+
+
+@pytest.mark.parametrize(("times", "ends"), [(2, 0), (9, "the worker was killed by SIGTERM before the script began: ")])
+def test_a_worker_that_is_killed_while_it_starts_costs_no_run(times: int, ends: int | str, tmp_path: Path) -> None:
+    python = tmp_path / "python"
+    tries = "".join(f"mkdir {tmp_path}/{number} 2>/dev/null && kill $$\n" for number in range(times))
+    python.write_text(f'#!/bin/sh\n{tries}exec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    laid = Laid(tmp_path, interpreter=str(python))
+
+    assert laid.follow(laid.submit("print(1)")) == ends
+    laid.slots.close()
+
+
+def test_a_worker_that_could_not_start_takes_one_run_with_it(tmp_path: Path) -> None:
+    """It is found while another run is submitted, and told by the next poll."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\nmkdir {tmp_path}/once && exit 3\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    laid, others = Laid(tmp_path, interpreter=str(python)), set(children(os.getpid()))
+    first = laid.submit("print(1)")
+    until(lambda: set(children(os.getpid())) <= others)  # its worker has ended, and nobody has looked
+
+    second = laid.submit("print(2)")
+
+    assert sorted(str(laid.follow(run)) for run in (first, second)) == [
+        *("0", "the worker ended with status 3 before the script began: ")
+    ]
+    laid.slots.close()
+
+
+@pytest.mark.parametrize("driven", [True, False])
+def test_a_canceled_run_whose_supervisor_was_stopped_ends(
+    driven: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(queue, "CANCEL_PATIENCE_S", 0.1)
+    laid = Laid(tmp_path)
+    run = laid.submit("import time\ntime.sleep(600)", kill_wait_s=0.1)
+    claim: dict[str, Any] = until(lambda: run.claim)
+    os.kill(claim["worker"]["pid"], signal.SIGSTOP)
+    request_cancel(run)
+
+    if not driven:
+        until(lambda: Local.look(run) and run.result)
+
+    assert laid.follow(run) is None
+    assert (run.result or {})["reason"] == "canceled"
+    assert not is_alive(claim["script"])
+    laid.slots.close()

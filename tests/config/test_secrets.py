@@ -1,0 +1,178 @@
+"""Secrets: references are resolved in the worker alone, and the values of named variables are written nowhere."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from amlcore import Workspace
+from amlcore.config import compose, compose_search, quoted
+from amlcore.config.job import Job
+from amlcore.errors import ConfigError, RequestError
+from amlcore.script.run_config import ScriptRunConfig
+from amlcore.snapshot.listing import listing
+from amlcore.worker.references import missing, resolved
+from tests.config.test_composition import Write
+from tests.conftest import Aml
+
+CANARY = "canary-7f3a'\"${x}-ü"
+PORT = "canary-port-5432"
+TELL = """
+import os, sys
+from amlcore import Run
+assert os.environ["TOKEN"] == os.environ["KEPT_TOKEN"], sys.argv
+url, port = "db://me:" + os.environ["KEPT_TOKEN"] + "@host/db", os.environ["KEPT_PORT"]
+assert sys.argv[1:] == ["--url", url, "--port", port], sys.argv
+Run.get_context().log("m", 1.0)
+open("outputs/model.joblib", "w").write("x")
+"""
+REFERENCES = (
+    "+script.environment_variables.TOKEN=${oc.env:KEPT_TOKEN}",
+    "+script.arguments.url='db://me:${oc.env:KEPT_TOKEN}@${oc.env:NO_HOST,host}/db'",
+    "+script.arguments.port='${oc.env:KEPT_PORT}'",
+)
+KEPT = {"KEPT_TOKEN": CANARY, "KEPT_PORT": PORT}
+
+
+def written(root: Path) -> list[Path]:
+    """The files below `root` that hold a canary."""
+    found = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(found) > 10
+    texts = [text.encode() for text in ("canary-7f3a", "canary-port")]
+    return [path for path in found if any(text in path.read_bytes() for text in texts)]
+
+
+def test_a_reference_is_resolved_in_the_worker_and_stays_one_in_every_file(
+    aml: Aml, write: Write, project: Path
+) -> None:
+    write("source/tell.py", TELL)
+    write("source/.env", f"TOKEN={CANARY}\n")
+    write("source/.env.local", f"TOKEN={CANARY}\n")
+    write("source/.env.example", "TOKEN=\n")
+    run = ("run", "source/tell.py", "environment=current", "model=none", "deployment=none")
+    said = aml(*run, *REFERENCES, env=KEPT)
+    assert "note: .env is left out of the snapshot" in said.err
+    aml(*run, "-m", *REFERENCES, "compute.cores=1,2", "sweep.primary_metric=m", "sweep.plots=false", env=KEPT)
+    aml("rerun", aml("runs", "--json").json[-1]["id"], env={**KEPT, "KEPT_TOKEN": "another"})
+    (project / "source/.env").unlink()
+    (project / "source/.env.local").unlink()
+
+    assert written(project) == []
+    shown = aml("show", "latest", "--json").json
+    assert shown["parameters"] == {
+        "url": "db://me:${oc.env:KEPT_TOKEN}@${oc.env:NO_HOST,host}/db",
+        "port": "${oc.env:KEPT_PORT}",
+    }
+    config = Path(shown["folder"], "config.yaml").read_text()
+    assert Job.from_yaml(config).script.environment_variables == {"TOKEN": "${oc.env:KEPT_TOKEN}"}
+    assert stat.S_IMODE(os.stat(Path(shown["folder"], "request.json")).st_mode) == 0o600
+
+
+def test_a_run_whose_modules_lie_by_a_reference_is_registered_where_it_is_set(aml: Aml, write: Write) -> None:
+    write("tell.py", "open('outputs/model.joblib', 'w').write('x')")
+    given = "+script.environment_variables.PYTHONPATH='${oc.env:KEPT_PATH}'"
+    aml("run", "tell.py", "environment=current", given, env={"KEPT_PATH": "lib"})
+    register = ("register", "latest", "--name", "m", "--path", "outputs/model.joblib")
+
+    said = aml(*register, status=1)
+    assert "was given PYTHONPATH=${oc.env:KEPT_PATH}, and KEPT_PATH is not set here" in said.err
+    assert "KEPT_PATH" not in aml(*register, env={"KEPT_PATH": "lib"}, status=2).err  # this model cannot be read
+
+
+def test_a_variable_that_is_not_set_is_named_before_anything_starts(aml: Aml, write: Write, project: Path) -> None:
+    write("tell.py", TELL)
+    said = aml("run", "tell.py", "environment=current", REFERENCES[0], status=2)
+
+    assert "script.environment_variables.TOKEN: ${oc.env:KEPT_TOKEN}" in said.err
+    assert "KEPT_TOKEN is not set" in said.err
+    assert not (project / "outputs").exists()
+    swept = ("run", "-m", "tell.py", "environment=current", "+script.arguments.a=x,'${oc.env:KEPT_TOKEN}'")
+    assert "script.arguments.a: ${oc.env:KEPT_TOKEN}" in aml(*swept, status=2).err
+    job = compose(["script=script", "+script.arguments.a=${oc.env:NO,b}"], root=project)
+    assert job.script.command_line() == ["--a", "${oc.env:NO,b}"]
+
+
+@pytest.fixture
+def secret(project: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Path:
+    write("conf/workspace/team.yaml", "defaults: [local, _self_]\nsecrets: [TOKEN, PIN]\n")
+    write("conf/config.yaml", "defaults: [base, _self_, experiment: null, override workspace: team]\n")
+    write("train.py", "")
+    monkeypatch.setenv("TOKEN", CANARY)
+    monkeypatch.setenv("PIN", "007")
+    return project
+
+
+@pytest.mark.parametrize(
+    ("override", "key"),
+    [
+        (f"+script.environment_variables.OTHER={quoted(CANARY)}", "OTHER"),
+        ("+script.environment_variables.TOKEN=abc", "script.environment_variables.TOKEN"),
+        ("+script.arguments.pin=007", "script.arguments.pin"),
+        ("model.description=${oc.env:TOKEN}", "model.description"),
+        ("+model.tags.t='it is ${oc.env:TOKEN}'", "model.tags.t"),
+        ("environment.packages=['x @ https://${oc.env:TOKEN}@host/x.whl']", "environment.packages"),
+        ("+script.arguments.x=${oc.decode:${oc.env:TOKEN}}", "script.arguments.x"),
+    ],
+)
+def test_the_value_of_a_secret_gets_into_no_job(override: str, key: str, secret: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["script=script", "script.script=train.py", override], root=secret)
+    assert key in str(caught.value)
+    assert "canary" not in str(caught.value).replace(override, "")
+
+
+def test_a_secret_is_refused_among_the_values_of_a_sweep_and_in_python(secret: Path) -> None:
+    with pytest.raises(ConfigError, match=r"script\.arguments\.pin"):
+        compose_search(["script=script", "script.script=train.py", "+script.arguments.pin=1,007"], root=secret)
+    from amlcore import Environment, Experiment
+
+    workspace = Workspace.from_config(str(secret))
+    config = ScriptRunConfig(str(secret), "train.py", arguments=["--token", CANARY])
+    config.environment = Environment("here", user_managed_dependencies=True)
+    with pytest.raises(ConfigError, match=r"script\.arguments: holds the value of TOKEN"):
+        Experiment(workspace, "e").submit(config)
+    assert workspace.redacted(f"failed for {CANARY}") == "failed for ${oc.env:TOKEN}"
+
+
+@pytest.mark.parametrize(("pin", "argument"), [("12345678", "12345678"), ("-0.5", "-0.5"), ("true!", "'true!'")])
+def test_a_secret_that_a_file_writes_as_a_number_is_found(
+    pin: str, argument: str, secret: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PIN", pin)
+    text = "defaults: [/schema/script@_here_, _self_]\nscript: train.py\narguments: {code: %s, on: true, depth: 3}\n"
+    write("conf/script/s.yaml", text % argument)
+
+    with pytest.raises(ConfigError, match=r"script\.arguments\.code: holds the value of PIN"):
+        compose(["script=s"], root=secret)
+    assert compose(["script=s", "script.arguments.code=1"], root=secret).script.arguments == {
+        "code": 1,
+        "on": True,
+        "depth": 3,
+    }
+
+
+def test_references_are_read_as_omegaconf_reads_them() -> None:
+    variables = {"A": "1", "B": "${oc.env:A}"}
+
+    assert resolved("${oc.env:A}-${oc.env:NO,'x y'}-${oc.env:B}", variables) == "1-x y-${oc.env:A}"
+    assert missing("${oc.env:NO} ${oc.env:A} ${oc.env:NO,null}", variables) == ["NO", "NO"]
+    with pytest.raises(LookupError, match="NO is not set"):
+        resolved("${oc.env:NO}", variables)
+    assert resolved("${input:rows} $A {oc.env:A}", variables) == "${input:rows} $A {oc.env:A}"
+    script = ScriptRunConfig(environment_variables={"T": "${oc.env:NO_SUCH_VARIABLE}"}, script=Path(__file__).name)
+    script.source_directory = str(Path(__file__).parent)
+    with pytest.raises(RequestError, match="NO_SUCH_VARIABLE is not set"):
+        script.check()
+
+
+def test_a_file_of_secrets_comes_back_by_a_line_in_amlignore(tmp_path: Path) -> None:
+    for name in (".env", ".env.prod", ".envrc", ".env.example", "a.env", "inner/.env"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+
+    assert [file.path for file in listing(tmp_path).files] == [".env.example", "a.env"]
+    (tmp_path / ".amlignore").write_text("!.env\n")
+    assert {".env", "inner/.env"} <= {file.path for file in listing(tmp_path).files}

@@ -1,0 +1,410 @@
+"""What a model is given is what it was trained on, whatever JSON makes of it; what is open is refused, not guessed."""
+
+from __future__ import annotations
+
+import datetime
+import enum
+import fractions
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from sklearn.compose import make_column_transformer
+from sklearn.feature_extraction import DictVectorizer, FeatureHasher
+from sklearn.feature_extraction.text import CountVectorizer, HashingVectorizer
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.naive_bayes import MultinomialNB
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
+
+from amlcore.serving.runtime.proof import proof
+from amlcore.worker.script import samples
+from tests.support.serving_models import packaged
+
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+NUMBERS = np.arange(60.0)
+LABELS = np.arange(60) % 2
+LARGE = 2**53
+
+
+@pytest.fixture(autouse=True)
+def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    for name, value in {"MADE": 200, "SINGLY": 5, "SIZES": (1, 10), "AT_THRESHOLDS": 200}.items():
+        monkeypatch.setattr(proof, name, value)
+    return
+
+
+def serve(root: Path, model: Any, data: Any = None, *, proven: bool = True) -> Any:
+    return packaged(root, model, sample_json=None if data is None else samples.sample(data), proven=proven)
+
+
+def ask(service: Any, data: Any, method: str = "predict") -> Any:
+    status, body = service.answer(method, json.dumps({"data": data}).encode())
+    answer = json.loads(body)
+    return answer["error"] if status == 422 else next(iter(answer.values()))
+
+
+def rows_of(data: Any) -> list[Any]:
+    return samples.sample(data)["rows"]
+
+
+class Sees:
+    """Predicts from all that a column shows: its dtype, its name, and each value as Python writes it."""
+
+    def fit(self, data: Any, _: Any = None) -> Sees:
+        return self
+
+    def predict(self, data: Any) -> list[str]:
+        if not hasattr(data, "columns"):
+            return [f"{getattr(data, 'dtype', type(data))} {value!r}" for value in data]
+        parts = [data.iloc[:, place] for place in range(data.shape[1])]
+        told = [f"{part.name!r} {part.dtype!r}" for part in parts]
+        codes = [part.cat.codes.tolist() if hasattr(part, "cat") else part.tolist() for part in parts]
+        return [f"{told} {row!r}" for row in zip(*codes, strict=True)]
+
+
+def dates(**options: Any) -> Any:
+    return pd.date_range("2025-03-28", periods=6, freq="7h", **options)
+
+
+COLUMNS: dict[str, Any] = {
+    **{name: pd.Series([0, 1, 2, 3, 4, 5], dtype=name) for name in ("int8", "uint8", "int16", "uint32", "int64")},
+    "float16": pd.Series([0.1, 0.5, 2, 3, 4, 5], dtype="float16"),
+    "float32": pd.Series([0.1, 0.7, 2, 3, 4, 5], dtype="float32"),
+    "float64": pd.Series([0.1, np.nan, 2, 3, 4, 5]),
+    "Int64": pd.Series([1, None, LARGE + 1, 3, 4, 5], dtype="Int64"),
+    "Float32": pd.Series([0.1, None, 2, 3, 4, 5], dtype="Float32"),
+    "bool": pd.Series([True, False] * 3),
+    "boolean": pd.Series([True, None] * 3, dtype="boolean"),
+    "large": pd.Series([LARGE + number for number in range(6)]),
+    "unsigned": pd.Series([2**64 - 1 - number for number in range(6)], dtype="uint64"),
+    "text": pd.Series(["a", "b", None] * 2),
+    "string": pd.Series(["a", "b", None] * 2, dtype="string"),
+    "object None": pd.Series(["a", None, "b"] * 2, dtype=object),
+    "object NaN": pd.Series(["a", np.nan, "b"] * 2, dtype=object),
+    "object NA": pd.Series(["a", pd.NA, "b"] * 2, dtype=object),
+    "object bool": pd.Series([True, None, False] * 2, dtype=object),
+    "object mixed": pd.Series([1, "a", 2.5, None, True, "3"], dtype=object),
+    "object dates": pd.Series(list(dates().date), dtype=object),
+    "category": pd.Series(pd.Categorical(["b", None, "c"] * 2, categories=["c", "b", "a"], ordered=True)),
+    "category int": pd.Series(pd.Categorical([3, 1, 2] * 2)),
+    "category float": pd.Series(pd.Categorical([0.5, 1.0, 2.5] * 2)),
+    "category bool": pd.Series(pd.Categorical([True, False] * 3)),
+    "category dates": pd.Series(pd.Categorical(dates())),
+    "dates": pd.Series(dates()),
+    "dates UTC": pd.Series(dates(tz="UTC")),
+    "dates zoned": pd.Series(dates(tz="Europe/Berlin")),
+    "durations": pd.Series(pd.to_timedelta([1, 2, 3, 4, 5, 6], "h")),
+    "periods": pd.Series(pd.period_range("2025-01", periods=6, freq="M")),
+}
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_column_is_given_as_it_was_in_training(tmp_path: Path, name: str) -> None:
+    frame = pd.DataFrame({"x y": COLUMNS[name], "n": range(6)})
+    service = serve(tmp_path, Sees(), frame, proven=False)
+    rows = json.loads(json.dumps(samples.cells(frame.itertuples(index=False, name=None))))
+    assert ask(service, rows) == Sees().predict(frame)
+    assert [ask(service, [row])[0] for row in rows] == Sees().predict(frame)
+    assert ask(service, [dict(zip(["n", "x y"], row[::-1], strict=True)) for row in rows]) == Sees().predict(frame)
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_a_null_alone_has_the_type_of_training(tmp_path: Path, name: str) -> None:
+    """But for integers and truth values, of which numpy has none that is missing."""
+    frame = pd.DataFrame({"c": COLUMNS[name]})
+    service = serve(tmp_path, Sees(), frame, proven=False)
+    answer = ask(service, [[None]])
+    if isinstance(answer, dict):
+        assert name in ("object bool", "object mixed", "object dates")  # has it none, or is it None or NaT
+    elif not (COLUMNS[name].dtype.kind in "iub" and COLUMNS[name].dtype.name.islower()) or name == "boolean":
+        assert ("CategoricalDtype" if name.startswith("category") else repr(frame["c"].dtype)) in answer[0]
+
+
+@pytest.mark.parametrize(
+    "names", [[10, 7], [0.5, 1.5], ["a", "a"], ["a b", "é"], [("a", "x"), ("a", "y")], ["a", 1]], ids=str
+)
+def test_names_of_columns_are_those_of_training(tmp_path: Path, names: Any) -> None:
+    frame = pd.DataFrame([[1.0, 2.0], [3.0, 4.0]])
+    frame.columns = pd.MultiIndex.from_tuples(names) if isinstance(names[0], tuple) else pd.Index(names)
+    service = serve(tmp_path, Sees(), frame, proven=False)
+    assert ask(service, [[1, 2.0], [3.0, 4]]) == Sees().predict(frame)
+    if len(set(names)) == len(names):
+        records = [dict(zip(map(str, frame.columns), row, strict=True)) for row in frame.to_numpy().tolist()]
+        assert ask(service, records) == Sees().predict(frame)
+
+
+@pytest.mark.parametrize("name", ["category", "category int", "category bool", "text", "int64", "dates", "dates UTC"])
+@pytest.mark.parametrize("value", ["now", "03/04/2025", "2025-02-30", 5, True, "1", "Z", 1.5])
+def test_a_value_of_another_kind_is_refused_or_seen(tmp_path: Path, name: str, value: Any) -> None:
+    """Sees tells each value apart, so what is open about one is a 422 that names its row and column."""
+    frame = pd.DataFrame({"c": COLUMNS[name]})
+    answer = ask(serve(tmp_path, Sees(), frame, proven=False), [rows_of(frame)[0], [value]])
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if name == "category bool" and value is True:
+        assert len(answer) == 2
+    elif (name == "int64" and is_number) or (name == "text" and isinstance(value, str)):
+        assert repr(value) in answer[1]
+    else:
+        assert (answer["row"], answer["column"]) == (1, "c")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_taken"),
+    [
+        ("dates", "2025-06-01T12:00:00", True),
+        ("dates", "2025-06-01", True),
+        ("dates", "2025-06-01T12:00:00Z", False),
+        ("dates UTC", "2025-06-01T12:00:00+02:00", True),
+        ("dates zoned", "2025-06-01 10:00Z", True),
+        ("dates zoned", "2025-06-01T12:00:00", False),
+        ("durations", "1 days 02:00:00", True),
+        ("durations", "26", False),
+        ("periods", "2025-04", True),
+        ("periods", "04/2025", False),
+    ],
+)
+def test_a_time_has_one_meaning(tmp_path: Path, name: str, text: str, is_taken: bool) -> None:
+    frame = pd.DataFrame({"c": COLUMNS[name]})
+    answer = ask(serve(tmp_path, Sees(), frame, proven=False), [[text]])
+    assert (len(answer) == 1) if is_taken else (answer["row"], answer["column"]) == (0, "c")
+
+
+class Side(str, enum.Enum):  # noqa: UP042 - what StrEnum writes by itself, this does not
+    LEFT = "left"
+    RIGHT = "right"
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [datetime.time(1), datetime.time(2)],
+        [uuid.UUID(int=1), uuid.UUID(int=2)],
+        [b"a", b"b"],
+        [fractions.Fraction(1, 3), fractions.Fraction(2, 3)],
+        [pd.Interval(0, 1), pd.Interval(1, 2)],
+    ],
+    ids=lambda values: type(values[0]).__name__,
+)
+@pytest.mark.parametrize("dtype", ["object", "category"])
+def test_what_no_request_can_hold_is_refused_not_taken_for_its_text(
+    tmp_path: Path, values: list[Any], dtype: str
+) -> None:
+    frame = pd.DataFrame({"c": pd.Series(values * 3, dtype="object").astype(dtype)})
+    service = serve(tmp_path, Sees(), frame, proven=False)
+    for value in (str(values[0]), rows_of(frame)[0][0], 1):
+        answer = ask(service, [[value]])
+        assert (answer["row"], answer["column"]) == (0, "c")
+        assert "which no request can hold" in answer["message"]
+
+
+def test_a_member_of_an_enum_of_texts_is_its_text(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"c": pd.Series([Side.LEFT, Side.RIGHT] * 30, dtype="object")})
+    model = make_pipeline(OneHotEncoder(), LogisticRegression()).fit(frame, LABELS)
+    assert rows_of(frame)[:2] == [["left"], ["right"]]
+    assert ask(serve(tmp_path, model, frame), [["left"], ["right"]]) == [0, 1]
+
+
+def test_numbers_beyond_a_small_type_do_not_wrap_and_leave_other_rows_alone(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"age": np.arange(60, dtype="uint8"), "debt": np.arange(60, dtype="int16") % 7 * 9})
+    model = make_pipeline(StandardScaler(), LinearRegression()).fit(frame, frame.age + 10.0 * frame.debt)
+    for folder, proven in (("a", True), ("b", False)):
+        service = serve(tmp_path / folder, model, frame, proven=proven)
+        assert np.allclose(ask(service, [[30, 40000], [260, 0], [-1, 0], [0.5, 0]]), [400030, 260, -1, 0.5])
+    seen = serve(tmp_path / "seen", Sees(), frame, proven=False)
+    alone, among = ask(seen, [[30, 1]]), ask(seen, [[260, 1], [30, 1], [None, 1], [1.5, 2]])
+    assert among[1] == alone[0]
+    assert "uint8" not in among[0]
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+def test_large_integers_are_not_merged(tmp_path: Path, with_sample: bool) -> None:
+    ids = [LARGE + number % 4 for number in range(200)]
+    for name, data in {"frame": pd.DataFrame({"id": ids}), "array": np.array([[one] for one in ids])}.items():
+        model = make_pipeline(OneHotEncoder(), LogisticRegression(C=100)).fit(data, np.arange(200) % 2)
+        service = serve(tmp_path / name, model, data if with_sample else None)
+        assert ask(service, [[LARGE + number] for number in range(4)]) == [0, 1, 0, 1]
+        assert ask(service, [[LARGE + 1], [0.5]])["row"] == 0 if not with_sample or name == "array" else True
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+def test_null_is_what_it_was_in_training(tmp_path: Path, with_sample: bool) -> None:
+    for name, missing in {"None": None, "NaN": np.nan}.items():
+        frame = pd.DataFrame({"city": pd.Series(["a", "a", "b", missing] * 10, dtype=object)})
+        model = make_pipeline(SimpleImputer(strategy="most_frequent"), OneHotEncoder(), LogisticRegression())
+        model.fit(frame, ["no", "no", "no", "yes"] * 10)
+        service = serve(tmp_path / name, model, frame if with_sample else None)
+        assert ask(service, [["a"], ["b"], [None]]) == model.predict(frame[1:4]).tolist()
+        assert ask(service, [[None]]) == model.predict(frame[3:4]).tolist()
+        assert service._quick is not None
+
+
+def test_a_null_that_training_never_saw_is_not_guessed(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"city": pd.Series(["a", "a", "b"] * 20, dtype=object)})
+    encode = OneHotEncoder(handle_unknown="ignore")
+    model = make_pipeline(SimpleImputer(strategy="most_frequent"), encode, LinearRegression()).fit(frame, NUMBERS)
+    error = ask(serve(tmp_path, model, frame), [["a"], [None]])
+    assert (error["row"], error["column"]) == (1, "city")
+    assert "null may stand for None or for NaN" in error["message"]
+    alike = make_pipeline(encode, LinearRegression()).fit(frame, NUMBERS)
+    assert len(ask(serve(tmp_path / "alike", alike, frame), [["a"], [None]])) == 2
+
+
+def test_integers_and_floats_are_one_where_no_type_is_known(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.where(NUMBERS % 5, NUMBERS / 3, np.nan), "t": ["x y", "y z"] * 30})
+    impute = SimpleImputer(strategy="constant", fill_value=0.5)
+    model = make_pipeline(
+        make_column_transformer((impute, ["a"]), (CountVectorizer(token_pattern=r"\w"), "t")), LogisticRegression()
+    )
+    service = serve(tmp_path, model.fit(frame, LABELS))
+    assert (
+        ask(service, [[3, "x"]]) == ask(service, [[3.0, "x"]]) == model.predict(frame.assign(a=3.0, t="x")[:1]).tolist()
+    )
+
+
+@pytest.mark.parametrize("form", ["none", "series", "frame", "texts", "array", "one row"])
+def test_texts_are_answered_one_by_one_whatever_the_sample(tmp_path: Path, form: str) -> None:
+    letters = pd.DataFrame({"letter": ["please pay", "pay the bill", "happy birthday", "happy wedding"] * 3})
+    column = letters["letter"]
+    model = make_pipeline(CountVectorizer(), MultinomialNB()).fit(column, [1, 1, 0, 0] * 3)
+    data = {
+        "series": column,
+        "frame": letters,
+        "texts": list(column),
+        "array": column.to_numpy(),
+        "one row": letters[:1],
+    }
+    service = serve(tmp_path, model, data.get(form))
+    assert ask(service, ["happy day", "pay now", "happy"]) == [0, 1, 0]
+    assert ask(service, [["happy day"], ["pay now"], ["happy"]]) == [0, 1, 0]
+    assert ask(service, [["pay now"]]) == [1]
+    assert "expected" in ask(service, [["pay now"], [3]])["message"] or form == "none"
+    if form in ("series", "frame", "one row"):
+        assert ask(service, [{"letter": "happy day"}, {"letter": "pay now"}]) == [0, 1]
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+def test_records_and_lists_are_given_as_they_are(tmp_path: Path, with_sample: bool) -> None:
+    items = [{"kind": "cup", "cm": 9.0}, {"kind": "plate"}, {"cm": 30.0, "round": True}]
+    model = make_pipeline(DictVectorizer(), Ridge()).fit(items, [2.0, 4.0, 6.0])
+    service = serve(tmp_path, model, items if with_sample else None)
+    assert np.allclose(ask(service, items), model.predict(items))
+    assert np.allclose(ask(service, items[2]), model.predict(items[2:]))
+    assert ask(service, [["cup", 9.0]])["row"] == 0
+    words = [["a", "b"], ["c"], ["a"]]
+    hashed = make_pipeline(FeatureHasher(16, input_type="string"), Ridge()).fit(words, [2.0, 4.0, 6.0])
+    service = serve(tmp_path / "words", hashed, words if with_sample else None)
+    assert np.allclose(ask(service, words), hashed.predict(words))
+
+
+class Drops(Sees):
+    """Gives no answer for a row with a gap."""
+
+    def predict(self, data: Any) -> Any:
+        return data.dropna()["a"].to_numpy()
+
+
+def test_fewer_answers_than_rows_are_an_error(tmp_path: Path) -> None:
+    service = serve(tmp_path, Drops(), pd.DataFrame({"a": [1.0, 2.0]}), proven=False)
+    assert ask(service, [[1.0], [2]]) == [1.0, 2.0]
+    error = ask(service, [[1.0], [None]])
+    assert error["row"] == 1
+    assert "gave 1 answers for 2 rows" in error["message"]
+
+
+def test_a_category_that_is_unknown_is_answered_where_it_can_mean_one_thing(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"c": pd.Categorical(list("xyzx") * 15)})
+    encoded = make_pipeline(OneHotEncoder(handle_unknown="ignore"), Ridge()).fit(frame, NUMBERS)
+    expected = encoded.predict(pd.DataFrame({"c": ["Q"]}))
+    assert np.allclose(ask(serve(tmp_path / "encoded", encoded, frame), [["Q"]]), expected)
+    error = ask(serve(tmp_path / "codes", Sees(), frame, proven=False), [["x"], ["Q"]])
+    assert (error["row"], error["column"]) == (1, "c")
+    assert "'Q' is none of the categories" in error["message"]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [LogisticRegression(), make_pipeline(StandardScaler(), LogisticRegression()), LinearRegression()],
+    ids=["linear", "scaled", "regression"],
+)
+def test_a_sample_of_float32_keeps_the_fast_paths_and_the_bits(tmp_path: Path, model: Any) -> None:
+    array = np.random.default_rng(0).normal(size=(60, 3)).astype("float32")
+    frame = pd.DataFrame(array, columns=list("abc")).astype({"b": "float64"})
+    for name, data in {"array": array, "frame": frame}.items():
+        service = serve(tmp_path / name, model.fit(data, LABELS), data)
+        assert service._quick is not None
+        for method in ("predict", "predict_proba") if hasattr(model, "predict_proba") else ("predict",):
+            answer = np.array(ask(service, array.astype(float)[:9].tolist(), method))
+            np.testing.assert_array_equal(
+                answer.astype(array.dtype), getattr(model, method)(data[:9]).astype(array.dtype)
+            )
+
+
+def test_one_null_truth_value_keeps_the_fast_paths(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"open": pd.Series([True, False, None] * 20, dtype=object), "n": NUMBERS})
+    encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["open"]), remainder="passthrough")
+    model = make_pipeline(encode, LogisticRegression(max_iter=1000)).fit(frame, np.arange(60) % 3)
+    service = serve(tmp_path, model, frame)
+    assert service._quick is not None
+    asked = pd.DataFrame({"open": pd.Series([True, None, False], dtype=object), "n": [1.0, 2.0, 3.0]})
+    assert ask(service, [[True, 1], [None, 2.0], [False, 3]]) == model.predict(asked).tolist()
+
+
+def test_a_null_is_not_blamed_for_another_column(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"a": np.where(NUMBERS % 7, NUMBERS, np.nan), "b": ["x", "y"] * 30})
+    encode = make_column_transformer((SimpleImputer(), ["a"]), (OneHotEncoder(), ["b"]))
+    service = serve(tmp_path, make_pipeline(encode, LogisticRegression()).fit(frame, LABELS), frame)
+    error = ask(service, [[1.0, "x"], [None, "z"]])
+    assert (error["row"], error["column"]) == (1, "b")
+    assert "null" not in error["message"]
+
+
+def test_a_wide_sparse_answer_leaves_its_zeros_out(tmp_path: Path) -> None:
+    vectorizer = HashingVectorizer(norm=None, alternate_sign=False)
+    answer = ask(serve(tmp_path, vectorizer), ["good good film", "bad"], "transform")
+    dense = vectorizer.transform(["good good film", "bad"])
+    assert [row["size"] for row in answer] == [2**20] * 2
+    assert sum(answer[0]["values"]) == 3.0
+    assert answer[1]["indices"] == dense[1].indices.tolist()
+
+
+numbers = st.integers(-(2**70), 2**70) | st.floats(allow_nan=False, allow_infinity=False) | st.none()
+
+
+@pytest.fixture(scope="module")
+def seeing(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    frame = pd.DataFrame({"i": COLUMNS["int64"], "u": COLUMNS["uint8"], "f": COLUMNS["float64"], "n": COLUMNS["Int64"]})
+    return serve(tmp_path_factory.mktemp("seeing"), Sees(), frame, proven=False)
+
+
+@given(rows=st.lists(st.lists(numbers, min_size=4, max_size=4), min_size=1, max_size=4))
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_a_row_is_answered_whatever_stands_beside_it(seeing: Any, rows: list[list[Any]]) -> None:
+    alone, together = [ask(seeing, [row]) for row in rows], ask(seeing, rows)
+    if isinstance(together, dict):
+        assert any(isinstance(answer, dict) for answer in alone)
+    else:
+        assert [answer[0].partition("] (")[0] for answer in alone] == [one.partition("] (")[0] for one in together]
+
+
+def test_a_function_of_typed_texts_is_answered_as_in_training(tmp_path: Path) -> None:
+    frame = pd.DataFrame({"zip": [12345, 7, 99] * 20})
+    model = make_pipeline(FunctionTransformer(as_text), OneHotEncoder(handle_unknown="ignore"), Ridge()).fit(
+        frame, NUMBERS
+    )
+    expected = model.predict(frame[:2])
+    answer = ask(serve(tmp_path, model, frame), [[12345], [7.0], [None]])
+    assert np.allclose(answer[:2], expected)
+
+
+def as_text(frame: Any) -> Any:
+    return frame.astype(str)
