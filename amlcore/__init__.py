@@ -5,22 +5,22 @@ Names are imported when they are first used, so that `import amlcore` costs noth
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from amlcore.version import __version__
 
 _HOMES = {
     "AmlcoreError": "amlcore.errors",
     "ComputeTarget": "amlcore.compute",
-    "Deployment": "amlcore.serving",
-    "Environment": "amlcore.environment",
+    "Deployment": "amlcore.serving.deployment",
+    "Environment": "amlcore.azure.environment",
     "Experiment": "amlcore.azure.experiment",
     "Local": "amlcore.compute",
-    "Model": "amlcore.model",
+    "Model": "amlcore.azure.model",
     "ResourceConfiguration": "amlcore.model",
-    "Run": "amlcore.runs.run",
+    "Run": "amlcore.azure.run",
     "ScriptRunConfig": "amlcore.script.run_config",
-    "Service": "amlcore.serving",
+    "Service": "amlcore.serving.service",
     "Slurm": "amlcore.compute",
-    "Workspace": "amlcore.workspace",
+    "Workspace": "amlcore.azure.workspace",
 }
 
 __all__ = [
@@ -41,15 +41,17 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
+    from amlcore.azure.environment import Environment
     from amlcore.azure.experiment import Experiment
+    from amlcore.azure.model import Model
+    from amlcore.azure.run import Run
+    from amlcore.azure.workspace import Workspace
     from amlcore.compute import ComputeTarget, Local, Slurm
-    from amlcore.environment import Environment
     from amlcore.errors import AmlcoreError
-    from amlcore.model import Model, ResourceConfiguration
-    from amlcore.runs.run import Run
+    from amlcore.model import ResourceConfiguration
     from amlcore.script.run_config import ScriptRunConfig
-    from amlcore.serving import Deployment, Service
-    from amlcore.workspace import Workspace
+    from amlcore.serving.deployment import Deployment
+    from amlcore.serving.service import Service
 
 
 def __getattr__(name: str) -> Any:

@@ -6,21 +6,12 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from amlcore.errors import ConfigError, NotFoundError, RequestError
-from amlcore.worker.layout import is_experiment, make_folder, read_json, write_json
+from amlcore.errors import ConfigError, RequestError
+from amlcore.worker.layout import make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
 
-if TYPE_CHECKING:
-    from amlcore.azure.experiment import Experiment
-    from amlcore.environment import Environment
-    from amlcore.model import Model
-    from amlcore.runs.run import Run
-    from amlcore.serving import Service
-
 LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
-BOUND_ENVIRONMENTS = ("auto", "file", "script")  # options that say nothing without a run's own file
 
 
 @dataclass
@@ -45,50 +36,29 @@ class Workspace:
         self.root = str(Path(self.root).absolute())
 
     @classmethod
-    def from_config(cls, path: str | None = None) -> Workspace:
-        """Open the workspace whose marker is nearest to `path` (the working directory), looking upwards.
-
-        Raises
-        ------
-        NotFoundError
-            There is no marker in `path` or in any folder above it.
-        """
-        start = Path(path or ".").absolute()
-        root = find_root(str(start if start.is_dir() else start.parent))
-        if root is None:
-            raise NotFoundError(
-                f"no workspace: neither {start} nor a folder above it has {MARKER} (or Azure ML's config.json); "
-                f"`aml init {start}` makes one, and Workspace.create() does in Python"
-            )
-        return cls(root=root).composed()
-
-    @classmethod
     def at(cls, start: Path | None = None) -> Workspace:
-        """The nearest workspace, or the folder itself where there is none; `composed` reads its conf/ too."""
+        """The nearest workspace, or the folder itself where there is none; its conf/ is not read."""
         try:
             start = (start or Path.cwd()).absolute()
         except FileNotFoundError:
             raise RequestError("the working folder has been removed; change to one that is there") from None
         return cls(root=find_root(str(start)) or str(start))
 
-    def composed(self) -> Workspace:
-        """The same workspace as its conf/ says that it is."""
-        from amlcore.config import compose_workspace
+    def mark(self, name: str | None = None) -> None:
+        """Write the marker by which this folder is found to be a workspace; one that is there stays.
 
-        return compose_workspace(self.path)
-
-    @classmethod
-    def create(cls, name: str | None = None, *, path: str = ".") -> Workspace:
-        """Make `path` a workspace, unless it is one already, and open it."""
-        root = Path(path).absolute()
-        marker = root / MARKER
+        Raises
+        ------
+        RequestError
+            The folder cannot be written.
+        """
+        marker = self.path / MARKER
         try:
             if not marker.exists():
                 make_folder(marker.parent)
-                write_json(str(marker), {"workspace_name": name or root.name})
+                write_json(str(marker), {"workspace_name": name or self.path.name})
         except OSError as error:
-            raise RequestError(f"no workspace can be made at {root}: {marker.parent}: {error.strerror}") from None
-        return cls.from_config(str(root))
+            raise RequestError(f"no workspace can be made at {self.path}: {marker.parent}: {error.strerror}") from None
 
     @property
     def path(self) -> Path:
@@ -136,70 +106,20 @@ class Workspace:
         return _expanded("the folder of built environments", caches).absolute() / "amlcore" / "environments"
 
     @property
+    def experiment_folders(self) -> Iterator[Path]:
+        """The folders in outputs/, in no order."""
+        return _folders(self.outputs_path)
+
+    @property
     def run_folders(self) -> Iterator[Path]:
         """The folders of all runs, in no order; what may not be read is one of them, and says so when it is."""
-        for experiment in _folders(self.outputs_path):
+        for experiment in self.experiment_folders:
             if not os.access(experiment, os.R_OK | os.X_OK):
                 yield experiment
                 continue
             for run in _folders(experiment):
                 if not os.access(run, os.X_OK) or os.path.exists(f"{run}/run.json"):
                     yield run
-
-    @property
-    def experiments(self) -> dict[str, Experiment]:
-        """The experiments that have a folder in outputs/; what else lies there is passed over."""
-        from amlcore.azure.experiment import Experiment
-
-        names = [folder.name for folder in sorted(_folders(self.outputs_path))]
-        return {name: Experiment(self, name) for name in names if is_experiment(name)}
-
-    @property
-    def runs(self) -> list[Run]:
-        """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
-        from amlcore.runs.find import newest_first, readable
-
-        return list(readable(newest_first(self.run_folders)))
-
-    def get_run(self, run_id: str) -> Run:
-        """The run of this id; a unique beginning of it will do.
-
-        Raises
-        ------
-        NotFoundError
-            None matches, or several do.
-        """
-        from amlcore.runs.find import find
-
-        return find(self.run_folders, run_id)
-
-    @property
-    def models(self) -> dict[str, Model]:
-        """The newest version of each registered model."""
-        from amlcore.model import list_models
-
-        newest: dict[str, Model] = {}
-        for model in list_models(self.models_path):
-            if model.name not in newest or model.version > newest[model.name].version:
-                newest[model.name] = model
-        return newest
-
-    @property
-    def environments(self) -> dict[str, Environment]:
-        """The environments that can be chosen by name here."""
-        from amlcore.config import compose_environment, environment_options
-
-        standing = [name for name in environment_options(self) if name not in BOUND_ENVIRONMENTS]
-        return {name: compose_environment(self, name) for name in standing}
-
-    @property
-    def services(self) -> dict[str, Service]:
-        """The services that were started here, running or not."""
-        from amlcore.serving import list_services
-
-        return {service.name: service for service in list_services(self.state_path / "services")}
-
-    webservices = services
 
     def writable(self) -> None:
         """Make sure that runs can be recorded here.

@@ -11,7 +11,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
-from amlcore.serving import find_bento
+from amlcore.serving.bento import find_bento
 
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent

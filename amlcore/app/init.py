@@ -33,5 +33,5 @@ def init(folder: Path) -> list[Path]:
             shutil.copyfile(source, target)
     except OSError as error:
         raise RequestError(f"{error.filename}: {error.strerror}") from None
-    Workspace.create(path=str(folder))
+    Workspace(root=str(folder)).mark()
     return [folder / MARKER, *targets.values()]

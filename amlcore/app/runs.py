@@ -211,9 +211,9 @@ def find_model(workspace: Workspace, reference: str) -> Model:
 
 def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Say) -> int:
     """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
-    from amlcore.serving import serve_in_foreground
     from amlcore.serving.address import check_port, find_address
     from amlcore.serving.packaging import find_service, interpreter, keys_of
+    from amlcore.serving.service import serve_in_foreground
 
     address = find_address(host, port)
     check_port(address, port)
@@ -275,7 +275,7 @@ def _job(record: Record) -> Job:
 
 
 def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:
-    from amlcore.azure.experiment import drive_in_background
+    from amlcore.execution.background import drive_in_background
 
     say(f"run {record.folder.name} in {record.folder}")
     if detach:
@@ -306,7 +306,7 @@ def _to_its_end(driver: Driver, job: Job, record: Record, *, say: Say) -> int:
             say(run.explanation)
             return status.exit_status or 1
         say(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
-        return publish(job, run, say=say)
+        return publish(job, run.record, say=say)
     except BaseException as error:
         reconcile.note_end_of_driver(record, error)
         raise

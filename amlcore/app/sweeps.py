@@ -57,7 +57,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
 
 
 def _see_through(search: Search, record: Record, *, detach: bool, say: Say) -> int:
-    from amlcore.azure.experiment import drive_in_background
+    from amlcore.execution.background import drive_in_background
 
     if detach:
         drive_in_background(record)
@@ -180,7 +180,7 @@ def _publish(search: Search, record: Record, best: Run, *, say: Say) -> int:
     """Register and package the best; what came of it is kept with the sweep too, whose trials did end well."""
     exit_status = 0
     if best.model is None:  # a resumed sweep may have come so far before
-        exit_status = publish(search.job, best, say=say)
+        exit_status = publish(search.job, best.record, say=say)
     if exit_status:
         record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
     if best.model is not None and best.model != reconcile.last_model(record):

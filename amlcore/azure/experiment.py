@@ -5,18 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
+from amlcore.azure.run import Run
 from amlcore.compute import ComputeTarget
 from amlcore.config import Job, compose_compute, compose_environment
 from amlcore.environment import Environment
 from amlcore.errors import ConfigError
-from amlcore.execution import background
+from amlcore.execution.background import drive_in_background
 from amlcore.execution.submission import check_experiment, submit
 from amlcore.model import Registration
-from amlcore.record.record import Record
 from amlcore.runs.find import newest_first, readable
-from amlcore.runs.run import Run
 from amlcore.script.run_config import ScriptRunConfig
-from amlcore.worker.layout import identity, write_json
 from amlcore.workspace import Workspace
 
 DEFAULT_ENVIRONMENT = "auto"
@@ -66,7 +64,7 @@ class Experiment:
     def get_runs(self) -> list[Run]:
         """The runs of this experiment, newest first."""
         folders = (folder for folder in self.workspace.run_folders if folder.parent.name == self.name)
-        return list(readable(newest_first(folders)))
+        return [Run.of(run) for run in readable(newest_first(folders))]
 
     def _environment(self, wanted: Environment | str | None) -> Environment:
         if isinstance(wanted, Environment):
@@ -77,8 +75,3 @@ class Experiment:
         if isinstance(wanted, ComputeTarget):
             return wanted
         return compose_compute(self.workspace, wanted or DEFAULT_COMPUTE)
-
-
-def drive_in_background(record: Record) -> None:
-    """Start a driver of its own for a submitted run; it outlives this process."""
-    write_json(record.layout.driver, identity(background.start("_drive", record)))

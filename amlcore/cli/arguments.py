@@ -6,8 +6,8 @@ import argparse
 import math
 from typing import NoReturn
 
-from amlcore import __version__
 from amlcore.terminal.output import printable
+from amlcore.version import __version__
 
 
 class Parser(argparse.ArgumentParser):

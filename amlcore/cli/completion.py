@@ -45,9 +45,11 @@ def _choices(words: list[str]) -> list[str]:
     if words[0] in OF_RUNS:
         return ["latest", *sorted((folder.name for folder in workspace.run_folders), reverse=True)]
     if words[0] == "deploy":
-        return sorted(workspace.models)
+        from amlcore.model import list_models
+
+        return sorted({model.name for model in list_models(workspace.models_path)})
     if words[0] == "serve":
-        from amlcore.serving import list_bentos
+        from amlcore.serving.bento import list_bentos
 
         return sorted({bento.name for bento in list_bentos()})
     return []

@@ -201,7 +201,7 @@ def _env_list(options: Namespace) -> int:
     from amlcore.app import runs
     from amlcore.terminal import tables
 
-    found = runs.environments(_workspace().composed())
+    found = runs.environments(_composed_workspace())
     if options.json:
         print_json(found)
     else:
@@ -224,7 +224,7 @@ def _env_build(options: Namespace) -> int:
 def _env_prune(options: Namespace) -> int:
     from amlcore.environment import prune
 
-    removed = prune(_workspace().composed().environments_path, unused_days=options.days)
+    removed = prune(_composed_workspace().environments_path, unused_days=options.days)
     say(f"removed {len(removed)} environments")
     return 0
 
@@ -255,6 +255,12 @@ def _init(options: Namespace) -> int:
         print(path)
     say(f"now: cd {shlex.quote(options.folder)} && aml run")
     return 0
+
+
+def _composed_workspace() -> Workspace:
+    from amlcore.config import compose_workspace
+
+    return compose_workspace(_workspace().path)
 
 
 def _workspace() -> Workspace:

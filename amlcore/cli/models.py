@@ -11,9 +11,12 @@ from amlcore.workspace import Workspace
 
 def register(options: Namespace) -> int:
     from amlcore.app import runs
+    from amlcore.execution.publication import register as register_model
+    from amlcore.model import Registration
 
     run = runs.find_run(Workspace.at(), options.run)
-    model = run.register_model(options.name, model_path=options.path, model_framework_version=options.framework_version)
+    registration = Registration(name=options.name, path=options.path, framework_version=options.framework_version)
+    model = register_model(run.record, registration)
     for warning in model.warnings:
         say(f"warning: {warning}")
     if options.json:
@@ -76,8 +79,11 @@ def deploy(options: Namespace) -> int:
 
 def serve(options: Namespace) -> int:
     from amlcore.app import runs
+    from amlcore.config import compose_workspace
 
-    return runs.serve(Workspace.at().composed(), options.service, host=options.host, port=options.port, say=say)
+    return runs.serve(
+        compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, say=say
+    )
 
 
 def keys(options: Namespace) -> int:

@@ -16,7 +16,7 @@ from amlcore.compute import BACKENDS, ComputeTarget
 from amlcore.environment import Environment
 from amlcore.model import Registration
 from amlcore.script.run_config import ScriptRunConfig
-from amlcore.serving import Deployment
+from amlcore.serving.deployment import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.layout import experiment_of
 from amlcore.workspace import Workspace

@@ -14,7 +14,7 @@ from amlcore.environment import Environment
 from amlcore.model import Registration
 from amlcore.model.registration import ResourceConfiguration
 from amlcore.script.run_config import ScriptRunConfig
-from amlcore.serving import Deployment
+from amlcore.serving.deployment import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.workspace import Workspace
 

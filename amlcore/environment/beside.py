@@ -2,19 +2,14 @@
 
 import tomllib
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amlcore.environment.location import Place, place_of, read_text
-from amlcore.environment.metadata import dynamic_files, has_block
+from amlcore.environment.metadata import dynamic_files
 from amlcore.environment.specification import logical_lines
 from amlcore.errors import EnvironmentSpecError
 
-if TYPE_CHECKING:
-    from amlcore.environment.environment import Environment
-
-AUTO = "auto"
 FILES = (
     *("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
     *("conda_dependencies.yml", "conda_dependencies.yaml", "conda_env.yml", "conda_env.yaml"),
@@ -22,58 +17,22 @@ FILES = (
 """What is looked for, the first that names packages counts."""
 
 
-def choose(declared: "Environment", *, source: Path, script: str | None, root: Path) -> "Environment":
-    """The environment that `declared` means for a script of the folder `source`.
+def find_beside(source: Path, start: Path, *, root: Path) -> tuple[Path | None, list[str]]:
+    """The file in `start`, or above it up to `source`, that says what a script there needs; None if none does.
 
-    Parameters
-    ----------
-    declared : Environment
-        One with `otherwise`, unless it says by itself what it holds; any other is what it is.
-    root : Path
-        The workspace's.
+    With it come the lines that a user should read: which file is used, which are not, and why.
     """
-    if declared.otherwise is None:
-        return declared
-    source, root = source.absolute(), root.absolute()
-    start = (source / script).parent if script else source
-    if declared.file is not None or declared.packages or declared.user_managed_dependencies:
-        passed = [place_of(path, root=root) for path in _all_beside(start, source)]
-        key = "file" if declared.file is not None else "packages" if declared.packages else "user_managed_dependencies"
-        words = f"environment.{key} says what there is; {passed[0]} is not read" if passed else None
-        return replace(declared, otherwise=None, chosen=words)
-    if script and (source / script).is_file() and has_block(source / script):
-        words = f"using the block `# /// script` of {script}"
-        return _taken(declared, source / script, name="script", words=words, root=root)
     told: list[str] = []
-    for path in _all_beside(start, source):
+    for path in all_beside(start, source):
         place = place_of(path, root=root)
         lack = _lack(path, place=place)
         if lack is None:
-            words = "; ".join([*told, f"using {place}, which lies beside the script", *_further(path)])
-            return _taken(declared, path, name="file", words=words, root=root)
+            return path, [*told, f"using {place}, which lies beside the script", *_further(path)]
         told += [f"{place} is not read: {lack}"] if lack else []
-    return _fallen_back(declared, declared.otherwise, told or _outside(source, root))
+    return None, told or _outside(source, root)
 
 
-def _taken(declared: "Environment", path: Path, *, name: str, words: str, root: Path) -> "Environment":
-    assert declared.otherwise is not None
-    file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-    words = f"{words}; environment={declared.otherwise.name} leaves it aside"
-    name = name if declared.name == AUTO else declared.name
-    return replace(declared, name=name, file=file, otherwise=None, chosen=words)
-
-
-def _fallen_back(declared: "Environment", otherwise: "Environment", told: list[str]) -> "Environment":
-    return replace(
-        otherwise,
-        name=otherwise.name if declared.name == AUTO else declared.name,
-        python=declared.python or otherwise.python,
-        add=[*otherwise.add, *declared.add],
-        chosen="; ".join(told) or None,
-    )
-
-
-def _all_beside(start: Path, source: Path) -> Iterator[Path]:
+def all_beside(start: Path, source: Path) -> Iterator[Path]:
     """The files of known names in the script's folder, then in those above it, up to the source folder."""
     folders = [start, *start.parents] if start.is_relative_to(source) else [start]
     for folder in folders:

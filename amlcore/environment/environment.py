@@ -3,11 +3,11 @@
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from amlcore.environment.beside import choose
+from amlcore.environment.beside import all_beside, find_beside
 from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
 from amlcore.environment.cache import check_folder
 from amlcore.environment.conda import read_conda
@@ -18,9 +18,7 @@ from amlcore.environment.specification import Draft, Specification
 from amlcore.errors import EnvironmentSpecError
 from amlcore.log import Say
 
-if TYPE_CHECKING:
-    from amlcore.workspace import Workspace
-
+AUTO = "auto"
 _KINDS = "requirements .txt or .in, pyproject .toml, a script .py with a PEP 723 block, conda .yml or .yaml"
 
 
@@ -76,19 +74,6 @@ class Environment:
         """The environment of a requirements file."""
         return cls(name, file=_from_here(file_path), python=python)
 
-    @staticmethod
-    def get(workspace: "Workspace", name: str) -> "Environment":
-        """The environment that can be chosen by `name` in `workspace`, Azure ML's curated names among them.
-
-        Raises
-        ------
-        NotFoundError
-            Naming the nearest there is.
-        """
-        from amlcore.config import compose_environment
-
-        return compose_environment(workspace, name)
-
     def specify(self, root: Path) -> Specification:
         """What is asked for, read from the file and the packages; nothing is resolved.
 
@@ -122,7 +107,35 @@ class Environment:
 
     def for_script(self, script: str | None, *, source: Path, root: Path) -> "Environment":
         """The environment of one script of the folder `source`; `environment=auto` is another for each."""
-        return choose(self, source=source, script=script, root=root)
+        if self.otherwise is None:
+            return self
+        source, root = source.absolute(), root.absolute()
+        start = (source / script).parent if script else source
+        if self.file is not None or self.packages or self.user_managed_dependencies:
+            passed = [place_of(path, root=root) for path in all_beside(start, source)]
+            key = "file" if self.file is not None else "packages" if self.packages else "user_managed_dependencies"
+            words = f"environment.{key} says what there is; {passed[0]} is not read" if passed else None
+            return replace(self, otherwise=None, chosen=words)
+        if script and (source / script).is_file() and has_block(source / script):
+            words = f"using the block `# /// script` of {script}"
+            return self._reading(source / script, self.otherwise, name="script", words=words, root=root)
+        path, lines = find_beside(source, start, root=root)
+        if path is not None:
+            return self._reading(path, self.otherwise, name="file", words="; ".join(lines), root=root)
+        return replace(
+            self.otherwise,
+            name=self.otherwise.name if self.name == AUTO else self.name,
+            python=self.python or self.otherwise.python,
+            add=[*self.otherwise.add, *self.add],
+            chosen="; ".join(lines) or None,
+        )
+
+    def _reading(self, path: Path, otherwise: "Environment", *, name: str, words: str, root: Path) -> "Environment":
+        """This environment with what `path` asks for."""
+        file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+        words = f"{words}; environment={otherwise.name} leaves it aside"
+        name = name if self.name == AUTO else self.name
+        return replace(self, name=name, file=file, otherwise=None, chosen=words)
 
     def passes_over(self, script: Path, *, root: Path) -> bool:
         """Whether the script's own PEP 723 block says nothing here."""

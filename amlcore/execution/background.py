@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 from amlcore.record.record import Record
+from amlcore.worker.layout import identity, write_json
 
 _STARTED: list[subprocess.Popen[bytes]] = []  # kept, so that each is reaped and none is warned about
 
@@ -23,3 +24,8 @@ def start(verb: str, record: Record) -> int:
         )
     _STARTED.append(process)
     return process.pid
+
+
+def drive_in_background(record: Record) -> None:
+    """Start a driver of its own for a submitted run; it outlives this process."""
+    write_json(record.layout.driver, identity(start("_drive", record)))

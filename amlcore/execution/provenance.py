@@ -6,6 +6,7 @@ import os
 import sys
 from pathlib import Path
 
+from amlcore.config import compose_workspace
 from amlcore.environment import build_lock
 from amlcore.errors import RecordError, RunError, UnreadableError
 from amlcore.model import Origin
@@ -31,11 +32,11 @@ def origin_of(record: Record) -> Origin:
         raise RunError(f"run {run} is {status.state}; a model is registered from a completed run")
     if environment is None:
         raise RunError(f"run {run} has no environment of its own, so no model can be registered from it")
-    workspace = Workspace.at(record.folder.parent.parent.parent)
+    workspace = Workspace.at(record.workspace_path)
     lock = read_lock(record)
     interpreter = Path(environment["python"])
     if not os.access(interpreter, os.X_OK):  # removed, or in the cache of another user
-        cache = workspace.composed().environments_path
+        cache = compose_workspace(workspace.path).environments_path
         interpreter = build_lock(
             lock,
             python_version=environment["python_version"],

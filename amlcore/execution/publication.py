@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, ConfigError
 from amlcore.log import Say
-from amlcore.record.record import RunState
-from amlcore.runs.run import Run
+from amlcore.model import Model, Registration
+from amlcore.model import register as register_model
+from amlcore.record.record import Record, RunState
+from amlcore.runs.reconcile import note_model, settle
 from amlcore.worker.room import FULL, persistently
 
 if TYPE_CHECKING:
@@ -15,12 +17,12 @@ if TYPE_CHECKING:
     from amlcore.environment import PythonRequest
 
 
-def publish(job: Job, run: Run, *, say: Say) -> int:
+def publish(job: Job, record: Record, *, say: Say) -> int:
     """Register and package what `job` says; a failure is kept with the run, whose script did end well."""
     if job.model.name is None:
         return 0
     try:
-        model = persistently(lambda: run.register(job.model))
+        model = persistently(lambda: register(record, job.model))
         for warning in model.warnings:
             say(f"warning: {warning}")
         say(f"registered {model.name}:{model.version}")
@@ -33,9 +35,20 @@ def publish(job: Job, run: Run, *, say: Say) -> int:
         if isinstance(error, OSError) and error.errno not in FULL:
             raise
         say(f"error: {error}")
-        run.record.enter(RunState.Completed, str(error), exit_status=1)
+        record.enter(RunState.Completed, str(error), exit_status=1)
         return 1
     return 0
+
+
+def register(record: Record, registration: Registration) -> Model:
+    """Register what `registration` names from a run that has completed, and note it in the run's record."""
+    from amlcore.execution.provenance import origin_of
+
+    settle(record)
+    model = register_model(registration, origin_of(record), models=record.workspace_path / "models")
+    if warning := note_model(record, model.id):
+        model.warnings.append(warning)
+    return model
 
 
 def check_model(job: Job, *, python: PythonRequest | None = None) -> None:

@@ -18,7 +18,6 @@ from typing import Any
 
 import yaml
 
-from amlcore import __version__
 from amlcore.compute.request import Request, WorkerKind
 from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets
@@ -30,6 +29,7 @@ from amlcore.record.record import Record, RunState
 from amlcore.snapshot import snapshot
 from amlcore.snapshot.listing import DOTENV, IgnoreRules
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits
+from amlcore.version import __version__
 from amlcore.worker import durable
 from amlcore.worker.layout import EXPERIMENT_LENGTH, create_run_folder, is_experiment, write_json
 from amlcore.worker.process import top_imports

@@ -6,25 +6,17 @@ import hashlib
 import os
 import re
 import warnings
-from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol, Self
 
-from amlcore.errors import DeploymentError, ModelError
+from amlcore.errors import ModelError
 from amlcore.log import Say
 from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
 from amlcore.record.reading import OUTPUT, Moment, check, read_mapping
-
-if TYPE_CHECKING:
-    from amlcore.model.registration import ResourceConfiguration
-    from amlcore.serving import Service
-
-Asked = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
-"""Keys, or pairs of a key and its value."""
 
 
 class HasModels(Protocol):
@@ -34,41 +26,8 @@ class HasModels(Protocol):
     def models_path(self) -> Path: ...
 
 
-class Listed:
-    """How the models of a workspace are listed; apart from Model, in whose fields it would hide Python's own list."""
-
-    @staticmethod
-    def list(
-        workspace: HasModels,
-        name: str | None = None,
-        tags: Asked | None = None,
-        properties: Asked | None = None,
-        run_id: str | None = None,
-        latest: bool = False,
-    ) -> Sequence[Model]:
-        """The registered models, newest first.
-
-        Parameters
-        ----------
-        tags, properties : list or dict
-            What a model must have: keys, or pairs of a key and its value.
-        latest : bool
-            Only the newest version of each name.
-        """
-        found = [
-            model
-            for model in list_models(workspace.models_path)
-            if name in (None, model.name)
-            and run_id in (None, model.run)
-            and _has(model.tags, tags or ())
-            and _has(model.properties, properties or ())
-        ]
-        newest = {model.name: model for model in sorted(found, key=lambda model: model.version)}
-        return [model for model in found if model is newest[model.name]] if latest else found
-
-
 @dataclass(init=False, repr=False)
-class Model(Listed):
+class Model:
     """A registered model; `Model(ws, name)` is the newest version of it, as in Azure ML."""
 
     class Framework(StrEnum):
@@ -121,7 +80,7 @@ class Model(Listed):
         return f"Model(name={self.name!r}, version={self.version})"
 
     @classmethod
-    def load_record(cls, folder: Path) -> Model:
+    def load_record(cls, folder: Path) -> Self:
         """Read the model in `folder`."""
         model = cls.__new__(cls)
         model._read(folder)
@@ -210,63 +169,6 @@ class Model(Listed):
         keys = ("name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created")
         return {key: getattr(self, key) for key in keys}
 
-    @staticmethod
-    def register(
-        workspace: HasModels,
-        model_path: str,
-        model_name: str,
-        *,
-        tags: dict[str, str] | None = None,
-        properties: dict[str, str] | None = None,
-        description: str | None = None,
-        model_framework: str = Framework.SCIKITLEARN,
-        model_framework_version: str | None = None,
-        resource_configuration: ResourceConfiguration | None = None,
-    ) -> Model:
-        """Register a file of this machine that no run wrote; this interpreter counts as the one that trained it."""
-        from amlcore.model.registration import Registration, register_file
-
-        registration = Registration(
-            name=model_name,
-            path=model_path,
-            framework=str(model_framework),
-            framework_version=model_framework_version,
-            description=description or "",
-            tags=tags or {},
-            properties=properties or {},
-            resource_configuration=resource_configuration,
-        )
-        return register_file(Path(model_path), registration, models=workspace.models_path)
-
-    @staticmethod
-    def deploy(
-        workspace: Any,
-        name: str,
-        models: list[Model] | Model,
-        inference_config: Any = None,
-        deployment_config: Any = None,
-        overwrite: bool = False,
-    ) -> Service:
-        """Package exactly one model, and start its service in the background.
-
-        Raises
-        ------
-        DeploymentError
-            A service of that name is running and `overwrite` is false, or the model cannot be served.
-        """
-        from amlcore.serving import deploy
-
-        if inference_config is not None:
-            raise DeploymentError("inference_config: there is no entry script here; the service is made from the model")
-        return deploy(workspace, name, models, deployment_config, overwrite=overwrite)
-
-    @staticmethod
-    def package(workspace: Any, models: list[Model]) -> Any:
-        """Package exactly one model, and start nothing."""
-        from amlcore.serving import package_only
-
-        return package_only(workspace, models)
-
 
 @cache
 def _form() -> tuple[dict[str, Any], dict[str, Any]]:
@@ -304,12 +206,3 @@ def list_models(models: Path, *, warn: Say = warnings.warn) -> list[Model]:
         except ModelError as error:
             warn(f"a model is left out: {error}")
     return sorted(found, key=lambda model: (model.created, model.version), reverse=True)
-
-
-def _has(held: Mapping[str, str], asked: Asked) -> bool:
-    """Whether a model's tags or properties are as they are asked for."""
-    for one in asked.items() if isinstance(asked, Mapping) else asked:
-        key, value = (one, None) if isinstance(one, str) else one
-        if key not in held or value not in (None, held[key]):
-            return False
-    return True

@@ -77,6 +77,11 @@ class Record:
         self.layout = RunLayout(str(folder))
 
     @property
+    def workspace_path(self) -> Path:
+        """The root of the workspace that the run belongs to: outputs/<experiment>/<run> lies in it."""
+        return self.folder.parent.parent.parent
+
+    @property
     def facts(self) -> dict[str, Any]:
         """What was known at submission: the content of run.json."""
         facts = read_mapping(self.layout.run, FACTS, MORE_FACTS)

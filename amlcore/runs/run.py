@@ -9,7 +9,7 @@ import time
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amlcore.errors import NotFoundError, RequestError, RunError, legal
 from amlcore.record.log_stream import LogStream, binary
@@ -17,12 +17,8 @@ from amlcore.record.ownership import may_settle, owner_of
 from amlcore.record.record import Record, RunState, Status
 from amlcore.runs.cancellation import request_cancel, was_pruned
 from amlcore.runs.details import details, duration_s, summary
-from amlcore.runs.reconcile import last_lines, last_model, note_model, settle
+from amlcore.runs.reconcile import last_lines, last_model, settle
 from amlcore.worker.script import context
-
-if TYPE_CHECKING:
-    from amlcore.model import Model, Registration
-    from amlcore.workspace import Workspace
 
 POLL_S = 0.05
 
@@ -56,11 +52,6 @@ class Run(context.Run):
     def exit_status(self) -> int:
         """What `aml run` passes on: the script's own exit status, or amlcore's."""
         return self.status.exit_status or 0
-
-    @staticmethod
-    def get(workspace: Workspace, run_id: str) -> Run:
-        """The run of this id in `workspace`; a unique beginning of it will do."""
-        return workspace.get_run(run_id)
 
     def get_status(self) -> str:
         settle(self.record)
@@ -175,61 +166,10 @@ class Run(context.Run):
         script = self.record.driver or {"pid": "unknown", "host": "an unknown host"}
         return f"was started by hand: end it where it was started (process {script['pid']} on {script['host']})"
 
-    def register_model(
-        self,
-        model_name: str,
-        model_path: str = "outputs/model.joblib",
-        tags: dict[str, str] | None = None,
-        properties: dict[str, str] | None = None,
-        model_framework: str | None = None,
-        model_framework_version: str | None = None,
-        description: str | None = None,
-        sample_input_dataset: str | None = None,
-        resource_configuration: Any = None,
-    ) -> Model:
-        """Register a file or folder of this run's outputs as the next version of `model_name`.
-
-        Parameters
-        ----------
-        sample_input_dataset : str, optional
-            A path in the run with rows as the model takes them; default: what `run.log_sample` kept.
-
-        Raises
-        ------
-        ModelError
-            The path was not written, or the model cannot be loaded from it.
-        """
-        from amlcore.model import Registration
-
-        return self.register(
-            Registration(
-                name=model_name,
-                path=model_path,
-                tags=tags or {},
-                properties=properties or {},
-                framework=model_framework or "ScikitLearn",
-                framework_version=model_framework_version,
-                description=description or "",
-                sample_input=sample_input_dataset,
-                resource_configuration=resource_configuration,
-            )
-        )
-
-    def register(self, registration: Registration) -> Model:
-        """Register what `registration` names, and note it in the record."""
-        from amlcore.execution.provenance import origin_of
-        from amlcore.model import register
-
-        settle(self.record)
-        model = register(registration, origin_of(self.record), models=self.workspace_path / "models")
-        if warning := note_model(self.record, model.id):
-            model.warnings.append(warning)
-        return model
-
     @property
     def workspace_path(self) -> Path:
-        """The root of the workspace that the run belongs to: outputs/<experiment>/<run> lies in it."""
-        return Path(self.folder).parent.parent.parent
+        """The root of the workspace that the run belongs to."""
+        return self.record.workspace_path
 
     def get_file_names(self) -> list[str]:
         """The files kept with the run, as paths in its folder: outputs/, and what it logged to logs/ and images/."""

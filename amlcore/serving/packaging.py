@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from amlcore.serving.locks import serving_lock
 from amlcore.serving.proof import memory_warning, prove, summary, uses
 from amlcore.serving.runtime.cores import cores
 from amlcore.serving.runtime.paths.ensembles import ENSEMBLES
-from amlcore.serving.service import Service, check_replaceable, start
+from amlcore.serving.service import Service, check_replaceable, list_services, start
 from amlcore.workspace import Workspace
 
 FAST = ("httptools", "uvloop", "orjson")
@@ -65,7 +66,7 @@ def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log:
     return serving_lock(model, wishes, cache=workspace.environments_path, python=python, log=log)
 
 
-def package_only(workspace: Workspace, models: list[Model]) -> Bento:
+def package_only(workspace: Workspace, models: Sequence[Model]) -> Bento:
     """Package exactly one model under its own name."""
     return package_model(workspace, _only(models), Deployment(), log=_to_stderr)
 
@@ -73,7 +74,7 @@ def package_only(workspace: Workspace, models: list[Model]) -> Bento:
 def deploy(
     workspace: Workspace,
     name: str,
-    models: list[Model] | Model,
+    models: Sequence[Model] | Model,
     deployment: Deployment | None = None,
     *,
     overwrite: bool = False,
@@ -85,7 +86,7 @@ def deploy(
     DeploymentError
         A service of that name is running and `overwrite` is false, or the model cannot be served.
     """
-    running = workspace.services.get(name)
+    running = next((one for one in list_services(workspace.state_path / "services") if one.name == name), None)
     if running is not None and running.state != "Failed" and not overwrite:
         raise DeploymentError(
             f"service '{name}' is {running.state} already ({running.bento}); "
@@ -159,7 +160,7 @@ def _has_model(workspace: Workspace, name: str) -> bool:
     return True
 
 
-def _only(models: list[Model] | Model) -> Model:
+def _only(models: Sequence[Model] | Model) -> Model:
     if isinstance(models, Model):
         return models
     if len(models) != 1:

@@ -22,7 +22,8 @@ def main(arguments):
     from amlcore.worker.process.worker import Worker
 
     claimed = arguments[2] if len(arguments) > 2 else None
-    worker = Worker(arguments[0], bare=BARE, relative=relative, cold=COLD in arguments[1:2])
+    restart = [sys.executable, os.path.realpath(__file__), arguments[0], COLD]
+    worker = Worker(arguments[0], bare=BARE, relative=relative, cold=COLD in arguments[1:2], restart=restart)
     return worker.run(claimed)
 
 

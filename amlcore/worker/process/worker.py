@@ -8,8 +8,6 @@ import time
 import traceback
 
 from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, created_now, is_alive, read_json
-from amlcore.worker.main import COLD
-from amlcore.worker.main import __file__ as main_file
 from amlcore.worker.process import preloading
 from amlcore.worker.process.processes import kill_session
 from amlcore.worker.process.supervisor import failed_result, write_result
@@ -27,11 +25,12 @@ LOST_HEARTBEAT_S = 60.0
 class Worker(object):
     """Runs the requests of one queue, one at a time, in this interpreter."""
 
-    def __init__(self, queue, *, bare, relative, cold):
+    def __init__(self, queue, *, bare, relative, cold, restart):
         self.queue = QueueLayout(queue)
         self.bare = bare
         self.loaded = set()  # type: set[str]  # modules that files of a snapshot may have to take the place of
         self.relative = relative
+        self.restart = restart  # the command that starts this worker anew, without a preload
         self.settings = read_json(self.queue.worker)
         self.cold = cold or not self.settings["preload"]
         self.owner = os.environ.pop(OWNER_VARIABLE)  # a script that runs aml itself must not inherit it
@@ -192,8 +191,7 @@ class Worker(object):
         """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
         self._keeper.close()
         os.environ[OWNER_VARIABLE] = self.owner
-        arguments = [sys.executable, main_file, self.queue.folder, COLD]
-        os.execv(sys.executable, arguments + ([claimed] if claimed else []))
+        os.execv(self.restart[0], self.restart + ([claimed] if claimed else []))
 
     def _wait_for_room(self, _error):
         """Wait for a full disk to have room again; False once the queue is gone."""

@@ -16,7 +16,6 @@ from ..rows.rows import Column, Signature
 from . import encoders, scalers
 from .encoders import Texts
 from .ensembles import HISTOGRAMS
-from .unchecked import nameless
 
 Step = Callable[[Any], Any]
 
@@ -253,3 +252,12 @@ def _numbers(step: Step, table: list[Texts]) -> list[Texts]:
     for texts in columns:
         texts.dtype = produced.dtype
     return columns
+
+
+def nameless(estimator: Any) -> Any:
+    """`estimator` without the names of its columns: it would warn of a matrix that has none."""
+    if "feature_names_in_" not in vars(estimator):
+        return estimator
+    twin = copy.copy(estimator)
+    del twin.feature_names_in_
+    return twin

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import numpy as np
 
 from .path import METHODS, Scorer
+from .preparation import nameless
 
 
 class Itself(Scorer):
@@ -37,12 +37,3 @@ class Itself(Scorer):
     def score(self, method: str, matrix: Any) -> Any:
         with self._config_context(assume_finite=True):
             return getattr(self.estimator, method)(matrix)
-
-
-def nameless(estimator: Any) -> Any:
-    """`estimator` without the names of its columns: it would warn of a matrix that has none."""
-    if "feature_names_in_" not in vars(estimator):
-        return estimator
-    twin = copy.copy(estimator)
-    del twin.feature_names_in_
-    return twin

@@ -1,0 +1,23 @@
+"""Azure ML's Environment: chosen by name, or made from a file."""
+
+from __future__ import annotations
+
+from amlcore import environment as nouns
+from amlcore.azure.fields import as_face
+from amlcore.config import compose_environment
+from amlcore.workspace import Workspace
+
+
+class Environment(nouns.Environment):
+    """Which Python and which packages a script runs with."""
+
+    @staticmethod
+    def get(workspace: Workspace, name: str) -> Environment:
+        """The environment called `name` in `workspace`; Azure ML's curated names are known too.
+
+        Raises
+        ------
+        NotFoundError
+            There is none of that name; the message names the nearest.
+        """
+        return as_face(Environment, compose_environment(workspace, name))

@@ -1,0 +1,96 @@
+"""Azure ML's Workspace: the door to its runs, models, environments and services."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amlcore import workspace as nouns
+from amlcore.azure.environment import Environment
+from amlcore.azure.experiment import Experiment
+from amlcore.azure.fields import as_face
+from amlcore.azure.model import Model
+from amlcore.azure.run import Run
+from amlcore.config import compose_environment, compose_workspace, environment_options
+from amlcore.errors import NotFoundError
+from amlcore.model import list_models
+from amlcore.runs.find import find, newest_first, readable
+from amlcore.serving.service import Service, list_services
+from amlcore.worker.layout import is_experiment
+from amlcore.worker.root import MARKER, find_root
+
+BOUND_ENVIRONMENTS = ("auto", "file", "script")  # options that mean nothing without a run's own file
+
+
+class Workspace(nouns.Workspace):
+    """A folder that remembers its runs, models, environments and services."""
+
+    @classmethod
+    def from_config(cls, path: str | None = None) -> Workspace:
+        """Open the workspace whose marker is nearest to `path` (the working directory), looking upwards.
+
+        Raises
+        ------
+        NotFoundError
+            There is no marker in `path` or in any folder above it.
+        """
+        start = Path(path or ".").absolute()
+        root = find_root(str(start if start.is_dir() else start.parent))
+        if root is None:
+            raise NotFoundError(
+                f"no workspace: neither {start} nor a folder above it has {MARKER} (or Azure ML's config.json); "
+                f"`aml init {start}` makes one, and Workspace.create() does in Python"
+            )
+        return as_face(cls, compose_workspace(Path(root)))
+
+    @classmethod
+    def create(cls, name: str | None = None, *, path: str = ".") -> Workspace:
+        """Make `path` a workspace, unless it is one already, and open it."""
+        cls(root=path).mark(name)
+        return cls.from_config(path)
+
+    def composed(self) -> Workspace:
+        """The same workspace with the settings of its conf/."""
+        return as_face(type(self), compose_workspace(self.path))
+
+    @property
+    def experiments(self) -> dict[str, Experiment]:
+        """The experiments that have a folder in outputs/; other folders are ignored."""
+        names = sorted(folder.name for folder in self.experiment_folders)
+        return {name: Experiment(self, name) for name in names if is_experiment(name)}
+
+    @property
+    def runs(self) -> list[Run]:
+        """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
+        return [Run.of(run) for run in readable(newest_first(self.run_folders))]
+
+    def get_run(self, run_id: str) -> Run:
+        """The run of this id; a unique beginning of it will do.
+
+        Raises
+        ------
+        NotFoundError
+            None matches, or several do.
+        """
+        return Run.of(find(self.run_folders, run_id))
+
+    @property
+    def models(self) -> dict[str, Model]:
+        """The newest version of each registered model."""
+        newest: dict[str, Model] = {}
+        for model in list_models(self.models_path):
+            if model.name not in newest or model.version > newest[model.name].version:
+                newest[model.name] = Model.of(model)
+        return newest
+
+    @property
+    def environments(self) -> dict[str, Environment]:
+        """The environments that can be chosen by name here."""
+        names = [name for name in environment_options(self) if name not in BOUND_ENVIRONMENTS]
+        return {name: as_face(Environment, compose_environment(self, name)) for name in names}
+
+    @property
+    def services(self) -> dict[str, Service]:
+        """The services that were started here, running or not."""
+        return {service.name: service for service in list_services(self.state_path / "services")}
+
+    webservices = services
