@@ -54,7 +54,8 @@ class Run(context.Run):
         return self.status.exit_status or 0
 
     def get_status(self) -> str:
-        settle(self.record)
+        if self._is_recorded:
+            settle(self.record)
         return super().get_status()
 
     def summary(self) -> dict[str, Any]:

@@ -589,7 +589,7 @@ def test_outside_a_run_nothing_is_lost(tmp_path: Path) -> None:
 
     run = _local_run(tmp_path / "root")
     assert (done.returncode, done.stdout) == (0, "{}\n")
-    assert done.stderr == f"amlcore: outside of a run; what this script logs is kept in ../outputs/train/{run.id}\n"
+    assert done.stderr == f"amlcore: no run is active; logging to ../outputs/train/{run.id}\n"
     assert run.get_metrics() == {"x": 1}
     assert read_json(run.layout.state)["state"] == "Completed"
     assert read_json(run.get_children()[0].layout.state)["state"] == "Completed"
@@ -599,7 +599,7 @@ def test_outside_a_run_nothing_is_lost(tmp_path: Path) -> None:
 def test_without_a_call_there_is_no_local_run(tmp_path: Path) -> None:
     done = _alone(tmp_path, "print(run.experiment.name, run.get_tags(), run.inputs, run.get_children(), run)")
 
-    assert (done.stdout, done.stderr) == ("train {} {} [] LocalRun()\n", "")
+    assert (done.stdout, done.stderr) == ("train {} {} [] Run(local)\n", "")
     assert not (tmp_path / "outputs").exists()
 
 
@@ -675,15 +675,28 @@ def test_local_run_is_one_for_both_classes_and_every_process(tmp_path: Path) -> 
         tmp_path,
         "import pickle\nfrom amlcore import Run as Other\n"
         "both = [run, Other.get_context()]\n"
-        "print(both[1].get_tags(), both[1].get_children(), type(both[1]).__name__)\n"
+        "print(both[1].get_tags(), both[1].get_children(), both[1].get_status(), both[1])\n"
         "both[1].log('x', 1)\nboth[0].log('x', 2)\nboth[0].child_run().complete()\n"
         "print([isinstance(one, Other) for one in (*both, *both[0].get_children(), *both[1].get_children())])\n"
         "back = [pickle.loads(pickle.dumps(one)) for one in both]\n"
         "print([type(one) for one in back] == [Run, Other], len({one.id for one in (*both, *back)}))\n",
     )
 
-    assert done.stdout == "{} [] LocalRun\n[False, True, False, True]\nTrue 1\n", done.stderr
+    assert done.stdout == "{} [] Running Run(local)\n[False, True, False, True]\nTrue 1\n", done.stderr
     assert _local_run(tmp_path).get_metrics() == {"x": [1, 2]}
+
+
+def test_threads_that_log_at_once_share_one_local_run(tmp_path: Path) -> None:
+    done = _alone(
+        tmp_path,
+        "import threading\nbarrier = threading.Barrier(8)\n"
+        "def f(i):\n    barrier.wait()\n    run.log('x', i)\n"
+        "threads = [threading.Thread(target=f, args=(i,)) for i in range(8)]\n"
+        "for one in threads: one.start()\nfor one in threads: one.join()\n",
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert sorted(_local_run(tmp_path).get_metrics()["x"]) == list(range(8))
 
 
 def test_offline_can_be_refused(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import sys
 
 from amlcore.worker.layout import RUN_VARIABLE, input_variable, read_json
 from amlcore.worker.script import script_runs
+from amlcore.worker.script.local_folder import LOCAL_FOLDER, script_name
 from amlcore.worker.script.logbook import Logbook
 from amlcore.worker.script.unsupported import ABSENT
 
@@ -41,7 +42,7 @@ class Run(Logbook):
         key = (cls, folder or "")
         run = _current.get(key)  # type: _Run | None
         if run is None:
-            run = _current[key] = cls(folder) if folder else _local_run(cls)
+            run = _current[key] = cls(folder or LOCAL_FOLDER)
         return run
 
     @property
@@ -65,6 +66,8 @@ class Run(Logbook):
     def inputs(self):
         # type: () -> dict[str, str]
         """The paths of the run's inputs, by name."""
+        if not self._is_recorded:
+            return {}
         inputs = (read_json(self.layout.request) or {}).get("inputs", {})
         return {name: os.environ.get(input_variable(name), source["path"]) for name, source in inputs.items()}
 
@@ -89,6 +92,8 @@ class Run(Logbook):
     def get_status(self):
         # type: () -> str
         """How far the run is; that of this script is Running, though its driver may not have seen it begin."""
+        if not self._is_recorded:
+            return "Running"
         state = str((read_json(self.layout.state) or {}).get("state", "NotStarted"))
         is_before = state in ("NotStarted", "Preparing", "Queued")
         return "Running" if is_before and self._attempt() is not None else state
@@ -148,6 +153,8 @@ class Run(Logbook):
     def get_children(self):
         # type: () -> list[typing.Any]
         """The children of this run, in the order of their beginning."""
+        if not self._is_recorded:
+            return []
         pattern = re.compile(re.escape(self.id) + r"_(\d+)$")
         experiment = os.path.dirname(self.folder)
         found = sorted(
@@ -158,7 +165,7 @@ class Run(Logbook):
     def complete(self):
         # type: () -> None
         """End a child run or a local run; a submitted run ends with its script."""
-        if not script_runs.is_submitted(self.folder):
+        if self._is_recorded and not script_runs.is_submitted(self.folder):
             script_runs.end(self.folder, "Completed")
 
     def fail(self, error_details=None):
@@ -195,7 +202,7 @@ class Run(Logbook):
 
     def __repr__(self):
         # type: () -> str
-        return "Run({})".format(self.id)
+        return "Run({})".format(self.id if self._is_recorded else "local")
 
     def _begin_child(self, name, **facts):
         # type: (str | None, object) -> Run
@@ -215,16 +222,9 @@ class Run(Logbook):
 
     def _facts(self):
         # type: () -> dict[str, typing.Any]
-        return read_json(self.layout.run) or {}
+        return (read_json(self.layout.run) or {}) if self._is_recorded else {"experiment": script_name()}
 
     def _other(self, folder):
         # type: (str) -> Run
         """Another run, in the form of this one."""
         return type(self)(folder)
-
-
-def _local_run(kind):
-    # type: (type[Run]) -> typing.Any
-    from amlcore.worker.script.local_run import local_run
-
-    return local_run(kind)

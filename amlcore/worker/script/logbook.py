@@ -9,6 +9,7 @@ from amlcore.worker.durable import sync, sync_tree
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
 from amlcore.worker.script import samples, script_runs
+from amlcore.worker.script.local_folder import LocalFolder
 from amlcore.worker.script.turns import taken
 
 TYPE_CHECKING = False
@@ -23,12 +24,18 @@ class Logbook(object):
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
-        self._folder = os.path.abspath(str(folder))
+        self._folder = folder if isinstance(folder, LocalFolder) else os.path.abspath(str(folder))
 
     @property
     def folder(self):
         # type: () -> str
-        return self._folder
+        return os.fspath(self._folder)
+
+    @property
+    def _is_recorded(self):
+        # type: () -> bool
+        """Whether the run has a folder; a local run has none until something is logged, and reading makes none."""
+        return not isinstance(self._folder, LocalFolder) or self._folder.exists
 
     @property
     def layout(self):
@@ -198,7 +205,7 @@ class Logbook(object):
 
     def _records(self):
         # type: () -> list[dict[str, typing.Any]]
-        return read_metrics(self.layout.metrics)
+        return read_metrics(self.layout.metrics) if self._is_recorded else []
 
     def _fold_records(self, name):
         # type: (str) -> list[dict[str, typing.Any]]
@@ -213,7 +220,7 @@ class Logbook(object):
 
     def _last(self, kind):
         # type: (str) -> dict[str, typing.Any]
-        return last_values(self.layout.metrics, kind)
+        return last_values(self.layout.metrics, kind) if self._is_recorded else {}
 
     def _kept_folder(self):
         # type: () -> str
