@@ -65,7 +65,7 @@ def _call(arguments: list[str]) -> int:
         case ["_allocation"]:  # what a job of Slurm is
             from amlcore.compute.slurm.allocation import Allocation
 
-            Allocation.kept(arguments[1])()
+            Allocation.load(arguments[1])()
             return 0
         case ["_plot"]:  # what a sweep leaves to a process of its own
             from amlcore.execution import sweep_report

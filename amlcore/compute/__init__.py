@@ -2,9 +2,9 @@
 
 from amlcore.compute.local.target import Local
 from amlcore.compute.slurm.target import Slurm
-from amlcore.compute.target import ComputeTarget, Ending, Sight, Slots
+from amlcore.compute.target import BackendStatus, ComputeTarget, Outcome, Slots
 
-__all__ = ["BACKENDS", "ComputeTarget", "Ending", "Local", "Sight", "Slots", "Slurm"]
+__all__ = ["BACKENDS", "BackendStatus", "ComputeTarget", "Local", "Outcome", "Slots", "Slurm"]
 
 BACKENDS: dict[str, type[ComputeTarget]] = {"local": Local, "slurm": Slurm}
 """Each backend by the `kind` that its options carry."""

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Self
 
-from amlcore.compute.request import Request
+from amlcore.compute.request import RunRequest
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, write_json
 
 CANCEL_PATIENCE_S = 5.0
@@ -54,11 +54,11 @@ class Queue:
         """The owners by the names of the requests that they claimed."""
         return {name: owner for owner in names(self.layout.claimed) for name in names(f"{self.layout.claimed}/{owner}")}
 
-    def request(self, name: str) -> Request | None:
+    def request(self, name: str) -> RunRequest | None:
         """The request of a name, wherever it lies."""
         for path in (Path(self.layout.new, name), *Path(self.layout.claimed).glob(f"*/{name}")):
             with suppress(FileNotFoundError, PermissionError):
-                return Request.at(path)
+                return RunRequest.read(path)
         return None
 
     def withdraw(self, run: str) -> bool:
@@ -86,7 +86,7 @@ class Queue:
         return next((run for run in map(run_of, reversed(self.new)) if self.withdraw(run)), None)
 
 
-def is_overdue(request: Request) -> bool:
+def is_overdue(request: RunRequest) -> bool:
     """Whether a run was canceled so long ago that whoever looks after it does not do so any more."""
     with suppress(FileNotFoundError):
         asked = os.stat(RunLayout(request.folder).cancel).st_mtime

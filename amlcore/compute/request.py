@@ -1,4 +1,4 @@
-"""The Request: one run as a plain value, laid where a worker claims it."""
+"""RunRequest: one run as a plain value, queued where a worker claims it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 from amlcore.worker.layout import RunLayout, write_json
 
-PRIVATE = 0o600
+PRIVATE_MODE = 0o600
 """Requests are for their owner's eyes: what a script is given may be meant for nobody else."""
 
 
@@ -29,7 +29,7 @@ class WorkerKind:
 
 
 @dataclass(frozen=True)
-class Request:
+class RunRequest:
     """All that a worker needs to run a script once; its form is the queue's file format."""
 
     run: str
@@ -55,12 +55,12 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
 
-    def lay(self, folder: Path) -> None:
+    def enqueue(self, folder: Path) -> None:
         """Write the request where workers look for it; the run's folder says before where that is."""
         path = str(folder / self.name)
         write_json(RunLayout(self.folder).queued, {"path": path})
-        write_json(path, self.to_json(), mode=PRIVATE)
+        write_json(path, self.to_json(), mode=PRIVATE_MODE)
 
     @classmethod
-    def at(cls, path: Path) -> Request:
+    def read(cls, path: Path) -> RunRequest:
         return cls(**json.loads(path.read_text()))

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from dataclasses import asdict, dataclass, replace
 from typing import IO, Any, Protocol
 
-from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.errors import ConfigError
 from amlcore.record.record import Record, RunState
 from amlcore.worker.values import plain
@@ -14,7 +14,7 @@ from amlcore.workspace import Workspace
 
 
 @dataclass(frozen=True)
-class Ending:
+class Outcome:
     """How a run ends that left no result."""
 
     state: RunState
@@ -22,17 +22,17 @@ class Ending:
 
 
 @dataclass(frozen=True)
-class Sight:
+class BackendStatus:
     """What a target knows of a run besides its files."""
 
-    waiting: str | None = None  # why it does not run; None where nothing holds it
-    ending: Ending | None = None  # None as long as a result may come
+    wait_reason: str | None = None  # why it does not run; None where nothing holds it
+    outcome: Outcome | None = None  # None as long as a result may come
 
 
 class Slots(Protocol):
     """Room for runs, open for as long as their driver lives; what happens to a run is read in its folder."""
 
-    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
+    def submit(self, request: RunRequest, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         """Lay `request` where a worker of `kind` claims it.
 
         Parameters
@@ -41,7 +41,7 @@ class Slots(Protocol):
             Stay open until the slots are closed, and in every worker of `kind` for as long as it lives.
         """
 
-    def poll(self) -> dict[str, Ending]:
+    def poll(self) -> dict[str, Outcome]:
         """Start workers where requests wait and there is room.
 
         Returns
@@ -50,7 +50,7 @@ class Slots(Protocol):
             The runs that will leave no result, by id, and how they end.
         """
 
-    def waiting(self, run: str) -> str | None:
+    def wait_reason(self, run: str) -> str | None:
         """Why `run` has not started yet, or not again; None where nothing holds it."""
 
     def withdraw(self, run: str) -> bool:
@@ -116,7 +116,7 @@ class ComputeTarget(ABC):
 
     @staticmethod
     @abstractmethod
-    def look(record: Record) -> Sight:
+    def observe(record: Record) -> BackendStatus:
         """How a run stands that has no result and whose driver is gone."""
 
     @property
@@ -125,7 +125,7 @@ class ComputeTarget(ABC):
         """Whether an attempt that was told to end may be followed by another."""
 
     @property
-    def place(self) -> str:
+    def slots_key(self) -> str:
         """What must be the same for the runs of one driver to share its slots."""
         return repr(replace(self, timeout_min=None))
 

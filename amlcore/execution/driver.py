@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from amlcore.compute import Slots
-from amlcore.compute.request import PRIVATE
+from amlcore.compute.request import PRIVATE_MODE
 from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
@@ -118,7 +118,7 @@ class Driver:
         wanted, kind = request(self._job, self._record, built)
         self._slots = self._job.compute.open(self._job.workspace)
         self._record.enter(RunState.Queued)
-        write_json(self._record.layout.request, wanted.to_json(), mode=PRIVATE)
+        write_json(self._record.layout.request, wanted.to_json(), mode=PRIVATE_MODE)
         self._slots.submit(wanted, kind, keep=(built.hold(),))
         self._follow(self._slots)
 
@@ -135,7 +135,7 @@ class Driver:
             if self._cancel_requested() and record.claim is None and slots.withdraw(run):
                 reconcile.cancel(record)
                 return
-            reason = slots.waiting(run)
+            reason = slots.wait_reason(run)
             reconcile.keep_in_step(record, reason)
             waiting.tell(reason)
             if self._stream is not None:

@@ -18,7 +18,7 @@ from typing import Any
 
 import yaml
 
-from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets
 from amlcore.environment import BuiltEnvironment
@@ -231,7 +231,7 @@ def dry_run(job: Job) -> dict[str, Any]:
     }
 
 
-def request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[Request, WorkerKind]:
+def request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunRequest, WorkerKind]:
     """The plain values that a worker carries out `job` by, and the kind of worker that can."""
     store = job.workspace.state_path / "snapshots"
     script = job.script
@@ -243,7 +243,7 @@ def request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[Request,
         cores=job.compute.cores,
         preload=_preload(script.source_directory, file, script.executed) if job.compute.warm else (),
     )
-    wanted = Request(
+    wanted = RunRequest(
         run=record.folder.name,
         folder=str(record.folder),
         objects=str(store / "objects"),

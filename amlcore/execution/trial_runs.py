@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from amlcore.compute import BACKENDS, Ending, Slots
-from amlcore.compute.request import PRIVATE
+from amlcore.compute import BACKENDS, Outcome, Slots
+from amlcore.compute.request import PRIVATE_MODE
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, legal
@@ -119,7 +119,7 @@ class TrialRuns:
         built = self.environment(job)
         keep_environment(record, built, name=job.environment.name)
         wanted, kind = request(job, record, built)
-        write_json(record.layout.request, wanted.to_json(), mode=PRIVATE)
+        write_json(record.layout.request, wanted.to_json(), mode=PRIVATE_MODE)
         record.enter(RunState.Queued)
         holder = (id(running.slots), kind.key)
         keep = () if holder in self._held else (built.hold(),)
@@ -221,12 +221,12 @@ class TrialRuns:
         return replace(job, compute=compute, model=Registration(name=None), deployment=None)
 
     def _open(self, job: Job) -> Slots:
-        place = job.compute.place
-        if place not in self._slots:
-            self._slots[place] = job.compute.open(job.workspace)
-        return self._slots[place]
+        key = job.compute.slots_key
+        if key not in self._slots:
+            self._slots[key] = job.compute.open(job.workspace)
+        return self._slots[key]
 
-    def _look(self, running: TrialRun, lost: dict[str, Ending]) -> bool:
+    def _look(self, running: TrialRun, lost: dict[str, Outcome]) -> bool:
         """Keep the state of a trial's run in step with its files; true once it has ended."""
         record, run = running.record, running.record.folder.name
         if record.result is not None:
@@ -261,13 +261,13 @@ class TrialRuns:
             return False
         running.checked = now
         self._check_there(record)
-        reconcile.keep_in_step(record, running.slots.waiting(record.folder.name))
+        reconcile.keep_in_step(record, running.slots.wait_reason(record.folder.name))
         if not running.adopted:  # the slots look after what was laid in them
             return False
-        ending = BACKENDS[record.facts["compute"]].look(record).ending
-        if ending is None or record.result is not None:
+        outcome = BACKENDS[record.facts["compute"]].observe(record).outcome
+        if outcome is None or record.result is not None:
             return False
-        reconcile.end(record, ending)
+        reconcile.end(record, outcome)
         return True
 
     def _new_values(self, running: TrialRun) -> list[tuple[int, float]]:

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amlcore.compute import BACKENDS, Ending
+from amlcore.compute import BACKENDS, Outcome
 from amlcore.errors import AmlcoreError, RecordError
 from amlcore.record.ownership import may_settle, owner_of
 from amlcore.record.reading import read_mapping, read_yaml
@@ -56,12 +56,12 @@ def _settle(record: Record) -> None:
         if record.result is not None:
             finalize(record)
             return
-        sight = _backend(record).look(record)
-        if sight.ending is not None and record.result is None:
+        status = _backend(record).observe(record)
+        if status.outcome is not None and record.result is None:
             again = f"; `aml resume {record.folder.name}` goes on" if Path(record.layout.sweep).exists() else ""
-            end(record, replace(sight.ending, reason=f"{sight.ending.reason}{again}"))
+            end(record, replace(status.outcome, reason=f"{status.outcome.reason}{again}"))
         else:
-            keep_in_step(record, sight.waiting)
+            keep_in_step(record, status.wait_reason)
 
 
 def unsettled_reason(record: Record) -> str | None:
@@ -156,14 +156,14 @@ def keep_in_step(record: Record, waiting: str | None) -> None:
         record.enter(state, waiting)
 
 
-def end(record: Record, ending: Ending) -> None:
+def end(record: Record, outcome: Outcome) -> None:
     """End a run that left no result."""
     if Path(record.layout.cancel).exists():
         cancel(record)
-    elif ending.state is RunState.Canceled:
-        cancel(record, ending.reason)
+    elif outcome.state is RunState.Canceled:
+        cancel(record, outcome.reason)
     else:
-        fail(record, ending.reason)
+        fail(record, outcome.reason)
 
 
 def finalize(record: Record) -> None:

@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from amlcore.compute import Ending, queue
+from amlcore.compute import Outcome, queue
 from amlcore.compute.local.target import LOST, MAX_TRIES, Local, LocalSlots
-from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.record.record import Record
 from amlcore.runs.cancellation import request_cancel
 from amlcore.worker.layout import is_alive
@@ -51,7 +51,7 @@ class Laid:
         (folder / "sitecustomize.py").write_text(sabotage)
         self.kind = WorkerKind(interpreter=interpreter, environment_variables={"PYTHONPATH": str(folder)})
         self.slots = LocalSlots(Local(slots=2), state=folder / "state")
-        self.ended: dict[str, Ending] = {}
+        self.ended: dict[str, Outcome] = {}
         self.made = HandmadeQueue(folder / "made")
 
     def submit(self, script: str, **more: Any) -> Record:
@@ -59,7 +59,7 @@ class Laid:
         source.mkdir()
         (source / "script.py").write_text(script)
         record = Record(Path(self.made.lay(source, **more).folder))
-        self.slots.submit(Request.at(Path(record.layout.request)), self.kind)
+        self.slots.submit(RunRequest.read(Path(record.layout.request)), self.kind)
         return record
 
     def follow(self, record: Record) -> str | int:
@@ -171,7 +171,7 @@ def test_a_canceled_run_whose_supervisor_was_stopped_ends(
     request_cancel(run)
 
     if not driven:
-        until(lambda: Local.look(run) and run.result)
+        until(lambda: Local.observe(run) and run.result)
 
     assert laid.follow(run) is None
     assert (run.result or {})["reason"] == "canceled"

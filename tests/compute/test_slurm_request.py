@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from amlcore.compute import Slurm
-from amlcore.compute.request import Request
+from amlcore.compute.request import RunRequest
 from amlcore.compute.slurm.cluster import (
     EndedJob,
     Partition,
@@ -24,7 +24,7 @@ from amlcore.compute.slurm.cluster import (
     parse_partitions,
 )
 from amlcore.compute.slurm.queue import SlurmQueue
-from amlcore.compute.target import Ending, Sight
+from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ConfigError
 from amlcore.record.record import RunState
 from amlcore.worker.layout import RunLayout, write_json
@@ -265,8 +265,8 @@ def queue(tmp_path: Path) -> SlurmQueue:
     return made
 
 
-def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int = 1, run: str = "run") -> Request:
-    request = Request(
+def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int = 1, run: str = "run") -> RunRequest:
+    request = RunRequest(
         run=run,
         folder=str(folder),
         objects="",
@@ -282,27 +282,27 @@ def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int
     target = Path(queue.layout.claimed, job) if job else Path(queue.layout.new)
     target.mkdir(exist_ok=True)
     folder.mkdir(exist_ok=True)
-    request.lay(target)
+    request.enqueue(target)
     return request
 
 
 @pytest.mark.parametrize(
     ("active", "ended", "expected"),
     [
-        ({"7": QueuedJob("RUNNING", "None")}, {}, Sight()),
+        ({"7": QueuedJob("RUNNING", "None")}, {}, BackendStatus()),
         (
             {"7": QueuedJob("PENDING", "Resources")},
             {},
-            Sight(
-                waiting="attempt 1 was interrupted; no node has enough free cores or memory at the moment (Resources)"
+            BackendStatus(
+                "attempt 1 was interrupted; no node has enough free cores or memory at the moment (Resources)"
             ),
         ),
-        ({}, {}, Sight()),  # accounting lags behind
+        ({}, {}, BackendStatus()),  # accounting lags behind
         (
             {},
             {"7": EndedJob("NODE_FAIL", "n1", "0")},
-            Sight(
-                ending=Ending(
+            BackendStatus(
+                outcome=Outcome(
                     RunState.Failed,
                     "its node failed, and Slurm did not start the job again (job 7 on n1, NODE_FAIL)",
                 )
@@ -311,16 +311,16 @@ def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int
         (
             {},
             {"7": EndedJob("CANCELLED", "n1", "0")},
-            Sight(ending=Ending(RunState.Canceled, "canceled in Slurm (job 7 on n1, CANCELLED)")),
+            BackendStatus(outcome=Outcome(RunState.Canceled, "canceled in Slurm (job 7 on n1, CANCELLED)")),
         ),
     ],
 )
 def test_a_claimed_run_is_where_its_job_is(
-    active: dict[str, QueuedJob], ended: dict[str, EndedJob], expected: Sight, queue: SlurmQueue, tmp_path: Path
+    active: dict[str, QueuedJob], ended: dict[str, EndedJob], expected: BackendStatus, queue: SlurmQueue, tmp_path: Path
 ) -> None:
     lay(queue, tmp_path / "run", job="7")
 
-    assert queue.sight("run", active=active, ended=ended) == expected
+    assert queue.status("run", active=active, ended=ended) == expected
 
 
 def test_a_result_outlives_the_job_that_left_it(queue: SlurmQueue, tmp_path: Path) -> None:
@@ -329,16 +329,16 @@ def test_a_result_outlives_the_job_that_left_it(queue: SlurmQueue, tmp_path: Pat
     Path(attempt.folder).mkdir(parents=True)
     write_json(attempt.result, {})
 
-    assert queue.sight("run", active={}, ended={"7": EndedJob("NODE_FAIL", "n1", "0")}) == Sight()
+    assert queue.status("run", active={}, ended={"7": EndedJob("NODE_FAIL", "n1", "0")}) == BackendStatus()
 
 
 def test_a_job_that_lost_one_run_to_its_memory_lets_others_wait(queue: SlurmQueue, tmp_path: Path) -> None:
     lay(queue, tmp_path / "run")
     Path(queue.layout.ended, "7").touch()  # the worker went on, and ended as it should
 
-    sight = queue.sight("run", active={}, ended={"7": EndedJob("OUT_OF_MEMORY", "n1", "0")})
+    status = queue.status("run", active={}, ended={"7": EndedJob("OUT_OF_MEMORY", "n1", "0")})
 
-    assert sight == Sight(waiting="a job is being asked for")
+    assert status == BackendStatus(wait_reason="a job is being asked for")
 
 
 def test_a_job_that_could_not_work_takes_one_run_with_it(queue: SlurmQueue, tmp_path: Path) -> None:
@@ -351,7 +351,7 @@ def test_a_job_that_could_not_work_takes_one_run_with_it(queue: SlurmQueue, tmp_
     assert queue.failures(ended) == ["8"]  # another job may fare better than 7, and 9 has a run
     assert queue.give_up("8") == "two"
     assert queue.failures(ended) == []
-    assert queue.sight("one", active={}, ended=ended) == Sight(waiting="a job is being asked for")
+    assert queue.status("one", active={}, ended=ended) == BackendStatus(wait_reason="a job is being asked for")
 
 
 def test_a_task_that_slurm_has_no_trace_of_was_canceled(queue: SlurmQueue) -> None:
@@ -370,8 +370,8 @@ def test_a_job_that_could_not_work_is_quoted(queue: SlurmQueue, tmp_path: Path) 
     log.parent.mkdir()
     log.write_text("module: command not found\nthis line failed\n")
 
-    assert queue.ending(EndedJob("FAILED", "n1", "1"), "7").reason == "this line failed (job 7 on n1, FAILED)"
-    assert queue.ending(EndedJob("FAILED", "n1", "3"), "8").reason.startswith("the job ended with exit status 3")
+    assert queue.outcome_of(EndedJob("FAILED", "n1", "1"), "7").reason == "this line failed (job 7 on n1, FAILED)"
+    assert queue.outcome_of(EndedJob("FAILED", "n1", "3"), "8").reason.startswith("the job ended with exit status 3")
 
 
 @pytest.mark.parametrize(
@@ -383,11 +383,11 @@ def test_a_canceled_run_that_nobody_ends_is_found(
 ) -> None:
     lay(queue, tmp_path / "run", job="7")
     active = {"7": QueuedJob(state, "None")}
-    assert queue.left_alone("run", active=active) is None
+    assert queue.unattended_job("run", active=active) is None
 
     cancel = tmp_path / "run/cancel.json"
     cancel.parent.mkdir(exist_ok=True)
     cancel.touch()
     os.utime(cancel, (time.time() - asked_s_ago,) * 2)
 
-    assert queue.left_alone("run", active=active) == expected
+    assert queue.unattended_job("run", active=active) == expected

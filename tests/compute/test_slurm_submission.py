@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from amlcore.compute import Slurm
-from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.compute.slurm import cluster, job_quota
 from amlcore.compute.slurm.cluster import Partition, UnreachableError
 from amlcore.compute.slurm.job_quota import JobQuota
@@ -163,7 +163,7 @@ def test_the_heart_beats_while_slurm_takes_its_time_and_kinds_of_workers_are_add
     ):  # each kind is a queue of its own, which the thread that asks Slurm looks through meanwhile
         run = project / f"outputs/a/{number}"
         run.mkdir(parents=True)
-        wanted = Request(str(number), str(run), "", "", "a.py", [], {}, {}, None, None)
+        wanted = RunRequest(str(number), str(run), "", "", "a.py", [], {}, {}, None, None)
         slots.submit(wanted, WorkerKind(sys.executable, cores=number))
         time.sleep(0.01)
     queues = [*project.glob(".amlcore/slurm/*/*/worker.json")]

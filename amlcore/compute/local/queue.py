@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from amlcore.compute.queue import Queue
-from amlcore.compute.request import Request
+from amlcore.compute.request import RunRequest
 from amlcore.errors import RecordError
 from amlcore.record.reading import Process, read_mapping
 from amlcore.record.record import Record
@@ -41,17 +41,17 @@ class LocalQueue(Queue):
             os.close(handle)
         return False
 
-    def is_worked(self, run: str) -> bool:
+    def is_run_held(self, run: str) -> bool:
         """Whether somebody lives who has the request of `run`."""
         return any(name.startswith(f"{run}.") and self.is_held(owner) for name, owner in self.claimed.items())
 
-    def put_back(self) -> list[str]:
+    def requeue_abandoned(self) -> list[str]:
         """Lay again what nobody has begun who could: the names of the requests of dead owners that may be claimed."""
         back = []
         for name, owner in self.claimed.items():
             path = Path(self.layout.claimed, owner, name)
             with suppress(FileNotFoundError, PermissionError):
-                if not self.is_held(owner) and not _has_begun(Request.at(path)):
+                if not self.is_held(owner) and not _has_begun(RunRequest.read(path)):
                     path.rename(Path(self.layout.new, name))
                     back.append(name)
         return back
@@ -73,11 +73,11 @@ class LocalQueue(Queue):
         )
 
 
-def _has_begun(request: Request) -> bool:
+def _has_begun(request: RunRequest) -> bool:
     return os.path.exists(RunLayout(request.folder).attempt(request.attempt).folder)
 
 
-def _has_ended(request: Request) -> bool:
+def _has_ended(request: RunRequest) -> bool:
     """Whether the run of a request has ended, or is there no more: whoever carried it out was killed."""
     record = Record(Path(request.folder))
     return not record.is_there or record.has_ended()

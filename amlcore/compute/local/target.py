@@ -18,8 +18,8 @@ from typing import IO
 
 from amlcore.compute.local.queue import LocalQueue
 from amlcore.compute.queue import is_overdue, run_of
-from amlcore.compute.request import Request, WorkerKind
-from amlcore.compute.target import ComputeTarget, Ending, Sight
+from amlcore.compute.request import RunRequest, WorkerKind
+from amlcore.compute.target import BackendStatus, ComputeTarget, Outcome
 from amlcore.errors import RecordError, RunError
 from amlcore.record.ownership import is_own
 from amlcore.record.record import Record, RunState
@@ -39,7 +39,7 @@ THREAD_VARIABLES = (
 )
 IDLE_S = 0.0  # a driver that is gone on this host is gone for good, and its queue is nobody else's
 LOST_CHECK_S = 1.0
-LOST = Ending(RunState.Failed, "lost: its processes are gone and left no result")
+LOST = Outcome(RunState.Failed, "lost: its processes are gone and left no result")
 SAID_CHARACTERS = 2000  # of a worker that could not start
 MAX_TRIES = 3  # of a run whose worker is gone each time before it begins the run
 
@@ -57,27 +57,31 @@ class Local(ComputeTarget):
         """This machine takes every run."""
 
     @staticmethod
-    def look(record: Record) -> Sight:
+    def observe(record: Record) -> BackendStatus:
         if record.claim is not None:
             if _is_lost(record):
-                return Sight(ending=LOST)
+                return BackendStatus(outcome=LOST)
             _end_overdue(record)
-            return Sight()
+            return BackendStatus()
         queued = record.queued
         queue = None if queued is None else LocalQueue.of_request(queued["path"])
         if queue is not None:
-            queue.put_back()
+            queue.requeue_abandoned()
         if record.withdraw():
             words = f"lost: the process that drove it ended while the run was {record.status.state}"
-            return Sight(ending=Ending(RunState.Failed, words))
-        return Sight() if queue is not None and queue.is_worked(record.folder.name) else Sight(ending=LOST)
+            return BackendStatus(outcome=Outcome(RunState.Failed, words))
+        return (
+            BackendStatus()
+            if queue is not None and queue.is_run_held(record.folder.name)
+            else BackendStatus(outcome=LOST)
+        )
 
     @property
     def resumable(self) -> bool:
         return False
 
     @property
-    def place(self) -> str:
+    def slots_key(self) -> str:
         # The machine is the same whatever a run may use of it; slots opened apart would wait for each other's workers.
         return self.kind
 
@@ -97,14 +101,14 @@ class LocalSlots:
         self._kinds: dict[str, tuple[WorkerKind, tuple[IO[bytes], ...]]] = {}
         self._workers: dict[str, tuple[str, subprocess.Popen[bytes]]] = {}  # by the name that they claim under
         self._records: dict[str, Record] = {}
-        self._untold: dict[str, Ending] = {}  # runs that were found lost while another one was submitted
+        self._untold: dict[str, Outcome] = {}  # runs that were found lost while another one was submitted
         self._tries: Counter[str] = Counter()  # how often the worker of a run was gone before it began the run
         self._killed: Counter[str] = (
             Counter()
         )  # how many workers of a queue in a row were killed before they took a run
         self._checked = time.monotonic()
 
-    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
+    def submit(self, request: RunRequest, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         queue = self._queue(kind.key)
         if kind.key not in self._kinds:
             settings = {"preload": kind.preload, "idle_s": IDLE_S}
@@ -112,16 +116,16 @@ class LocalSlots:
             self._kinds[kind.key] = (kind, ())
         of_kind, kept = self._kinds[kind.key]
         self._kinds[kind.key] = (of_kind, (*kept, *keep))
-        request.lay(Path(queue.layout.new))
+        request.enqueue(Path(queue.layout.new))
         self._records[request.run] = Record(Path(request.folder))
         self._untold.update(self._serve())
 
-    def poll(self) -> dict[str, Ending]:
+    def poll(self) -> dict[str, Outcome]:
         lost = {**self._untold, **self._serve()}
         self._untold = {}
         return lost
 
-    def _serve(self) -> dict[str, Ending]:
+    def _serve(self) -> dict[str, Outcome]:
         """Start the workers that are needed; the runs that were found lost, each once."""
         lost = self._lost()
         for key in self._kinds:
@@ -141,7 +145,7 @@ class LocalSlots:
                     return lost  # the next poll tries again
         return lost
 
-    def waiting(self, run: str) -> str | None:
+    def wait_reason(self, run: str) -> str | None:
         if self._living or not any(self._queue(key).waits(run) for key in self._kinds):
             return None
         slots = self._target.slots
@@ -206,9 +210,9 @@ class LocalSlots:
             os.close(claims)
         self._workers[owner] = (key, worker)
 
-    def _lost(self) -> dict[str, Ending]:
+    def _lost(self) -> dict[str, Outcome]:
         """The runs whose script will not begin, since its worker is gone, or that ended without a result."""
-        lost: dict[str, Ending] = {}
+        lost: dict[str, Outcome] = {}
         if time.monotonic() - self._checked > LOST_CHECK_S:
             self._checked = time.monotonic()
             self._records = {run: record for run, record in self._records.items() if record.result is None}
@@ -221,11 +225,11 @@ class LocalSlots:
                 lost |= self._lost_with(owner, worker.returncode, self._queue(key))
         return lost
 
-    def _lost_with(self, owner: str, status: int, queue: LocalQueue) -> dict[str, Ending]:
+    def _lost_with(self, owner: str, status: int, queue: LocalQueue) -> dict[str, Outcome]:
         """The runs that end because a worker has; what it had not begun is tried again, some times."""
         said = Path(queue.layout.log).read_text(errors="replace").strip()[-SAID_CHARACTERS:]
-        never_began = Ending(RunState.Failed, f"the worker {_ended_by(status)} before the script began: {said}")
-        lost: dict[str, Ending] = {}
+        never_began = Outcome(RunState.Failed, f"the worker {_ended_by(status)} before the script began: {said}")
+        lost: dict[str, Outcome] = {}
         if status and not queue.has_worked(owner) and owner not in queue.ended:
             # A signal from outside is not a failed start; a library may crash at each import, though.
             self._killed[queue.layout.folder] += 1 if status < 0 else MAX_TRIES
@@ -233,7 +237,7 @@ class LocalSlots:
                 lost[run] = never_began
         else:
             self._killed[queue.layout.folder] = 0
-        for run in map(run_of, queue.put_back()):
+        for run in map(run_of, queue.requeue_abandoned()):
             self._tries[run] += 1
             if self._tries[run] >= MAX_TRIES and queue.withdraw(run):
                 lost[run] = never_began
@@ -269,7 +273,7 @@ def _opened(slot: Path) -> IO[bytes]:
 
 def _is_overdue(record: Record) -> bool:
     try:
-        return is_overdue(Request.at(Path(record.layout.request)))
+        return is_overdue(RunRequest.read(Path(record.layout.request)))
     except PermissionError:  # somebody else's run, whose processes are not ours to end
         return False
 
@@ -284,7 +288,7 @@ def _new_folder(queues: Path) -> Path:
             left = [LocalQueue(kind) for kind in folder.iterdir()]
             if left and all(queue.driver_is_gone for queue in left):
                 for queue in left:
-                    queue.put_back()
+                    queue.requeue_abandoned()
                 if not any(queue.has_work for queue in left):
                     shutil.rmtree(folder, ignore_errors=True)
         except (OSError, ValueError, RecordError):  # another driver is removing it at this moment

@@ -14,7 +14,7 @@ from typing import Self
 
 from amlcore.compute.local.target import worker_environment
 from amlcore.compute.queue import Queue, names
-from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.errors import ExecutionError
 from amlcore.worker import main as worker_main
 from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, read_json
@@ -32,13 +32,13 @@ class Allocation:
     kind: WorkerKind
     max_requeues: int
 
-    def keep(self) -> None:
+    def save(self) -> None:
         """Write it where its jobs find it, for this user's eyes: it has the run's environment variables."""
         with open(_file(self.queue), "x", opener=_private) as stream:
             json.dump({"kind": asdict(self.kind), "max_requeues": self.max_requeues}, stream)
 
     @classmethod
-    def kept(cls, queue: str) -> Self:
+    def load(cls, queue: str) -> Self:
         with open(_file(queue)) as stream:
             settings = json.load(stream)
         kind = settings["kind"]
@@ -91,7 +91,7 @@ class Allocation:
 
         The new attempt's folder is made first: from then on nothing that the old one still writes is looked at.
         """
-        request = Request.at(path)
+        request = RunRequest.read(path)
         run = RunLayout(request.folder)
         if read_json(run.attempt(request.attempt).result) is None:
             following = replace(request, attempt=request.attempt + 1)
@@ -101,7 +101,7 @@ class Allocation:
                 words = f"interrupted {request.attempt} times, and compute.max_requeues={self.max_requeues}"
                 write_result(following.to_json(), failed_result(following.to_json(), words), print)
             else:
-                following.lay(Path(queue.new))
+                following.enqueue(Path(queue.new))
         path.unlink(missing_ok=True)
 
 

@@ -9,7 +9,7 @@ from contextlib import suppress
 from amlcore.compute.slurm import cluster
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob
 from amlcore.compute.slurm.queue import SlurmQueue
-from amlcore.compute.target import Ending, Sight
+from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ExecutionError
 from amlcore.record.record import Record, RunState
 
@@ -18,7 +18,7 @@ ASK_AGAIN_S = 10.0
 """How long Slurm is left alone after it did not answer: it takes its time to say nothing."""
 
 
-def look(record: Record) -> Sight:
+def observe(record: Record) -> BackendStatus:
     """How a run stands that no driver looks after, and has no result."""
     queued = record.queued
     if queued is None or not record.laid:
@@ -28,27 +28,27 @@ def look(record: Record) -> Sight:
         if not queue.new:
             with suppress(ExecutionError):
                 cluster.cancel(queue.jobs, pending_only=True)
-        return Sight(ending=Ending(RunState.Canceled, "canceled"))
+        return BackendStatus(outcome=Outcome(RunState.Canceled, "canceled"))
     user = os.stat(record.folder).st_uid
     known = _ASKED.setdefault(user, _Asked(user)).about(queue)
     if known is None:
-        return Sight()  # files alone cannot tell: the next look may
+        return BackendStatus()  # files alone cannot tell: the next look may
     active, ended = known
     if not queue.jobs and queue.withdraw(run):
         return _lost("the process that drove it ended before it asked for a job")
     if queue.waits(run) and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
         failed = queue.failures(ended)
         if failed:
-            return Sight(ending=queue.ending(ended[failed[-1]], failed[-1]))
+            return BackendStatus(outcome=queue.outcome_of(ended[failed[-1]], failed[-1]))
         return _lost("the process that drove it ended, and no job is left for it")
-    if job := queue.left_alone(run, active=active):
+    if job := queue.unattended_job(run, active=active):
         with suppress(ExecutionError):
             cluster.cancel([job])
-    return queue.sight(run, active=active, ended=ended)
+    return queue.status(run, active=active, ended=ended)
 
 
-def _lost(why: str) -> Sight:
-    return Sight(ending=Ending(RunState.Failed, f"lost: {why}"))
+def _lost(why: str) -> BackendStatus:
+    return BackendStatus(outcome=Outcome(RunState.Failed, f"lost: {why}"))
 
 
 class _Asked:

@@ -7,10 +7,10 @@ import time
 from pathlib import Path
 
 from amlcore.compute.queue import Queue, is_overdue, names
-from amlcore.compute.request import Request
+from amlcore.compute.request import RunRequest
 from amlcore.compute.slurm.allocation import tail
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob
-from amlcore.compute.target import Ending, Sight
+from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.record.record import RunState
 from amlcore.worker.layout import RunLayout, read_json
 
@@ -50,17 +50,17 @@ class SlurmQueue(Queue):
         """All jobs that were asked for, ended or not."""
         return names(self.layout.jobs)
 
-    def sight(self, run: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> Sight:
+    def status(self, run: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> BackendStatus:
         """What is known of `run`, given this user's jobs and what accounting says of those of this queue."""
         for name, job in self.claimed.items():
             if name.startswith(f"{run}."):
                 return self._of_claimed(name, job, active=active, ended=ended)
         if not self.waits(run):
-            return Sight()  # it is changing hands at this moment, or it has its result
+            return BackendStatus()  # it is changing hands at this moment, or it has its result
         mine = [active[job] for job in self.jobs if job in active]
         if any(job.state == "RUNNING" for job in mine):
-            return Sight(waiting="a worker starts, or finishes another run")
-        return Sight(waiting=mine[0].why if mine else ASKED)
+            return BackendStatus(wait_reason="a worker starts, or finishes another run")
+        return BackendStatus(wait_reason=mine[0].why if mine else ASKED)
 
     def failures(self, ended: dict[str, EndedJob]) -> list[str]:
         """The jobs that ended before they took any request, and not for want of a node."""
@@ -77,7 +77,7 @@ class SlurmQueue(Queue):
         begun = (f"{self.layout.claimed}/{job}", f"{self.layout.ended}/{job}", self._log(job, "out"))
         return "_" in job and time.time() - asked > VANISHED_S and not any(map(os.path.exists, begun))
 
-    def left_alone(self, run: str, *, active: dict[str, QueuedJob]) -> str | None:
+    def unattended_job(self, run: str, *, active: dict[str, QueuedJob]) -> str | None:
         """The job of a canceled run where nobody ends the run: it waits to be started again, or its node hangs."""
         for name, job in self.claimed.items():
             request = self.request(name) if name.startswith(f"{run}.") and job in active else None
@@ -87,21 +87,23 @@ class SlurmQueue(Queue):
             return job if canceled and (is_overdue(request) or active[job].state in WAITS) else None
         return None
 
-    def ending(self, job: EndedJob, name: str) -> Ending:
+    def outcome_of(self, job: EndedJob, name: str) -> Outcome:
         """How a run ends whose job ended without its result."""
         state = RunState.Canceled if job.state == "CANCELLED" else RunState.Failed
         words = ENDINGS.get(job.state) or self._said(name) or f"the job ended with exit status {job.exit_status}"
         where = f" on {job.node}" if job.node not in ("", "None assigned") else ""
-        return Ending(state, f"{words} (job {name}{where}, {job.state})")
+        return Outcome(state, f"{words} (job {name}{where}, {job.state})")
 
-    def _of_claimed(self, name: str, job: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> Sight:
+    def _of_claimed(
+        self, name: str, job: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]
+    ) -> BackendStatus:
         request = self.request(name)
         if request is None or _has_result(request):
-            return Sight()
+            return BackendStatus()
         if job in active:
             interrupted = f"attempt {request.attempt} was interrupted; {active[job].why}"
-            return Sight(waiting=interrupted if active[job].state in WAITS else None)
-        return Sight(ending=self.ending(ended[job], job)) if job in ended else Sight()
+            return BackendStatus(wait_reason=interrupted if active[job].state in WAITS else None)
+        return BackendStatus(outcome=self.outcome_of(ended[job], job)) if job in ended else BackendStatus()
 
     def _said(self, job: str) -> str:
         """What a job and its worker said before they failed."""
@@ -113,5 +115,5 @@ class SlurmQueue(Queue):
         return f"{self.layout.folder}/slurm/{job}_0_log.{stream}"
 
 
-def _has_result(request: Request) -> bool:
+def _has_result(request: RunRequest) -> bool:
     return read_json(RunLayout(request.folder).attempt(request.attempt).result) is not None

@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import IO, Any
 
 from amlcore.compute.queue import run_of
-from amlcore.compute.request import Request, WorkerKind
+from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.compute.slurm import cluster, sbatch
 from amlcore.compute.slurm.allocation import Allocation
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob, UnreachableError
 from amlcore.compute.slurm.job_quota import JobQuota
 from amlcore.compute.slurm.queue import ASKED, SlurmQueue
-from amlcore.compute.target import Ending, Sight
+from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ExecutionError, RecordError
 from amlcore.record.ownership import is_own
 from amlcore.record.reading import read_mapping
@@ -54,8 +54,8 @@ class SlurmSlots:
         self._settings = settings
         self._queues: dict[str, SlurmQueue] = {}
         self._keep: list[IO[bytes]] = []
-        self._runs: dict[str, tuple[Request, SlurmQueue]] = {}
-        self._sights: dict[str, Sight] = {}
+        self._runs: dict[str, tuple[RunRequest, SlurmQueue]] = {}
+        self._statuses: dict[str, BackendStatus] = {}
         self._laid = 0.0
         self._missing: dict[str, float] = {}
         self._error: BaseException | None = None
@@ -68,30 +68,30 @@ class SlurmSlots:
         self._thread = threading.Thread(target=self._attend, name="slurm", daemon=True)
         self._heart = threading.Thread(target=self._beat, name="slurm heartbeat", daemon=True)
 
-    def submit(self, request: Request, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
+    def submit(self, request: RunRequest, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
         with self._lock:
             if kind.key not in self._queues:
                 queue = SlurmQueue(self._folder / kind.key)
                 queue.make({"preload": kind.preload, "idle_s": 1.0, **self._settings})
-                Allocation(queue.layout.folder, kind, self._max_requeues).keep()
+                Allocation(queue.layout.folder, kind, self._max_requeues).save()
                 self._queues[kind.key] = queue
             self._keep += keep
             queue = self._queues[kind.key]
             self._runs[request.run] = (request, queue)
-            request.lay(Path(queue.layout.new))
+            request.enqueue(Path(queue.layout.new))
             self._laid = time.monotonic()
         self._wake.set()
         if not self._thread.ident:
             self._thread.start()
             self._heart.start()
 
-    def poll(self) -> dict[str, Ending]:
+    def poll(self) -> dict[str, Outcome]:
         if self._error is not None:
             raise self._error
-        return {run: sight.ending for run, sight in dict(self._sights).items() if sight.ending is not None}
+        return {run: status.outcome for run, status in dict(self._statuses).items() if status.outcome is not None}
 
-    def waiting(self, run: str) -> str | None:
-        return self._sights.get(run, Sight()).waiting
+    def wait_reason(self, run: str) -> str | None:
+        return self._statuses.get(run, BackendStatus()).wait_reason
 
     def withdraw(self, run: str) -> bool:
         known = self._known_runs().get(run)
@@ -149,16 +149,16 @@ class SlurmSlots:
         for queue in self._known_queues():
             for job in queue.failures(self._ended):
                 if run := queue.give_up(job):
-                    self._end(run, queue.ending(self._ended[job], job))
+                    self._end(run, queue.outcome_of(self._ended[job], job))
         for run, (request, queue) in self._known_runs().items():
             if Record(Path(request.folder)).result is not None:
                 self._forget(run)
                 continue
-            sight = queue.sight(run, active=self._active, ended=self._ended)
-            if sight.waiting == ASKED and self._quota.limit:
-                sight = Sight(waiting=NO_MORE.format(self._quota.limit))
-            self._sights[run] = sight
-            if left := queue.left_alone(run, active=self._active):
+            status = queue.status(run, active=self._active, ended=self._ended)
+            if status.wait_reason == ASKED and self._quota.limit:
+                status = BackendStatus(wait_reason=NO_MORE.format(self._quota.limit))
+            self._statuses[run] = status
+            if left := queue.unattended_job(run, active=self._active):
                 cluster.cancel([left])
 
     def _ended_of(self, gone: set[str]) -> dict[str, EndedJob]:
@@ -174,18 +174,18 @@ class SlurmSlots:
     def _look_without_slurm(self, error: UnreachableError) -> None:
         """See in the files alone which runs have begun."""
         for run, (_, queue) in self._known_runs().items():
-            self._sights[run] = Sight(waiting=f"{AWAY} ({error})") if queue.waits(run) else Sight()
+            self._statuses[run] = BackendStatus(f"{AWAY} ({error})" if queue.waits(run) else None)
 
-    def _end(self, run: str, ending: Ending) -> None:
+    def _end(self, run: str, outcome: Outcome) -> None:
         self._forget(run)
-        self._sights[run] = Sight(ending=ending)
+        self._statuses[run] = BackendStatus(outcome=outcome)
 
     def _forget(self, run: str) -> None:
         with self._lock:
             self._runs.pop(run, None)
-        self._sights.pop(run, None)
+        self._statuses.pop(run, None)
 
-    def _known_runs(self) -> dict[str, tuple[Request, SlurmQueue]]:
+    def _known_runs(self) -> dict[str, tuple[RunRequest, SlurmQueue]]:
         with self._lock:
             return dict(self._runs)
 
@@ -218,7 +218,7 @@ class SlurmSlots:
         except UnreachableError:
             raise
         except ExecutionError as error:
-            refused = Ending(RunState.Failed, f"Slurm refused the job: {error}")
+            refused = Outcome(RunState.Failed, f"Slurm refused the job: {error}")
             for run in map(run_of, queue.new):
                 if queue.withdraw(run):
                     self._end(run, refused)

@@ -10,9 +10,9 @@ from typing import Any
 
 from amlcore.compute.slurm import cluster
 from amlcore.compute.slurm.cluster import Partition
-from amlcore.compute.slurm.orphans import look as look_at
+from amlcore.compute.slurm.orphans import observe as observe_orphan
 from amlcore.compute.slurm.slots import SlurmSlots
-from amlcore.compute.target import ComputeTarget, Sight
+from amlcore.compute.target import BackendStatus, ComputeTarget
 from amlcore.errors import ConfigError, legal
 from amlcore.record.record import Record
 from amlcore.workspace import Workspace
@@ -84,8 +84,8 @@ class Slurm(ComputeTarget):
         return {**super().describe(), "sbatch": self.sbatch()}
 
     @staticmethod
-    def look(record: Record) -> Sight:
-        return look_at(record)
+    def observe(record: Record) -> BackendStatus:
+        return observe_orphan(record)
 
     @property
     def resumable(self) -> bool:
