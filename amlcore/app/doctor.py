@@ -15,7 +15,7 @@ from pathlib import Path
 from amlcore.compute import ComputeTarget, Slurm
 from amlcore.compute.slurm import cluster, sbatch
 from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, UnreadableError
-from amlcore.model.damage import damaged_models
+from amlcore.model.damaged import damaged_models
 from amlcore.record.inspection import damages
 from amlcore.record.record import Record
 from amlcore.serving.keys import Keys

@@ -28,7 +28,7 @@ def register(options: Namespace) -> int:
 
 def models(options: Namespace) -> int:
     from amlcore.model import list_models
-    from amlcore.model.damage import damaged_models
+    from amlcore.model.damaged import damaged_models
     from amlcore.terminal import tables
 
     workspace = Workspace.at()

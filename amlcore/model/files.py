@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
-from amlcore.model.trust import SKOPS
+from amlcore.model.trusted_types import SKOPS
 from amlcore.worker.layout import RunLayout
 
 MODEL_FILES = (".joblib", ".pkl", ".pickle", SKOPS)

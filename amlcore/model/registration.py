@@ -15,12 +15,12 @@ from typing import Any
 
 from amlcore.environment.scratch import OWNER, is_gone
 from amlcore.errors import ConfigError, ModelError, legal
-from amlcore.model.examination import Findings, Training, converted, examined
 from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
 from amlcore.model.folders import PREPARED, versions
+from amlcore.model.inspection import Inspection, TrainingContext, convert_to_skops, inspect_model
 from amlcore.model.model import Model
 from amlcore.model.sample import Sample, read_sample
-from amlcore.model.trust import SKOPS, TRUSTED_TYPES
+from amlcore.model.trusted_types import SKOPS, TRUSTED_TYPES
 from amlcore.record.ownership import open_tree_to_group
 from amlcore.worker import durable
 from amlcore.worker.layout import RunLayout, identity, make_folder, write_json
@@ -97,8 +97,8 @@ class Origin:
     hashes: dict[str, str] | None = None  # of what the run wrote, by its path there; None: nobody hashed it
 
     @property
-    def training(self) -> Training:
-        return Training(self.interpreter, self.manifest, self.objects, self.script, self.python_path)
+    def training(self) -> TrainingContext:
+        return TrainingContext(self.interpreter, self.manifest, self.objects, self.script, self.python_path)
 
     def written(self, path: str, *, key: str) -> Path:
         """The file or folder `path` of the run, which must lie in its `outputs/`."""
@@ -178,11 +178,13 @@ def publish(source: Path, registration: Registration, origin: Origin, *, models:
         trusted = [*TRUSTED_TYPES, *registration.trusted_types]
         where = _shown(source, origin)
         if registration.format == "skops" and not main.endswith(SKOPS):
-            with converted(folder / "files" / main, training=origin.training, trusted=trusted, where=where) as file:
+            with convert_to_skops(
+                folder / "files" / main, training=origin.training, trusted=trusted, where=where
+            ) as file:
                 files = replace_file(files, main, file, folder=folder / "files")
             main = str(Path(main).with_suffix(SKOPS))
         sample = _sample(registration, origin)
-        with examined(
+        with inspect_model(
             folder / "files" / main, training=origin.training, sample=sample, trusted=trusted, where=where
         ) as findings:
             code = copy_files(findings.code, folder / "code")
@@ -207,7 +209,7 @@ def publish(source: Path, registration: Registration, origin: Origin, *, models:
         return Model.load_record(_claim(folder, record))
 
 
-def _declared(registration: Registration, *, findings: Findings, lock: str) -> dict[str, Any]:
+def _declared(registration: Registration, *, findings: Inspection, lock: str) -> dict[str, Any]:
     locked = locked_version(lock)
     trained = locked or findings.sklearn
     stated = registration.framework_version
@@ -233,7 +235,7 @@ def _declared(registration: Registration, *, findings: Findings, lock: str) -> d
     }
 
 
-def _learnt(findings: Findings) -> dict[str, Any]:
+def _learnt(findings: Inspection) -> dict[str, Any]:
     return {
         "python": findings.python,
         "class": findings.class_name,

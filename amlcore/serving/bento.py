@@ -21,7 +21,7 @@ import yaml
 from amlcore.environment.lock import pins
 from amlcore.environment.scratch import scratch
 from amlcore.errors import DeploymentError, NotFoundError, legal
-from amlcore.model.trust import TRUSTED_TYPES
+from amlcore.model.trusted_types import TRUSTED_TYPES
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.proof import copy_service

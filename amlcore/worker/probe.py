@@ -211,10 +211,10 @@ def learnt(model, sample, inputs):
     )
     assert spec is not None
     sys.modules[package] = importlib.util.module_from_spec(spec)
-    learning = importlib.import_module(package + ".learning")
+    inference = importlib.import_module(package + ".signature_inference")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return learning.learn(model, sample)
+        return inference.infer_signature(model, sample)
 
 
 def main(model, arguments, result):

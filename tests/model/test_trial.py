@@ -18,7 +18,7 @@ from sklearn.preprocessing import FunctionTransformer
 from amlcore.errors import DeploymentError, ModelError
 from amlcore.execution import publication
 from amlcore.model import Model, Registration
-from amlcore.model.examination import Training, examined
+from amlcore.model.inspection import TrainingContext, inspect_model
 from amlcore.record.record import Record
 from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
@@ -126,8 +126,8 @@ def test_files_that_a_module_reads_go_with_the_model(
     model = register(tmp_path, estimator)
     snapshot = take(source, store=tmp_path / "store", limits=SnapshotLimits())
     script = (scripts / "train.py").relative_to(source).as_posix()
-    training = Training(PYTHON, snapshot.manifest, snapshot.objects, script)
-    with examined(model.verify(), training=training, sample=None, trusted=[], where="it") as findings:
+    training = TrainingContext(PYTHON, snapshot.manifest, snapshot.objects, script)
+    with inspect_model(model.verify(), training=training, sample=None, trusted=[], where="it") as findings:
         assert sorted(findings.code) == sorted([f"{module}.py", *goes])
         assert {path: findings.code[path].read_text() for path in goes} == {path: files[path] for path in goes}
         assert not any(path.is_symlink() for path in findings.code.values())

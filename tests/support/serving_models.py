@@ -8,7 +8,7 @@ import joblib
 import sklearn
 
 from amlcore.model import Model
-from amlcore.model.inputs.learning import learn
+from amlcore.model.inputs.signature_inference import infer_signature
 from amlcore.model.sample import read_sample
 from amlcore.serving.runtime.predictor import Model as ServedModel
 from amlcore.serving.runtime.predictor import Predictor
@@ -43,7 +43,7 @@ def register(
     logged = sample_json
     if frame is not None:
         logged = samples.sample(frame.head(3)) if sample else None
-    learnt = learn(joblib.load(file), as_read(root, logged))
+    learnt = infer_signature(joblib.load(file), as_read(root, logged))
     about = {
         "name": name,
         "version": version,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class InputError(Exception):
+class RequestError(Exception):
     """A request that cannot be answered, with the row and the column at fault where there are such."""
 
     def __init__(

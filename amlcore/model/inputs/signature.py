@@ -5,9 +5,9 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from .building import PLAIN, Reading, cast, is_exact
+from .casting import PLAIN, Interpretation, cast, is_exact
 from .columns import Column, kind_of
-from .errors import InputError, count, quoted
+from .errors import RequestError, count, quoted
 
 MOST_COLUMNS = 10_000
 """Of a model that does not tell how many it takes: each costs some hundred bytes, and a body has room for millions."""
@@ -85,20 +85,20 @@ class Signature:
         if isinstance(data, dict):
             data = self._turned(data) if any(isinstance(value, list) for value in data.values()) else [data]
         if not isinstance(data, list):
-            raise InputError(f"data must be a list of rows, got {quoted(data)}")
+            raise RequestError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
-            raise InputError("data holds no rows")
+            raise RequestError("data holds no rows")
         if not any(isinstance(item, (list, dict)) for item in data):
             are_rows = self.form in FLAT or (self.takes_texts and all(isinstance(item, str) for item in data))
             data = [[item] for item in data] if are_rows else [data]
         rows = [self._row(row, number) for number, row in enumerate(data)]
         if self.n_features is None and len(rows[0]) > MOST_COLUMNS:
-            raise InputError(f"row 0 has {count(len(rows[0]))}, {MOST_COLUMNS} are the most that are taken", row=0)
+            raise RequestError(f"row 0 has {count(len(rows[0]))}, {MOST_COLUMNS} are the most that are taken", row=0)
         columns = self.columns(self.n_features or len(rows[0]))
         for number, row in enumerate(rows):
             if len(row) != len(columns):
                 wanted = f"the model takes {len(columns)}" if self.n_features else f"row 0 has {len(columns)}"
-                raise InputError(f"row {number} has {count(len(row))}, {wanted}", row=number)
+                raise RequestError(f"row {number} has {count(len(row))}, {wanted}", row=number)
         for column in columns:
             column.check([row[column.position] for row in rows])
         self._check_digits(columns, rows)
@@ -110,16 +110,16 @@ class Signature:
         if isinstance(data, dict) and kind is dict:
             data = [data]
         if not isinstance(data, list):
-            raise InputError(f"data must be a list of rows, got {quoted(data)}")
+            raise RequestError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
-            raise InputError("data holds no rows")
+            raise RequestError("data holds no rows")
         for number, row in enumerate(data):
             if not isinstance(row, kind):
-                raise InputError(f"row {number} must be {wanted}, got {quoted(row)}", row=number)
+                raise RequestError(f"row {number} must be {wanted}, got {quoted(row)}", row=number)
         return data
 
     def _check_digits(self, columns: list[Column], rows: list[list[Any]]) -> None:
-        """Raises InputError for an integer that would lose digits: as a float, which its column has to be then."""
+        """Raises RequestError for an integer that would lose digits: as a float, which its column has to be then."""
         is_matrix = not self.is_frame and self.form not in FLAT
         all_whole = is_matrix and all(type(value) is int for row in rows for value in row)
         for column in columns:
@@ -144,38 +144,38 @@ class Signature:
         given = self._ordered(columns, None)
         for name, values in zip(self.names or [], given):
             if not isinstance(values, list):
-                raise InputError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
+                raise RequestError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
             if len(values) != len(given[0]):
                 first = (self.names or [])[0]
                 counts = f"has {count(len(values))}, column {first!r} has {len(given[0])}"
-                raise InputError(f"column {name!r} {counts}", column=name)
+                raise RequestError(f"column {name!r} {counts}", column=name)
         return [list(row) for row in zip(*given)]
 
     def _row(self, row: Any, number: int) -> list[Any]:
         if isinstance(row, dict):
             return self._ordered(row, number)
         if not isinstance(row, list):
-            raise InputError(f"row {number} must be a list or a record, got {quoted(row)}", row=number)
+            raise RequestError(f"row {number} must be a list or a record, got {quoted(row)}", row=number)
         if not row:
-            raise InputError(f"row {number} is empty", row=number)
+            raise RequestError(f"row {number} is empty", row=number)
         return row
 
     def _ordered(self, record: dict[str, Any], number: int | None) -> list[Any]:
         where = "data" if number is None else f"row {number}"
         if self.names is None:
-            raise InputError("the model was trained without column names: send rows as lists", row=number)
+            raise RequestError("the model was trained without column names: send rows as lists", row=number)
         if len(self._known) != len(self.names):
-            raise InputError("two columns of the model have the same name: send rows as lists", row=number)
+            raise RequestError("two columns of the model have the same name: send rows as lists", row=number)
         if self._aliases:
             record = {self._aliases.get(name, name): value for name, value in record.items()}
         for name in record:
             if name not in self._known:
                 near = get_close_matches(name, self.names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"legal: {', '.join(self.names)}"
-                raise InputError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
+                raise RequestError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
         for name in self.names:
             if name not in record:
-                raise InputError(f"{where}: column {name!r} is missing", row=number, column=name)
+                raise RequestError(f"{where}: column {name!r} is missing", row=number, column=name)
         return [record[name] for name in self.names]
 
     def irregular(self, rows: list[Any]) -> list[Irregular]:
@@ -186,25 +186,25 @@ class Signature:
                 found[row].add((column.position, kind))
         return [frozenset(one) for one in found]
 
-    def readings(self, rows: list[Any]) -> list[tuple[Reading, InputError]]:
+    def interpretations(self, rows: list[Any]) -> list[tuple[Interpretation, RequestError]]:
         """Beside the plain one, each way to understand `rows`, with the error where it makes a difference."""
-        found: list[tuple[Reading, InputError]] = []
+        found: list[tuple[Interpretation, RequestError]] = []
         for column in self.columns(len(rows[0])) if self.is_table else ():
             values = [row[column.position] for row in rows]
             row = column.unknown(values)
             if row is not None:
                 said = f"{quoted(values[row])} is none of the categories that the model was trained on"
-                found.append((Reading(unknown_is_missing=True), column.bad(row, said)))
+                found.append((Interpretation(unknown_is_missing=True), column.bad(row, said)))
             nulls = column.nulls(values)[1:]
             said = (
                 "null may stand for None or for NaN here, and the model treats them differently; the sample tells "
                 "which, where it has a missing value: run.log_sample(X)"
             )
-            found += [(Reading(null=null), column.bad(values.index(None), said)) for null in nulls]
+            found += [(Interpretation(null=null), column.bad(values.index(None), said)) for null in nulls]
         return found
 
-    def fallbacks(self, rows: list[Any]) -> list[Reading]:
-        """What to try where the model refuses the plain reading: only what is not known of a column differs."""
+    def fallbacks(self, rows: list[Any]) -> list[Interpretation]:
+        """What to try where the model refuses the plain interpretation: only what is not known of a column differs."""
         if not self.is_table:
             return []
         found = []
@@ -214,14 +214,16 @@ class Signature:
             column.kind == "any" and all(one is None for one in values) for column, values in zip(columns, cells)
         )
         if gaps:
-            found.append(Reading(gaps_are_objects=True))
+            found.append(Interpretation(gaps_are_objects=True))
         if any(all(type(one) is int for one in values) for values in cells):
-            found.append(Reading(whole_are_floats=True))
+            found.append(Interpretation(whole_are_floats=True))
             if gaps:
-                found.append(Reading(whole_are_floats=True, gaps_are_objects=True))
+                found.append(Interpretation(whole_are_floats=True, gaps_are_objects=True))
         return found
 
-    def to_input(self, rows: list[Any], reading: Reading = PLAIN, irregular: Irregular = frozenset()) -> Any:
+    def to_input(
+        self, rows: list[Any], interpretation: Interpretation = PLAIN, irregular: Irregular = frozenset()
+    ) -> Any:
         """What the model is called with: a DataFrame if it was trained on one, a list of texts, or an array."""
         if not self.is_table:
             return rows
@@ -235,7 +237,7 @@ class Signature:
             return [row[0] for row in rows]
         apart = {position for position, _ in irregular}
         parts = [
-            cast(column, [row[column.position] for row in rows], reading, is_irregular=column.position in apart)
+            cast(column, [row[column.position] for row in rows], interpretation, is_irregular=column.position in apart)
             for column in columns
         ]
         if self.form == "series":

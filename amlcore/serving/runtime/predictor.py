@@ -13,8 +13,8 @@ from typing import Any
 
 from .http.answers import KEYS, Writer, plain
 from .http.request import Request, read, read_quickly
-from .rows.blame import answered
-from .rows.rows import InputError, Refused, Signature, quoted
+from .rows.explain import score_or_explain
+from .rows.rows import Refused, RequestError, Signature, quoted
 
 log = logging.getLogger("bentoml.serve")
 
@@ -119,11 +119,11 @@ class Predictor:
 
     def __init__(self, model: Model, estimator: Any) -> None:
         # it loads numpy and scipy, which the supervisor, that only checks the model's files, has no use for
-        from .inputs.reference import Reference
+        from .inputs.reference_model import ReferenceModel
         from .proof.fast_paths import quick
 
         self._signature = model.signature
-        self._reference = Reference(estimator, model.signature)
+        self._reference = ReferenceModel(estimator, model.signature)
         self._methods = model.all_methods
         self._general = model.methods[0]
         self._defaults = {**{name: name for name in model.methods}, self._general: model.default_method}
@@ -139,11 +139,11 @@ class Predictor:
         """The answer of the route of `method`; the first route answers other methods too, if the body asks for one."""
         try:
             return 200, self._answer(method, body)
-        except InputError as error:
+        except RequestError as error:
             return error.status, json.dumps(error.to_json()).encode()
         except Exception:
             log.exception("%s failed", method)
-            fault = InputError(f"{method} failed; the service's log says why")
+            fault = RequestError(f"{method} failed; the service's log says why")
             return 500, json.dumps(fault.to_json()).encode()
 
     def _answer(self, route: str, body: bytes) -> bytes:
@@ -160,7 +160,7 @@ class Predictor:
                 pass
             except Exception:
                 self._note_failure()
-        return answered(self._reference, method, self._signature.read(request.data))
+        return score_or_explain(self._reference, method, self._signature.read(request.data))
 
     def _note_failure(self) -> None:
         """A path that raises now and then is passed over, one that goes on with it is switched off."""
@@ -173,9 +173,9 @@ class Predictor:
 
     def _asked(self, route: str, method: str) -> str:
         if method not in self._methods:
-            raise InputError(f"method is {quoted(method)}; legal: {', '.join(self._methods)}", status=400)
+            raise RequestError(f"method is {quoted(method)}; legal: {', '.join(self._methods)}", status=400)
         if route not in (self._general, method):
-            raise InputError(f"/{route} does not answer {quoted(method)}: send it to /{self._general}", status=400)
+            raise RequestError(f"/{route} does not answer {quoted(method)}: send it to /{self._general}", status=400)
         return method
 
 

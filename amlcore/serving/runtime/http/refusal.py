@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..rows.rows import InputError
+from ..rows.rows import RequestError
 
 
-class Refusal(InputError):  # noqa: N818 - the request is at fault
+class Refusal(RequestError):  # noqa: N818 - the request is at fault
     """A request that is answered before the model is asked."""
 
     def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:

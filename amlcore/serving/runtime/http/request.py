@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ..rows.rows import InputError, quoted
+from ..rows.rows import RequestError, quoted
 
 FORMS = (
     '{"data": rows}, where rows is a list of lists or of records by column name, one of these, or columns by their '
@@ -47,21 +47,21 @@ def read(body: bytes) -> Request:
 
     Raises
     ------
-    InputError
+    RequestError
         It is not JSON, or of another form.
     """
     try:
         value = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"the body is not JSON: {error}", status=400) from None
+        raise RequestError(f"the body is not JSON: {error}", status=400) from None
     if not isinstance(value, dict) or "data" not in value:
-        raise InputError(f"the body must be {FORMS}", status=400)
+        raise RequestError(f"the body must be {FORMS}", status=400)
     unknown = sorted(set(value) - ASKED)
     if unknown:
-        raise InputError(f"unknown key {quoted(unknown[0])}: the body must be {FORMS}", status=400)
+        raise RequestError(f"unknown key {quoted(unknown[0])}: the body must be {FORMS}", status=400)
     method = value.get("method")
     if "method" in value and not isinstance(method, str):
-        raise InputError(f"method must be a text, got {quoted(method)}", status=400)
+        raise RequestError(f"method must be a text, got {quoted(method)}", status=400)
     return Request(value["data"], method)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..inputs.equality import Different
 from ..paths import Path, Refused, candidates
-from ..rows.reader import Reader
+from ..rows.row_encoder import RowEncoder
 from ..rows.rows import Signature
 from . import proof
 
@@ -17,7 +17,7 @@ log = logging.getLogger("bentoml.serve")
 class Quick:
     """Answers plain requests by the path that was the fastest for as many rows."""
 
-    def __init__(self, reader: Reader, ladders: dict[str, list[tuple[float, Path | None]]]) -> None:
+    def __init__(self, reader: RowEncoder, ladders: dict[str, list[tuple[float, Path | None]]]) -> None:
         self._reader = reader
         self._ladders = ladders
         self._alone = {
@@ -62,7 +62,7 @@ def quick(estimator: Any, signature: Signature, sample: list[list[Any]], proven:
         gone = names - set(paths)
         if gone:
             raise Different(f"'{min(gone)}' is not to be had in this environment")
-        reader = Reader(signature, paths[min(names)].preparation, proven["missing"])
+        reader = RowEncoder(signature, paths[min(names)].preparation, proven["missing"])
         proof.check(estimator, paths, reader, signature=signature, sample=sample, proven=proven)
     except Exception as error:  # whatever it is, the model itself still answers
         log.warning("no faster path is used, the model answers by itself: %s: %s", type(error).__name__, error)

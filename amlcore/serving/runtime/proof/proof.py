@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from ..inputs.equality import TOLERANCE, Different, by_row, require_equal
-from ..inputs.reference import Reference
+from ..inputs.reference_model import ReferenceModel
 from ..paths import UNCHECKED, Path, Preparation, Refused, candidates
-from ..rows.reader import Reader
+from ..rows.row_encoder import RowEncoder
 from ..rows.rows import Signature
 from .synthetic_rows import STYLES, UNSEEN, MadeRows, at_thresholds
 
@@ -33,7 +33,7 @@ NOTHING: dict[str, Any] = {"candidates": {}, "chosen": {}, "missing": [], "style
 """The report where the model answers by itself."""
 
 
-class Model(Reference):
+class Model(ReferenceModel):
     """The model's own answers, as the service gets them without any path."""
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
@@ -65,7 +65,7 @@ def _prove(estimator: Any, signature: Signature, sample: list[list[Any]], paths:
     rows = made.rows(_affordable(model, made), missing=missing, unseen=unseen)
     rows += [one for one in sample if len(one) == len(missing) and model.takes("predict", [one])]
     batches = [(one, _answers(model, one)) for one in _batches(model, made, rows)]
-    reader = Reader(signature, preparation, missing)
+    reader = RowEncoder(signature, preparation, missing)
     refused = [[*row[:place], UNSEEN, *row[place + 1 :]] for place in made.text_columns if not unseen[place]]
     found = {name: _outcome(model, path, reader, batches, refused) for name, path in paths.items()}
     equal = {name: path for name, path in paths.items() if found[name]["equal"]}
@@ -132,7 +132,7 @@ def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[b
 def _outcome(
     model: Model,
     path: Path,
-    reader: Reader,
+    reader: RowEncoder,
     batches: list[tuple[list[list[Any]], dict[str, Any]]],
     refused: list[list[Any]],
 ) -> dict[str, Any]:
@@ -146,13 +146,13 @@ def _outcome(
     return {"equal": True, "rows": compared}
 
 
-def _taken_by_all(paths: dict[str, Path], reader: Reader, rows: list[list[Any]]) -> list[list[Any]]:
+def _taken_by_all(paths: dict[str, Path], reader: RowEncoder, rows: list[list[Any]]) -> list[list[Any]]:
     for path in paths.values():
         rows = [rows[number] for number in _not_refused(path, reader.matrix(rows))]
     return rows
 
 
-def _compare(model: Model, path: Path, reader: Reader, rows: list[list[Any]], expected: dict[str, Any]) -> int:
+def _compare(model: Model, path: Path, reader: RowEncoder, rows: list[list[Any]], expected: dict[str, Any]) -> int:
     """How many rows were compared, if all were equal."""
     matrix = reader.matrix(rows)
     taken = _not_refused(path, matrix)
@@ -182,7 +182,7 @@ def _compare(model: Model, path: Path, reader: Reader, rows: list[list[Any]], ex
     return len(rows) + len(prepared)
 
 
-def _of_one(path: Path, reader: Reader, method: str, row: list[Any]) -> list[Any]:
+def _of_one(path: Path, reader: RowEncoder, method: str, row: list[Any]) -> list[Any]:
     """What `path` says of one row, in each way that it may be asked."""
     answers = [path.score(method, reader.matrix([row]))]
     return answers if path.alone(method) is None else [*answers, _score(path, reader, method, [row])]
@@ -217,7 +217,7 @@ def _require_equal(actual: Any, expected: Any, what: str, *, model: Model, metho
 
 
 def _measure(
-    model: Model, paths: dict[str, Path], reader: Reader, rows: list[list[Any]]
+    model: Model, paths: dict[str, Path], reader: RowEncoder, rows: list[list[Any]]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Microseconds by candidate, method and number of rows, from parsed rows to the answer; each in turn."""
     calls: dict[str, Callable[[str, list[list[Any]]], Any]] = {MODEL: model.answer}
@@ -240,7 +240,7 @@ def _measure(
     return speeds
 
 
-def _score(path: Path, reader: Reader, method: str, rows: list[list[Any]]) -> Any:
+def _score(path: Path, reader: RowEncoder, method: str, rows: list[list[Any]]) -> Any:
     """As `Quick` does."""
     alone, row = path.alone(method), reader.row(rows)
     answer = alone(row) if alone is not None and row is not None else None
@@ -264,7 +264,7 @@ def _ladder(speeds: dict[str, dict[str, float]]) -> list[list[Any]]:
 def check(
     estimator: Any,
     paths: dict[str, Path],
-    reader: Reader,
+    reader: RowEncoder,
     *,
     signature: Signature,
     sample: list[list[Any]],

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from ..inputs.columns import Column, kind_of
-from ..inputs.errors import InputError, Text, quoted
+from ..inputs.errors import RequestError, Text, quoted
 from ..inputs.signature import Signature
 
-__all__ = ["Column", "InputError", "Refused", "Signature", "Text", "kind_of", "quoted"]
+__all__ = ["Column", "Refused", "RequestError", "Signature", "Text", "kind_of", "quoted"]
 
 
 class Refused(Exception):  # noqa: N818 - no error: the model itself is asked then

@@ -1,4 +1,4 @@
-"""Reader: the data of a request as one matrix, for the requests that are right; of the others it says nothing."""
+"""RowEncoder: the data of a request as one matrix, for the requests that are right; of the others it says nothing."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _matrix(rows: list[Any], width: int) -> Any:
     return np.fromiter(cells, np.float64, len(rows) * width).reshape(-1, width)
 
 
-class Reader:
+class RowEncoder:
     """Codes rows for a preparation; what it does not take, `Signature.read` explains or the model answers."""
 
     def __init__(self, signature: Signature, preparation: Preparation, missing: list[bool]) -> None:

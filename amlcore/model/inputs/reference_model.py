@@ -1,13 +1,13 @@
-"""Reference: what the model itself answers to the rows of a request, by the plain meaning of them."""
+"""ReferenceModel: what the model itself answers to the rows of a request, by the plain meaning of them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .building import PLAIN, Reading
+from .casting import PLAIN, Interpretation
 from .equality import Different, by_row, require_equal
-from .errors import InputError
-from .facts import last
+from .errors import RequestError
+from .introspection import last
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def is_refusal(error: Exception) -> bool:
     return isinstance(error, REFUSALS) or type(error).__module__.partition(".")[0] in LIBRARIES
 
 
-class Reference:
+class ReferenceModel:
     """A model with the input that it takes; each row is answered whatever stands beside it."""
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
@@ -44,7 +44,7 @@ class Reference:
 
         Raises
         ------
-        InputError
+        RequestError
             What the rows mean is open, and the answers differ.
         Miscounted
             There are more or fewer answers than rows.
@@ -59,7 +59,7 @@ class Reference:
         for columns, chosen in places.items():
             try:
                 found = self._score(method, [rows[place] for place in chosen], columns)
-            except InputError as error:
+            except RequestError as error:
                 raise _moved(error, chosen) from None
             for place, one in zip(chosen, _rows_of(found)):
                 answers[place] = one
@@ -68,7 +68,7 @@ class Reference:
     def takes(self, method: str, rows: list[Any]) -> bool:
         try:
             self.score(method, rows)
-        except (InputError, Miscounted):
+        except (RequestError, Miscounted):
             return False
         except Exception as error:
             if not is_refusal(error):
@@ -77,12 +77,12 @@ class Reference:
         return True
 
     def _score(self, method: str, rows: list[Any], irregular: Irregular) -> Any:
-        readings = self.signature.readings(rows)
+        interpretations = self.signature.interpretations(rows)
         refusal, answer, fallbacks = None, None, [PLAIN]
-        fallbacks += self.signature.fallbacks(rows) + [one for one, _ in readings if one.null is not None]
-        for reading in fallbacks:
+        fallbacks += self.signature.fallbacks(rows) + [one for one, _ in interpretations if one.null is not None]
+        for interpretation in fallbacks:
             try:
-                answer = self._ask(method, rows, reading, irregular)
+                answer = self._ask(method, rows, interpretation, irregular)
                 break
             except Exception as error:
                 if not is_refusal(error):
@@ -91,18 +91,24 @@ class Reference:
         else:
             assert refusal is not None
             raise refusal
-        for other, ambiguity in readings:
-            if other != reading:
+        for other, ambiguity in interpretations:
+            if other != interpretation:
                 self._require_same(answer, method, rows, other, irregular, ambiguity)
         return answer
 
     def _require_same(
-        self, answer: Any, method: str, rows: list[Any], reading: Reading, irregular: Irregular, error: InputError
+        self,
+        answer: Any,
+        method: str,
+        rows: list[Any],
+        interpretation: Interpretation,
+        irregular: Irregular,
+        error: RequestError,
     ) -> None:
         try:
-            other = self._ask(method, rows, reading, irregular)
+            other = self._ask(method, rows, interpretation, irregular)
         except Exception as refusal:
-            if is_refusal(refusal) and not reading.unknown_is_missing:
+            if is_refusal(refusal) and not interpretation.unknown_is_missing:
                 return  # what the model does not take is not meant
             raise error from None
         try:
@@ -110,8 +116,8 @@ class Reference:
         except Different:
             raise error from None
 
-    def _ask(self, method: str, rows: list[Any], reading: Reading, irregular: Irregular) -> Any:
-        result = getattr(self.estimator, method)(self.signature.to_input(rows, reading, irregular))
+    def _ask(self, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular) -> Any:
+        result = getattr(self.estimator, method)(self.signature.to_input(rows, interpretation, irregular))
         if len(rows) == 1 and method == "transform" and hasattr(last(self.estimator), "components_"):
             result = result.reshape(1, -1)  # SparsePCA leaves out the row of one
         found = count_of(result)
@@ -164,10 +170,10 @@ def _joined(answers: list[Any]) -> Any:
     return rows
 
 
-def _moved(error: InputError, places: list[int]) -> InputError:
+def _moved(error: RequestError, places: list[int]) -> RequestError:
     """`error` of some rows of a request, with the row's number among all."""
     if error.row is None:
         return error
     row = places[error.row]
     said = str(error).replace(f"row {error.row}", f"row {row}", 1)
-    return InputError(said, row=row, column=error.column, status=error.status)
+    return RequestError(said, row=row, column=error.column, status=error.status)

@@ -6,15 +6,15 @@ import json
 import sys
 from typing import Any
 
-from .errors import InputError
-from .facts import attribute, form_of, known_columns, names_of, same_names, width_of
-from .reference import Miscounted, Reference
+from .errors import RequestError
+from .introspection import attribute, form_of, known_columns, names_of, same_names, width_of
+from .reference_model import Miscounted, ReferenceModel
 from .signature import FLAT, Signature
 
 UNTYPED = ("columns", "labels", "dtypes", "details")
 
 
-def learn(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]:
+def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]:
     """The `signature` of a model, its `sample` with the columns that it takes, and why it refuses that, if it does."""
     names = names_of(model)
     width = width_of(model)
@@ -107,12 +107,12 @@ def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> s
     method = next((name for name in ("predict", "transform") if attribute(model, name) is not None), None)
     if method is None:
         return None
-    reference = Reference(model, Signature(signature, sample))
+    reference = ReferenceModel(model, Signature(signature, sample))
     rows = sample["records"] if signature["form"] == "records" else sample["rows"]
     try:
         for data in (rows, [*rows, rows[0]]):  # a model that counts columns would be right about one of them
             reference.answer(method, data)
-    except (InputError, Miscounted) as error:
+    except (RequestError, Miscounted) as error:
         return str(error)
     except Exception as error:
         return f"{type(error).__name__}: " + str(error).strip().partition("\n")[0]

@@ -12,9 +12,9 @@ from typing import Any
 import amlcore.worker
 from amlcore.environment.scratch import scratch
 from amlcore.errors import ModelError
-from amlcore.model.opened import check_fitted, lacking, link_rest, opened_files
+from amlcore.model.data_files import check_fitted, lacking, link_rest, opened_files
 from amlcore.model.sample import Sample
-from amlcore.model.trust import SKOPS
+from amlcore.model.trusted_types import SKOPS
 from amlcore.snapshot.snapshot import files_of, materialize
 
 PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
@@ -24,7 +24,7 @@ TIMEOUT_S = 600
 
 
 @dataclass(frozen=True)
-class Findings:
+class Inspection:
     """What the probe found, with the model's own code still in its temporary folder."""
 
     python: str
@@ -33,7 +33,7 @@ class Findings:
     last_step: str
     methods: list[str]
     signature: dict[str, Any]
-    """As amlcore.model.inputs.learning makes it."""
+    """As amlcore.model.inputs.signature_inference makes it."""
     classes: list[Any] | None
     sample: Sample | None
     """As it was given, with the columns that the model takes."""
@@ -42,7 +42,7 @@ class Findings:
 
 
 @dataclass(frozen=True)
-class Training:
+class TrainingContext:
     """What trained the model: an interpreter, and the snapshot's code where there is one."""
 
     interpreter: Path
@@ -55,9 +55,9 @@ class Training:
 
 
 @contextmanager
-def examined(
-    model: Path, *, training: Training, sample: Sample | None, trusted: list[str], where: str
-) -> Iterator[Findings]:
+def inspect_model(
+    model: Path, *, training: TrainingContext, sample: Sample | None, trusted: list[str], where: str
+) -> Iterator[Inspection]:
     """Load `model` where it was trained, and try the sample on it; of one in skops format only `trusted` is built.
 
     Raises
@@ -77,7 +77,7 @@ def examined(
 
 
 @contextmanager
-def converted(model: Path, *, training: Training, trusted: list[str], where: str) -> Iterator[Path]:
+def convert_to_skops(model: Path, *, training: TrainingContext, trusted: list[str], where: str) -> Iterator[Path]:
     """The model in skops format, written where it was trained, until the block ends.
 
     Raises
@@ -94,7 +94,9 @@ def converted(model: Path, *, training: Training, trusted: list[str], where: str
         yield target
 
 
-def _probed(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
+def _probed(
+    model: Path, given: dict[str, Any], *, stage: Path, training: TrainingContext, where: str
+) -> dict[str, Any]:
     found = _run_probe(model, given, stage=stage, training=training, where=where)
     if found["main"] is not None:
         script = Path(training.script).name if training.script else "the script"
@@ -106,7 +108,7 @@ def _probed(model: Path, given: dict[str, Any], *, stage: Path, training: Traini
     return found
 
 
-def _roots(training: Training, stage: Path) -> list[Path]:
+def _roots(training: TrainingContext, stage: Path) -> list[Path]:
     """Lay out the snapshot's code as the run had it, and say where Python looked for modules."""
     code = stage / "code"
     code.mkdir()
@@ -125,7 +127,7 @@ def _roots(training: Training, stage: Path) -> list[Path]:
     return _given_roots(training, stage)
 
 
-def _given_roots(training: Training, stage: Path) -> list[Path]:
+def _given_roots(training: TrainingContext, stage: Path) -> list[Path]:
     """The folders in which Python looked for the snapshot's modules, in order."""
     code = stage / "code"
     if training.manifest is None:
@@ -135,7 +137,7 @@ def _given_roots(training: Training, stage: Path) -> list[Path]:
     return list(dict.fromkeys(Path(os.path.normpath(root)) for root in roots))
 
 
-def _verified(files: dict[str, Path], *, stage: Path, training: Training) -> dict[str, Path]:
+def _verified(files: dict[str, Path], *, stage: Path, training: TrainingContext) -> dict[str, Path]:
     """Copies of the snapshot's files, whose content is what was stored; `files` are what stands for them."""
     assert training.manifest is not None
     assert training.objects is not None
@@ -145,7 +147,9 @@ def _verified(files: dict[str, Path], *, stage: Path, training: Training) -> dic
     return {relative: into / path.relative_to(stage / "code") for relative, path in files.items()}
 
 
-def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Training, where: str) -> dict[str, Any]:
+def _run_probe(
+    model: Path, given: dict[str, Any], *, stage: Path, training: TrainingContext, where: str
+) -> dict[str, Any]:
     arguments, result = stage / "arguments.json", stage / "result.json"
     code = {"roots": [os.path.normpath(root) for root in _roots(training, stage)], "code": str(stage / "code")}
     arguments.write_text(json.dumps({**given, **code, "inputs": str(INPUTS)}), encoding="utf-8")
@@ -177,14 +181,14 @@ def _run_probe(model: Path, given: dict[str, Any], *, stage: Path, training: Tra
     return found
 
 
-def _findings(found: dict[str, Any], *, told: list[str]) -> Findings:
+def _findings(found: dict[str, Any], *, told: list[str]) -> Inspection:
     warnings = [*found["load_warnings"], *told]
     if not {"predict", "transform"} & set(found["methods"]):
         warnings.append(f"the model is a {found['class']}, which has no predict and no transform: it cannot be served")
     if found["sample_error"] is not None:
         warnings.append(f"the model does not take its sample: {found['sample_error']}")
     sample = Sample(**found["sample"]) if found["sample"] else None
-    return Findings(
+    return Inspection(
         python=found["python"],
         sklearn=found["sklearn"],
         class_name=found["class"],

@@ -6,8 +6,8 @@ import logging
 import time
 from typing import Any
 
-from ..inputs.reference import Miscounted, Reference, is_refusal
-from .rows import InputError
+from ..inputs.reference_model import Miscounted, ReferenceModel, is_refusal
+from .rows import RequestError
 
 log = logging.getLogger("bentoml.serve")
 
@@ -16,19 +16,19 @@ SEARCHED_S = 0.25
 """A request that is refused shall cost little more than one that is answered."""
 
 
-def answered(reference: Reference, method: str, rows: list[Any]) -> Any:
+def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) -> Any:
     """What the model answers.
 
     Raises
     ------
-    InputError
+    RequestError
         It refuses a row; the message has its own words, and names the row and the column as far as they can be found.
     """
     try:
         return reference.score(method, rows)
     except Miscounted as error:
         raise _of_count(reference, method, rows, error) from error
-    except InputError:
+    except RequestError:
         raise
     except Exception as error:
         if not is_refusal(error):
@@ -36,30 +36,30 @@ def answered(reference: Reference, method: str, rows: list[Any]) -> Any:
         raise _of_refusal(reference, method, rows, error) from error
 
 
-def _of_count(reference: Reference, method: str, rows: list[Any], error: Miscounted) -> InputError:
+def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Miscounted) -> RequestError:
     row = _first_refused(reference, method, rows)
     if row is not None:
-        return InputError(f"the model gives no single answer for row {row}: {error}", row=row)
+        return RequestError(f"the model gives no single answer for row {row}: {error}", row=row)
     log.error("%s", error)
-    return InputError(str(error), status=500)
+    return RequestError(str(error), status=500)
 
 
-def _of_refusal(reference: Reference, method: str, rows: list[Any], error: Exception) -> InputError:
+def _of_refusal(reference: ReferenceModel, method: str, rows: list[Any], error: Exception) -> RequestError:
     said = next(iter(str(error).splitlines()), "") or type(error).__name__
     row = _first_refused(reference, method, rows)
     if row is None:
-        return InputError(f"the model refuses these rows: {said}")
+        return RequestError(f"the model refuses these rows: {said}")
     column = _refused_column(reference, method, rows, row)
     if column is None:
-        return InputError(f"the model refuses row {row}: {said}", row=row)
+        return RequestError(f"the model refuses row {row}: {said}", row=row)
     label = reference.signature.columns(len(rows[row]))[column].label
     is_null = " is null" if rows[row][column] is None else ""
-    return InputError(
+    return RequestError(
         f"the model refuses these rows: {said} (row {row}, column {label!r}{is_null})", row=row, column=label
     )
 
 
-def _first_refused(reference: Reference, method: str, rows: list[Any]) -> int | None:
+def _first_refused(reference: ReferenceModel, method: str, rows: list[Any]) -> int | None:
     if len(rows) == 1:
         return 0 if not reference.takes(method, rows) else None
     until = time.perf_counter() + SEARCHED_S
@@ -71,7 +71,7 @@ def _first_refused(reference: Reference, method: str, rows: list[Any]) -> int | 
     return None
 
 
-def _refused_column(reference: Reference, method: str, rows: list[Any], row: int) -> int | None:
+def _refused_column(reference: ReferenceModel, method: str, rows: list[Any], row: int) -> int | None:
     """The column whose value, replaced by one of another row, the sample or 0, makes the row one that is taken."""
     if not reference.signature.is_table or not 1 < len(rows[row]) <= MOST_COLUMNS:
         return 0 if reference.signature.is_table and len(rows[row]) == 1 else None
@@ -86,7 +86,7 @@ def _refused_column(reference: Reference, method: str, rows: list[Any], row: int
     return None
 
 
-def _others(reference: Reference, rows: list[Any], row: int, place: int) -> list[Any]:
+def _others(reference: ReferenceModel, rows: list[Any], row: int, place: int) -> list[Any]:
     """A value or two to put in place of one that is suspected."""
     sampled = reference.signature.example(place, len(rows[row]))
     given = [one[place] for one in rows if one[place] is not None and one[place] != rows[row][place]]

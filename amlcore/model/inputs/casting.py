@@ -12,7 +12,7 @@ from .errors import Text
 
 
 @dataclass(frozen=True)
-class Reading:
+class Interpretation:
     """One way to understand what a request leaves open."""
 
     null: str | None = None
@@ -25,21 +25,21 @@ class Reading:
     """Whether integers are floats, in a column of unknown type."""
 
 
-PLAIN = Reading()
+PLAIN = Interpretation()
 
 
-def cast(column: Column, values: list[Any], reading: Reading, *, is_irregular: bool = False) -> Any:
+def cast(column: Column, values: list[Any], interpretation: Interpretation, *, is_irregular: bool = False) -> Any:
     """A Series for a frame, or a numpy array where numpy has the type; the values were checked before."""
     if is_irregular:
         return widened(values)
     if column.dtype is None and "types" not in column.detail:
-        return _untyped(column, values, reading)
+        return _untyped(column, values, interpretation)
     if column.dtype in (None, "object"):
-        return _objects(column, values, reading)
+        return _objects(column, values, interpretation)
     if column.is_category:
-        return _categories(column, values, reading)
+        return _categories(column, values, interpretation)
     if column.dtype == "category":  # of a registration that did not keep them
-        return _objects(column, values, reading)
+        return _objects(column, values, interpretation)
     if column.kind in times.PARSERS:
         parse = times.PARSERS[column.kind]
         return times.to_dtype([None if one is None else parse(one) for one in values], column.kind, column.dtype)
@@ -106,18 +106,18 @@ def _is_kept(number: int) -> bool:
         return False
 
 
-def _untyped(column: Column, values: list[Any], reading: Reading) -> Any:
+def _untyped(column: Column, values: list[Any], interpretation: Interpretation) -> Any:
     import numpy as np
 
     if all(one is None for one in values):
-        nulls = [null_of(column, values, reading)] * len(values)
-        return _array(nulls) if reading.gaps_are_objects else np.full(len(values), math.nan)
+        nulls = [null_of(column, values, interpretation)] * len(values)
+        return _array(nulls) if interpretation.gaps_are_objects else np.full(len(values), math.nan)
     if all(isinstance(one, bool) for one in values):
         return np.array(values, dtype=bool)
     if all(one is None or (isinstance(one, (int, float)) and not isinstance(one, bool)) for one in values):
         is_whole = all(isinstance(one, int) for one in values)
-        return widened(values) if is_whole and not reading.whole_are_floats else _floats(values)
-    null = null_of(column, values, reading)
+        return widened(values) if is_whole and not interpretation.whole_are_floats else _floats(values)
+    null = null_of(column, values, interpretation)
     return _array([null if one is None else Text(one) if isinstance(one, str) else one for one in values])
 
 
@@ -127,11 +127,11 @@ def _floats(values: list[Any]) -> Any:
     return np.array([math.nan if one is None else float(one) for one in values])
 
 
-def _objects(column: Column, values: list[Any], reading: Reading) -> Any:
+def _objects(column: Column, values: list[Any], interpretation: Interpretation) -> Any:
     types = set(column.detail.get("types") or ())
     if column.dtype is None and types and types <= {"int", "float", "bool"}:
-        return _untyped(column, values, reading)
-    null = null_of(column, values, reading)
+        return _untyped(column, values, interpretation)
+    null = null_of(column, values, interpretation)
     array = _array([null if one is None else _object(one, types) for one in values])
     if column.kind not in times.PARSERS:
         return array
@@ -163,14 +163,14 @@ def _object(value: Any, types: set[str]) -> Any:
     return value
 
 
-def _categories(column: Column, values: list[Any], reading: Reading) -> Any:
+def _categories(column: Column, values: list[Any], interpretation: Interpretation) -> Any:
     import pandas as pd
 
     known = column.detail["categories"]
     places = {keyed(one): place for place, one in enumerate(known)}
     index = index_of(known, column.detail["of"])
     extra: list[Any] = []
-    if not reading.unknown_is_missing:
+    if not interpretation.unknown_is_missing:
         for one in values:
             if one is not None and keyed(one) not in places:
                 places[keyed(one)] = len(places)
@@ -191,9 +191,9 @@ def index_of(items: list[Any], dtype: str) -> Any:
     return pd.Index(items, dtype=dtype)
 
 
-def null_of(column: Column, values: list[Any], reading: Reading) -> Any:
+def null_of(column: Column, values: list[Any], interpretation: Interpretation) -> Any:
     known = column.nulls([None, *(one for one in values if isinstance(one, str))])
-    name = reading.null if reading.null in known else known[0]
+    name = interpretation.null if interpretation.null in known else known[0]
     if name == "None":
         return None
     if name == "nan":
