@@ -1,7 +1,7 @@
-"""Say: whoever takes amlcore's own words, a line at a time."""
+"""Log: whoever takes a line of amlcore's own, as the terminal does, or a run's driver.log."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-Say = Callable[[str], None]
+Log = Callable[[str], None]

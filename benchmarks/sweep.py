@@ -278,7 +278,7 @@ def _search(root: Path, words: list[str]) -> Search:
 
 
 def _drive(search: Search, record: Record, *, watch: Callable[..., None] = lambda *_: None) -> None:
-    driver = SweepDriver(search, record, say=lambda _: None, watch=watch)
+    driver = SweepDriver(search, record, log=lambda _: None, watch=watch)
     status = driver.drive()
     assert status.state == "Completed", status
 

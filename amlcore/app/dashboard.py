@@ -11,7 +11,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from amlcore.app.runs import find_run
 from amlcore.errors import RequestError, how_to_install
 from amlcore.execution.past_sweeps import load_search
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.serving.address import check_port
 from amlcore.sweep import Space
 from amlcore.workspace import Workspace
@@ -34,7 +34,7 @@ class _Quiet(WSGIRequestHandler):
         """Say nothing of each request."""
 
 
-def show(workspace: Workspace, reference: str | None, *, port: int, say: Say) -> None:
+def show(workspace: Workspace, reference: str | None, *, port: int, log: Log) -> None:
     """Serve the dashboard of a sweep until it is interrupted; a sweep that runs is followed.
 
     Raises
@@ -54,18 +54,18 @@ def show(workspace: Workspace, reference: str | None, *, port: int, say: Say) ->
     if not study.exists() or not study.stat().st_size:
         raise RequestError(f"sweep {name} has not begun a trial")
     check_port(HOST, port)
-    _serve(study, search.space, search.sweep.metrics, name=name, port=port, say=say)
+    _serve(study, search.space, search.sweep.metrics, name=name, port=port, log=log)
 
 
-def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port: int, say: Say) -> None:
+def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port: int, log: Log) -> None:
     from optuna_dashboard import wsgi
 
     from amlcore.sweep.read_only_study import View
 
     application = wsgi(View(study, space, metrics, title=name))
     with make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet) as server:
-        say(f"sweep {name} on http://{HOST}:{port}/dashboard; it is only read, and an interrupt ends this")
+        log(f"sweep {name} on http://{HOST}:{port}/dashboard; it is only read, and an interrupt ends this")
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            say("ended")
+            log("ended")

@@ -16,7 +16,7 @@ from amlcore.errors import NotFoundError, RecordError, RequestError, RunError, U
 from amlcore.execution.provenance import read_lock
 from amlcore.execution.publication import check_model, publish
 from amlcore.execution.wait_reporter import Waiting
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.reading import unreadable
 from amlcore.record.record import Record, RunState
@@ -39,7 +39,7 @@ ORPHAN_WAIT_S = 6.0  # the kill wait of a supervisor, and a little more
 POLL_S = 0.05
 
 
-def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:
+def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
     """Submit `job` and see it through: stream, register, package.
 
     Returns
@@ -51,12 +51,12 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, say: Say) -> int:
 
     check_model(job)
     record = submit(job, overrides=overrides)
-    tell_of_block(job, say=say)
-    tell_of_dotenv(job, say=say)
-    return _see_through(job, record, detach=detach, say=say)
+    tell_of_block(job, log=log)
+    tell_of_dotenv(job, log=log)
+    return _see_through(job, record, detach=detach, log=log)
 
 
-def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:
+def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
     """Run again what an earlier run ran: the same snapshot, lock, configuration and inputs."""
     from amlcore.environment import PythonRequest
     from amlcore.execution.submission import Pinned, submit
@@ -85,13 +85,13 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> in
         environment=environment,
         git=earlier.facts.get("git"),
     )
-    return _see_through(job, submit(job, overrides=earlier.facts["overrides"], pinned=pinned), detach=detach, say=say)
+    return _see_through(job, submit(job, overrides=earlier.facts["overrides"], pinned=pinned), detach=detach, log=log)
 
 
 def drive(folder: Path) -> int:
     """Carry out a submitted run in this process; a background driver's whole work."""
     record = Record(folder)
-    return _carry_out(_job(record), record, say=lambda line: print(line, file=sys.stderr, flush=True), stream=None)
+    return _carry_out(_job(record), record, log=lambda line: print(line, file=sys.stderr, flush=True), stream=None)
 
 
 def find_run(workspace: Workspace, reference: str) -> Run:
@@ -117,7 +117,7 @@ def runs(
     children: bool = False,
     sweeps: bool = True,
     limit: int | None = None,
-    say: Say,
+    log: Log,
 ) -> Listing:
     """The runs as the command line lists them: newest first, or by the last value of a metric, the highest first.
 
@@ -140,10 +140,10 @@ def runs(
             told = row(run.record)
         except (UnreadableError, NotFoundError, OSError) as error:
             if Path(run.folder).exists():  # somebody may remove runs meanwhile
-                say(f"warning: a run is left out: {error}")
+                log(f"warning: a run is left out: {error}")
             continue
         if told["state"] == DAMAGED:
-            say(f"warning: run {told['id']} is damaged: {told['reason']}")
+            log(f"warning: run {told['id']} is damaged: {told['reason']}")
         rows.append(told)
     return Listing(rows, len(folders))
 
@@ -171,7 +171,7 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
     stream.drain()
 
 
-def wait(run: Run, *, say: Say) -> int:
+def wait(run: Run, *, log: Log) -> int:
     """Wait until a run has ended, and say why as long as it is Queued.
 
     Returns
@@ -179,7 +179,7 @@ def wait(run: Run, *, say: Say) -> int:
     int
         Its exit status.
     """
-    waiting = Waiting(say)
+    waiting = Waiting(log)
     for status in run.follow(show_output=False):
         queued = status.reason if status.state is RunState.Queued else None
         reason = reconcile.unsettled_reason(run.record) or queued
@@ -209,7 +209,7 @@ def find_model(workspace: Workspace, reference: str) -> Model:
     return find_registered(workspace.models_path, reference)
 
 
-def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Say) -> int:
+def serve(workspace: Workspace, reference: str, *, host: str, port: int, log: Log) -> int:
     """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
     from amlcore.serving.address import check_port, find_address
     from amlcore.serving.packaging import find_service, interpreter, keys_of
@@ -217,18 +217,18 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, say: Sa
 
     address = find_address(host, port)
     check_port(address, port)
-    bento = find_service(workspace, reference, log=say)
-    python = interpreter(workspace, bento, log=say)
+    bento = find_service(workspace, reference, log=log)
+    python = interpreter(workspace, bento, log=log)
     shown = f"[{address}]" if ":" in address else address
-    say(f"serving {bento.tag} (model {bento.model}) on http://{shown}:{port}")
+    log(f"serving {bento.tag} (model {bento.model}) on http://{shown}:{port}")
     serve_in_foreground(bento, python=python, port=port, host=address, keys=keys_of(workspace, bento))
 
 
-def keys(workspace: Workspace, service: str, *, regenerate: str | None, say: Say) -> dict[str, str]:
+def keys(workspace: Workspace, service: str, *, regenerate: str | None, log: Log) -> dict[str, str]:
     """The two keys of a packaged service and the file they lie in, one of them replaced if `regenerate` names it."""
     from amlcore.serving.packaging import find_service, keys_of
 
-    bento = find_service(workspace, service, log=say)
+    bento = find_service(workspace, service, log=log)
     found = keys_of(workspace, bento)
     if found is None:
         raise RequestError(
@@ -274,39 +274,39 @@ def _job(record: Record) -> Job:
         raise RecordError(f"{record.layout.config} is damaged: {first}") from None
 
 
-def _see_through(job: Job, record: Record, *, detach: bool, say: Say) -> int:
+def _see_through(job: Job, record: Record, *, detach: bool, log: Log) -> int:
     from amlcore.execution.background import drive_in_background
 
-    say(f"run {record.folder.name} in {record.folder}")
+    log(f"run {record.folder.name} in {record.folder}")
     if detach:
         drive_in_background(record)
         if job.environment.chosen is not None:  # else it is said when the environment is built
-            say(f"note: {job.environment.chosen}")
-        say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
+            log(f"note: {job.environment.chosen}")
+        log(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
         return 0
     stream = LogStream.of_run(record.layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
-    return _carry_out(job, record, say=say, stream=stream)
+    return _carry_out(job, record, log=log, stream=stream)
 
 
-def _carry_out(job: Job, record: Record, *, say: Say, stream: LogStream | None) -> int:
+def _carry_out(job: Job, record: Record, *, log: Log, stream: LogStream | None) -> int:
     from amlcore.execution.driver import Driver, trying_on
 
-    with attached(record.layout.driver_log, say=say, stream=stream) as terminal, trying_on(terminal.say):
-        return _to_its_end(Driver(job, record, say=terminal.say, stream=stream), job, record, say=terminal.say)
+    with attached(record.layout.driver_log, log=log, stream=stream) as terminal, trying_on(terminal.log):
+        return _to_its_end(Driver(job, record, log=terminal.log, stream=stream), job, record, log=terminal.log)
 
 
-def _to_its_end(driver: Driver, job: Job, record: Record, *, say: Say) -> int:
+def _to_its_end(driver: Driver, job: Job, record: Record, *, log: Log) -> int:
     try:
         status = driver.drive()
         run = Run(str(record.folder))
         unkept = outputs.unkept(record)
         if unkept is not None:
-            say(f"note: {unkept}")
+            log(f"note: {unkept}")
         if status.state is not RunState.Completed:
-            say(run.explanation)
+            log(run.explanation)
             return status.exit_status or 1
-        say(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
-        return publish(job, run.record, say=say)
+        log(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
+        return publish(job, run.record, log=log)
     except BaseException as error:
         reconcile.note_end_of_driver(record, error)
         raise

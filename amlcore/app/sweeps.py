@@ -18,7 +18,7 @@ from amlcore.execution.publication import check_models, publish
 from amlcore.execution.submission import tell_of_block, tell_of_dotenv
 from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.record.ownership import may_settle, owner_of
 from amlcore.record.record import Record, RunState, Status
 from amlcore.runs import reconcile
@@ -36,7 +36,7 @@ RELEASE_WAIT_S = 10.0
 POLL_S = 0.05
 
 
-def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -> int:
+def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -> int:
     """Submit a sweep and see it through: try, compare, register the best, package it.
 
     Returns
@@ -47,34 +47,34 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, say: Say) -
     check_models(search)
     search = with_found(search)
     record = submit_sweep(search, overrides=overrides)
-    tell_of_block(search.job, say=say)
-    tell_of_dotenv(search.job, say=say)
+    tell_of_block(search.job, log=log)
+    tell_of_dotenv(search.job, log=log)
     counted = points_in_words(search.sweep, search.space)
-    say(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
+    log(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
     if note := search.note_of_few_points(overrides):
-        say(note)
-    return _see_through(search, record, detach=detach, say=say)
+        log(note)
+    return _see_through(search, record, detach=detach, log=log)
 
 
-def _see_through(search: Search, record: Record, *, detach: bool, say: Say) -> int:
+def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     from amlcore.execution.background import drive_in_background
 
     if detach:
         drive_in_background(record)
         if search.job.environment.chosen is not None:  # else it is said when the environment is built
-            say(f"note: {search.job.environment.chosen}")
-        say(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
+            log(f"note: {search.job.environment.chosen}")
+        log(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
         return 0
-    return _carry_out(search, record, say=say)
+    return _carry_out(search, record, log=log)
 
 
-def resume(workspace: Workspace, reference: str, *, detach: bool, say: Say) -> int:
+def resume(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
     """Go on with a sweep whose driver is gone."""
     record = find_run(workspace, reference).record
-    return _resume(load_search(record), record, detach=detach, say=say)
+    return _resume(load_search(record), record, detach=detach, log=log)
 
 
-def resume_same(search: Search, *, detach: bool, say: Say) -> int:
+def resume_same(search: Search, *, detach: bool, log: Log) -> int:
     """Go on with the newest sweep of the same search, under the limits of this one."""
     experiment = search.job.workspace.outputs_path / search.job.name
     for folder in sorted(experiment.glob("*/sweep.json"), reverse=True):
@@ -82,17 +82,17 @@ def resume_same(search: Search, *, detach: bool, say: Say) -> int:
         try:
             earlier = load_search(record)
         except RecordError as error:
-            say(f"warning: a sweep is left out: {error}")
+            log(f"warning: a sweep is left out: {error}")
             continue
         if earlier.is_same(search):
             again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
-            return _resume(again, record, detach=detach, say=say)
+            return _resume(again, record, detach=detach, log=log)
     raise RequestError(
         f"sweep.resume=true: no sweep of this search lies in {experiment}; without it, the command begins one"
     )
 
 
-def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
+def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     until = time.monotonic() + RELEASE_WAIT_S
     while record.has_ended() and record.driven and time.monotonic() < until:  # the last of its driver's work
         time.sleep(POLL_S)
@@ -106,8 +106,8 @@ def _resume(search: Search, record: Record, *, detach: bool, say: Say) -> int:
         )
     write_json(record.layout.sweep, search.to_json(), sync=True)
     Path(record.layout.cancel).unlink(missing_ok=True)
-    say(f"sweep {record.folder.name} goes on in {record.folder}")
-    return _see_through(search, record, detach=detach, say=say)
+    log(f"sweep {record.folder.name} goes on in {record.folder}")
+    return _see_through(search, record, detach=detach, log=log)
 
 
 def drive(folder: Path) -> int:
@@ -115,30 +115,30 @@ def drive(folder: Path) -> int:
     record = Record(folder)
     if not Path(record.layout.sweep).exists():
         return runs.drive(folder)
-    return _carry_out(load_search(record), record, say=lambda line: print(line, file=sys.stderr, flush=True))
+    return _carry_out(load_search(record), record, log=lambda line: print(line, file=sys.stderr, flush=True))
 
 
-def _carry_out(search: Search, record: Record, *, say: Say) -> int:
-    with attached(record.layout.driver_log, say=say) as terminal, trying_on(terminal.say):
+def _carry_out(search: Search, record: Record, *, log: Log) -> int:
+    with attached(record.layout.driver_log, log=log) as terminal, trying_on(terminal.log):
         return _carry_on(search, record, terminal)
 
 
 def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
     try:
-        with persistently(lambda: open(record.layout.stderr, "ab", buffering=0)) as log:
+        with persistently(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
 
             def keep(line: str) -> None:
                 with suppress(OSError):  # a full disk ends no sweep
-                    log.write(f"{line}\n".encode(errors="backslashreplace"))
+                    file.write(f"{line}\n".encode(errors="backslashreplace"))
 
-            def told(line: str) -> None:
+            def log(line: str) -> None:
                 keep(line)
-                terminal.say(line)
+                terminal.log(line)
 
             with Progress(search.sweep, total=search.total, terminal=terminal, keep=keep) as progress:
-                driver = SweepDriver(search, record, say=progress.say, watch=progress.step)
+                driver = SweepDriver(search, record, log=progress.log, watch=progress.step)
                 status = driver.drive()
-            return _to_its_end(search, record, driver, status, say=told, terminal=terminal)
+            return _to_its_end(search, record, driver, status, log=log, terminal=terminal)
     except BaseException as error:
         reconcile.note_end_of_driver(record, error)
         raise
@@ -147,40 +147,40 @@ def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
 
 
 def _to_its_end(
-    search: Search, record: Record, driver: SweepDriver, status: Status, *, say: Say, terminal: Attached
+    search: Search, record: Record, driver: SweepDriver, status: Status, *, log: Log, terminal: Attached
 ) -> int:
     metrics = search.sweep.metrics
     if driver.trials:
-        terminal.told(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front), to=STDOUT)
+        terminal.write(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front), to=STDOUT)
     if len(metrics) > 1 and len(driver.front):
-        say(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
+        log(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
     if is_worth_plots(search, driver.trials):
         draw_in_background(record)
-        say(f"plots follow in {record.layout.outputs}")
+        log(f"plots follow in {record.layout.outputs}")
     states = [trial.state for trial in driver.trials]
     canceled = states.count(TrialState.CANCELED)
-    say(
+    log(
         f"{len(states)} trials: {states.count(TrialState.COMPLETE)} done, {states.count(TrialState.PRUNED)} pruned, "
         f"{states.count(TrialState.FAIL)} failed" + (f", {canceled} canceled with the sweep" if canceled else "")
     )
     if status.state is not RunState.Completed:
-        say(f"sweep {record.folder.name} {status.state}: {status.reason}")
+        log(f"sweep {record.folder.name} {status.state}: {status.reason}")
         return status.exit_status or 1
     if status.reason is not None:
-        say(status.reason)
+        log(status.reason)
     best = driver.best
     if best is not None:
         among = f" in {metrics[0]}" if len(metrics) > 1 else ""
-        say(f"best{among}: trial {best.number}, {tables.reached(best, metrics)}")
-        return _publish(search, record, Run(f"{record.folder}_{best.number}"), say=say)
+        log(f"best{among}: trial {best.number}, {tables.reached(best, metrics)}")
+        return _publish(search, record, Run(f"{record.folder}_{best.number}"), log=log)
     return 0
 
 
-def _publish(search: Search, record: Record, best: Run, *, say: Say) -> int:
+def _publish(search: Search, record: Record, best: Run, *, log: Log) -> int:
     """Register and package the best; what came of it is kept with the sweep too, whose trials did end well."""
     exit_status = 0
     if best.model is None:  # a resumed sweep may have come so far before
-        exit_status = publish(search.job, best.record, say=say)
+        exit_status = publish(search.job, best.record, log=log)
     if exit_status:
         record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
     if best.model is not None and best.model != reconcile.last_model(record):

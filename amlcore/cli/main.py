@@ -119,7 +119,7 @@ def _runs(options: Namespace) -> int:
         children=options.children,
         sweeps=options.json or not options.children,
         limit=None if options.all else options.limit,
-        say=say,
+        log=say,
     )
     if not found.total:
         _say_no_runs(workspace, options.experiment)
@@ -170,7 +170,7 @@ def _wait(options: Namespace) -> int:
     from amlcore.app import runs
 
     run = _run(options)
-    status = runs.wait(run, say=say)
+    status = runs.wait(run, log=say)
     say(run.explanation if status else f"run {run.id} is {run.get_status()}")
     return status
 
@@ -179,21 +179,21 @@ def _rerun(options: Namespace) -> int:
     from amlcore.app import runs
 
     catch_signals()
-    return runs.rerun(_workspace(), options.run, detach=options.detach, say=say)
+    return runs.rerun(_workspace(), options.run, detach=options.detach, log=say)
 
 
 def _resume(options: Namespace) -> int:
     from amlcore.app import sweeps
 
     catch_signals()
-    return sweeps.resume(_workspace(), options.run, detach=options.detach, say=say)
+    return sweeps.resume(_workspace(), options.run, detach=options.detach, log=say)
 
 
 def _ui(options: Namespace) -> int:
     from amlcore.app import dashboard
 
     catch_signals()
-    dashboard.show(_workspace(), options.sweep, port=options.port, say=say)
+    dashboard.show(_workspace(), options.sweep, port=options.port, log=say)
     return 0
 
 

@@ -82,14 +82,14 @@ def serve(options: Namespace) -> int:
     from amlcore.config import compose_workspace
 
     return runs.serve(
-        compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, say=say
+        compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, log=say
     )
 
 
 def keys(options: Namespace) -> int:
     from amlcore.app import runs
 
-    found = runs.keys(Workspace.at(), options.service, regenerate=options.regenerate, say=say)
+    found = runs.keys(Workspace.at(), options.service, regenerate=options.regenerate, log=say)
     if options.json:
         print_json(found)
     else:

@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
         _print_yaml(dry_run(job))
         return 0
     catch_signals()
-    return runs.run_job(job, overrides=overrides, detach=options.detach, say=say)
+    return runs.run_job(job, overrides=overrides, detach=options.detach, log=say)
 
 
 def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) -> int:
@@ -65,8 +65,8 @@ def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) ->
         return 0
     catch_signals()
     if search.sweep.resume:
-        return sweeps.resume_same(search, detach=options.detach, say=say)
-    return sweeps.run_sweep(search, overrides=overrides, detach=options.detach, say=say)
+        return sweeps.resume_same(search, detach=options.detach, log=say)
+    return sweeps.run_sweep(search, overrides=overrides, detach=options.detach, log=say)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -21,7 +21,7 @@ from amlcore.environment.options import BEST_OF_ALL, flags, in_file, moving, sur
 from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.worker.layout import open_to_group
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
@@ -59,7 +59,7 @@ class Order:
     notes: tuple[str, ...]
     options: tuple[str, ...]  # where the installer looks, beyond the machine's own settings
     cache: CacheLayout
-    log: Say
+    log: Log
     resolved_at: float | None = None  # epoch seconds, of a resolution that is used again
 
     @property
@@ -119,7 +119,7 @@ class Order:
             layout.remove()
             raise
 
-    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, tell: Say) -> None:
+    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, tell: Log) -> None:
         run = partial(run_uv, folder=layout.folder, guard=guard, log=tell)
         run(["venv", "--quiet", "--no-project", "--python", str(self.interpreter.path), "venv"]).require(
             f"{self.label}: no virtual environment could be made with {self.interpreter.path}"
@@ -153,7 +153,7 @@ class Order:
 
 
 def build_specification(
-    specification: Specification, *, name: str, cache: Path, log: Say, upgrade: bool = False
+    specification: Specification, *, name: str, cache: Path, log: Log, upgrade: bool = False
 ) -> BuiltEnvironment:
     """The interpreter for what an environment asks for, as it was resolved the first time, for as long as that is true.
 
@@ -211,7 +211,7 @@ def ago(seconds: float) -> str:
     return "just now" if seconds < 60 else "a minute ago"
 
 
-def build_lock(lock: str, *, python_version: str, cache: Path, log: Say, name: str | None = None) -> BuiltEnvironment:
+def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: str | None = None) -> BuiltEnvironment:
     """The interpreter for an existing lock, on the Python that it was made with or the same minor.
 
     Raises
@@ -229,7 +229,7 @@ def build_lock(lock: str, *, python_version: str, cache: Path, log: Say, name: s
     return Order(name, interpreter, notes, (), CacheLayout(cache), log).install(lock)
 
 
-def build_current(*, log: Say) -> BuiltEnvironment:
+def build_current(*, log: Log) -> BuiltEnvironment:
     """The interpreter that runs amlcore, as it is."""
     lock, notes = installed_lock()
     _tell_notes(notes, log)
@@ -254,7 +254,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _tell_notes(notes: tuple[str, ...], log: Say) -> None:
+def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
     for line in notes:
         log(f"note: {line}")
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from amlcore.errors import BuildError, EnvironmentSpecError, RecordError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.record.ownership import open_tree_to_group, owner_of
 from amlcore.record.reading import Number, read_mapping
 from amlcore.worker import durable
@@ -130,7 +130,7 @@ def list_environments(cache: Path) -> list[CachedEnvironment]:
     return sorted(found, key=lambda one: one.last_used or 0.0, reverse=True)
 
 
-def prune(cache: Path, *, unused_days: float, log: Say | None = None) -> list[CachedEnvironment]:
+def prune(cache: Path, *, unused_days: float, log: Log | None = None) -> list[CachedEnvironment]:
     """Removes what was not used for so long, half-built remains, and old resolutions; never what a process holds.
 
     Returns
@@ -249,7 +249,7 @@ def _is_old(one: CachedEnvironment, before: float) -> bool:
     return not one.ready or one.last_used is None or one.last_used <= before
 
 
-def _remove_old(layout: EnvironmentLayout, before: float, log: Say | None) -> CachedEnvironment | None:
+def _remove_old(layout: EnvironmentLayout, before: float, log: Log | None) -> CachedEnvironment | None:
     """Removes an environment that is old, unless someone builds or uses it; returns it if there was one."""
     if not _is_old(_describe(layout), before):
         return None

@@ -16,7 +16,7 @@ from amlcore.environment.location import Place, place_of
 from amlcore.environment.metadata import has_block, read_pyproject, read_script
 from amlcore.environment.specification import Draft, Specification
 from amlcore.errors import EnvironmentSpecError
-from amlcore.log import Say
+from amlcore.log import Log
 
 AUTO = "auto"
 _KINDS = "requirements .txt or .in, pyproject .toml, a script .py with a PEP 723 block, conda .yml or .yaml"
@@ -141,7 +141,7 @@ class Environment:
         """Whether the script's own PEP 723 block says nothing here."""
         return not (self.file is not None and (root / self.file).resolve() == script.resolve()) and has_block(script)
 
-    def build(self, *, root: Path, cache: Path, log: Say, upgrade: bool = False) -> BuiltEnvironment:
+    def build(self, *, root: Path, cache: Path, log: Log, upgrade: bool = False) -> BuiltEnvironment:
         """An interpreter with what is asked for: found in the cache, else resolved and installed.
 
         Parameters

@@ -12,7 +12,7 @@ from amlcore.environment.options import flags, in_file
 from amlcore.environment.specification import Specification, split_hashes
 from amlcore.environment.uv import run_uv
 from amlcore.errors import BuildError
-from amlcore.log import Say
+from amlcore.log import Log
 
 _COMPILE = (
     "pip",
@@ -29,7 +29,7 @@ _COMPILE = (
 
 
 def resolve(
-    specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Say, refresh: bool = False
+    specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Log, refresh: bool = False
 ) -> str:
     """The lock for one interpreter.
 
@@ -54,7 +54,7 @@ def resolve(
     return _only_asked_hashes(lock, specification.requirements)
 
 
-def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Say, offline: bool = False) -> str:
+def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Log, offline: bool = False) -> str:
     """The lock with further requirements and what they need; what it held stays as it is.
 
     `offline` takes what uv has seen before, and asks no index.
@@ -157,7 +157,7 @@ def _from_folder(path: Path) -> bool:
 
 
 def _compile(
-    specification: Specification, *, python: Path, guard: int, log: Say, failure: str, asking: Sequence[str] = ()
+    specification: Specification, *, python: Path, guard: int, log: Log, failure: str, asking: Sequence[str] = ()
 ) -> str:
     """The lock of what is asked for; what is only needed by it has amlcore's own versions where they fit.
 

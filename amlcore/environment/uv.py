@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amlcore.environment.options import advice_on
 from amlcore.errors import BuildError
-from amlcore.log import Say
+from amlcore.log import Log
 
 _KILL_WAIT_S = 5.0
 _UNSOLVABLE = 1  # uv's status where it has its answer; 2 where it could not find out
@@ -36,12 +36,12 @@ class Outcome:
         raise kind(f"{what}:\n{words}{advice_on(self.words[first:])}")
 
 
-def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Say) -> Outcome:
+def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Log) -> Outcome:
     """Runs uv in `folder`; see `stream` for the rest."""
     return stream([_program(), *arguments], folder=folder, guard=guard, log=log)
 
 
-def stream(command: Sequence[str], *, folder: Path, guard: int, log: Say) -> Outcome:
+def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> Outcome:
     """Runs a program to its end, each line of its standard error to `log` at once.
 
     The program inherits the descriptor `guard`: the lock on what it builds stays taken until it has ended,

@@ -20,7 +20,7 @@ from amlcore.execution.interrupts import interrupted_once
 from amlcore.execution.provenance import read_lock
 from amlcore.execution.submission import request
 from amlcore.execution.wait_reporter import REMIND_S, Waiting
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record, RunState, Status
 from amlcore.runs import cancellation, reconcile
@@ -32,7 +32,7 @@ POLL_S = 0.01
 
 
 @contextmanager
-def trying_on(say: Say) -> Iterator[None]:
+def trying_on(log: Log) -> Iterator[None]:
     """Let what is written in the block wait for room where the disk is full, and say so now and then."""
     again_at = 0.0
 
@@ -40,7 +40,7 @@ def trying_on(say: Say) -> Iterator[None]:
         nonlocal again_at
         if time.monotonic() >= again_at:
             again_at = time.monotonic() + REMIND_S
-            say(f"the disk is full; retrying until there is room: {error.filename}")
+            log(f"the disk is full; retrying until there is room: {error.filename}")
         time.sleep(room.PAUSE_S)
         return True
 
@@ -56,16 +56,16 @@ class Driver:
 
     Parameters
     ----------
-    say : callable
+    log : callable
         Takes amlcore's own words, a line at a time.
     stream : LogStream, optional
         Where the script's output goes as it appears, besides its files.
     """
 
-    def __init__(self, job: Job, record: Record, *, say: Say, stream: LogStream | None = None) -> None:
+    def __init__(self, job: Job, record: Record, *, log: Log, stream: LogStream | None = None) -> None:
         self._job = job
         self._record = record
-        self._say = say
+        self._log = log
         self._stream = stream
         self._slots: Slots | None = None
 
@@ -102,7 +102,7 @@ class Driver:
                 if interrupted:
                     self._cancel()
                 else:
-                    self._execute(prepare(self._job, self._record, say=self._say))
+                    self._execute(prepare(self._job, self._record, log=self._log))
             except KeyboardInterrupt:
                 if interrupted:
                     cancellation.kill(self._record)
@@ -125,7 +125,7 @@ class Driver:
     def _follow(self, slots: Slots) -> None:
         """Watch the run's files until they hold a result, and keep its state in step with them."""
         record, run = self._record, self._record.folder.name
-        waiting = Waiting(self._say)
+        waiting = Waiting(self._log)
         while record.result is None:
             self._check_there()
             lost = slots.poll()
@@ -160,7 +160,7 @@ class Driver:
         return True
 
     def _cancel(self) -> None:
-        self._say("canceling; interrupt again to kill the script at once")
+        self._log("canceling; interrupt again to kill the script at once")
         cancellation.request_cancel(self._record)
         if self._slots is None or not self._record.laid:
             reconcile.cancel(self._record)
@@ -168,16 +168,16 @@ class Driver:
             self._follow(self._slots)
 
 
-def prepare(job: Job, record: Record, *, say: Say) -> BuiltEnvironment:
+def prepare(job: Job, record: Record, *, log: Log) -> BuiltEnvironment:
     """Build the environment of `job`, or find it built; its log streams and stays in the run."""
     record.enter(RunState.Preparing)
-    with room.persistently(lambda: open(record.layout.build_log, "ab", buffering=0)) as log:
+    with room.persistently(lambda: open(record.layout.build_log, "ab", buffering=0)) as file:
 
         def keep(line: str) -> None:
             line = job.workspace.redacted(line)
             with suppress(OSError):  # on a full disk the build itself says so
-                os.write(log.fileno(), f"{line}\n".encode(errors="backslashreplace"))
-            say(line)
+                os.write(file.fileno(), f"{line}\n".encode(errors="backslashreplace"))
+            log(line)
 
         pinned = record.environment
         lock = None if pinned is None else read_lock(record)

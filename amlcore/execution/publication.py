@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, ConfigError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.model import Model, Registration
 from amlcore.model import register as register_model
 from amlcore.record.record import Record, RunState
@@ -17,24 +17,24 @@ if TYPE_CHECKING:
     from amlcore.environment import PythonRequest
 
 
-def publish(job: Job, record: Record, *, say: Say) -> int:
+def publish(job: Job, record: Record, *, log: Log) -> int:
     """Register and package what `job` says; a failure is kept with the run, whose script did end well."""
     if job.model.name is None:
         return 0
     try:
         model = persistently(lambda: register(record, job.model))
         for warning in model.warnings:
-            say(f"warning: {warning}")
-        say(f"registered {model.name}:{model.version}")
+            log(f"warning: {warning}")
+        log(f"registered {model.name}:{model.version}")
         if job.deployment is not None:
             from amlcore.serving.packaging import package_model
 
-            bento = package_model(job.workspace, model, job.deployment, log=say)
-            say(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
+            bento = package_model(job.workspace, model, job.deployment, log=log)
+            log(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
     except (AmlcoreError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in FULL:
             raise
-        say(f"error: {error}")
+        log(f"error: {error}")
         record.enter(RunState.Completed, str(error), exit_status=1)
         return 1
     return 0

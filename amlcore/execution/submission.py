@@ -23,7 +23,7 @@ from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import ConfigError, RequestError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.model import registered
 from amlcore.record.record import Record, RunState
 from amlcore.snapshot import snapshot
@@ -70,26 +70,26 @@ def check(job: Job, *, pinned: bool = False) -> None:
     job.compute.check()
 
 
-def tell_of_block(job: Job, *, say: Say) -> None:
+def tell_of_block(job: Job, *, log: Log) -> None:
     """Say so where the script has a PEP 723 block, and another environment than it asks for."""
     file = job.script.file
     assert file is not None
     script = Path(job.script.source_directory, file)
     if job.environment.passes_over(script, root=job.workspace.path):
-        say(
+        log(
             f"note: {file} has a block `# /// script` that says what it needs; environment="
             f"{job.environment.name} does not read it, environment=script does"
         )
 
 
-def tell_of_dotenv(job: Job, *, say: Say) -> None:
+def tell_of_dotenv(job: Job, *, log: Log) -> None:
     """Say so where a file of secrets beside the script stays out of the snapshot, which others may read."""
     source = Path(job.script.source_directory)
     rules = IgnoreRules(source)
     for folder in dict.fromkeys((source, (source / str(job.script.file)).parent)):
         path = folder / DOTENV
         if path.is_file() and rules.is_secret(path.relative_to(source).as_posix()):
-            say(
+            log(
                 f"note: {path.relative_to(source)} is left out of the snapshot, since it may hold secrets; pass them "
                 "with +script.environment_variables.NAME='${oc.env:NAME}', or bring it with !.env in .amlignore"
             )

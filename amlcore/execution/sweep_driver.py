@@ -20,7 +20,7 @@ from amlcore.execution.submission import check, dry_run, lay, new_folder, pin
 from amlcore.execution.sweep_report import columns, write_table
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.execution.wait_reporter import Waiting
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.record.record import Record, RunState, Status
 from amlcore.runs import cancellation, outputs, reconcile
 from amlcore.runs.missing_files import missing_file
@@ -118,13 +118,13 @@ class SweepDriver:
         Is told of every step.
     """
 
-    def __init__(self, search: Search, record: Record, *, say: Say, watch: Watch) -> None:
+    def __init__(self, search: Search, record: Record, *, log: Log, watch: Watch) -> None:
         self._search = search
         self._record = record
-        self._say = say
+        self._log = log
         self._watch = watch
         self._looked = time.monotonic()
-        self._waiting = Waiting(say, after_s=WAITING_S)
+        self._waiting = Waiting(log, after_s=WAITING_S)
         self._interrupted = False
         self._explained = False
         self._judged = False
@@ -211,7 +211,7 @@ class SweepDriver:
         try:
             with uninterrupted():
                 if not again:
-                    self._say("canceling; interrupt again to kill the trials at once")
+                    self._log("canceling; interrupt again to kill the trials at once")
                     cancellation.request_cancel(self._record)
                     loop.stop("canceled")
         except KeyboardInterrupt:
@@ -223,18 +223,18 @@ class SweepDriver:
         """Say at the first trial that ends so that the metric has another name; the others would only repeat it."""
         if not self._explained and trial.reason is not None and trial.reason.startswith("sweep.primary_metric="):
             self._explained = True
-            self._say(f"warning: trial {trial.number}: {trial.reason}")
+            self._log(f"warning: trial {trial.number}: {trial.reason}")
         if not self._hinted and trial.state is TrialState.FAIL:
             self._hinted = True
             missing = missing_file(Record(Path(f"{self._record.folder}_{trial.number}")))
             if missing is not None:
-                self._say(f"hint: trial {trial.number}: {missing}")
+                self._log(f"hint: trial {trial.number}: {missing}")
         if not self._judged and trial.state is TrialState.COMPLETE:
             self._judged = True
             self._explain_judgement(trial)
             unkept = outputs.unkept(Record(Path(f"{self._record.folder}_{trial.number}")))
             if unkept is not None:
-                self._say(f"note: trial {trial.number}: {unkept}")
+                self._log(f"note: trial {trial.number}: {unkept}")
 
     def _explain_judgement(self, trial: Trial) -> None:
         """Say at the first trial that completes so that early termination never saw what it judges by."""
@@ -243,7 +243,7 @@ class SweepDriver:
             return
         logged = last_values(RunLayout(f"{self._record.folder}_{trial.number}").metrics, "scalar")
         if metric not in logged:
-            self._say(
+            self._log(
                 f"warning: trial {trial.number}: sweep.early_termination.metric={metric}: the script did not log it, "
                 f"so no trial is stopped; {legal(metric, logged)}"
             )
@@ -291,5 +291,5 @@ class SweepDriver:
 
     def _build(self, job: Job) -> BuiltEnvironment:
         if job.environment == self._search.job.environment:
-            return prepare(self._search.job, self._record, say=self._say)
-        return job.environment.build(root=job.workspace.path, cache=job.workspace.environments_path, log=self._say)
+            return prepare(self._search.job, self._record, log=self._log)
+        return job.environment.build(root=job.workspace.path, cache=job.workspace.environments_path, log=self._log)

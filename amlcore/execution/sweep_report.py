@@ -80,9 +80,9 @@ def draw(folder: Path) -> None:
     try:
         write_json(str(outputs / "importances.json"), plots.importances(study, metrics, goals))
     except Exception as error:
-        _say(f"warning: importances.json was not written: {error}")
+        _log(f"warning: importances.json was not written: {error}")
     spans = {number: span for number in range(len(study.trials)) if (span := _span(Record(Path(f"{folder}_{number}"))))}
-    plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", say=_say)
+    plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", log=_log)
     list_outputs(record)
 
 
@@ -95,5 +95,5 @@ def _span(record: Record) -> tuple[float, float] | None:
     return first["at"], max(record.status.at if result is None else result["ended"], first["at"])
 
 
-def _say(line: str) -> None:
+def _log(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

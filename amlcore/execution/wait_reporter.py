@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 
-from amlcore.log import Say
+from amlcore.log import Log
 
 REMIND_S = 60.0
 """How often the same reason is said again."""
@@ -19,8 +19,8 @@ class Waiting:
         What does not wait for so long is not spoken of.
     """
 
-    def __init__(self, say: Say, *, after_s: float = 0.0) -> None:
-        self._say = say
+    def __init__(self, log: Log, *, after_s: float = 0.0) -> None:
+        self._log = log
         self._after_s = after_s
         self._reason: str | None = None
         self._since: float | None = None
@@ -42,4 +42,4 @@ class Waiting:
         waited = now - self._since
         if waited >= self._after_s and (reason != self._reason or now - self._said >= REMIND_S):
             self._reason, self._said = reason, now
-            self._say(f"Queued for {waited:.0f} s: {reason}" if waited >= 1 else f"Queued: {reason}")
+            self._log(f"Queued for {waited:.0f} s: {reason}" if waited >= 1 else f"Queued: {reason}")

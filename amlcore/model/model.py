@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from amlcore.errors import ModelError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
 from amlcore.record.reading import OUTPUT, Moment, check, read_mapping
@@ -197,7 +197,7 @@ def find(models: Path, reference: str) -> Model:
     return Model.load_record(find_folder(models, reference))
 
 
-def list_models(models: Path, *, warn: Say = warnings.warn) -> list[Model]:
+def list_models(models: Path, *, warn: Log = warnings.warn) -> list[Model]:
     """All versions of all models, newest first; one whose record is damaged is left out with a warning."""
     found = []
     for folder in (own / str(version) for own in named(models) for version in versions(own)):

@@ -14,7 +14,7 @@ from amlcore.environment import extend_lock
 from amlcore.environment.cache import CacheLayout
 from amlcore.environment.lock import blocks, installed_lock, pins
 from amlcore.errors import BuildError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.model import Model
 from amlcore.worker.layout import make_folder, open_to_group
 
@@ -22,7 +22,7 @@ from amlcore.worker.layout import make_folder, open_to_group
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
 
 
-def serving_lock(model: Model, wishes: list[str], *, cache: Path, python: Callable[[], Path], log: Say) -> str:
+def serving_lock(model: Model, wishes: list[str], *, cache: Path, python: Callable[[], Path], log: Log) -> str:
     """The training lock of `model` with bentoml added, and of `wishes` each that fits beside it.
 
     It is resolved once for each training lock, so what was packaged once is packaged again without a network.

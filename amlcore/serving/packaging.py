@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amlcore.environment import build_lock
 from amlcore.errors import DeploymentError, ModelError, NotFoundError
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.model import Model, find
 from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
@@ -28,7 +28,7 @@ OF_PATHS = {"trees": ("treelite",), "onnx": ("onnxruntime", "skl2onnx")}
 """What a predict path needs of its own."""
 
 
-def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Say) -> Bento:
+def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
     """Package `model` as a new Bento; its requirements are the training lock with bentoml added.
 
     Raises
@@ -59,7 +59,7 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     return package(model, deployment, serving_lock=lock, proof=proof)
 
 
-def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Say) -> str:
+def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Log) -> str:
     def python() -> Path:
         return _python(workspace, model.lock, version=model.python, log=log)
 
@@ -109,7 +109,7 @@ def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
     return keys
 
 
-def find_service(workspace: Workspace, reference: str, *, log: Say) -> Bento:
+def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
     """The Bento that a reference means in `workspace`: BentoML's store is that of all workspaces.
 
     NAME and NAME:latest mean the newest; VERSION is the Bento's own, or that of the model in it.
@@ -138,7 +138,7 @@ def find_service(workspace: Workspace, reference: str, *, log: Say) -> Bento:
     return bento
 
 
-def interpreter(workspace: Workspace, bento: Bento, *, log: Say) -> Path:
+def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:
     """The Python that serves `bento` as its model was trained: this one if it has the same packages, else its own."""
     return _python(workspace, bento.lock, version=bento.python, log=log)
 
@@ -172,7 +172,7 @@ def _to_stderr(line: str) -> None:
     print(line, file=sys.stderr)
 
 
-def _python(workspace: Workspace, lock: str, *, version: str, log: Say) -> Path:
+def _python(workspace: Workspace, lock: str, *, version: str, log: Log) -> Path:
     if is_here(lock, python=version):
         return Path(sys.executable)
     cache = workspace.environments_path

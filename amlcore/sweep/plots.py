@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.sweep import timeline
 from amlcore.sweep.goal import Goal
 from amlcore.sweep.timeline import Spans
@@ -73,7 +73,7 @@ def draw(
     spans: Spans,
     title: str,
     folder: Path,
-    say: Say,
+    log: Log,
 ) -> None:
     """Draw what can be drawn into `folder`; what cannot is said.
 
@@ -86,8 +86,8 @@ def draw(
     plots = [*plots_of(metrics, goals), (TIMELINE, TIMELINE, {"spans": spans})]
     with _unwarned():
         for name, error in _draw_pngs(study, plots, folder):
-            say(f"warning: {name}.png was not drawn: {error}")
-        body = "\n".join(_divs(study, plots, say))
+            log(f"warning: {name}.png was not drawn: {error}")
+        body = "\n".join(_divs(study, plots, log))
     _write(folder / "report.html", _page(title, body))
 
 
@@ -114,7 +114,7 @@ def _draw_pngs(study: OptunaStudy, plots: list[Plot], folder: Path) -> Iterator[
             plt.close("all")
 
 
-def _divs(study: OptunaStudy, plots: list[Plot], say: Say) -> Iterator[str]:
+def _divs(study: OptunaStudy, plots: list[Plot], log: Log) -> Iterator[str]:
     from optuna import visualization
     from plotly.io import to_html
 
@@ -124,7 +124,7 @@ def _divs(study: OptunaStudy, plots: list[Plot], say: Say) -> Iterator[str]:
             figure = make(study, **options)
             yield to_html(figure, include_plotlyjs=False, full_html=False)
         except Exception as error:
-            say(f"warning: {name} was not drawn into report.html: {error}")
+            log(f"warning: {name} was not drawn into report.html: {error}")
 
 
 def _page(title: str, body: str) -> str:

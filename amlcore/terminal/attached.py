@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 
 STDOUT, STDERR = 1, 2
@@ -19,33 +19,33 @@ class Attached:
 
     Parameters
     ----------
-    log : str
+    path : str
         The file that takes them once nobody does.
     stream : LogStream, optional
         What the script prints, which goes there for nobody: its files have it.
     """
 
-    def __init__(self, log: str, *, say: Say, stream: LogStream | None = None) -> None:
+    def __init__(self, path: str, *, log: Log, stream: LogStream | None = None) -> None:
+        self._path = path
         self._log = log
-        self._say = say
         self._stream = stream
         self._terminals = {number for number in (STDOUT, STDERR) if os.isatty(number)}
         self._left: set[int] = set()
 
-    def say(self, line: str) -> None:
-        self.told(lambda: self._say(line))
+    def log(self, line: str) -> None:
+        self.write(lambda: self._log(line))
 
-    def told(self, write: Callable[[], object], *, to: int = STDERR) -> None:
-        """Let `write` write to stdout or stderr; where nobody reads it any more, to the log."""
+    def write(self, action: Callable[[], object], *, to: int = STDERR) -> None:
+        """Let `action` write to stdout or stderr; where nobody reads it any more, to the log."""
         try:
-            write()
+            action()
         except OSError as error:
             self.leave(
                 error.strerror or "it cannot be written",
                 of={to} | (self._terminals if to in self._terminals else set()),
             )
             with suppress(OSError, ValueError):
-                write()
+                action()
 
     def hang_up(self) -> None:
         """Take the terminal for gone, and with it whoever reads stderr; a file or pipe for stdout stays."""
@@ -58,22 +58,22 @@ class Attached:
             return
         self._left |= numbers
         try:
-            log = os.open(self._log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError:
-            log = os.open(os.devnull, os.O_WRONLY)
+            file = os.open(os.devnull, os.O_WRONLY)
         for number in numbers:
             if self._stream is not None:
                 self._stream.abandon(number - 1)
-            os.dup2(log, number)
+            os.dup2(file, number)
         with suppress(OSError):
-            os.write(log, f"aml: nobody reads this any more ({why}); the run goes on in the background\n".encode())
-        os.close(log)
+            os.write(file, f"aml: nobody reads this any more ({why}); the run goes on in the background\n".encode())
+        os.close(file)
 
 
 @contextmanager
-def attached(log: str, *, say: Say, stream: LogStream | None = None) -> Iterator[Attached]:
+def attached(path: str, *, log: Log, stream: LogStream | None = None) -> Iterator[Attached]:
     """Let what the block carries out go on when its terminal is closed, and its children with it."""
-    run = Attached(log, say=say, stream=stream)
+    run = Attached(path, log=log, stream=stream)
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # a notebook; nohup
         yield run

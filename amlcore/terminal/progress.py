@@ -11,7 +11,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from amlcore.log import Say
+from amlcore.log import Log
 from amlcore.sweep import Sweep
 from amlcore.sweep.loop import Tally
 from amlcore.sweep.study import Trial, TrialState
@@ -32,11 +32,11 @@ class Progress:
         Takes each line too, also where a table stands in its place.
     """
 
-    def __init__(self, sweep: Sweep, *, total: int, terminal: Attached, keep: Say) -> None:
+    def __init__(self, sweep: Sweep, *, total: int, terminal: Attached, keep: Log) -> None:
         self._sweep = sweep
         self._total = total
         self._terminal = terminal
-        self._say = terminal.say
+        self._log = terminal.log
         self._keep = keep
         self._began = time.monotonic()
         self._drawn = 0.0
@@ -53,13 +53,13 @@ class Progress:
         with suppress(OSError):
             self._live.stop()
 
-    def say(self, line: str) -> None:
+    def log(self, line: str) -> None:
         """Print a line of amlcore's own words, above the table where there is one."""
         self._keep(line)
         if self._is_live:
-            self._terminal.told(lambda: self._live.console.print(Text(f"aml: {printable(line)}")))
+            self._terminal.write(lambda: self._live.console.print(Text(f"aml: {printable(line)}")))
         else:
-            self._say(line)
+            self._log(line)
 
     def step(self, tally: Tally, ended: list[Trial]) -> None:
         """Show what has ended since the last step."""
@@ -69,14 +69,14 @@ class Progress:
             line = f"{self._words(trial)}  [{tally.ended} of {self._total}{self._best(tally)}]"
             self._keep(line)
             if not self._is_live:
-                self._say(line)
+                self._log(line)
         if not self._is_live:
             return
         self._last = [*self._last, *ended][-SHOWN:]
         now = time.monotonic()
         if now - self._drawn >= REFRESH_S:
             self._drawn = now
-            self._terminal.told(lambda: self._live.update(self._table(tally), refresh=True))
+            self._terminal.write(lambda: self._live.update(self._table(tally), refresh=True))
 
     @property
     def _is_live(self) -> bool:

@@ -106,7 +106,7 @@ def _driven(
         status = 1
         try:
             if again:
-                status = sweeps.resume(again.job.workspace, record.folder.name, detach=False, say=lambda _: None)
+                status = sweeps.resume(again.job.workspace, record.folder.name, detach=False, log=lambda _: None)
             else:
                 status = sweeps.drive(record.folder)
             if told:

@@ -75,7 +75,7 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
 
     goals = [Goal.maximize] * len(metrics)
     study = view(file, SPACE, metrics)
-    draw(study, metrics, goals, spans=SPANS, title="<sweep>", folder=tmp_path / "plots", say=said.append)
+    draw(study, metrics, goals, spans=SPANS, title="<sweep>", folder=tmp_path / "plots", log=said.append)
 
     assert said == []
     names = [*(name for name, _, _ in plots_of(metrics, goals)), "timeline"]
@@ -121,7 +121,7 @@ def test_a_plot_that_cannot_be_drawn_is_said_and_the_others_are_there(
     said: list[str] = []
 
     study, folder = view(file, SPACE, ["m"]), tmp_path / "plots"
-    draw(study, ["m"], [Goal.maximize], spans=SPANS, title="t", folder=folder, say=said.append)
+    draw(study, ["m"], [Goal.maximize], spans=SPANS, title="t", folder=folder, log=said.append)
 
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["report.html", "timeline.png"]
     assert [line.split(" was")[0] for line in said] == ["warning: history.png", "warning: history"]

@@ -78,7 +78,7 @@ def test_plain_lines_say_how_far_a_sweep_is() -> None:
     tally = Tally(Front(sweep.goals))
     first = Trial(0, {"script.arguments.x": 1}, TrialState.COMPLETE, 0.5, None, (2.0,))
     second = Trial(1, {"script.arguments.x": 2}, TrialState.FAIL, reason="it fell")
-    progress = Progress(sweep, total=9, terminal=Attached("", say=said.append), keep=kept.append)
+    progress = Progress(sweep, total=9, terminal=Attached("", log=said.append), keep=kept.append)
 
     for trial in (first, second):
         tally.counts[trial.state] += 1
