@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amlcore.errors import NotFoundError, RecordError, RequestError, RunError, UnreadableError
 from amlcore.execution.provenance import read_lock
 from amlcore.execution.publication import check_model, publish
-from amlcore.execution.wait_reporter import Waiting
+from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.reading import unreadable
@@ -47,19 +47,19 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
     int
         The script's own exit status, or amlcore's.
     """
-    from amlcore.execution.submission import submit, tell_of_block, tell_of_dotenv
+    from amlcore.execution.submission import log_skipped_dotenv, log_unread_block, submit
 
     check_model(job)
     record = submit(job, overrides=overrides)
-    tell_of_block(job, log=log)
-    tell_of_dotenv(job, log=log)
+    log_unread_block(job, log=log)
+    log_skipped_dotenv(job, log=log)
     return _see_through(job, record, detach=detach, log=log)
 
 
 def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
     """Run again what an earlier run ran: the same snapshot, lock, configuration and inputs."""
     from amlcore.environment import PythonRequest
-    from amlcore.execution.submission import Pinned, submit
+    from amlcore.execution.submission import PinnedInputs, submit
     from amlcore.snapshot import snapshot
 
     earlier = find_run(workspace, reference)
@@ -78,7 +78,7 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> in
         python=PythonRequest.version(version, text=f"Python {version}", where=f"the environment of run {earlier.id}"),
     )
     _check_inputs(earlier, job)
-    pinned = Pinned(
+    pinned = PinnedInputs(
         run=earlier.id,
         snapshot=snapshot.load(earlier.facts["snapshot"]["id"], store=workspace.state_path / "snapshots"),
         lock=read_lock(record),
@@ -179,11 +179,11 @@ def wait(run: Run, *, log: Log) -> int:
     int
         Its exit status.
     """
-    waiting = Waiting(log)
+    wait_reporter = WaitReporter(log)
     for status in run.follow(show_output=False):
         queued = status.reason if status.state is RunState.Queued else None
         reason = reconcile.unsettled_reason(run.record) or queued
-        waiting.tell(reason, since=status.at)
+        wait_reporter.report(reason, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status
 

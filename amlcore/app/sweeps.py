@@ -13,9 +13,9 @@ from amlcore.app.runs import find_run
 from amlcore.config import Search
 from amlcore.errors import RecordError, RequestError
 from amlcore.execution.driver import trying_on
-from amlcore.execution.past_sweeps import load_search, with_found
+from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
-from amlcore.execution.submission import tell_of_block, tell_of_dotenv
+from amlcore.execution.submission import log_skipped_dotenv, log_unread_block
 from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
 from amlcore.log import Log
@@ -45,10 +45,10 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
         0 where a trial came to a result.
     """
     check_models(search)
-    search = with_found(search)
+    search = with_full_ids(search)
     record = submit_sweep(search, overrides=overrides)
-    tell_of_block(search.job, log=log)
-    tell_of_dotenv(search.job, log=log)
+    log_unread_block(search.job, log=log)
+    log_skipped_dotenv(search.job, log=log)
     counted = points_in_words(search.sweep, search.space)
     log(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
     if note := search.note_of_few_points(overrides):

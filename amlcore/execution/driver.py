@@ -19,7 +19,7 @@ from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.execution.interrupts import interrupted_once
 from amlcore.execution.provenance import read_lock
 from amlcore.execution.submission import request
-from amlcore.execution.wait_reporter import REMIND_S, Waiting
+from amlcore.execution.wait_reporter import REMIND_S, WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record, RunState, Status
@@ -125,7 +125,7 @@ class Driver:
     def _follow(self, slots: Slots) -> None:
         """Watch the run's files until they hold a result, and keep its state in step with them."""
         record, run = self._record, self._record.folder.name
-        waiting = Waiting(self._log)
+        wait_reporter = WaitReporter(self._log)
         while record.result is None:
             self._check_there()
             lost = slots.poll()
@@ -137,7 +137,7 @@ class Driver:
                 return
             reason = slots.wait_reason(run)
             reconcile.keep_in_step(record, reason)
-            waiting.tell(reason)
+            wait_reporter.report(reason)
             if self._stream is not None:
                 self._stream.pump()
             time.sleep(POLL_S)
@@ -162,7 +162,7 @@ class Driver:
     def _cancel(self) -> None:
         self._log("canceling; interrupt again to kill the script at once")
         cancellation.request_cancel(self._record)
-        if self._slots is None or not self._record.laid:
+        if self._slots is None or not self._record.is_enqueued:
             reconcile.cancel(self._record)
         else:
             self._follow(self._slots)

@@ -37,7 +37,7 @@ def load_search(record: Record) -> Search:
     raise RequestError(f"run {record.folder.name} is no sweep")
 
 
-def with_found(search: Search) -> Search:
+def with_full_ids(search: Search) -> Search:
     """The same search with the whole ids of the sweeps that it starts from."""
     if not search.sweep.warm_start:
         return search
@@ -49,7 +49,7 @@ def with_found(search: Search) -> Search:
     return search.with_sweep(replace(search.sweep, warm_start=list(dict.fromkeys(found))))
 
 
-def earlier_trials(search: Search) -> list[FrozenTrial]:
+def past_trials(search: Search) -> list[FrozenTrial]:
     """The trials of the sweeps that `search` starts from, as trials of its own space.
 
     Raises

@@ -1,4 +1,4 @@
-"""The Origin of a model: what its registration has to know of the run that wrote it."""
+"""The Provenance of a model: what its registration has to know of the run that wrote it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from amlcore.config import compose_workspace
 from amlcore.environment import build_lock
 from amlcore.errors import RecordError, RunError, UnreadableError
-from amlcore.model import Origin
+from amlcore.model import Provenance
 from amlcore.record.reading import read_yaml
 from amlcore.record.record import Record, RunState
 from amlcore.snapshot import snapshot
@@ -18,7 +18,7 @@ from amlcore.worker.references import missing, resolved
 from amlcore.workspace import Workspace
 
 
-def origin_of(record: Record) -> Origin:
+def provenance_of(record: Record) -> Provenance:
     """What the registration of a model needs to know of a run that has ended.
 
     Raises
@@ -45,7 +45,7 @@ def origin_of(record: Record) -> Origin:
         ).python
     taken = snapshot.load(facts["snapshot"]["id"], store=workspace.state_path / "snapshots")
     given = _python_path(record)
-    return Origin(
+    return Provenance(
         run=run,
         experiment=str(facts["experiment"]),
         folder=record.folder,

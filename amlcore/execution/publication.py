@@ -42,10 +42,10 @@ def publish(job: Job, record: Record, *, log: Log) -> int:
 
 def register(record: Record, registration: Registration) -> Model:
     """Register what `registration` names from a run that has completed, and note it in the run's record."""
-    from amlcore.execution.provenance import origin_of
+    from amlcore.execution.provenance import provenance_of
 
     settle(record)
-    model = register_model(registration, origin_of(record), models=record.workspace_path / "models")
+    model = register_model(registration, provenance_of(record), models=record.workspace_path / "models")
     if warning := note_model(record, model.id):
         model.warnings.append(warning)
     return model

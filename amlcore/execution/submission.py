@@ -36,7 +36,7 @@ from amlcore.worker.process import top_imports
 
 
 @dataclass(frozen=True)
-class Pinned:
+class PinnedInputs:
     """What an earlier run fixed for its repetition."""
 
     run: str
@@ -70,7 +70,7 @@ def check(job: Job, *, pinned: bool = False) -> None:
     job.compute.check()
 
 
-def tell_of_block(job: Job, *, log: Log) -> None:
+def log_unread_block(job: Job, *, log: Log) -> None:
     """Say so where the script has a PEP 723 block, and another environment than it asks for."""
     file = job.script.file
     assert file is not None
@@ -82,7 +82,7 @@ def tell_of_block(job: Job, *, log: Log) -> None:
         )
 
 
-def tell_of_dotenv(job: Job, *, log: Log) -> None:
+def log_skipped_dotenv(job: Job, *, log: Log) -> None:
     """Say so where a file of secrets beside the script stays out of the snapshot, which others may read."""
     source = Path(job.script.source_directory)
     rules = IgnoreRules(source)
@@ -105,7 +105,7 @@ def check_experiment(name: Any) -> None:
 
 
 @dataclass(frozen=True)
-class Source:
+class SourceState:
     """What a job's script, inputs and repository were when it was submitted."""
 
     snapshot: dict[str, Any]
@@ -113,13 +113,13 @@ class Source:
     git: dict[str, Any] | None
 
 
-def submit(job: Job, *, overrides: list[str], pinned: Pinned | None = None) -> Record:
+def submit(job: Job, *, overrides: list[str], pinned: PinnedInputs | None = None) -> Record:
     """Check `job`, take its snapshot, hash its inputs and lay its record, in the state NotStarted."""
     check(job, pinned=pinned is not None)
     job.workspace.writable()
-    source = pin(job, pinned=pinned)
+    source = capture_source(job, pinned=pinned)
     with new_folder(job) as folder:
-        return lay(job, source, folder=folder, overrides=overrides, pinned=pinned)
+        return write_run_record(job, source, folder=folder, overrides=overrides, pinned=pinned)
 
 
 @contextmanager
@@ -138,23 +138,23 @@ def new_folder(job: Job) -> Iterator[Path]:
         raise
 
 
-def pin(job: Job, *, pinned: Pinned | None = None) -> Source:
+def capture_source(job: Job, *, pinned: PinnedInputs | None = None) -> SourceState:
     """Take the snapshot of `job` and hash its inputs."""
     taken = pinned.snapshot if pinned else take_snapshot(job)
-    return Source(
+    return SourceState(
         snapshot={"id": taken.id, "files": taken.files, "size_bytes": taken.size_bytes},
         inputs={name: _describe(value) for name, value in job.script.inputs.items()},
         git=pinned.git if pinned else git_state(Path(job.script.source_directory)),
     )
 
 
-def lay(
+def write_run_record(
     job: Job,
-    source: Source,
+    source: SourceState,
     *,
     folder: Path,
     overrides: list[str],
-    pinned: Pinned | None = None,
+    pinned: PinnedInputs | None = None,
     parent: str | None = None,
     more: dict[str, Any] | None = None,
 ) -> Record:

@@ -15,11 +15,11 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, RequestError, legal
 from amlcore.execution.driver import prepare
 from amlcore.execution.interrupts import uninterrupted
-from amlcore.execution.past_sweeps import earlier_trials, with_found
-from amlcore.execution.submission import check, dry_run, lay, new_folder, pin
+from amlcore.execution.past_sweeps import past_trials, with_full_ids
+from amlcore.execution.submission import capture_source, check, dry_run, new_folder, write_run_record
 from amlcore.execution.sweep_report import columns, write_table
 from amlcore.execution.trial_runs import TrialRuns
-from amlcore.execution.wait_reporter import Waiting
+from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
 from amlcore.record.record import Record, RunState, Status
 from amlcore.runs import cancellation, outputs, reconcile
@@ -44,7 +44,7 @@ Watch = Callable[[Tally, list[Trial]], None]
 def check_search(search: Search) -> None:
     """Find out before anything starts whether the sweep can be carried out here."""
     _check_nesting()
-    earlier_trials(search)
+    past_trials(search)
     for base in search.bases:
         check(base.job)
     for key, dimension in search.space.items():
@@ -71,12 +71,12 @@ def submit_sweep(search: Search, *, overrides: list[str]) -> Record:
     check_search(search)
     job = search.job
     job.workspace.writable()
-    source, written = pin(job), search.to_json()
+    source, written = capture_source(job), search.to_json()
     same = {key: value for key, value in job.script.parameters.items() if f"script.arguments.{key}" not in search.space}
     more = {"parameters": same, "arguments": None, "sweep": described(search)}
     with new_folder(job) as folder:
         write_json(Record(folder).layout.sweep, written)
-        return lay(job, source, folder=folder, overrides=overrides, more=more)
+        return write_run_record(job, source, folder=folder, overrides=overrides, more=more)
 
 
 def described(search: Search) -> dict[str, Any]:
@@ -96,10 +96,10 @@ def described(search: Search) -> dict[str, Any]:
 
 def dry_run_sweep(search: Search) -> dict[str, Any]:
     """The space as it was understood, the first trials, and the request of the first; nothing is written or started."""
-    search = with_found(search)
+    search = with_full_ids(search)
     check_search(search)
     sweep = search.sweep
-    first = list(first_trials(sweep, search.space, SHOWN_FIRST, warm=lambda: earlier_trials(search)))
+    first = list(first_trials(sweep, search.space, SHOWN_FIRST, warm=lambda: past_trials(search)))
     said = "first_trials" if sweep.is_grid or sweep.seed is not None else "trials_such_as"
     job, _ = search.trial(first[0].values)
     return {
@@ -124,7 +124,7 @@ class SweepDriver:
         self._log = log
         self._watch = watch
         self._looked = time.monotonic()
-        self._waiting = Waiting(log, after_s=WAITING_S)
+        self._wait_reporter = WaitReporter(log, after_s=WAITING_S)
         self._interrupted = False
         self._explained = False
         self._judged = False
@@ -146,7 +146,7 @@ class SweepDriver:
         """
         record, search = self._record, self._search
         file = Path(record.layout.study)
-        study = Study(search.sweep, search.space, file=file, warm=lambda: earlier_trials(search))
+        study = Study(search.sweep, search.space, file=file, warm=lambda: past_trials(search))
         record.drive()
         runs = TrialRuns(self._search, record, build=self._build)
         try:
@@ -198,7 +198,7 @@ class SweepDriver:
                 self._watch(loop.tally, ended)
                 if Path(self._record.layout.cancel).exists():
                     loop.stop(cancellation.cancel_reason(self._record))
-                self._tell_waiting(runs)
+                self._report_wait(runs)
                 if not ended:
                     time.sleep(POLL_S)
             except KeyboardInterrupt:
@@ -282,12 +282,12 @@ class SweepDriver:
         failed = min(known, key=lambda trial: trial.state is TrialState.CANCELED, default=None)
         return "" if failed is None else f"; trial {failed.number}: {failed.reason}"
 
-    def _tell_waiting(self, runs: TrialRuns) -> None:
+    def _report_wait(self, runs: TrialRuns) -> None:
         now = time.monotonic()
         if now - self._looked > LOOK_S:
             self._looked = now
             self._check_there()
-            self._waiting.tell(runs.waits)
+            self._wait_reporter.report(runs.waits)
 
     def _build(self, job: Job) -> BuiltEnvironment:
         if job.environment == self._search.job.environment:

@@ -16,7 +16,7 @@ from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, legal
 from amlcore.execution.driver import keep_environment
-from amlcore.execution.submission import Source, lay, pin, request
+from amlcore.execution.submission import SourceState, capture_source, request, write_run_record
 from amlcore.model import Registration
 from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record, RunState
@@ -100,7 +100,7 @@ class TrialRuns:
             shutil.rmtree(record.folder, ignore_errors=True)
             record.folder.mkdir()
             open_to_group(str(record.folder), keep_private=True)
-            lay(
+            write_run_record(
                 job,
                 self.source(job),
                 folder=record.folder,
@@ -177,14 +177,14 @@ class TrialRuns:
         for slots in self._slots.values():
             slots.close()
 
-    def source(self, job: Job) -> Source:
+    def source(self, job: Job) -> SourceState:
         """The snapshot and inputs of `job`, taken once for all trials that share them."""
         script = job.script
         key = repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
         if key not in self._sources:
-            self._sources[key] = asdict(pin(job))
+            self._sources[key] = asdict(capture_source(job))
             write_json(self._record.layout.sources, self._sources, sync=True)
-        return Source(**self._sources[key])
+        return SourceState(**self._sources[key])
 
     def environment(self, job: Job) -> BuiltEnvironment:
         """The environment of `job`, built once for all trials that share it."""

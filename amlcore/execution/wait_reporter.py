@@ -1,4 +1,4 @@
-"""The Waiting: says why a run does not run yet, and for how long."""
+"""The WaitReporter: logs why a run does not run yet, and for how long."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import time
 from amlcore.log import Log
 
 REMIND_S = 60.0
-"""How often the same reason is said again."""
+"""How often the same reason is logged again."""
 
 
-class Waiting:
-    """Says a reason when it comes up, when it changes, and each minute after that.
+class WaitReporter:
+    """Logs a reason when it comes up, when it changes, and each minute after that.
 
     Parameters
     ----------
     after_s : float
-        What does not wait for so long is not spoken of.
+        Shorter waits are not logged.
     """
 
     def __init__(self, log: Log, *, after_s: float = 0.0) -> None:
@@ -24,10 +24,10 @@ class Waiting:
         self._after_s = after_s
         self._reason: str | None = None
         self._since: float | None = None
-        self._said = 0.0
+        self._logged = 0.0
 
-    def tell(self, reason: str | None, *, since: float | None = None) -> None:
-        """Take the reason of this moment; None where nothing holds the run.
+    def report(self, reason: str | None, *, since: float | None = None) -> None:
+        """Take the current reason; None if nothing holds the run.
 
         Parameters
         ----------
@@ -40,6 +40,6 @@ class Waiting:
             return
         self._since = self._since or since or now
         waited = now - self._since
-        if waited >= self._after_s and (reason != self._reason or now - self._said >= REMIND_S):
-            self._reason, self._said = reason, now
+        if waited >= self._after_s and (reason != self._reason or now - self._logged >= REMIND_S):
+            self._reason, self._logged = reason, now
             self._log(f"Queued for {waited:.0f} s: {reason}" if waited >= 1 else f"Queued: {reason}")

@@ -2,6 +2,15 @@
 
 from amlcore.model.folders import registered
 from amlcore.model.model import Model, find, list_models
-from amlcore.model.registration import Origin, Registration, ResourceConfiguration, register
+from amlcore.model.registration import Provenance, Registration, ResourceConfiguration, register
 
-__all__ = ["Model", "Origin", "Registration", "ResourceConfiguration", "find", "list_models", "register", "registered"]
+__all__ = [
+    "Model",
+    "Provenance",
+    "Registration",
+    "ResourceConfiguration",
+    "find",
+    "list_models",
+    "register",
+    "registered",
+]

@@ -80,7 +80,7 @@ class Registration:
 
 
 @dataclass(frozen=True)
-class Origin:
+class Provenance:
     """Where a model comes from: a run that has ended, and what it ran in."""
 
     run: str | None
@@ -131,7 +131,7 @@ class Origin:
         return os.path.relpath(os.path.abspath(path), self.folder)
 
 
-def register(registration: Registration, origin: Origin, *, models: Path) -> Model:
+def register(registration: Registration, provenance: Provenance, *, models: Path) -> Model:
     """Register a file or folder of the run's `outputs/` as the next version of the model.
 
     Raises
@@ -139,7 +139,7 @@ def register(registration: Registration, origin: Origin, *, models: Path) -> Mod
     ModelError
         The run did not write it, it cannot be loaded, or its class was defined in the script itself.
     """
-    return publish(origin.written(registration.path, key="model.path"), registration, origin, models=models)
+    return publish(provenance.written(registration.path, key="model.path"), registration, provenance, models=models)
 
 
 def register_file(path: Path, registration: Registration, *, models: Path) -> Model:
@@ -156,48 +156,48 @@ def register_file(path: Path, registration: Registration, *, models: Path) -> Mo
         raise ModelError(f"model_path={path}: there is no such file or folder")
     current = build_current(log=lambda _: None)
     folder = path.absolute().parent
-    origin = Origin(run=None, experiment="", folder=folder, interpreter=current.python, lock=current.lock)
-    return publish(path.absolute(), registration, origin, models=models)
+    provenance = Provenance(run=None, experiment="", folder=folder, interpreter=current.python, lock=current.lock)
+    return publish(path.absolute(), registration, provenance, models=models)
 
 
-def publish(source: Path, registration: Registration, origin: Origin, *, models: Path) -> Model:
+def publish(source: Path, registration: Registration, provenance: Provenance, *, models: Path) -> Model:
     """Register `source` as the next version of the model, wherever it lies."""
     if registration.name is None:
         raise ModelError("model.name is null: a model needs a name to be registered")
-    if not origin.interpreter.exists():
-        raise ModelError(f"the interpreter that trained the model, {origin.interpreter}, is gone; build it again")
+    if not provenance.interpreter.exists():
+        raise ModelError(f"the interpreter that trained the model, {provenance.interpreter}, is gone; build it again")
     with _prepared(models / registration.name) as folder:
         files = copy_model(source, folder / "files")
         base = source if source.is_dir() else source.parent
-        origin.check(
+        provenance.check(
             {base / file.path: file.sha256 for file in files},
             key=f"model.path={registration.path}",
             folder=source if source.is_dir() else None,
         )
         main = main_file(files, source)
         trusted = [*TRUSTED_TYPES, *registration.trusted_types]
-        where = _shown(source, origin)
+        where = _shown(source, provenance)
         if registration.format == "skops" and not main.endswith(SKOPS):
             with convert_to_skops(
-                folder / "files" / main, training=origin.training, trusted=trusted, where=where
+                folder / "files" / main, training=provenance.training, trusted=trusted, where=where
             ) as file:
                 files = replace_file(files, main, file, folder=folder / "files")
             main = str(Path(main).with_suffix(SKOPS))
-        sample = _sample(registration, origin)
+        sample = _sample(registration, provenance)
         with inspect_model(
-            folder / "files" / main, training=origin.training, sample=sample, trusted=trusted, where=where
+            folder / "files" / main, training=provenance.training, sample=sample, trusted=trusted, where=where
         ) as findings:
             code = copy_files(findings.code, folder / "code")
         lock = folder / "lock.txt"
-        lock.write_text(origin.lock, encoding="utf-8")
+        lock.write_text(provenance.lock, encoding="utf-8")
         lock.chmod(0o444)
-        lock_sha256 = hashlib.sha256(origin.lock.encode()).hexdigest()
+        lock_sha256 = hashlib.sha256(provenance.lock.encode()).hexdigest()
         record = {
-            **_declared(registration, findings=findings, lock=origin.lock),
+            **_declared(registration, findings=findings, lock=provenance.lock),
             **_learnt(findings),
-            "run": origin.run,
-            "experiment": origin.experiment,
-            "metrics": origin.metrics,
+            "run": provenance.run,
+            "experiment": provenance.experiment,
+            "metrics": provenance.metrics,
             "path": main,
             "files": [file.to_json() for file in files],
             "sha256": next(file.sha256 for file in files if file.path == main),
@@ -292,19 +292,19 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
                 raise
 
 
-def _sample(registration: Registration, origin: Origin) -> Sample | None:
-    path, key = Path(RunLayout(origin.folder).sample), "run.log_sample"
+def _sample(registration: Registration, provenance: Provenance) -> Sample | None:
+    path, key = Path(RunLayout(provenance.folder).sample), "run.log_sample"
     if registration.sample_input is not None:
         key = f"model.sample_input={registration.sample_input}"
-        path = origin.written(registration.sample_input, key="model.sample_input")
+        path = provenance.written(registration.sample_input, key="model.sample_input")
     elif not path.exists():
-        if origin.hashes and path.name in origin.hashes:
-            raise ModelError(f"{key}: {path} was removed after run {origin.run} had ended")
+        if provenance.hashes and path.name in provenance.hashes:
+            raise ModelError(f"{key}: {path} was removed after run {provenance.run} had ended")
         return None
     with path.open("rb") as stream:
-        origin.check({path: hashlib.file_digest(stream, "sha256").hexdigest()}, key=key)
+        provenance.check({path: hashlib.file_digest(stream, "sha256").hexdigest()}, key=key)
     return read_sample(path)
 
 
-def _shown(source: Path, origin: Origin) -> str:
-    return str(source.relative_to(origin.folder)) if source.is_relative_to(origin.folder) else str(source)
+def _shown(source: Path, provenance: Provenance) -> str:
+    return str(source.relative_to(provenance.folder)) if source.is_relative_to(provenance.folder) else str(source)

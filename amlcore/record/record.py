@@ -270,11 +270,11 @@ class Record:
             try:
                 os.unlink(queued["path"])
             except FileNotFoundError:
-                return not self.laid
+                return not self.is_enqueued
         return True
 
     @property
-    def laid(self) -> bool:
+    def is_enqueued(self) -> bool:
         """Whether a worker has the request or may find it; not so where its driver was killed just before."""
         queued = self.queued
         if queued is None:

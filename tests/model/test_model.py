@@ -12,7 +12,7 @@ import amlcore.worker
 from amlcore.azure.model import Model
 from amlcore.environment.lock import installed_lock
 from amlcore.errors import ConfigError, ModelError, NotFoundError
-from amlcore.model import Origin, Registration, ResourceConfiguration, find, list_models, register
+from amlcore.model import Provenance, Registration, ResourceConfiguration, find, list_models, register
 from amlcore.snapshot.snapshot import SnapshotLimits, take
 from amlcore.worker.layout import write_json
 from tests.support.serving_models import iris as trained_svc
@@ -82,7 +82,7 @@ def models(tmp_path):
 def trained(tmp_path):
     """Runs a script over a snapshot of its folder, and says where its outputs came from."""
 
-    def train(code: str, *, script: str = "train.py", **modules: str) -> Origin:
+    def train(code: str, *, script: str = "train.py", **modules: str) -> Provenance:
         source, run = tmp_path / "source", tmp_path / "outputs" / "iris" / "iris_1"
         for name, text in {script: code, **modules}.items():
             path = source / name
@@ -91,7 +91,7 @@ def trained(tmp_path):
         run.mkdir(parents=True)
         snapshot = take(source, store=tmp_path / "store", limits=SnapshotLimits())
         subprocess.run([sys.executable, str(source / script)], cwd=run, check=True)
-        return Origin(
+        return Provenance(
             run="iris_1",
             experiment="iris",
             folder=run,
@@ -115,7 +115,7 @@ def iris_model(tmp_path_factory):
 
 @pytest.fixture
 def iris(iris_model):
-    return Origin(
+    return Provenance(
         run="iris_1",
         experiment="iris",
         folder=iris_model,
@@ -202,8 +202,8 @@ def test_eight_registrations_at_once_leave_no_gap_and_no_double(iris, models):
     code = (
         "import sys; from pathlib import Path; from amlcore.model import *\n"
         "folder, models = map(Path, sys.argv[1:])\n"
-        "origin = Origin(run=None, experiment='', folder=folder, interpreter=Path(sys.executable), lock='')\n"
-        "print(register(Registration(name='m'), origin, models=models).version)"
+        "provenance = Provenance(run=None, experiment='', folder=folder, interpreter=Path(sys.executable), lock='')\n"
+        "print(register(Registration(name='m'), provenance, models=models).version)"
     )
     command = [sys.executable, "-c", code, str(iris.folder), str(models)]
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(8)]
@@ -249,8 +249,10 @@ def test_a_changed_file_is_refused(trained, models, tamper):
 
 @pytest.mark.parametrize("folder", ["", "src/"])
 def test_the_code_of_the_snapshot_goes_with_the_model(trained, models, tmp_path, folder):
-    origin = trained(LOCAL_STEP, script=f"{folder}train.py", **{folder + name: text for name, text in LIBRARY.items()})
-    model = register(Registration(name="m"), origin, models=models)
+    provenance = trained(
+        LOCAL_STEP, script=f"{folder}train.py", **{folder + name: text for name, text in LIBRARY.items()}
+    )
+    model = register(Registration(name="m"), provenance, models=models)
     assert model.code == [
         "features.py",
         "late.py",
@@ -274,8 +276,8 @@ def test_code_that_the_script_made_importable_goes_with_the_model(trained, model
     if named:  # in PYTHONPATH, which alone says which of two is meant
         modules["old/features.py"] = "raise SystemExit('the wrong one')"
     reach = "import os, sys; sys.path.insert(0, os.path.join(os.path.dirname(__file__), 'lib'))\n"
-    origin = replace(trained(reach + LOCAL_STEP, **modules), python_path=("./lib",) if named else ())
-    model = register(Registration(name="m"), origin, models=models)
+    provenance = replace(trained(reach + LOCAL_STEP, **modules), python_path=("./lib",) if named else ())
+    model = register(Registration(name="m"), provenance, models=models)
     assert model.code[:2] == ["features.py", "late.py"]
     assert "ratios/scale.txt" in model.code
 
@@ -288,7 +290,7 @@ def test_code_that_the_script_made_importable_goes_with_the_model(trained, model
     ],
 )
 def test_what_the_script_itself_defined_is_refused_with_the_way_out(trained, models, definition, model, name):
-    origin = trained(f"""
+    provenance = trained(f"""
         import os, joblib
         from sklearn.linear_model import LogisticRegression
         from sklearn.pipeline import make_pipeline
@@ -300,13 +302,13 @@ def test_what_the_script_itself_defined_is_refused_with_the_way_out(trained, mod
     with pytest.raises(
         ModelError, match=rf"outputs/model.joblib needs '{name}', .* in train.py itself \(__main__\)"
     ) as at:
-        register(Registration(name="m"), origin, models=models)
+        register(Registration(name="m"), provenance, models=models)
     assert f"from features import {name}" in str(at.value)
     assert list((models / "m").iterdir()) == []
 
 
 def test_a_model_of_a_data_frame_knows_its_columns_and_sample(trained, models):
-    origin = trained("""
+    provenance = trained("""
         import os, joblib
         import pandas as pd
         from sklearn.compose import make_column_transformer
@@ -321,7 +323,7 @@ def test_a_model_of_a_data_frame_knows_its_columns_and_sample(trained, models):
         joblib.dump(make_pipeline(prepare, RandomForestClassifier(5)).fit(X, y), "outputs/model.joblib")
         X.assign(label=y)[["label", "pay", "age", "city"]].to_csv("outputs/sample.csv")
     """)
-    model = register(Registration(name="m", sample_input="outputs/sample.csv"), origin, models=models)
+    model = register(Registration(name="m", sample_input="outputs/sample.csv"), provenance, models=models)
     assert model.warnings == []
     assert model.methods[:2] == ["predict", "predict_proba"]
     assert model.classes == ["no", "yes"]
@@ -337,7 +339,7 @@ def test_a_model_of_a_data_frame_knows_its_columns_and_sample(trained, models):
 
 
 def test_a_regression_takes_the_logged_sample_up_to_five_rows(trained, models):
-    origin = trained("""
+    provenance = trained("""
         import os, joblib
         from sklearn.datasets import load_diabetes
         from sklearn.linear_model import Ridge
@@ -346,8 +348,8 @@ def test_a_regression_takes_the_logged_sample_up_to_five_rows(trained, models):
         joblib.dump(Ridge().fit(X, y), "outputs/model.joblib")
     """)
     sample = {"columns": None, "dtypes": ["float64"] * 10, "rows": [[0.5] * 10] * 9}
-    write_json(str(origin.folder / "sample.json"), sample)
-    model = register(Registration(name="m"), origin, models=models)
+    write_json(str(provenance.folder / "sample.json"), sample)
+    model = register(Registration(name="m"), provenance, models=models)
     assert (model.methods, model.classes, model.warnings) == (["predict"], None, [])
     assert model.sample == {**sample, "rows": sample["rows"][:5]}
     assert model.signature == {"n_features": 10, "columns": None, "dtypes": ["float64"] * 10, "form": "array"}

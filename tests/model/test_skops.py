@@ -17,7 +17,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from amlcore.errors import ConfigError, ModelError
-from amlcore.model import Model, Origin, Registration, register
+from amlcore.model import Model, Provenance, Registration, register
 from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.runtime.predictor import Model as ServedModel
@@ -27,9 +27,9 @@ DATA, LABELS = load_iris(return_X_y=True)
 
 
 @pytest.fixture
-def origin(tmp_path: Path) -> Origin:
+def provenance(tmp_path: Path) -> Provenance:
     (tmp_path / "run/outputs").mkdir(parents=True)
-    return Origin(
+    return Provenance(
         run="r", experiment="e", folder=tmp_path / "run", interpreter=Path(sys.executable), lock="joblib==1.0\n"
     )
 
@@ -50,9 +50,9 @@ def served(root: Path, model: Model, settings: dict | None = None) -> ServedMode
     return ServedModel(bento)
 
 
-def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, origin: Origin) -> None:
+def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, provenance: Provenance) -> None:
     fitted = forest(tmp_path)
-    model = register(Registration(name="m", format="skops"), origin, models=tmp_path / "models")
+    model = register(Registration(name="m", format="skops"), provenance, models=tmp_path / "models")
     assert model.path == "model.skops"
     assert [file.name for file in (model.folder / "files").iterdir()] == ["model.skops"]
     assert model.last_step == "RandomForestClassifier"
@@ -60,31 +60,33 @@ def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, orig
     assert (status, json.loads(body)["predictions"]) == (200, fitted.predict(DATA).tolist())
 
 
-def test_only_what_is_trusted_is_built(tmp_path: Path, origin: Origin) -> None:
+def test_only_what_is_trusted_is_built(tmp_path: Path, provenance: Provenance) -> None:
     forest(tmp_path)
-    model = register(Registration(name="m", format="skops"), origin, models=tmp_path / "models")
+    model = register(Registration(name="m", format="skops"), provenance, models=tmp_path / "models")
     with pytest.raises(ModelFault, match=r"Untrusted types .*sklearn\.tree\._tree\.Tree"):
         served(tmp_path, model, {"trusted_types": []}).load()
 
 
-def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(tmp_path: Path, origin: Origin) -> None:
+def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(
+    tmp_path: Path, provenance: Provenance
+) -> None:
     fitted = make_pipeline(StandardScaler(), FeatureAgglomeration()).fit(DATA)  # that holds numpy.mean
     skops.io.dump(fitted, tmp_path / "run/outputs/model.skops")
     asked = Registration(name="m", path="outputs/model.skops")
     with pytest.raises(ModelError, match=r"numpy\.mean.*; name in model\.trusted_types those that you trust"):
-        register(asked, origin, models=tmp_path / "models")
+        register(asked, provenance, models=tmp_path / "models")
     asked.trusted_types = ["numpy.mean"]
-    model = register(asked, origin, models=tmp_path / "models")
+    model = register(asked, provenance, models=tmp_path / "models")
     body = json.dumps({"data": DATA[:3].tolist()}).encode()
     status, answer = served(tmp_path, model).load().answer("transform", body)
     assert status == 200
     np.testing.assert_allclose(json.loads(answer)["transformed"], fitted.transform(DATA[:3]))
 
 
-def test_a_model_that_skops_does_not_know_is_refused(tmp_path: Path, origin: Origin) -> None:
+def test_a_model_that_skops_does_not_know_is_refused(tmp_path: Path, provenance: Provenance) -> None:
     joblib.dump(Birch().fit(DATA), tmp_path / "run/outputs/model.joblib")
     with pytest.raises(ModelError, match=r"model\.format=skops: outputs/model\.joblib cannot be written .*Birch"):
-        register(Registration(name="m", format="skops"), origin, models=tmp_path / "models")
+        register(Registration(name="m", format="skops"), provenance, models=tmp_path / "models")
 
 
 def test_another_format_is_refused() -> None:

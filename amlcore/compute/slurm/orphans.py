@@ -21,7 +21,7 @@ ASK_AGAIN_S = 10.0
 def observe(record: Record) -> BackendStatus:
     """How a run stands that no driver looks after, and has no result."""
     queued = record.queued
-    if queued is None or not record.laid:
+    if queued is None or not record.is_enqueued:
         return _lost("the process that drove it ended before it was queued")
     queue, run = SlurmQueue.of_request(queued["path"]), record.folder.name
     if os.path.exists(record.layout.cancel) and queue.withdraw(run):
