@@ -13,11 +13,18 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-from amlcore.environment import cache as built
-from amlcore.environment.cache import CacheLayout, EnvironmentLayout
+from amlcore.environment.cache_layout import CacheLayout, EnvironmentLayout, check_cache_folder
+from amlcore.environment.guard import exclusive_lock, shared_interpreter_lock, shared_lock
 from amlcore.environment.interpreter import Interpreter, PythonRequest, find_python
 from amlcore.environment.lock import blocks, has_hashes, installed_lock, resolve
-from amlcore.environment.options import BEST_OF_ALL, flags, in_file, moving, surroundings, takes_best
+from amlcore.environment.resolver_options import (
+    BEST_MATCH_NOTE,
+    command_line_flags,
+    external_state,
+    file_lines,
+    reason_to_resolve_again,
+    uses_best_match,
+)
 from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
@@ -39,7 +46,7 @@ class BuiltEnvironment:
     notes: tuple[str, ...]
     folder: Path | None  # in the cache; None where nothing was built
 
-    def hold(self) -> BinaryIO:
+    def shared_lock(self) -> BinaryIO:
         """A file that keeps `prune` away for as long as it is open, here or in a process that inherits its descriptor.
 
         Raises
@@ -47,11 +54,11 @@ class BuiltEnvironment:
         BuildError
             Where the environment was removed since it was built.
         """
-        return built.hold_interpreter(self.python)
+        return shared_interpreter_lock(self.python)
 
 
 @dataclass(frozen=True)
-class Order:
+class EnvironmentBuild:
     """One build: for whom, on which interpreter, into which cache."""
 
     name: str | None
@@ -77,7 +84,7 @@ class Order:
         if self._is_found(layout):
             self.log(f"{self.label}: ready, built before{self._age}; its build log is {layout.log}")
         else:
-            with built.alone(layout.guard, waiting=self.say_waiting) as guard:
+            with exclusive_lock(layout.guard, waiting=self.say_waiting) as guard:
                 if not layout.is_ready():
                     self._fill(layout, lock=lock, guard=guard)
                 layout.mark_used(self.name)
@@ -91,7 +98,7 @@ class Order:
         """Whether it was built before; its use is noted while nobody can remove it."""
         if not layout.is_ready():
             return False
-        with built.hold(layout.guard):
+        with shared_lock(layout.guard):
             if layout.is_ready():
                 layout.mark_used(self.name)
                 return True
@@ -128,7 +135,7 @@ class Order:
             return
         by_uv = tuple(map(int, self.interpreter.version.split(".")[:2])) >= _COMPILED_BY_UV
         files = ["lock.txt"]
-        if lines := in_file(self.options):
+        if lines := file_lines(self.options):
             (layout.folder / "options.txt").write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
             files.append("options.txt")
         checks = ["--require-hashes"] if has_hashes(lock) else []
@@ -141,7 +148,7 @@ class Order:
                 str(layout.python),
                 *checks,
                 *compiling,
-                *flags(self.options, installing=True),
+                *command_line_flags(self.options, installing=True),
                 *files,
             ]
         ).require(f"{self.label} does not install for Python {self.interpreter.version}")
@@ -162,24 +169,24 @@ def build_specification(
     upgrade : bool
         Whether it is resolved anew in any case.
     """
-    built.check_folder(cache)
+    check_cache_folder(cache)
     began = time.time()
     interpreter, note = find_python(specification.python)
-    best = [f"packages of several indexes: {BEST_OF_ALL}"] if takes_best(specification.options) else []
+    best = [f"packages of several indexes: {BEST_MATCH_NOTE}"] if uses_best_match(specification.options) else []
     notes = (*specification.notes, *best, *([note] if note else []))
     _tell_notes(notes, log)
-    order = Order(name, interpreter, notes, specification.options, CacheLayout(cache), log)
-    resolved = order.cache.resolved(_definition(specification, interpreter))
-    reason = "as was asked for" if upgrade else moving(specification)
+    build = EnvironmentBuild(name, interpreter, notes, specification.options, CacheLayout(cache), log)
+    resolved = build.cache.resolved(_definition(specification, interpreter))
+    reason = "as was asked for" if upgrade else reason_to_resolve_again(specification)
     if reason is None and (lock := _read(resolved)) is not None:
-        return _reused(order, resolved).install(lock)
+        return _reused(build, resolved).install(lock)
     # Installed under the resolver's guard too, so that whoever waits for it waits once.
-    with built.alone(resolved.with_suffix(".guard"), waiting=order.say_waiting, passing=True) as guard:
+    with exclusive_lock(resolved.with_suffix(".guard"), waiting=build.say_waiting, passing=True) as guard:
         lock = _read(resolved)
         if lock is not None and (reason is None or resolved.stat().st_mtime >= began):
-            return _reused(order, resolved).install(lock)
+            return _reused(build, resolved).install(lock)
         again = "" if lock is None or reason is None else f" anew ({reason})"
-        log(f"{order.label}: resolving{again} for Python {interpreter.version} ({interpreter.path})")
+        log(f"{build.label}: resolving{again} for Python {interpreter.version} ({interpreter.path})")
         try:
             lock = resolve(
                 specification, name=name, interpreter=interpreter, guard=guard, log=log, refresh=reason is not None
@@ -188,19 +195,19 @@ def build_specification(
             if lock is None or upgrade or isinstance(error, UnsolvableError):
                 raise
             age = ago(time.time() - resolved.stat().st_mtime)
-            log(f"warning: {order.label}: it could not be resolved anew, and stays as it was resolved {age}")
-            return _reused(order, resolved).install(lock)
+            log(f"warning: {build.label}: it could not be resolved anew, and stays as it was resolved {age}")
+            return _reused(build, resolved).install(lock)
         _write(resolved, lock)
-        return order.install(lock)
+        return build.install(lock)
 
 
-def _reused(order: Order, resolved: Path) -> Order:
-    """The order with the age of its resolution, whose use is noted in the time of its last access."""
+def _reused(build: EnvironmentBuild, resolved: Path) -> EnvironmentBuild:
+    """The build with the age of its resolution, whose use is noted in the time of its last access."""
     with suppress(PermissionError, FileNotFoundError):
         stat = resolved.stat()
         os.utime(resolved, ns=(time.time_ns(), stat.st_mtime_ns))
-        return replace(order, resolved_at=stat.st_mtime)
-    return order
+        return replace(build, resolved_at=stat.st_mtime)
+    return build
 
 
 def ago(seconds: float) -> str:
@@ -221,12 +228,12 @@ def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: s
     BuildError
         Where a package of the lock cannot be installed, with the installer's own words.
     """
-    built.check_folder(cache)
+    check_cache_folder(cache)
     wanted = PythonRequest.version(python_version, text=f"python {python_version}", where="the lock")
     interpreter, note = find_python(wanted)
     notes = (note,) if note else ()
     _tell_notes(notes, log)
-    return Order(name, interpreter, notes, (), CacheLayout(cache), log).install(lock)
+    return EnvironmentBuild(name, interpreter, notes, (), CacheLayout(cache), log).install(lock)
 
 
 def build_current(*, log: Log) -> BuiltEnvironment:
@@ -242,7 +249,7 @@ def build_current(*, log: Log) -> BuiltEnvironment:
 def _definition(specification: Specification, interpreter: Interpreter) -> str:
     """What names a resolution: all that was asked for, nested files included, and for which interpreter."""
     asked = (specification.requirements, specification.constraints, specification.options)
-    return _digest(*asked, *surroundings(specification.options), interpreter.version, _platform())
+    return _digest(*asked, *external_state(specification.options), interpreter.version, _platform())
 
 
 def _platform() -> str:

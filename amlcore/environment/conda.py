@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.environment import refusals
+from amlcore.environment import line_errors
 from amlcore.environment.conda_names import index_name, is_brought
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import Place, read_text
+from amlcore.environment.location import SourceLocation, read_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError, legal
 
@@ -21,31 +21,31 @@ _WITH_BUILD = re.compile(r"(?P<version>={0,2}\s*[^=<>!~\s,|]+)(?:=|\s+)[^=<>!~\s
 _PIECE = re.compile(r"(?P<operator>===|==|>=|<=|!=|~=|=|>|<)?\s*(?P<number>[0-9][A-Za-z0-9.*+!_]*)")
 
 
-def read_conda(path: Path, *, place: Place, draft: Draft) -> None:
+def read_conda(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Takes the dependencies of the conda file at `path`, its `pip:` section included."""
-    document = _compose(read_text(path, place=place), place=place)
-    sections = _sections(document, place=place)
+    document = _compose(read_text(path, location=location), location=location)
+    sections = _sections(document, location=location)
     if "variables" in sections:
-        draft.notes.append(f"variables ({place}) are left out: script.environment_variables sets them")
+        draft.notes.append(f"variables ({location}) are left out: script.environment_variables sets them")
     brought: list[str] = []
-    for line, text, by_pip in _dependencies(sections.get("dependencies"), place=place):
+    for line, text, by_pip in _dependencies(sections.get("dependencies"), location=location):
         if by_pip:
-            draft.take(text, place=place.at(line), folder=path.parent)
+            draft.take(text, location=location.at_line(line), folder=path.parent)
             continue
         try:
-            _take(text, place=place.at(line), folder=path.parent, draft=draft, brought=brought)
+            _take(text, location=location.at_line(line), folder=path.parent, draft=draft, brought=brought)
         except EnvironmentSpecError as error:
             draft.refused.append(error)
     if brought:
         names = ", ".join(dict.fromkeys(brought))
-        draft.notes.append(f"conda's own libraries ({place}) are left out, wheels bring what they need: {names}")
+        draft.notes.append(f"conda's own libraries ({location}) are left out, wheels bring what they need: {names}")
 
 
-def _take(text: str, *, place: Place, folder: Path, draft: Draft, brought: list[str]) -> None:
+def _take(text: str, *, location: SourceLocation, folder: Path, draft: Draft, brought: list[str]) -> None:
     """Takes one conda dependency; the name of a library that wheels bring goes to `brought`."""
     parsed = _SPEC.fullmatch(re.sub(r"^[^\s=<>!]+::", "", text))
     if parsed is None:
-        raise _unreadable(text, place=place)
+        raise _unreadable(text, location=location)
     name = parsed["name"].lower()
     version = re.sub(r"^\[version=['\"]?(.*?)['\"]?\]$", r"\1", parsed["version"].strip())
     exported = _WITH_BUILD.fullmatch(version)
@@ -54,35 +54,35 @@ def _take(text: str, *, place: Place, folder: Path, draft: Draft, brought: list[
         return
     renamed = name if name == "python" else index_name(name)
     if renamed is None:
-        raise refusals.no_python_package(text, place=place)
+        raise line_errors.no_python_package(text, location=location)
     if exported is not None:
-        draft.notes.append(f"conda's build strings ({place.name}) are left out: the Python package index has none")
+        draft.notes.append(f"conda's build strings ({location.name}) are left out: the Python package index has none")
         version = exported["version"]
     if renamed == "tzdata":  # 2024b is 2024.2 there, and the newest is as good
         version = ""
-    specifier = _specifier(version, text=text, place=place)
+    specifier = _specifier(version, text=text, location=location)
     if name == "python":
-        draft.python = _python(specifier, text=text, place=place)
+        draft.python = _python(specifier, text=text, location=location)
         return
     if renamed != name.replace("_", "-"):
-        draft.notes.append(f"conda's {name} ({place}) is {renamed} on the Python package index")
-    draft.take(f"{renamed}{specifier}", place=place, folder=folder)
+        draft.notes.append(f"conda's {name} ({location}) is {renamed} on the Python package index")
+    draft.take(f"{renamed}{specifier}", location=location, folder=folder)
 
 
-def _specifier(version: str, *, text: str, place: Place) -> str:
+def _specifier(version: str, *, text: str, location: SourceLocation) -> str:
     """PEP 440 for conda's `=1.2`, `==1.2`, `>=1.2,<2` and `1.2.*`.
 
     https://docs.conda.io/projects/conda-build/en/stable/resources/package-spec.html#package-match-specifications
     """
     if version in ("", "*", "=*"):
         return ""
-    return ",".join(_piece(piece.strip(), text=text, place=place) for piece in version.split(","))
+    return ",".join(_piece(piece.strip(), text=text, location=location) for piece in version.split(","))
 
 
-def _piece(piece: str, *, text: str, place: Place) -> str:
+def _piece(piece: str, *, text: str, location: SourceLocation) -> str:
     parsed = _PIECE.fullmatch(piece)
     if parsed is None:
-        raise _unreadable(text, place=place)
+        raise _unreadable(text, location=location)
     operator, number = parsed["operator"] or "==", parsed["number"]
     if operator in (">", ">=", "<", "<="):  # conda passes over a `.*` behind these
         return operator + re.sub(r"[.]?[*]$", "", number)
@@ -93,31 +93,31 @@ def _piece(piece: str, *, text: str, place: Place) -> str:
     return f"=={stem}.*" if re.fullmatch(r"[0-9.]+", stem) else f"=={stem}"
 
 
-def _python(specifier: str, *, text: str, place: Place) -> PythonRequest | None:
+def _python(specifier: str, *, text: str, location: SourceLocation) -> PythonRequest | None:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     if not specifier:
         return None
     one = re.fullmatch(r"==(\d+(?:\.\d+){0,2})(?:\.\*)?", specifier)
     if one is not None:
-        return PythonRequest.version(one[1], text=text, where=str(place))
+        return PythonRequest.version(one[1], text=text, where=str(location))
     try:
         SpecifierSet(specifier)
     except InvalidSpecifier:
-        raise _unreadable(text, place=place) from None
-    return PythonRequest(text, str(place), specifier)
+        raise _unreadable(text, location=location) from None
+    return PythonRequest(text, str(location), specifier)
 
 
-def _unreadable(text: str, *, place: Place) -> EnvironmentSpecError:
-    return refusals.LineError(
+def _unreadable(text: str, *, location: SourceLocation) -> EnvironmentSpecError:
+    return line_errors.LineError(
         text,
-        place=place,
+        location=location,
         why="is not understood",
         advice="legal are for example 'numpy', 'numpy=1.23', 'numpy=1.23.5=py311_0' and 'numpy>=1.23,<2'",
     )
 
 
-def _compose(text: str, *, place: Place) -> "yaml.Node":
+def _compose(text: str, *, location: SourceLocation) -> "yaml.Node":
     import yaml
 
     try:
@@ -125,47 +125,49 @@ def _compose(text: str, *, place: Place) -> "yaml.Node":
         document = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
-        raise EnvironmentSpecError(f"{place.at(line)}: not YAML: {error.problem or error.context}") from None
+        raise EnvironmentSpecError(f"{location.at_line(line)}: not YAML: {error.problem or error.context}") from None
     except yaml.YAMLError as error:
-        raise EnvironmentSpecError(f"{place}: not YAML: {error}") from None
+        raise EnvironmentSpecError(f"{location}: not YAML: {error}") from None
     if not isinstance(document, yaml.MappingNode):
-        raise EnvironmentSpecError(f"{place}: a conda file is a mapping with the key 'dependencies'")
+        raise EnvironmentSpecError(f"{location}: a conda file is a mapping with the key 'dependencies'")
     return document
 
 
-def _sections(document: Any, *, place: Place) -> dict[str, Any]:
+def _sections(document: Any, *, location: SourceLocation) -> dict[str, Any]:
     sections: dict[str, Any] = {}
     for key, value in document.value:
         if key.value not in _KEYS:
-            where = place.at(key.start_mark.line + 1)
+            where = location.at_line(key.start_mark.line + 1)
             raise EnvironmentSpecError(f"{where}: unknown key '{key.value}': {legal(str(key.value), _KEYS)}")
         sections[key.value] = value
     return sections
 
 
-def _dependencies(node: Any, *, place: Place) -> Iterator[tuple[int, str, bool]]:
+def _dependencies(node: Any, *, location: SourceLocation) -> Iterator[tuple[int, str, bool]]:
     """Each dependency with its line, and whether pip is to install it."""
     import yaml
 
     if not isinstance(node, yaml.SequenceNode):
         line = 1 if node is None else node.start_mark.line + 1
-        raise EnvironmentSpecError(f"{place.at(line)}: 'dependencies' must be a list")
+        raise EnvironmentSpecError(f"{location.at_line(line)}: 'dependencies' must be a list")
     for item in node.value:
         if isinstance(item, yaml.ScalarNode):
             yield item.start_mark.line + 1, item.value.strip(), False
         else:
-            yield from _pip_section(item, place=place)
+            yield from _pip_section(item, location=location)
 
 
-def _pip_section(item: Any, *, place: Place) -> Iterator[tuple[int, str, bool]]:
+def _pip_section(item: Any, *, location: SourceLocation) -> Iterator[tuple[int, str, bool]]:
     import yaml
 
-    where = place.at(item.start_mark.line + 1)
+    where = location.at_line(item.start_mark.line + 1)
     named = [key.value for key, _ in item.value] if isinstance(item, yaml.MappingNode) else []
     if named != ["pip"] or not isinstance(item.value[0][1], yaml.SequenceNode):
         raise EnvironmentSpecError(f"{where}: a dependency is a name with its version, or 'pip:' with a list")
     for entry in item.value[0][1].value:
         line = entry.start_mark.line + 1
         if not isinstance(entry, yaml.ScalarNode):
-            raise EnvironmentSpecError(f"{place.at(line)}: an entry of 'pip:' is a requirement such as 'joblib==1.4.2'")
+            raise EnvironmentSpecError(
+                f"{location.at_line(line)}: an entry of 'pip:' is a requirement such as 'joblib==1.4.2'"
+            )
         yield line, entry.value.strip(), True

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from amlcore.environment.beside import all_beside, find_beside
 from amlcore.environment.build import BuiltEnvironment, build_current, build_specification
-from amlcore.environment.cache import check_folder
+from amlcore.environment.cache_layout import check_cache_folder
 from amlcore.environment.conda import read_conda
+from amlcore.environment.file_discovery import candidate_files, discover_file
 from amlcore.environment.interpreter import OLDEST, PythonRequest
-from amlcore.environment.location import Place, place_of
+from amlcore.environment.location import SourceLocation, location_of
 from amlcore.environment.metadata import has_block, read_pyproject, read_script
 from amlcore.environment.specification import Draft, Specification
 from amlcore.errors import EnvironmentSpecError
@@ -94,7 +94,7 @@ class Environment:
         if self.file is not None:
             _read(root / self.file, draft=draft)
         for index, requirement in enumerate(self.packages):
-            draft.take(requirement.strip(), place=Place(f"environment.packages[{index}]"), folder=root)
+            draft.take(requirement.strip(), location=SourceLocation(f"environment.packages[{index}]"), folder=root)
         draft.take_in_place([item.strip() for item in self.add], key="environment.add", folder=root)
         if self.python is not None:
             self._override_python(self.python, draft=draft)
@@ -103,7 +103,7 @@ class Environment:
     def check_folder(self, cache: Path) -> None:
         """Raises EnvironmentSpecError where nothing can be built below `cache`."""
         if not self.user_managed_dependencies:
-            check_folder(cache)
+            check_cache_folder(cache)
 
     def for_script(self, script: str | None, *, source: Path, root: Path) -> "Environment":
         """The environment of one script of the folder `source`; `environment=auto` is another for each."""
@@ -112,14 +112,14 @@ class Environment:
         source, root = source.absolute(), root.absolute()
         start = (source / script).parent if script else source
         if self.file is not None or self.packages or self.user_managed_dependencies:
-            passed = [place_of(path, root=root) for path in all_beside(start, source)]
+            passed = [location_of(path, root=root) for path in candidate_files(start, source)]
             key = "file" if self.file is not None else "packages" if self.packages else "user_managed_dependencies"
             words = f"environment.{key} says what there is; {passed[0]} is not read" if passed else None
             return replace(self, otherwise=None, chosen=words)
         if script and (source / script).is_file() and has_block(source / script):
             words = f"using the block `# /// script` of {script}"
             return self._reading(source / script, self.otherwise, name="script", words=words, root=root)
-        path, lines = find_beside(source, start, root=root)
+        path, lines = discover_file(source, start, root=root)
         if path is not None:
             return self._reading(path, self.otherwise, name="file", words="; ".join(lines), root=root)
         return replace(
@@ -171,18 +171,18 @@ class Environment:
 
 
 def _read(path: Path, *, draft: Draft) -> None:
-    place = place_of(path, root=draft.root)
+    location = location_of(path, root=draft.root)
     match path.suffix.lower():
         case ".txt" | ".in":
-            draft.read_requirements(path, place=place)
+            draft.read_requirements(path, location=location)
         case ".toml":
-            read_pyproject(path, place=place, draft=draft)
+            read_pyproject(path, location=location, draft=draft)
         case ".py":
-            read_script(path, place=place, draft=draft)
+            read_script(path, location=location, draft=draft)
         case ".yml" | ".yaml":
-            read_conda(path, place=place, draft=draft)
+            read_conda(path, location=location, draft=draft)
         case _:
-            raise EnvironmentSpecError(f"environment.file is '{place}', of no known kind; legal: {_KINDS}")
+            raise EnvironmentSpecError(f"environment.file is '{location}', of no known kind; legal: {_KINDS}")
 
 
 def _check_python(version: str) -> None:

@@ -8,7 +8,7 @@ from amlcore.errors import EnvironmentSpecError
 
 
 @dataclass(frozen=True)
-class Place:
+class SourceLocation:
     """A file and a line of it, or the key of a configuration."""
 
     name: str
@@ -17,26 +17,26 @@ class Place:
     def __str__(self) -> str:
         return self.name if self.line is None else f"{self.name}:{self.line}"
 
-    def at(self, line: int) -> "Place":
-        return Place(self.name, line)
+    def at_line(self, line: int) -> "SourceLocation":
+        return SourceLocation(self.name, line)
 
 
-def place_of(path: Path, *, root: Path) -> Place:
+def location_of(path: Path, *, root: Path) -> SourceLocation:
     """The file at `path`, named from the workspace's root where it lies in it."""
-    return Place(str(path.relative_to(root)) if path.is_relative_to(root) else str(path))
+    return SourceLocation(str(path.relative_to(root)) if path.is_relative_to(root) else str(path))
 
 
-def read_text(path: Path, *, place: Place) -> str:
+def read_text(path: Path, *, location: SourceLocation) -> str:
     """The text of a file in UTF-8, or in UTF-16 as PowerShell's `pip freeze > requirements.txt` writes it."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
-        raise EnvironmentSpecError(f"{place}: there is no such file ({path})") from None
+        raise EnvironmentSpecError(f"{location}: there is no such file ({path})") from None
     except OSError as error:
-        raise EnvironmentSpecError(f"{place}: cannot be read: {error.strerror} ({path})") from None
+        raise EnvironmentSpecError(f"{location}: cannot be read: {error.strerror} ({path})") from None
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise EnvironmentSpecError(f"{place.at(line)}: not text in UTF-8: {error.reason}") from None
+        raise EnvironmentSpecError(f"{location.at_line(line)}: not text in UTF-8: {error.reason}") from None

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amlcore.environment.interpreter import Interpreter
-from amlcore.environment.options import flags, in_file
+from amlcore.environment.resolver_options import command_line_flags, file_lines
 from amlcore.environment.specification import Specification, split_hashes
 from amlcore.environment.uv import run_uv
 from amlcore.errors import BuildError
@@ -166,7 +166,7 @@ def _compile(
     options = specification.options
     with tempfile.TemporaryDirectory(prefix="amlcore-lock-") as name:
         folder = Path(name)
-        _write_lines(folder / "requirements.in", [*in_file(options), *specification.requirements])
+        _write_lines(folder / "requirements.in", [*file_lines(options), *specification.requirements])
         constraints = []
         if specification.constraints:
             _write_lines(folder / "constraints.txt", specification.constraints)
@@ -175,7 +175,7 @@ def _compile(
         asked = {_name(requirement) for requirement in specification.requirements}
         own = [block for name, block in blocks(installed_lock()[0]).items() if name not in asked]
         _write_lines(folder / "lock.txt", own)
-        arguments = [*_COMPILE, *constraints, "--python", str(python), *flags(options), *asking]
+        arguments = [*_COMPILE, *constraints, "--python", str(python), *command_line_flags(options), *asking]
         run_uv(arguments, folder=folder, guard=guard, log=log).require(failure)
         return (folder / "lock.txt").read_text(encoding="utf-8")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import Place, place_of, read_text
+from amlcore.environment.location import SourceLocation, location_of, read_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError
 
@@ -19,27 +19,30 @@ _EXAMPLE = """
 # ///"""
 
 
-def read_pyproject(path: Path, *, place: Place, draft: Draft) -> None:
+def read_pyproject(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Takes [project].dependencies and requires-python."""
-    text = read_text(path, place=place)
-    document = _load(text, place=place, first=1)
+    text = read_text(path, location=location)
+    document = _load(text, location=location, first=1)
     project = document.get("project")
     if not isinstance(project, dict):
-        raise EnvironmentSpecError(f"{place}: has no table [project]; amlcore reads [project].dependencies")
+        raise EnvironmentSpecError(f"{location}: has no table [project]; amlcore reads [project].dependencies")
     dynamic = project.get("dynamic", [])
     if not isinstance(dynamic, list):
-        raise EnvironmentSpecError(f"{_line_of('dynamic', text, place=place)}: 'dynamic' must be a list of names")
+        raise EnvironmentSpecError(f"{_line_of('dynamic', text, location=location)}: 'dynamic' must be a list of names")
     files = dynamic_files(document) if "dependencies" in dynamic else []
     for file in files:
-        draft.read_requirements(path.parent / file, place=place_of((path.parent / file).resolve(), root=draft.root))
+        draft.read_requirements(
+            path.parent / file, location=location_of((path.parent / file).resolve(), root=draft.root)
+        )
     if "dependencies" in dynamic and not files:
+        where = _line_of("dynamic", text, location=location)
         raise EnvironmentSpecError(
-            f"{_line_of('dynamic', text, place=place)}: dependencies are dynamic, known only to the build backend; "
+            f"{where}: dependencies are dynamic, and only the build backend knows them; "
             "list them in [project].dependencies, or name a requirements file in environment.file"
         )
     if "sources" in _inner(document, "tool", "uv"):
-        draft.notes.append(f"[tool.uv.sources] ({place}) is left out: the packages come from the index")
-    _take_table(project, text=text, place=place, folder=path.parent, draft=draft)
+        draft.notes.append(f"[tool.uv.sources] ({location}) is left out: the packages come from the index")
+    _take_table(project, text=text, location=location, folder=path.parent, draft=draft)
 
 
 def dynamic_files(document: dict[str, Any]) -> list[str]:
@@ -49,20 +52,20 @@ def dynamic_files(document: dict[str, Any]) -> list[str]:
     return [file for file in listed if isinstance(file, str)] if isinstance(listed, list) else []
 
 
-def read_script(path: Path, *, place: Place, draft: Draft) -> None:
+def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Takes dependencies and requires-python of the script's PEP 723 block."""
-    text = read_text(path, place=place).replace("\r\n", "\n")
+    text = read_text(path, location=location).replace("\r\n", "\n")
     blocks = _blocks(text)
     if len(blocks) != 1:
         count = "no" if not blocks else "more than one"
         raise EnvironmentSpecError(
-            f"{place}: has {count} block that says what the script needs (PEP 723). Write one as below, "
+            f"{location}: has {count} block that says what the script needs (PEP 723). Write one as below, "
             f"or take another environment, such as environment=sklearn:{_EXAMPLE}"
         )
     first = text.count("\n", 0, blocks[0].start("content")) + 1
     content = "".join(line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(True))
-    table = _load(content, place=place, first=first)
-    _take_table(table, text=text, place=place, folder=path.parent, draft=draft)
+    table = _load(content, location=location, first=first)
+    _take_table(table, text=text, location=location, folder=path.parent, draft=draft)
 
 
 def has_block(path: Path) -> bool:
@@ -77,12 +80,12 @@ def _blocks(text: str) -> list[re.Match[str]]:
     return [block for block in _BLOCK.finditer(text) if block["type"] == "script"]
 
 
-def _load(text: str, *, place: Place, first: int) -> dict[str, Any]:
+def _load(text: str, *, location: SourceLocation, first: int) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"at line (\d+)", str(error))
-        where = place.at(first + int(at[1]) - 1) if at else place
+        where = location.at_line(first + int(at[1]) - 1) if at else location
         raise EnvironmentSpecError(f"{where}: not TOML: {re.sub(r' [(]at .*[)]$', '', str(error))}") from None
 
 
@@ -94,30 +97,32 @@ def _inner(table: dict[str, Any], *keys: str) -> dict[str, Any]:
     return table
 
 
-def _take_table(table: dict[str, Any], *, text: str, place: Place, folder: Path, draft: Draft) -> None:
+def _take_table(table: dict[str, Any], *, text: str, location: SourceLocation, folder: Path, draft: Draft) -> None:
     dependencies = table.get("dependencies", [])
-    where = _line_of("dependencies", text, place=place)
+    where = _line_of("dependencies", text, location=location)
     if not isinstance(dependencies, list) or not all(isinstance(one, str) for one in dependencies):
         raise EnvironmentSpecError(f"{where}: 'dependencies' must be a list of requirements")
     for requirement in dependencies:
-        at = _line_of(requirement, text, place=place)
-        draft.take(requirement.strip(), place=at if at.line is not None else where, folder=folder)
+        at = _line_of(requirement, text, location=location)
+        draft.take(requirement.strip(), location=at if at.line is not None else where, folder=folder)
     if "requires-python" in table:
-        where = _line_of("requires-python", text, place=place)
-        draft.python = _python(table["requires-python"], place=where)
+        where = _line_of("requires-python", text, location=location)
+        draft.python = _python(table["requires-python"], location=where)
 
 
-def _python(wanted: object, *, place: Place) -> PythonRequest:
+def _python(wanted: object, *, location: SourceLocation) -> PythonRequest:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
         SpecifierSet(str(wanted))
     except InvalidSpecifier:
-        raise EnvironmentSpecError(f"{place}: requires-python is '{wanted}'; legal is for example '>=3.11'") from None
-    return PythonRequest(f"requires-python {wanted}", str(place), str(wanted))
+        raise EnvironmentSpecError(
+            f"{location}: requires-python is '{wanted}'; legal is for example '>=3.11'"
+        ) from None
+    return PythonRequest(f"requires-python {wanted}", str(location), str(wanted))
 
 
-def _line_of(piece: str, text: str, *, place: Place) -> Place:
+def _line_of(piece: str, text: str, *, location: SourceLocation) -> SourceLocation:
     """The line where `piece` first stands; the TOML parser does not tell."""
     at = text.find(piece)
-    return place if at < 0 else place.at(text.count("\n", 0, at) + 1)
+    return location if at < 0 else location.at_line(text.count("\n", 0, at) + 1)

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from amlcore.environment import refusals
+from amlcore.environment import line_errors
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import Place, place_of, read_text
+from amlcore.environment.location import SourceLocation, location_of, read_text
 from amlcore.errors import EnvironmentSpecError, legal
 
 _OPTION = re.compile(r"(?P<name>--[a-z][a-z0-9-]*|-[a-zA-Z])\s*=?\s*(?P<value>.*)")
@@ -70,7 +70,7 @@ class Draft:
             For all the lines at once that were refused.
         """
         if self.refused:
-            raise refusals.all_of(self.refused)
+            raise line_errors.combined(self.refused)
         return Specification(
             requirements=tuple(self.requirements),
             constraints=tuple(self.constraints),
@@ -79,23 +79,23 @@ class Draft:
             notes=tuple(dict.fromkeys(self.notes)),
         )
 
-    def read_requirements(self, path: Path, *, place: Place, constraint: bool = False) -> None:
+    def read_requirements(self, path: Path, *, location: SourceLocation, constraint: bool = False) -> None:
         """Takes each line of a requirements file and of the files it names."""
         path = path.resolve()
         if path in self._open:
-            raise EnvironmentSpecError(f"{place}: the file includes itself")
+            raise EnvironmentSpecError(f"{location}: the file includes itself")
         self._open.append(path)
-        for line, text in logical_lines(read_text(path, place=place)):
-            self.take(text, place=place.at(line), folder=path.parent, constraint=constraint)
+        for line, text in logical_lines(read_text(path, location=location)):
+            self.take(text, location=location.at_line(line), folder=path.parent, constraint=constraint)
         self._open.pop()
 
-    def take(self, text: str, *, place: Place, folder: Path, constraint: bool = False) -> None:
+    def take(self, text: str, *, location: SourceLocation, folder: Path, constraint: bool = False) -> None:
         """Takes one line of a requirements file; what cannot be taken is kept for `finished` to tell."""
         try:
             if text.startswith("-"):
-                self._take_option(text, place=place, folder=folder, constraint=constraint)
+                self._take_option(text, location=location, folder=folder, constraint=constraint)
             else:
-                self._take_requirement(text, place=place, folder=folder, constraint=constraint)
+                self._take_requirement(text, location=location, folder=folder, constraint=constraint)
         except EnvironmentSpecError as error:
             self.refused.append(error)
 
@@ -103,65 +103,69 @@ class Draft:
         """Takes the lines of a key in place of the requirements of the same names that were taken before."""
         before, self.requirements = self.requirements, []
         for index, text in enumerate(lines):
-            self.take(text, place=Place(f"{key}[{index}]"), folder=folder)
+            self.take(text, location=SourceLocation(f"{key}[{index}]"), folder=folder)
         names = {name_of(requirement) for requirement in self.requirements} - {""}
         replaced = [requirement for requirement in before if name_of(requirement) in names]
         if replaced:
             self.notes.append(f"{key} goes before {', '.join(replaced)}")
         self.requirements = [one for one in before if one not in replaced] + self.requirements
 
-    def _take_requirement(self, text: str, *, place: Place, folder: Path, constraint: bool) -> None:
-        name = check_requirement(text, place=place, folder=folder, root=self.root)
+    def _take_requirement(self, text: str, *, location: SourceLocation, folder: Path, constraint: bool) -> None:
+        name = check_requirement(text, location=location, folder=folder, root=self.root)
         system = _OF_OTHER_SYSTEMS.get(name)
         if name == "azureml" or name.startswith("azureml-"):
-            self.notes.append(f"{name} ({place}) is left out: amlcore itself stands in for it")
+            self.notes.append(f"{name} ({location}) is left out: amlcore itself stands in for it")
         elif system is not None and ";" not in text:
-            self.notes.append(f"{name} ({place}) is left out: it is for {system} alone")
+            self.notes.append(f"{name} ({location}) is left out: it is for {system} alone")
         elif constraint:
             self.constraints.append(text)
         else:
             self.requirements.append(text)
 
-    def _take_option(self, text: str, *, place: Place, folder: Path, constraint: bool) -> None:
+    def _take_option(self, text: str, *, location: SourceLocation, folder: Path, constraint: bool) -> None:
         parsed = _OPTION.fullmatch(text)
         name, value = (parsed["name"], parsed["value"].strip()) if parsed else (text, "")
         if name in _NESTED:
-            self._take_nested(value, place=place, folder=folder, constraint=constraint or _NESTED[name])
+            self._take_nested(value, location=location, folder=folder, constraint=constraint or _NESTED[name])
         elif name in _EDITABLE:
-            self._take_editable(text, value.strip("'\""), place=place, folder=folder, constraint=constraint)
+            self._take_editable(text, value.strip("'\""), location=location, folder=folder, constraint=constraint)
         elif name in _INDEX:
             self.options.append(f"{_INDEX[name]} {value}")
-            self.notes.append(f"{_INDEX[name]} ({place}) is used for the build and is not kept in the lock")
+            self.notes.append(f"{_INDEX[name]} ({location}) is used for the build and is not kept in the lock")
         elif name in _FIND_LINKS:
             self.options.append(f"--find-links {value if '://' in value else (folder / value).resolve()}")
-            self.notes.append(f"--find-links ({place}) is used for the build and is not kept in the lock")
+            self.notes.append(f"--find-links ({location}) is used for the build and is not kept in the lock")
         elif name in OF_COMMAND_LINE or name in _OF_PIP:
             self.options.append(f"{_OF_PIP.get(name, name)} {value}".strip())
         elif name in _KEPT:
             self.options.append(f"{name} {value}".strip())
         elif name in _NEEDLESS:
-            self.notes.append(f"{name} ({place}) is left out: it is pip's own")
+            self.notes.append(f"{name} ({location}) is left out: it is pip's own")
         else:
             known = legal(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
-            raise EnvironmentSpecError(f"{place}: '{text}': unknown option '{name}'; {known}")
+            raise EnvironmentSpecError(f"{location}: '{text}': unknown option '{name}'; {known}")
 
-    def _take_editable(self, text: str, value: str, *, place: Place, folder: Path, constraint: bool) -> None:
+    def _take_editable(
+        self, text: str, value: str, *, location: SourceLocation, folder: Path, constraint: bool
+    ) -> None:
         """Takes the address of a repository without its `-e`; a folder of this machine is refused."""
         address = re.fullmatch(r"(?:(?P<name>[^@\s]+?)\s*@\s*)?(?P<url>\w+\+\w+://\S+)", value)
         if address is None:
-            raise _local(text, value, place=place, folder=folder, root=self.root)
+            raise _local(text, value, location=location, folder=folder, root=self.root)
         url, fragments = _without_egg(address["url"])
         name = address["name"] or fragments
-        self._take_requirement(f"{name} @ {url}" if name else url, place=place, folder=folder, constraint=constraint)
-        self.notes.append(f"-e ({place}) is left out: {name or 'the package'} is installed as its repository has it")
+        self._take_requirement(
+            f"{name} @ {url}" if name else url, location=location, folder=folder, constraint=constraint
+        )
+        self.notes.append(f"-e ({location}) is left out: {name or 'the package'} is installed as its repository has it")
 
-    def _take_nested(self, value: str, *, place: Place, folder: Path, constraint: bool) -> None:
+    def _take_nested(self, value: str, *, location: SourceLocation, folder: Path, constraint: bool) -> None:
         if not value or "://" in value:
-            raise EnvironmentSpecError(f"{place}: '{value}' must be the path of a file on this machine")
+            raise EnvironmentSpecError(f"{location}: '{value}' must be the path of a file on this machine")
         path = (folder / value).resolve()
         if not path.is_file():
-            raise EnvironmentSpecError(f"{place}: names the file '{value}', which is not there ({path})")
-        self.read_requirements(path, place=place_of(path, root=self.root), constraint=constraint)
+            raise EnvironmentSpecError(f"{location}: names the file '{value}', which is not there ({path})")
+        self.read_requirements(path, location=location_of(path, root=self.root), constraint=constraint)
 
 
 def logical_lines(text: str) -> list[tuple[int, str]]:
@@ -190,7 +194,7 @@ def split_hashes(text: str) -> tuple[str, tuple[str, ...]]:
     return requirement.strip(), tuple(one.strip() for one in hashes)
 
 
-def check_requirement(text: str, *, place: Place, folder: Path, root: Path) -> str:
+def check_requirement(text: str, *, location: SourceLocation, folder: Path, root: Path) -> str:
     """The normalized name in a requirement line; empty for a bare URL, whose name only the resolver learns.
 
     Parameters
@@ -206,26 +210,26 @@ def check_requirement(text: str, *, place: Place, folder: Path, root: Path) -> s
     requirement, _ = split_hashes(text)
     version_control = re.search(r"(?:^|@\s*)(?P<kind>hg|svn|bzr)\+\w+://", requirement)
     if version_control is not None or re.search(r"(?:^|@\s*)(git\+)?\w+@[\w.-]+:", requirement):
-        raise refusals.LineError(
+        raise line_errors.LineError(
             text,
-            place=place,
+            location=location,
             why="is an address that the installer does not know",
             advice="it takes git+https://… and git+ssh://git@HOST/…, an archive's https://…, and packages of an index",
         )
     if re.match(r"(https?|git\+\w+)://", requirement):
         return ""
     if requirement.startswith((".", "/", "~", "file:", "\\")) or re.match(r"[A-Za-z]:[\\/]", requirement):
-        raise _local(text, requirement, place=place, folder=folder, root=root)
+        raise _local(text, requirement, location=location, folder=folder, root=root)
     if requirement.endswith(_ARCHIVES) and "@" not in requirement:
-        raise _local(text, requirement, place=place, folder=folder, root=root)
+        raise _local(text, requirement, location=location, folder=folder, root=root)
     if re.fullmatch(r"[\w.-]+=[^=\s]+=[^=\s]+", requirement):
-        raise refusals.conda_list(text, place=place)
+        raise line_errors.conda_list(text, location=location)
     try:
         parsed = Requirement(requirement)
     except InvalidRequirement as error:
-        raise refusals.not_a_requirement(requirement, str(error).splitlines()[0], place=place) from None
+        raise line_errors.not_a_requirement(requirement, str(error).splitlines()[0], location=location) from None
     if parsed.url is not None and parsed.url.startswith((".", "/", "file:")):
-        raise _local(text, parsed.url, place=place, folder=folder, root=root)
+        raise _local(text, parsed.url, location=location, folder=folder, root=root)
     return canonicalize_name(parsed.name)
 
 
@@ -235,15 +239,15 @@ def name_of(requirement: str) -> str:
     return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
 
 
-def _local(text: str, address: str, *, place: Place, folder: Path, root: Path) -> EnvironmentSpecError:
+def _local(text: str, address: str, *, location: SourceLocation, folder: Path, root: Path) -> EnvironmentSpecError:
     """What is wrong with a path of this machine, or of another one."""
     path = re.sub(r"[#\[].*$", "", re.sub(r"^file:(//(localhost)?(?=/))?", "", address))
     there = folder / unquote(path)
     if address.startswith("file:") and not there.exists():
-        return refusals.path_of_another_machine(text, place=place)
+        return line_errors.path_of_another_machine(text, location=location)
     if path.endswith(_ARCHIVES):
-        return refusals.archive(text, path, place=place)
-    return refusals.project(text, there.resolve(), place=place, root=root)
+        return line_errors.archive(text, path, location=location)
+    return line_errors.project(text, there.resolve(), location=location, root=root)
 
 
 def _without_egg(url: str) -> tuple[str, str]:

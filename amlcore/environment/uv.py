@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from amlcore.environment.options import advice_on
+from amlcore.environment.resolver_options import advice_on
 from amlcore.errors import BuildError
 from amlcore.log import Log
 
@@ -20,7 +20,7 @@ class UnsolvableError(BuildError):
 
 
 @dataclass(frozen=True)
-class Outcome:
+class ProcessResult:
     """How a program ended, and what it said."""
 
     status: int
@@ -36,12 +36,12 @@ class Outcome:
         raise kind(f"{what}:\n{words}{advice_on(self.words[first:])}")
 
 
-def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Log) -> Outcome:
+def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Log) -> ProcessResult:
     """Runs uv in `folder`; see `stream` for the rest."""
     return stream([_program(), *arguments], folder=folder, guard=guard, log=log)
 
 
-def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> Outcome:
+def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> ProcessResult:
     """Runs a program to its end, each line of its standard error to `log` at once.
 
     The program inherits the descriptor `guard`: the lock on what it builds stays taken until it has ended,
@@ -69,7 +69,7 @@ def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> Out
         except BaseException:
             _end(process)
             raise
-    return Outcome(status, tuple(words))
+    return ProcessResult(status, tuple(words))
 
 
 def _end(process: "subprocess.Popen[str]") -> None:

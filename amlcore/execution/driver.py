@@ -119,7 +119,7 @@ class Driver:
         self._slots = self._job.compute.open(self._job.workspace)
         self._record.enter(RunState.Queued)
         write_json(self._record.layout.request, wanted.to_json(), mode=PRIVATE_MODE)
-        self._slots.submit(wanted, kind, keep=(built.hold(),))
+        self._slots.submit(wanted, kind, keep=(built.shared_lock(),))
         self._follow(self._slots)
 
     def _follow(self, slots: Slots) -> None:

@@ -122,7 +122,7 @@ class TrialRuns:
         write_json(record.layout.request, wanted.to_json(), mode=PRIVATE_MODE)
         record.enter(RunState.Queued)
         holder = (id(running.slots), kind.key)
-        keep = () if holder in self._held else (built.hold(),)
+        keep = () if holder in self._held else (built.shared_lock(),)
         self._held.add(holder)
         running.slots.submit(wanted, kind, keep=keep)
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import amlcore.worker
-from amlcore.environment.scratch import scratch
+from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import ModelError
 from amlcore.model.data_files import check_fitted, lacking, link_rest, opened_files
 from amlcore.model.sample import Sample
@@ -65,7 +65,7 @@ def inspect_model(
     ModelError
         It cannot be loaded there, or needs a class of the script itself; `where` names the file.
     """
-    with scratch("model") as stage:
+    with temporary_folder("model") as stage:
         given = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
         found = _probed(model, given, stage=stage, training=training, where=where)
         check_fitted(found, where=where)
@@ -85,7 +85,7 @@ def convert_to_skops(model: Path, *, training: TrainingContext, trusted: list[st
     ModelError
         There is no skops there, or it does not know a part of the model.
     """
-    with scratch("model") as stage:
+    with temporary_folder("model") as stage:
         target = stage / f"model{SKOPS}"
         given = {"sample": None, "trusted": trusted, "convert": str(target)}
         found = _probed(model, given, stage=stage, training=training, where=where)

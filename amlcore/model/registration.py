@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from amlcore.environment.scratch import OWNER, is_gone
+from amlcore.environment.temporary_folder import OWNER, is_owner_gone
 from amlcore.errors import ConfigError, ModelError, legal
 from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
 from amlcore.model.folders import PREPARED, versions
@@ -263,7 +263,7 @@ def _prepared(models: Path) -> Iterator[Path]:
         write_json(str(folder / OWNER), identity())
         for left in models.parent.glob(f"*/{PREPARED}*"):  # by registrations that were killed, of any model
             with suppress(OSError):
-                if is_gone(left / OWNER) or time.time() - left.stat().st_mtime > LEFT_S:
+                if is_owner_gone(left / OWNER) or time.time() - left.stat().st_mtime > LEFT_S:
                     shutil.rmtree(left, ignore_errors=True)
     except OSError as error:
         raise ModelError(f"{models} cannot be written ({error.strerror}); models are registered there") from None

@@ -196,11 +196,13 @@ def advice_on_end(record: Record) -> str | None:
     error = read_mapping(record.layout.attempt(record.attempt).error) or {}
     if error.get("type") != "ModuleNotFoundError" or not error.get("name"):
         return None
-    from amlcore.environment.missing import missing_module  # what it needs takes each command longer to begin
+    from amlcore.environment.missing_module import (
+        missing_module_advice,  # what it needs takes each command longer to begin
+    )
 
     try:
         job, lock = read_yaml(record.layout.config, dict), record.lock
-        return missing_module(str(error["name"]), job=job or {}, lock=lock or "")
+        return missing_module_advice(str(error["name"]), job=job or {}, lock=lock or "")
     except (RecordError, LookupError, TypeError, AttributeError, ValueError):
         return None  # the run has ended all the same, and its log says by what
 

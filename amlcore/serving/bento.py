@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from amlcore.environment.lock import pins
-from amlcore.environment.scratch import scratch
+from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import DeploymentError, NotFoundError, legal
 from amlcore.model.trusted_types import TRUSTED_TYPES
 from amlcore.serving.child_environment import plain_environment
@@ -126,7 +126,7 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
     name = deployment.service_name(model.name)
     check_model(model)
     settings = service_settings(model, deployment)
-    with scratch("bento") as stage:
+    with temporary_folder("bento") as stage:
         shutil.copytree(model.folder, stage / "model")
         copy_service(stage)
         sealed = {**settings, "lock_sha256": hashlib.sha256(serving_lock.encode()).hexdigest()}

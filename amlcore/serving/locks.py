@@ -11,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from amlcore.environment import extend_lock
-from amlcore.environment.cache import CacheLayout
+from amlcore.environment.cache_layout import CacheLayout
 from amlcore.environment.lock import blocks, installed_lock, pins
 from amlcore.errors import BuildError
 from amlcore.log import Log

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from amlcore.environment.scratch import scratch
+from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import DeploymentError
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment
@@ -36,7 +36,7 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
     DeploymentError
         The model cannot be loaded there.
     """
-    with scratch("proof") as stage:
+    with temporary_folder("proof") as stage:
         copy_service(stage)
         (stage / "model").symlink_to(model.folder.absolute(), target_is_directory=True)
         write_json(str(stage / "service.json"), settings)

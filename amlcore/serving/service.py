@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
-from amlcore.environment import hold_interpreter
+from amlcore.environment import shared_interpreter_lock
 from amlcore.errors import DeploymentError, LeftOutWarning, NotFoundError
 from amlcore.record.ownership import owner_of
 from amlcore.record.reading import Process, read_mapping
@@ -183,7 +183,7 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, 
         # BentoML empties the metrics folder of its home when it starts: two services must not share one
         "BENTOML_HOME": str(layout.bentoml_home),
     }
-    with layout.log.open("wb") as log, hold_interpreter(python) as held:
+    with layout.log.open("wb") as log, shared_interpreter_lock(python) as held:
         process = subprocess.Popen(
             _command(bento, python=python, host=LOOPBACK, port=port),
             cwd=layout.folder,
@@ -214,7 +214,7 @@ def serve_in_foreground(
     # not from the user's folder: a module there would be imported in place of one of the service's
     os.chdir(bento.path)
     command = _command(bento, python=python, host=host, port=port)
-    held = hold_interpreter(python)
+    held = shared_interpreter_lock(python)
     os.set_inheritable(held.fileno(), True)
     os.execve(command[0], command, _environment_with(keys))
 

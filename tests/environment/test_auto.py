@@ -11,7 +11,7 @@ import yaml
 
 from amlcore import Environment, Experiment, ScriptRunConfig, Workspace
 from amlcore.config import compose, compose_search
-from amlcore.environment.missing import missing_module
+from amlcore.environment.missing_module import missing_module_advice
 from amlcore.errors import AmlcoreError, ConfigError, EnvironmentSpecError
 from tests.conftest import Aml
 
@@ -298,6 +298,8 @@ def test_what_a_missing_module_needs(
     fields = {"name": "sklearn", "file": None, "user_managed_dependencies": False, "add": [], **environment}
     script = {"source_directory": "s", "script": "t.py", "environment_variables": {}}
 
-    said = missing_module(module, job={"root": str(tmp_path), "script": script, "environment": fields}, lock=LOCK)
+    said = missing_module_advice(
+        module, job={"root": str(tmp_path), "script": script, "environment": fields}, lock=LOCK
+    )
 
     assert said is None if expected is None else said is not None and expected in said

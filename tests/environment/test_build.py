@@ -273,7 +273,7 @@ def test_half_built_one_is_built_again(tmp_path, build_local):
 def test_prune_leaves_what_is_held(tmp_path, cache, build_local, log):
     wheel(tmp_path / "wheels", "aml_mine", "1.0")
     built = build_local("aml_mine")
-    with built.hold() as held:
+    with built.shared_lock() as held:
         user = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE, pass_fds=(held.fileno(),))
     assert prune(cache, unused_days=0) == []
     user.communicate(b"\n")
@@ -282,7 +282,7 @@ def test_prune_leaves_what_is_held(tmp_path, cache, build_local, log):
     assert log[-1].startswith("removed e (Python 3")
     assert list(cache.glob("[0-9a-f]*")) == []
     with pytest.raises(BuildError, match="was removed after it was built"):
-        built.hold()
+        built.shared_lock()
 
 
 def test_what_was_found_is_not_pruned_before_it_is_used(tmp_path, cache):
@@ -300,7 +300,7 @@ def test_what_was_found_is_not_pruned_before_it_is_used(tmp_path, cache):
     options = "is used for the build"
     environment.build(root=tmp_path, cache=cache, log=lambda line: None if options in line else prune_meanwhile(line))
     assert pruned == []
-    built.hold().close()
+    built.shared_lock().close()
 
 
 @pytest.mark.parametrize("way", ["background", "foreground"])
@@ -373,7 +373,7 @@ def test_current_is_this_interpreter(tmp_path, cache, log):
     assert any(line.startswith("pyyaml==") for line in lines)
     assert not any(line.startswith("amlcore==") for line in lines)
     assert not cache.exists()
-    built.hold().close()
+    built.shared_lock().close()
 
 
 def test_missing_python_says_which_there_are_and_what_helps(tmp_path, cache, log):

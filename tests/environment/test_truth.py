@@ -15,7 +15,7 @@ import pytest
 
 from amlcore.environment import Environment, prune
 from amlcore.environment.build import ago
-from amlcore.environment.cache import CacheLayout
+from amlcore.environment.cache_layout import CacheLayout
 from amlcore.errors import BuildError
 from tests.conftest import Aml
 from tests.support.wheels import wheel

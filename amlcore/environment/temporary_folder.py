@@ -17,9 +17,9 @@ PREFIX = "amlcore-"
 
 
 @contextmanager
-def scratch(name: str) -> Iterator[Path]:
+def temporary_folder(name: str) -> Iterator[Path]:
     """An empty folder until the block ends; whatever killed processes of this user left beside it is removed."""
-    sweep(Path(tempfile.gettempdir()))
+    remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{name}-", ignore_cleanup_errors=True) as temporary:
         write_json(str(Path(temporary, OWNER)), identity())
         folder = Path(temporary).resolve() / "content"
@@ -27,15 +27,15 @@ def scratch(name: str) -> Iterator[Path]:
         yield folder
 
 
-def sweep(folder: Path) -> None:
+def remove_abandoned(folder: Path) -> None:
     """Remove the temporary folders in `folder` whose process is gone; those of other users and hosts are left."""
     for left in folder.glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if left.lstat().st_uid == os.getuid() and left.is_dir() and is_gone(left / OWNER):
+            if left.lstat().st_uid == os.getuid() and left.is_dir() and is_owner_gone(left / OWNER):
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def is_gone(owner: Path) -> bool:
+def is_owner_gone(owner: Path) -> bool:
     """Whether the process that `owner` tells of has ended; False where that is not known."""
     try:
         process: Any = read_json(str(owner))

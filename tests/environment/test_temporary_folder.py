@@ -11,16 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.environment.scratch import OWNER, scratch
+from amlcore.environment.temporary_folder import OWNER, temporary_folder
 from amlcore.model.registration import _prepared
 from amlcore.worker.layout import identity, write_json
 
 WORK = """
 import sys, time
 from pathlib import Path
-from amlcore.environment.scratch import scratch
+from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.model.registration import _prepared
-with scratch("model") as folder, _prepared(Path(sys.argv[1]) / "first") as prepared:
+with temporary_folder("model") as folder, _prepared(Path(sys.argv[1]) / "first") as prepared:
     (folder / "half").write_text("")
     (prepared / "files").mkdir()
     print(folder, flush=True)
@@ -41,14 +41,14 @@ def test_only_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: p
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         folder = Path(process.stdout.readline().strip())
-        with scratch("bento") as own, _prepared(models / "second"):
+        with temporary_folder("bento") as own, _prepared(models / "second"):
             assert list(own.iterdir()) == []
             assert folder.exists()
             assert len(list(models.glob("first/.tmp-*"))) == 1
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert folder.exists()
-    with scratch("bento"), _prepared(models / "second"):
+    with temporary_folder("bento"), _prepared(models / "second"):
         assert not folder.parent.exists()
         assert list(models.glob("first/.tmp-*")) == []
     left = {"amlcore-of-a-user", "amlcore-damaged", "amlcore-elsewhere", "models"}

@@ -5,46 +5,46 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amlcore.environment.location import Place, place_of, read_text
+from amlcore.environment.location import SourceLocation, location_of, read_text
 from amlcore.environment.metadata import dynamic_files
 from amlcore.environment.specification import logical_lines
 from amlcore.errors import EnvironmentSpecError
 
-FILES = (
+FILE_NAMES = (
     *("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
     *("conda_dependencies.yml", "conda_dependencies.yaml", "conda_env.yml", "conda_env.yaml"),
 )
 """What is looked for, the first that names packages counts."""
 
 
-def find_beside(source: Path, start: Path, *, root: Path) -> tuple[Path | None, list[str]]:
+def discover_file(source: Path, start: Path, *, root: Path) -> tuple[Path | None, list[str]]:
     """The file in `start`, or above it up to `source`, that says what a script there needs; None if none does.
 
     With it come the lines that a user should read: which file is used, which are not, and why.
     """
     told: list[str] = []
-    for path in all_beside(start, source):
-        place = place_of(path, root=root)
-        lack = _lack(path, place=place)
+    for path in candidate_files(start, source):
+        location = location_of(path, root=root)
+        lack = _lack(path, location=location)
         if lack is None:
-            return path, [*told, f"using {place}, which lies beside the script", *_further(path)]
-        told += [f"{place} is not read: {lack}"] if lack else []
+            return path, [*told, f"using {location}, which lies beside the script", *_further(path)]
+        told += [f"{location} is not read: {lack}"] if lack else []
     return None, told or _outside(source, root)
 
 
-def all_beside(start: Path, source: Path) -> Iterator[Path]:
+def candidate_files(start: Path, source: Path) -> Iterator[Path]:
     """The files of known names in the script's folder, then in those above it, up to the source folder."""
     folders = [start, *start.parents] if start.is_relative_to(source) else [start]
     for folder in folders:
-        yield from (path for name in FILES if (path := folder / name).is_file())
+        yield from (path for name in FILE_NAMES if (path := folder / name).is_file())
         if folder == source:
             return
 
 
 def _further(taken: Path) -> list[str]:
     """Which other files of that folder are passed over though they name packages too."""
-    others = [path for name in FILES if (path := taken.parent / name).is_file() and path != taken]
-    names = [path.name for path in others if _lack(path, place=Place(path.name)) is None]
+    others = [path for name in FILE_NAMES if (path := taken.parent / name).is_file() and path != taken]
+    names = [path.name for path in others if _lack(path, location=SourceLocation(path.name)) is None]
     return [f"{' and '.join(names)} beside it {'is' if len(names) == 1 else 'are'} not read"] if names else []
 
 
@@ -53,18 +53,18 @@ def _outside(source: Path, root: Path) -> list[str]:
     if not source.is_relative_to(root):
         return []
     for folder in source.parents:
-        for name in FILES:
+        for name in FILE_NAMES:
             if folder.is_relative_to(root) and (folder / name).is_file() and _lack(folder / name) is None:
-                place = place_of(folder / name, root=root)
-                said = f"{place} lies outside of script.source_directory and is not read"
-                return [f"{said}; environment.file={place} reads it"]
+                location = location_of(folder / name, root=root)
+                said = f"{location} lies outside of script.source_directory and is not read"
+                return [f"{said}; environment.file={location} reads it"]
     return []
 
 
-def _lack(path: Path, *, place: Place | None = None) -> str | None:
+def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
     """Why the file does not say what a script needs: empty where it is for something else, None where it does say."""
     try:
-        text = read_text(path, place=place or Place(path.name))
+        text = read_text(path, location=location or SourceLocation(path.name))
         match path.suffix:
             case ".txt":
                 return None if logical_lines(text) else "it names no packages"

@@ -6,8 +6,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from amlcore.environment.beside import FILES
 from amlcore.environment.environment import Environment
+from amlcore.environment.file_discovery import FILE_NAMES
 from amlcore.environment.lock import blocks
 from amlcore.environment.metadata import has_block
 from amlcore.environment.specification import name_of
@@ -56,7 +56,7 @@ _NO_CODE = ("outputs", "models", "node_modules", "__pycache__")
 _MOST_FOLDERS = 2000  # of a source that are looked through
 
 
-def missing_module(module: str, *, job: dict[str, Any], lock: str) -> str | None:
+def missing_module_advice(module: str, *, job: dict[str, Any], lock: str) -> str | None:
     """What lets a script import `module`, which it could not.
 
     Parameters
@@ -159,7 +159,7 @@ def _files(start: Path, *, root: Path, source: Path) -> Iterator[Path]:
     """The files beside the script and in the folders above it, up to the workspace's root."""
     top = root if source.is_relative_to(root) else source
     folders = [one for one in (start, *start.parents) if one.is_relative_to(top)]
-    yield from (path for folder in folders for name in FILES if (path := folder / name).is_file())
+    yield from (path for folder in folders for name in FILE_NAMES if (path := folder / name).is_file())
 
 
 def _asked(file: Path, root: Path) -> set[str]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from amlcore.environment.location import Place
+from amlcore.environment.location import SourceLocation
 from amlcore.errors import EnvironmentSpecError
 
 _SHOWN = 60  # lines; a message with more of them is read by nobody
@@ -20,15 +20,15 @@ class LineError(EnvironmentSpecError):
         What to write instead.
     """
 
-    def __init__(self, text: str, *, place: Place, why: str, advice: str) -> None:
-        super().__init__(f"{place}: '{text}' {why}; {advice}")
+    def __init__(self, text: str, *, location: SourceLocation, why: str, advice: str) -> None:
+        super().__init__(f"{location}: '{text}' {why}; {advice}")
         self.text = text
-        self.place = place
+        self.location = location
         self.why = why
         self.advice = advice
 
 
-def all_of(errors: Sequence[EnvironmentSpecError]) -> EnvironmentSpecError:
+def combined(errors: Sequence[EnvironmentSpecError]) -> EnvironmentSpecError:
     """One error for all: those that say the same of several lines say it once."""
     if len(errors) == 1:
         return errors[0]
@@ -42,61 +42,64 @@ def _message(members: Sequence[EnvironmentSpecError]) -> str:
     lines = [error for error in members if isinstance(error, LineError)]
     if len(lines) < 2:
         return str(members[0])
-    shown = [f"  {line.place}: {line.text}" for line in lines[:_SHOWN]]
+    shown = [f"  {line.location}: {line.text}" for line in lines[:_SHOWN]]
     rest = [f"  and {len(lines) - _SHOWN} more"] if len(lines) > _SHOWN else []
     advice = dict.fromkeys(line.advice for line in lines)
     return "\n".join([f"each of these lines {lines[0].why}:", *shown, *rest, *advice])
 
 
-def no_python_package(text: str, *, place: Place) -> LineError:
+def no_python_package(text: str, *, location: SourceLocation) -> LineError:
     return LineError(
         text,
-        place=place,
+        location=location,
         why="is not a Python package, and amlcore installs from the Python package index alone",
         advice="leave it out if the script runs without it, else install it on the machine",
     )
 
 
-def not_a_requirement(text: str, reason: str, *, place: Place) -> LineError:
+def not_a_requirement(text: str, reason: str, *, location: SourceLocation) -> LineError:
     return LineError(
-        text, place=place, why=f"is not a requirement: {reason}", advice="legal is for example 'scikit-learn==1.7.2'"
+        text,
+        location=location,
+        why=f"is not a requirement: {reason}",
+        advice="legal is for example 'scikit-learn==1.7.2'",
     )
 
 
-def conda_list(text: str, *, place: Place) -> LineError:
+def conda_list(text: str, *, location: SourceLocation) -> LineError:
     """What `conda list --export` writes."""
     return LineError(
         text,
-        place=place,
+        location=location,
         why="is written as conda does, which no requirements file is",
         advice="`conda env export > environment.yml` writes a file that environment.file=environment.yml reads",
     )
 
 
-def path_of_another_machine(text: str, *, place: Place) -> LineError:
+def path_of_another_machine(text: str, *, location: SourceLocation) -> LineError:
     """What `pip freeze` writes in an environment that conda made."""
-    file = Path(place.name).name if place.name.endswith((".txt", ".in")) else "requirements.txt"
+    file = Path(location.name).name if location.name.endswith((".txt", ".in")) else "requirements.txt"
     return LineError(
         text,
-        place=place,
+        location=location,
         why="names a file of the machine that built it, which is not on this one",
         advice=f"`pip list --format=freeze > {file}` in that environment writes the versions instead",
     )
 
 
-def archive(text: str, path: str, *, place: Place) -> LineError:
+def archive(text: str, path: str, *, location: SourceLocation) -> LineError:
     folder, _, file = path.rpartition("/")
     name, version, *_ = f"{file}--".split("-")
     pin = f"{name}=={version}" if version and version[0].isdigit() else name.partition(".")[0]
     return LineError(
         text,
-        place=place,
+        location=location,
         why="is a path on this machine, which a lock cannot keep",
         advice=f"two lines take it from its folder: `--find-links {folder or '.'}` and `{pin}`",
     )
 
 
-def project(text: str, folder: Path, *, place: Place, root: Path) -> LineError:
+def project(text: str, folder: Path, *, location: SourceLocation, root: Path) -> LineError:
     """The installation of a project from its folder; its code is in the snapshot where the source holds it."""
     code = folder / "src" if (folder / "src").is_dir() else folder
     entry = code.relative_to(root).as_posix() if code.is_relative_to(root) else "src"
@@ -106,7 +109,7 @@ def project(text: str, folder: Path, *, place: Place, root: Path) -> LineError:
         requires = f", and environment.file={file} installs what it depends on"
     return LineError(
         text,
-        place=place,
+        location=location,
         why="is a path on this machine, which a lock cannot keep",
         advice="leave it out; where the project's code lies in script.source_directory, "
         f"+script.environment_variables.PYTHONPATH={entry} lets the script import it{requires}",

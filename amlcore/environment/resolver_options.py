@@ -18,33 +18,33 @@ _VARIABLES = (
     *("UV_INDEX_STRATEGY", "UV_INDEX_URL", "UV_NO_BINARY", "UV_NO_BUILD", "UV_OVERRIDE", "UV_PRERELEASE"),
     "UV_RESOLUTION",
 )
-BEST_OF_ALL = (
+BEST_MATCH_NOTE = (
     "the newest version of all its indexes is taken, as pip does; the line `--index-strategy first-index` changes that"
 )
 
 
-def in_file(options: Sequence[str]) -> list[str]:
+def file_lines(options: Sequence[str]) -> list[str]:
     """The options that uv reads from a requirements file."""
     return [option for option in options if option != "--pre" and _name(option) not in OF_COMMAND_LINE]
 
 
-def flags(options: Sequence[str], *, installing: bool = False) -> list[str]:
+def command_line_flags(options: Sequence[str], *, installing: bool = False) -> list[str]:
     """The words of uv's command line for the others, and for what pip does where several indexes are named."""
     found = ["--prerelease", "allow"] if "--pre" in options and not installing else []
     for option in options:
         if _name(option) in OF_COMMAND_LINE and not (installing and _name(option) in _OF_RESOLVER):
             found += option.split(None, 1)
-    return [*found, *(["--index-strategy", "unsafe-best-match"] if takes_best(options) else [])]
+    return [*found, *(["--index-strategy", "unsafe-best-match"] if uses_best_match(options) else [])]
 
 
-def takes_best(options: Sequence[str]) -> bool:
+def uses_best_match(options: Sequence[str]) -> bool:
     """Whether it is left to amlcore in which of several indexes a package is looked for."""
     named = {_name(option) for option in options}
     is_said = "--index-strategy" in named or "UV_INDEX_STRATEGY" in os.environ
     return not is_said and "--no-index" not in named and not named.isdisjoint(_FURTHER_INDEXES)
 
 
-def surroundings(options: Sequence[str]) -> list[object]:
+def external_state(options: Sequence[str]) -> list[object]:
     """What a resolution depends on besides its words: the archives in folders, and uv's own variables."""
     state: list[object] = [(name, os.environ[name]) for name in _VARIABLES if name in os.environ]
     for option in options:
@@ -58,7 +58,7 @@ def surroundings(options: Sequence[str]) -> list[object]:
     return state
 
 
-def moving(specification: Specification) -> str | None:
+def reason_to_resolve_again(specification: Specification) -> str | None:
     """What may have changed since it was resolved, and only a new resolution would tell; None where nothing may."""
     for requirement in specification.requirements:
         address = re.search(r"\w[\w+.-]*://\S+", split_hashes(requirement)[0])
