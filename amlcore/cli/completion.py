@@ -13,7 +13,7 @@ SHELLS = ("bash", "zsh", "fish")
 
 def complete(arguments: list[str]) -> int:
     """Answer `aml -sc install=bash`, `uninstall=bash` and the shell's own `query=bash`; zsh and fish likewise."""
-    from amlcore.config import answer
+    from amlcore.config import answer_hydra_flag
     from amlcore.errors import ConfigError
 
     asked, _, shell = (arguments[:1] or [""])[0].partition("=")
@@ -31,7 +31,7 @@ def complete(arguments: list[str]) -> int:
         if begun.startswith("-"):
             return 0
         os.environ["COMP_LINE"] = line.replace(" run", "", 1)
-    answer(arguments, root=Workspace.at().path, flags=["--shell-completion"])
+    answer_hydra_flag(arguments, root=Workspace.at().path, flags=["--shell-completion"])
     return 0
 
 

@@ -12,7 +12,7 @@ import yaml
 
 from amlcore.app import runs
 from amlcore.cli.arguments import Parser
-from amlcore.config import Search, answer, compose, compose_search, quoted
+from amlcore.config import Search, answer_hydra_flag, compose, compose_search, quote_value
 from amlcore.errors import ConfigError
 from amlcore.execution.interrupts import catch_signals
 from amlcore.execution.submission import dry_run
@@ -38,7 +38,7 @@ def run(arguments: list[str]) -> int:
     root = Workspace.at().path
     overrides = _overrides(options.overrides, arguments_after, root=root, module=options.module)
     if question := _question(options):
-        answer(overrides, root=root, flags=question, config_name=options.config_name)
+        answer_hydra_flag(overrides, root=root, flags=question, config_name=options.config_name)
         return 0
     if not options.multirun:
         job = compose(overrides, root=root, config_name=options.config_name)
@@ -157,12 +157,14 @@ def _overrides(
         overrides = [
             *none,
             "script=script",
-            f"script.source_directory={quoted(str(folder))}",
-            f"script.module={quoted(str(module))}" if script is None else f"script.script={quoted(script.name)}",
+            f"script.source_directory={quote_value(str(folder))}",
+            f"script.module={quote_value(str(module))}"
+            if script is None
+            else f"script.script={quote_value(script.name)}",
             *(word for word in overrides if word not in files),
         ]
     if arguments_after is not None:
-        listed = ",".join(quoted(word) for word in arguments_after)
+        listed = ",".join(quote_value(word) for word in arguments_after)
         # Hydra cannot lay a list over a mapping; null makes room for it.
         overrides += ["script.arguments=null", f"script.arguments=[{listed}]"]
     return overrides

@@ -1,13 +1,13 @@
 """The only door to Hydra and OmegaConf."""
 
 from amlcore.config.composition import (
-    answer,
+    answer_hydra_flag,
     compose,
     compose_compute,
     compose_environment,
     compose_workspace,
     environment_options,
-    quoted,
+    quote_value,
 )
 from amlcore.config.job import Job
 from amlcore.config.search import Search, compose_search
@@ -15,12 +15,12 @@ from amlcore.config.search import Search, compose_search
 __all__ = [
     "Job",
     "Search",
-    "answer",
+    "answer_hydra_flag",
     "compose",
     "compose_compute",
     "compose_environment",
     "compose_search",
     "compose_workspace",
     "environment_options",
-    "quoted",
+    "quote_value",
 ]

@@ -26,13 +26,13 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from amlcore.config.explain import Explanation
-from amlcore.config.files import check_files, own_files
-from amlcore.config.hydra_keys import check_hydra
+from amlcore.config.explain import Explainer
+from amlcore.config.files.key_locations import SHIPPED
+from amlcore.config.files.loader import Loader
+from amlcore.config.files.source import check_config_files, yaml_sources
+from amlcore.config.grammar.requirement_lists import merge_requirement_lists
+from amlcore.config.hydra_settings import check_hydra_settings
 from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
-from amlcore.config.loader import Loader
-from amlcore.config.places import SHIPPED
-from amlcore.config.requirement_lists import in_one_list
 from amlcore.config.secrets import check_secrets, keep_references
 from amlcore.errors import AmlcoreError, NotFoundError, legal
 
@@ -50,7 +50,7 @@ FILE_OPTION = "file"
 GROUPS = sorted(path.name for path in SHIPPED.iterdir() if path.is_dir())
 
 _ROOT: ContextVar[Path] = ContextVar("root")
-_ALONE = threading.RLock()  # the registry of Hydra and the filters of warnings are those of the whole process
+_HYDRA_LOCK = threading.RLock()  # the registry of Hydra and the filters of warnings are those of the whole process
 
 
 def _shipped(path: str) -> str:
@@ -76,26 +76,31 @@ def compose(overrides: list[str], *, root: Path, config_name: str = "config") ->
 
 def compose_declared(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
     """Compose the job as `compose` does, with its environment as it was declared, for whatever script."""
-    with explained(root, overrides, config_name=config_name) as explanation:
-        overrides = implied(overrides, root=root, config_name=config_name)
+    with explaining_errors(root, overrides, config_name=config_name) as explainer:
+        overrides = add_implied_choices(overrides, root=root, config_name=config_name)
         config = loader().load_configuration(config_name, overrides, run_mode=RunMode.RUN)
         if OmegaConf.get_type(config) is Job:  # else the base is missing, which is said below
-            check_hydra(config.hydra)
+            check_hydra_settings(config.hydra)
         if config.get("experiment"):
-            raise explanation.of_experiment(config.hydra.runtime.choices.get("experiment"), config.experiment)
+            raise explainer.of_experiment(config.hydra.runtime.choices.get("experiment"), config.experiment)
         with open_dict(config):
             del config["hydra"]
         _honour_none(config, overrides)
-        return _job(config, root, explanation)
+        return _job(config, root, explainer)
 
 
-def answer(overrides: list[str], *, root: Path, flags: Sequence[str], config_name: str = "config") -> None:
+def answer_hydra_flag(overrides: list[str], *, root: Path, flags: Sequence[str], config_name: str = "config") -> None:
     """Let Hydra answer one of its own flags, such as --cfg, --info or --help, on stdout."""
     said = io.StringIO()  # Hydra's own printing does not bear a reader that goes away
     try:
-        with explained(root, overrides, config_name=config_name), redirect_stdout(said):
-            named = f"--config-name={config_name}"
-            _hydra_main([named, *flags, *implied(overrides, root=root, config_name=config_name)])
+        with explaining_errors(root, overrides, config_name=config_name), redirect_stdout(said):
+            _hydra_main(
+                [
+                    f"--config-name={config_name}",
+                    *flags,
+                    *add_implied_choices(overrides, root=root, config_name=config_name),
+                ]
+            )
     finally:  # Hydra may end with SystemExit
         print(said.getvalue(), end="")
 
@@ -119,11 +124,11 @@ def compose_compute(workspace: Workspace, name: str) -> ComputeTarget:
 
 def environment_options(workspace: Workspace) -> list[str]:
     """The names that `environment=` can be."""
-    with _rooted(workspace.path):
+    with _in_workspace(workspace.path):
         return list(loader().get_group_options("environment", ObjectType.CONFIG))
 
 
-def quoted(text: str) -> str:
+def quote_value(text: str) -> str:
     """`text` as a quoted string of Hydra's override grammar, where a backslash counts only before what it escapes."""
     if text == "???":
         return f"'{QUESTION_MARKS}'"
@@ -138,16 +143,16 @@ def _escaped(match: re.Match[str]) -> str:
     return backslashes * 2 + (f"\\{special}" if special else "")
 
 
-def extend(search_path: ConfigSearchPath) -> None:
+def add_project_conf(search_path: ConfigSearchPath) -> None:
     """Let the project's own conf/ come before the shipped one; called by the search-path plugin."""
     conf = _ROOT.get(SHIPPED.parent) / "conf"
     if conf.is_dir() and not conf.samefile(SHIPPED):
         search_path.prepend(provider="project", path=f"file://{conf}", anchor="main")
 
 
-def implied(overrides: list[str], *, root: Path, config_name: str = "config") -> list[str]:
+def add_implied_choices(overrides: list[str], *, root: Path, config_name: str = "config") -> list[str]:
     """Name the options that are meant: by a file of requirements, and by names of the workspace's table."""
-    known = [_known(override, root=root) for override in in_one_list(overrides)]
+    known = [_known(override, root=root) for override in merge_requirement_lists(overrides)]
     known = [*_choices_of_experiment(known, config_name), *known]
     names_file = any(override.startswith("environment.file=") for override in overrides)
     names_option = any(override.startswith("environment=") for override in overrides)
@@ -160,9 +165,9 @@ def _choices_of_experiment(overrides: list[str], config_name: str) -> list[str]:
     if "~experiment" in given:
         return []
     repository = loader().repository
-    named = given.get("experiment") or _named_in(repository, config_name)
+    experiments = given.get("experiment") or _named_in(repository, config_name)
     chosen: dict[str, str] = {}
-    for name in named.strip("[]").split(","):
+    for name in experiments.strip("[]").split(","):
         _take_choices(repository, f"experiment/{name.strip()}", chosen, seen=set())
     return [f"{group}={option}" for group, option in chosen.items() if group not in given]
 
@@ -236,47 +241,47 @@ def _nothing(_: DictConfig) -> None:
 
 
 @contextmanager
-def _rooted(root: Path) -> Iterator[None]:
+def _in_workspace(root: Path) -> Iterator[None]:
     store_schemas()
-    check_files(root / "conf", GROUPS)
-    with _ALONE:
+    check_config_files(root / "conf", GROUPS)
+    with _HYDRA_LOCK:
         token = _ROOT.set(root)
         try:
-            with own_files():
+            with yaml_sources():
                 yield
         finally:
             _ROOT.reset(token)
 
 
 @contextmanager
-def explained(root: Path, overrides: list[str], *, config_name: str = "config") -> Iterator[Explanation]:
-    with _rooted(root), warnings.catch_warnings():
+def explaining_errors(root: Path, overrides: list[str], *, config_name: str = "config") -> Iterator[Explainer]:
+    with _in_workspace(root), warnings.catch_warnings():
         warnings.filterwarnings("error", category=UserWarning, module=r"hydra\.")  # one message, and none of its code
-        explanation = Explanation(loader, overrides, root, config_name=config_name)
+        explainer = Explainer(loader, overrides, root, config_name=config_name)
         try:
-            yield explanation
+            yield explainer
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-            raise explanation.of(error) from None
+            raise explainer.of(error) from None
         except AmlcoreError:
             raise
         except Exception as error:  # Hydra lets through whatever a strange file makes Python say
-            raise explanation.of_null() or explanation.of_any(error) from error
+            raise explainer.of_null() or explainer.of_any(error) from error
 
 
-def _job(config: DictConfig, root: Path, explanation: Explanation) -> Job:
+def _job(config: DictConfig, root: Path, explainer: Explainer) -> Job:
     keep_references(config)
     for key in _unknown(config, ""):
-        raise explanation.of_unknown(config, key)
+        raise explainer.of_unknown(config, key)
     for key in sorted(OmegaConf.missing_keys(config)):
-        raise explanation.of_unset(str(key))
+        raise explainer.of_unset(str(key))
     # A `???` in the option would not do: it does not overrule the null of the schema.
     if config.environment.name == FILE_OPTION and config.environment.file is None:
-        raise explanation.of_unset("environment.file")
+        raise explainer.of_unset("environment.file")
     try:
         job = cast(Job, OmegaConf.to_object(config))
     except AmlcoreError as error:
-        raise explanation.located(error) from None
-    check_secrets(job, explanation.overrides)
+        raise explainer.located(error) from None
+    check_secrets(job, explainer.overrides)
     return job.rooted(root)
 
 

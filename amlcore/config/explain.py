@@ -14,9 +14,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from amlcore.config.files.key_locations import KeyLocations, first_undecodable_line
+from amlcore.config.grammar.override_parser import dotted, parent_of
 from amlcore.config.job import Job
-from amlcore.config.overrides import dotted, parent_of
-from amlcore.config.places import Places, line_of_no_text
 from amlcore.errors import AmlcoreError, ConfigError, legal
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ IN_FILE = re.compile(r"In '?([\w./-]+)'?: (.*)", re.DOTALL)
 NO_GROUP = re.compile(r"Could not override '([^']*)'\.\s*No match in the defaults list")
 
 
-class Explanation:
+class Explainer:
     """Finds what a request got wrong and where it was written: on the command line, or in which line of which file."""
 
     def __init__(
@@ -46,7 +46,7 @@ class Explanation:
         self.overrides = overrides
         self._root = root
         self._config_name = config_name
-        self._places = Places(loader, overrides, root, config_name=config_name)
+        self._locations = KeyLocations(loader, overrides, root, config_name=config_name)
 
     def of(self, error: Exception) -> ConfigError:
         """The error for the user that stands for one of Hydra or OmegaConf."""
@@ -71,11 +71,11 @@ class Explanation:
         if match := NO_FILE.match(text):
             return self._no_file(*match.groups())
         if match := NO_PRIMARY.match(text):
-            return ConfigError(f"{self._places.file(match[1])}: must be a mapping of keys, not a list or a text")
+            return ConfigError(f"{self._locations.file(match[1])}: must be a mapping of keys, not a list or a text")
         if match := NO_PACKAGE.match(text):
-            return ConfigError(f"{self._places.file(match[1])}: its first line must be `# @package _global_`")
+            return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
         if match := IN_FILE.match(text):
-            return ConfigError(f"{self._places.file(match[1])}: {' '.join(match[2].split())}")
+            return ConfigError(f"{self._locations.file(match[1])}: {' '.join(match[2].split())}")
         return ConfigError(" ".join(text.split()))
 
     def _several(self, given: str) -> ConfigError:
@@ -95,8 +95,8 @@ class Explanation:
         said = _first_line(str(error))
         if isinstance(error, UnicodeDecodeError):
             for path in sorted((self._root / "conf").rglob("*.y*ml")):
-                if (line := line_of_no_text(path)) is not None:
-                    return ConfigError(f"{self._places.short(path)}:{line}: this is not UTF-8")
+                if (line := first_undecodable_line(path)) is not None:
+                    return ConfigError(f"{self._locations.short(path)}:{line}: this is not UTF-8")
         if isinstance(error, UserWarning) and (match := IN_FILE.match(str(error))):
             return self._unclear(*match.groups())
         for override in self.overrides:
@@ -124,33 +124,33 @@ class Explanation:
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(config, parent) if parent else config
         known = _keys(OmegaConf.get_type(node))
-        return ConfigError(f"{key}: there is no such key{self._places.where(key)}; {legal(name, known)}")
+        return ConfigError(f"{key}: there is no such key{self._locations.where(key)}; {legal(name, known)}")
 
     def of_experiment(self, chosen: str | None, value: Any) -> ConfigError:
         """The error for values that landed under the key `experiment`, where nothing reads them."""
         given = next((item for item in self.overrides if item.lstrip("+").startswith("experiment.")), None)
         if chosen in (None, "null") or given is not None:
             written = given or f"experiment: {value}"
-            place = "" if given is not None else f" ({self._places.file(self._config_name)})"
+            place = "" if given is not None else f" ({self._locations.file(self._config_name)})"
             return ConfigError(
                 f"{written}{place}: experiment is a group of whole jobs, not a key; choose one with experiment=NAME, "
                 "or in the defaults list"
             )
         return ConfigError(
-            f"{self._places.file(f'experiment/{chosen}')}: its first line must be `# @package _global_`; without it, "
-            f"{', '.join(map(str, value)) if isinstance(value, DictConfig) else value} would count for nothing"
+            f"{self._locations.file(f'experiment/{chosen}')}: its first line must be `# @package _global_`; without it "
+            f"{', '.join(map(str, value)) if isinstance(value, DictConfig) else value} would be ignored"
         )
 
     def of_unset(self, key: str) -> ConfigError:
         """The error for a key that was left without a value."""
         if key == "compute.kind":
             return ConfigError("compute: this option has no type; begin it with `defaults: [local, _self_]`")
-        return ConfigError(f"{key} is not set{self._places.where(key)}; give it as {key}=VALUE")
+        return ConfigError(f"{key} is not set{self._locations.where(key)}; give it as {key}=VALUE")
 
     def located(self, error: AmlcoreError) -> AmlcoreError:
         """The same error, with the place where its key was written."""
         match = NAMED_KEY.match(str(error))
-        return type(error)(f"{error}{self._places.where(match[1])}") if match else error
+        return type(error)(f"{error}{self._locations.where(match[1])}") if match else error
 
     def _no_option(self, error: MissingConfigException) -> ConfigError:
         group, _, option = str(error.missing_cfg_file or "").rpartition("/")
@@ -165,13 +165,13 @@ class Explanation:
             return ConfigError(_first_line(str(error)))
         name = group.removeprefix("/")
         return ConfigError(
-            f"{name}={option}{self._places.where(name)}: there is no such option; {legal(option, error.options)}"
-            f"{self._places.elsewhere(name, option)}"
+            f"{name}={option}{self._locations.where(name)}: there is no such option; {legal(option, error.options)}"
+            f"{self._locations.elsewhere(name, option)}"
         )
 
     def _unclear(self, config_path: str, said: str) -> ConfigError:
         """The error for what Hydra only warns of."""
-        file = self._places.file(config_path)
+        file = self._locations.file(config_path)
         if "missing `_self_`" in said:
             return ConfigError(
                 f"{file}: its defaults list has no `_self_`, the place at which its own keys are read; "
@@ -179,15 +179,15 @@ class Explanation:
             )
         return ConfigError(f"{file}: {' '.join(said.split())}")
 
-    def _no_file(self, config_path: str, named: str) -> ConfigError:
-        top = f"; one at the top of conf/ is named /{Path(named).name}" if "/" in named else ""
+    def _no_file(self, config_path: str, missing: str) -> ConfigError:
+        top = f"; one at the top of conf/ is named /{Path(missing).name}" if "/" in missing else ""
         return ConfigError(
-            f"{self._places.file(config_path)}: its defaults name '{named}', and conf/ has no such file{top}"
+            f"{self._locations.file(config_path)}: its defaults name '{missing}', and conf/ has no such file{top}"
         )
 
     def _yaml_problem(self, error: Any) -> str:
         mark = getattr(error, "problem_mark", None)
-        place = f"{self._places.short(Path(mark.name))}:{mark.line + 1}: " if mark is not None else ""
+        place = f"{self._locations.short(Path(mark.name))}:{mark.line + 1}: " if mark is not None else ""
         return f"{place}this is not YAML: {getattr(error, 'problem', None) or error}"
 
     def _no_key(self, key: str) -> ConfigError:
@@ -195,12 +195,11 @@ class Explanation:
         known = [group for group in groups if group not in ("hydra", "schema")]
         if key in known:
             return ConfigError(
-                f"{key}{self._places.where(key)}: {self._places.file(self._config_name)} leaves this group out; "
+                f"{key}{self._locations.where(key)}: {self._locations.file(self._config_name)} leaves this group out; "
                 "begin it with `defaults: [base, _self_, experiment: null]`"
             )
-        return ConfigError(
-            f"{key}{self._places.where(key)}: there is no such group of options; {self._legal_or_argument(key, known)}"
-        )
+        hint = self._legal_or_argument(key, known)
+        return ConfigError(f"{key}{self._locations.where(key)}: there is no such group of options; {hint}")
 
     def _legal_or_argument(self, key: str, known: list[str]) -> str:
         """What is legal in place of `key`, or how an argument of the script is given, which it looks like."""
@@ -233,8 +232,8 @@ class Explanation:
         elif match := re.match(r"In '([^']*)'", str(error)):
             key = _package_key(match[1], key)
             if match[1].startswith("experiment/") and key.startswith("experiment."):  # as `# @package _GLOBAL_` says
-                return ConfigError(f"{self._places.file(match[1])}: its first line must be `# @package _global_`")
-        where = self._places.where(key)
+                return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
+        where = self._locations.where(key)
         if "nterpolation" in said:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
         if said.startswith("Key "):

@@ -127,19 +127,20 @@ def job_config(value: dict[str, Any]) -> DictConfig:
         if value["sweep"].get("early_termination") is not None:
             schema.sweep.early_termination = OmegaConf.structured(EarlyTermination)
     return cast(
-        DictConfig, OmegaConf.merge(schema, {key: literal(item) for key, item in value.items() if key != "root"})
+        DictConfig,
+        OmegaConf.merge(schema, {key: escape_interpolations(item) for key, item in value.items() if key != "root"}),
     )
 
 
-def literal(value: Any) -> Any:
+def escape_interpolations(value: Any) -> Any:
     """`value` with its texts escaped, since they were resolved before and mean themselves now."""
     if value == "???":
         return QUESTION_MARKS
     if isinstance(value, str):
         return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)
     if isinstance(value, dict):
-        return {key: literal(item) for key, item in value.items()}
-    return [literal(item) for item in value] if isinstance(value, list) else value
+        return {key: escape_interpolations(item) for key, item in value.items()}
+    return [escape_interpolations(item) for item in value] if isinstance(value, list) else value
 
 
 def store_schemas() -> None:

@@ -16,14 +16,20 @@ from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf, open_dict
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from amlcore.config.composition import compose, compose_declared, explained, implied, loader
-from amlcore.config.first_values import as_written, first_of, first_of_override, first_override, written_out
-from amlcore.config.job import Job, job_config, literal
-from amlcore.config.overrides import key_of, parent_of, parser
-from amlcore.config.reading import named_path
-from amlcore.config.requirement_lists import in_one_list
+from amlcore.config.composition import add_implied_choices, compose, compose_declared, explaining_errors, loader
+from amlcore.config.grammar.override_parser import key_of, parent_of, parser
+from amlcore.config.grammar.requirement_lists import merge_requirement_lists
+from amlcore.config.grammar.scalars import key_parts
+from amlcore.config.job import Job, escape_interpolations, job_config
 from amlcore.config.secrets import check_secrets
-from amlcore.config.space import flat, named, of_azure, space_of
+from amlcore.config.space import build_space, error_prefix, flatten, parse_azure_override
+from amlcore.config.sweep_overrides import (
+    first_swept_value,
+    first_value,
+    format_value,
+    showing_typed_overrides,
+    with_first_value,
+)
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
 from amlcore.sweep.azure import is_call
@@ -52,7 +58,7 @@ class Base:
         """The job with some of its values set; it is one run, and no sweep. An added key without a value is gone."""
         parts: dict[str, DictConfig] = {}
         for key in (*self.added, *values):
-            noun, *inner, last = named_path(key)
+            noun, *inner, last = key_parts(key)
             # Only what is touched is copied: the whole would take as long as all the rest of a trial's start.
             if noun not in parts:
                 parts[noun] = deepcopy(self._config[noun])
@@ -61,7 +67,7 @@ class Base:
                 raise ConfigKeyError(key)
             if key in values:
                 place = int(last) if isinstance(parent, ListConfig) and last.isdecimal() else last
-                parent[place] = literal(values[key])
+                parent[place] = escape_interpolations(values[key])
             else:
                 with open_dict(parent):
                     del parent[last]
@@ -135,7 +141,7 @@ class Search:
             for override in self.overrides
             if not override.lstrip("+~").startswith(("sweep=", "sweep.", "sweep/"))
         ]
-        return job, [*same, *(f"{key}={written_out(value)}" for key, value in values.items())]
+        return job, [*same, *(f"{key}={format_value(value)}" for key, value in values.items())]
 
     def may_hold(self, key: str, base: Base) -> bool:
         """Whether a trial of `base` can have a value of `key`."""
@@ -176,43 +182,46 @@ def compose_search(overrides: list[str], *, root: Path, config_name: str = "conf
     ConfigError
         A key, a value, an option or the space is wrong.
     """
-    overrides = in_one_list(overrides)
+    overrides = merge_requirement_lists(overrides)
     azures = [
         item for item in overrides if is_call(item.partition("=")[2]) and not item.startswith(("sweep", "+sweep"))
     ]
-    with explained(root, overrides, config_name=config_name):
+    with explaining_errors(root, overrides, config_name=config_name):
         others = [override for override in overrides if override not in azures]
         parsed = parser(loader()).parse_overrides(others)
         fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
         swept = [item for item in parsed if item.is_sweep_override()]
-        if not _chooses_sweep(implied(fixed, root=root, config_name=config_name), config_name):
+        if not _chooses_sweep(add_implied_choices(fixed, root=root, config_name=config_name), config_name):
             if not swept and not azures:
                 return None
             fixed = ["sweep=grid", *(item for item in fixed if item != "sweep=none")]
         groups = [item for item in swept if _options(key_of(item))]
         values = [item for item in swept if item not in groups]
-        in_azures_terms = dict(map(of_azure, azures))
-        firsts = [*map(first_override, values), *(f"{key}={first_of(item)}" for key, item in in_azures_terms.items())]
-        first = [*fixed, *(f"{key_of(item)}={first_of_override(item)}" for item in groups), *firsts]
-    with as_written(values):
+        in_azures_terms = dict(map(parse_azure_override, azures))
+        firsts = [
+            *map(with_first_value, values),
+            *(f"{key}={first_value(item)}" for key, item in in_azures_terms.items()),
+        ]
+        first = [*fixed, *(f"{key_of(item)}={first_swept_value(item)}" for item in groups), *firsts]
+    with showing_typed_overrides(values):
         job = compose(first, root=root, config_name=config_name)
     assert job.sweep is not None
-    with explained(root, first, config_name=config_name) as explanation:
+    with explaining_errors(root, first, config_name=config_name) as explainer:
         try:
-            space = space_of(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
+            space = build_space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
         except ConfigError as error:
             if str(error).startswith(tuple(overrides)):  # it shows what was written
                 raise
-            raise explanation.located(error) from None
+            raise explainer.located(error) from None
     given = {*map(key_of, swept), *(key.lstrip("+") for key in in_azures_terms)}
-    added = [key[1:] for key, _ in flat(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
+    added = [key[1:] for key, _ in flatten(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
     groups_chosen = [key for key in space if _options(key)]
     bases, declared = [], []
     for combination in space.choices_of(groups_chosen):
         choices = {key: str(name) for key, name in combination.items()}
         here = [key for key in added if space.may_hold(key, combination, groups_chosen)]
         words = [*fixed, *(f"{key}={name}" for key, name in choices.items()), *firsts]
-        words += [f"+{key}={first_of(space[key])}" for key in here]
+        words += [f"+{key}={first_value(space[key])}" for key in here]
         declared.append(compose_declared(words, root=root, config_name=config_name))
         bases.append(Base(choices, declared[-1].in_chosen_environment(), here))
     search = Search(bases, space, fixed)
@@ -278,7 +287,7 @@ def _standing_for_all(key: str, dimension: Dimension) -> list[Any]:
 
 
 def _check_value(base: Base, key: str, value: Any) -> None:
-    with named(f"{key}={written_out(value)}"):
+    with error_prefix(f"{key}={format_value(value)}"):
         try:
             base.with_values({key: value})
         except (ConfigAttributeError, ConfigKeyError):

@@ -13,7 +13,7 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.composition import loader
-from amlcore.config.overrides import key_of, parser
+from amlcore.config.grammar.override_parser import key_of, parser
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
@@ -23,14 +23,14 @@ LOG = "log"
 MOST_SHUFFLED = 1_000_000
 
 
-def space_of(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
+def build_space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
     """The space of YAML and command line together; what the command line says of a key counts."""
     dimensions: dict[str, Dimension] = {}
-    for key, written in flat(sweep.search_space):
-        with named(f"sweep.search_space.{key}"):
+    for key, written in flatten(sweep.search_space):
+        with error_prefix(f"sweep.search_space.{key}"):
             dimensions[key.removeprefix("+")] = _dimension(key, written, grid=sweep.is_grid)
     for item in swept:
-        with named(str(item.input_line)):
+        with error_prefix(str(item.input_line)):
             dimensions[key_of(item)] = _of_override(item, grid=sweep.is_grid)
     for key, dimension in in_azures_terms.items():
         if sweep.is_grid:
@@ -43,18 +43,18 @@ def space_of(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, 
     return Space(dimensions)
 
 
-def of_azure(override: str) -> tuple[str, Dimension]:
+def parse_azure_override(override: str) -> tuple[str, Dimension]:
     """The key and the dimension of an override in v1's form, KEY=uniform(0, 1), which Hydra's grammar does not have."""
     key, _, written = override.partition("=")
-    with named(override):
+    with error_prefix(override):
         return key, dimension_of_call(written)
 
 
-def flat(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def flatten(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """The keys of a search space with what stands behind each, nested or with dots in them."""
     for name, value in written.items():
         if isinstance(value, Mapping) and not {"type", "values", "when"} & value.keys():
-            yield from flat(value, f"{prefix}{name}.")
+            yield from flatten(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
 
@@ -129,7 +129,7 @@ def _check_tags(value: Any, *, grid: bool) -> None:
 
 
 @contextmanager
-def named(name: str) -> Iterator[None]:
+def error_prefix(name: str) -> Iterator[None]:
     """Puts the name of what was wrong before an error that only says why."""
     try:
         yield

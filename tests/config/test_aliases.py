@@ -6,7 +6,7 @@ import io
 
 import pytest
 
-from amlcore.config.yaml_text import load
+from amlcore.config.files.yaml_reader import load
 from amlcore.errors import ConfigError
 
 
@@ -28,7 +28,7 @@ def bomb(*, of: str) -> str:
 
 @pytest.mark.parametrize("text", [bomb(of="[x, x, x]"), bomb(of="{x: 1}")])
 def test_a_bomb_is_refused_by_name(text: str) -> None:
-    with pytest.raises(ConfigError, match=r"conf/script/bomb\.yaml: its \d+ values stand for \d{7,} by their aliases"):
+    with pytest.raises(ConfigError, match=r"conf/script/bomb\.yaml: aliases expand \d+ values to \d{7,}"):
         load(stream(text), package=())
 
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import amlcore
-from amlcore.config import Job, compose, quoted
+from amlcore.config import Job, compose, quote_value
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.worker.layout import is_experiment
@@ -160,7 +160,7 @@ def test_a_config_without_the_base_is_told_so_by_any_run(project: Path, write: W
 
 @pytest.mark.parametrize("script", ["_x.py", "sp ace.py", "ünï.py", "-d.py", "тест.py", f"{'x' * 200}.py"])
 def test_a_script_of_any_name_has_an_experiment(script: str) -> None:
-    job = compose([f"script.script={quoted(script)}"], root=Path.cwd())
+    job = compose([f"script.script={quote_value(script)}"], root=Path.cwd())
 
     assert is_experiment(job.name)
 
@@ -292,7 +292,7 @@ def test_arguments_of_a_list_are_known_by_name() -> None:
     | st.sampled_from(["\\", "\\'", "'\\\\'", "${a}", "\\${a}", "a=b,c", "[1]", "", "???", "????"])
 )
 def test_any_text_passes_through_the_command_line(text: str, project: Path) -> None:
-    job = compose(["script.arguments=null", f"script.arguments=[{quoted(text)}]"], root=project)
+    job = compose(["script.arguments=null", f"script.arguments=[{quote_value(text)}]"], root=project)
 
     assert job.script.arguments == [text]
     assert Job.from_yaml(job.to_yaml()).script.arguments == [text]

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from amlcore import Workspace
-from amlcore.config import compose, compose_search, quoted
+from amlcore.config import compose, compose_search, quote_value
 from amlcore.config.job import Job
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
@@ -108,7 +108,7 @@ def secret(project: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Path
 @pytest.mark.parametrize(
     ("override", "key"),
     [
-        (f"+script.environment_variables.OTHER={quoted(CANARY)}", "OTHER"),
+        (f"+script.environment_variables.OTHER={quote_value(CANARY)}", "OTHER"),
         ("+script.environment_variables.TOKEN=abc", "script.environment_variables.TOKEN"),
         ("+script.arguments.pin=007", "script.arguments.pin"),
         ("model.description=${oc.env:TOKEN}", "model.description"),

@@ -24,7 +24,7 @@ ITEM = "[]"
 Path = tuple[str, ...]
 
 
-class Reading(Enum):
+class ScalarRule(Enum):
     """What becomes of a plain scalar such as 2.30 or true."""
 
     text = "text"  # all of it is text, but for null
@@ -39,23 +39,23 @@ NOUNS: dict[str, tuple[type, ...]] = {
 } | {"Sweep": (Sweep,), "EarlyTermination": (EarlyTermination,), "ComputeTarget": tuple(BACKENDS.values())}
 """The dataclasses of the schema by the names that annotations call them."""
 
-BY_PATH: dict[Path, Reading] = {
-    ("script", "inputs"): Reading.text,  # paths
-    ("sweep", "primary_metric"): Reading.text,  # names
-    ("sweep", "goal"): Reading.text,
-    ("sweep", "sampler_options"): Reading.typed,  # arguments of Optuna's classes
-    ("sweep", "early_termination", "options"): Reading.typed,
-    ("sweep", "early_termination", "wrapped_options"): Reading.typed,
-    ("experiment",): Reading.text,  # the name of an option, as are those below
-    ("defaults",): Reading.text,
-    ("hydra",): Reading.typed,
+BY_PATH: dict[Path, ScalarRule] = {
+    ("script", "inputs"): ScalarRule.text,  # paths
+    ("sweep", "primary_metric"): ScalarRule.text,  # names
+    ("sweep", "goal"): ScalarRule.text,
+    ("sweep", "sampler_options"): ScalarRule.typed,  # arguments of Optuna's classes
+    ("sweep", "early_termination", "options"): ScalarRule.typed,
+    ("sweep", "early_termination", "wrapped_options"): ScalarRule.typed,
+    ("experiment",): ScalarRule.text,  # the name of an option, as are those below
+    ("defaults",): ScalarRule.text,
+    ("hydra",): ScalarRule.typed,
 }
 ARGUMENTS: Path = ("script", "arguments")
 SPACE: Path = ("sweep", "search_space")
 SPACE_WORDS = ("values", "when", "type")
 
 
-def reading(path: Path) -> Reading:
+def scalar_rule(path: Path) -> ScalarRule:
     """How a scalar at `path` is read; a key of a search space is read as the key that it stands for."""
     if path[:2] == SPACE:
         return _in_space(path[2:])
@@ -64,39 +64,39 @@ def reading(path: Path) -> Reading:
             return known
     if path[:2] == ARGUMENTS:
         # Alone, true and false are flags; in a list they are words like the others.
-        return Reading.word if ITEM in path else Reading.kept
+        return ScalarRule.word if ITEM in path else ScalarRule.kept
     return _of_schema(path)
 
 
-def _in_space(path: Path) -> Reading:
+def _in_space(path: Path) -> ScalarRule:
     if not path:
-        return Reading.kept
+        return ScalarRule.kept
     key, rest = path[0], path[1:]
     while rest and rest[0] not in (ITEM, *SPACE_WORDS) and not _is_range_word(rest):
         key, rest = f"{key}.{rest[0]}", rest[1:]
     if rest[:1] == ("when",):
         others = [part for part in rest[1:] if part != ITEM]
-        return reading(named_path(".".join(others))) if others else Reading.kept
+        return scalar_rule(key_parts(".".join(others))) if others else ScalarRule.kept
     if rest and rest[0] not in (ITEM, "values"):
-        return Reading.typed
+        return ScalarRule.typed
     inner = rest[1:][rest[0] == "values" :] if rest else ()
-    return reading((*named_path(key.lstrip("+")), *inner))
+    return scalar_rule((*key_parts(key.lstrip("+")), *inner))
 
 
 def _is_range_word(rest: Path) -> bool:
     return len(rest) == 1 and rest[0] in ("min_value", "max_value", "q", "mu", "sigma", "upper")
 
 
-def named_path(key: str) -> Path:
+def key_parts(key: str) -> Path:
     """The parts of a dotted key; what comes after a mapping of free names is one name, dots and all."""
-    mapping = next((path for path in free_mappings() if key.startswith(".".join(path) + ".")), None)
+    mapping = next((path for path in free_name_mappings() if key.startswith(".".join(path) + ".")), None)
     if mapping is None:
         return tuple(key.split("."))
     return (*mapping, key[len(".".join(mapping)) + 1 :])
 
 
 @cache
-def free_mappings() -> tuple[Path, ...]:
+def free_name_mappings() -> tuple[Path, ...]:
     """The mappings whose keys are names that somebody else gave, such as a script's arguments."""
     texts = [path for path, kind in _leaves(Job, ()) if kind == "dict[str, str]"]
     return (ARGUMENTS, SPACE, *texts)
@@ -115,17 +115,17 @@ def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
 
 
 @cache
-def _of_schema(path: Path) -> Reading:
+def _of_schema(path: Path) -> ScalarRule:
     nouns: tuple[type, ...] = (Job,)
     for depth, part in enumerate(path):
         kinds = [_annotation(field) for noun in nouns for field in _fields(noun) if field.name == part]
         kind = kinds[0] if kinds else ""
         nouns = NOUNS.get(_bare(kind), ())
         if not nouns:
-            return Reading.text if _is_text(kind) else Reading.kept
+            return ScalarRule.text if _is_text(kind) else ScalarRule.kept
         if depth == len(path) - 1:
-            return Reading.text  # the name of an option
-    return Reading.kept
+            return ScalarRule.text  # the name of an option
+    return ScalarRule.kept
 
 
 def _is_text(kind: str) -> bool:

@@ -15,9 +15,9 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.grammar.gen.OverrideLexer import OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
-from amlcore.config.reading import free_mappings, named_path
-from amlcore.config.requirement_lists import with_quotes
-from amlcore.config.written import settled, written
+from amlcore.config.grammar.literals import resolve_literals, written
+from amlcore.config.grammar.requirement_lists import quote_requirements
+from amlcore.config.grammar.scalars import free_name_mappings, key_parts
 from amlcore.errors import ConfigError
 
 NUMBERS = {OverrideLexer.INT, OverrideLexer.FLOAT}
@@ -52,7 +52,7 @@ class Parser(OverridesParser):
     def parse_rule(self, s: str, rule_name: str) -> Any:
         if rule_name != "override":
             return self._parse(s, rule_name)
-        text = with_quotes(s)
+        text = quote_requirements(s)
         prefix, mapping, name, value = split(text)
         if mapping is None or PLAIN_NAME.fullmatch(name):
             found = self._parse(text, rule_name)
@@ -63,7 +63,7 @@ class Parser(OverridesParser):
             found = self._parse(f"{prefix}{mapping}.name{value}", rule_name)
             found.key_or_group = f"{mapping}[{name}]"  # OmegaConf's own form for a name with dots
         found.input_line = s
-        found._value = settled(found._value, path_of(found))
+        found._value = resolve_literals(found._value, path_of(found))
         return found
 
     def _parse(self, s: str, rule_name: str) -> Any:
@@ -97,7 +97,7 @@ def split(override: str) -> tuple[str, str | None, str, str]:
     prefix = PREFIX.match(key)
     start = prefix[0] if prefix else ""
     key = key[len(start) :]
-    mapping = next((dotted for dotted in map(".".join, free_mappings()) if key.startswith(f"{dotted}.")), None)
+    mapping = next((dotted for dotted in map(".".join, free_name_mappings()) if key.startswith(f"{dotted}.")), None)
     return start, mapping, key[len(mapping) + 1 :] if mapping else key, equals + value
 
 
@@ -109,7 +109,7 @@ def key_of(override: Override) -> str:
     return f"{mapping}.{name}"
 
 
-def named_key_of(override: Override) -> str:
+def prefixed_key_of(override: Override) -> str:
     """The same with its `+` or `~`."""
     if "[" not in override.key_or_group:
         return str(override.get_key_element())
@@ -118,17 +118,17 @@ def named_key_of(override: Override) -> str:
 
 def path_of(override: Override) -> tuple[str, ...]:
     """The parts of its key, a group's name included."""
-    return named_path(key_of(override) if "[" in override.key_or_group else key_of(override).replace("/", "."))
+    return key_parts(key_of(override) if "[" in override.key_or_group else key_of(override).replace("/", "."))
 
 
 def parent_of(key: str) -> str:
     """The mapping that `key` stands in."""
-    return ".".join(named_path(key)[:-1])
+    return ".".join(key_parts(key)[:-1])
 
 
 def dotted(said: str) -> str:
     """`said` with OmegaConf's form of names with dots as everybody else writes them."""
-    mappings = [re.escape(".".join(path)) for path in free_mappings()]
+    mappings = [re.escape(".".join(path)) for path in free_name_mappings()]
     return re.sub(rf"({'|'.join(mappings)})\[(.*?)\]", r"\1.\2", said)
 
 

@@ -12,9 +12,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
-from amlcore.config.aliases import check_aliases
-from amlcore.config.reading import ITEM, SPACE, SPACE_WORDS, Path, Reading, reading
-from amlcore.config.written import kept_text
+from amlcore.config.files.alias_limit import check_aliases
+from amlcore.config.grammar.literals import lossless_text
+from amlcore.config.grammar.scalars import ITEM, SPACE, SPACE_WORDS, Path, ScalarRule, scalar_rule
 from amlcore.errors import ConfigError
 from amlcore.worker.values import text
 
@@ -73,12 +73,12 @@ def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
 
 
 def _read(node: ScalarNode, path: Path, loader: Any) -> ScalarNode:
-    how = reading(path)
-    if how is Reading.typed:
+    how = scalar_rule(path)
+    if how is ScalarRule.typed:
         if not _is_not_finite(node):
             _tell_difference(node, path, loader)
         return node
-    is_text = how is Reading.text or (how is Reading.word and READ[node.tag] is bool)
+    is_text = how is ScalarRule.text or (how is ScalarRule.word and READ[node.tag] is bool)
     said = node.value if is_text else _lossy(node)
     if said is None:
         _tell_difference(node, path, loader)
@@ -116,7 +116,7 @@ def _lossy(node: ScalarNode) -> str | None:
     if READ[node.tag] is bool:
         return None if node.value.lower() in TRUTH else node.value
     try:
-        return kept_text(READ[node.tag](node.value), node.value)
+        return lossless_text(READ[node.tag](node.value), node.value)
     except ValueError:  # only YAML reads 0x1F and 9:30 as numbers
         return None if _is_not_finite(node) else node.value
 
@@ -127,7 +127,12 @@ def _is_not_finite(node: ScalarNode) -> bool:
 
 
 def _key(key: Node, path: Path) -> Node:
-    if isinstance(key, ScalarNode) and key.tag in READ and key.style is None and reading(path) is not Reading.typed:
+    if (
+        isinstance(key, ScalarNode)
+        and key.tag in READ
+        and key.style is None
+        and scalar_rule(path) is not ScalarRule.typed
+    ):
         return ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
     return key
 

@@ -11,7 +11,7 @@ from amlcore.errors import ConfigError
 
 OWN_FOLDER = "each run has a folder of its own, outputs/EXPERIMENT/RUN"
 VARIABLES = "use script.environment_variables"
-NEUTRAL: dict[str, tuple[tuple[Any, ...], str]] = {
+BASE_VALUES: dict[str, tuple[tuple[Any, ...], str]] = {
     "mode": ((None, RunMode.RUN, "RUN"), "amlcore sweeps by itself; say `aml run -m`, or choose sweep=grid"),
     "sweeper.params": ((None,), "use sweep.search_space"),
     "job.chdir": ((None,), "each run works in its own copy of script.source_directory"),
@@ -30,14 +30,14 @@ CHOICES = {
 }
 
 
-def check_hydra(hydra: DictConfig) -> None:
+def check_hydra_settings(hydra: DictConfig) -> None:
     """Refuse settings of Hydra that would be passed over in silence."""
     plain: Any = OmegaConf.to_container(hydra, resolve=False)
     for group, instead in CHOICES.items():
         choice = plain["runtime"]["choices"].get(group, "basic")
         if choice not in ("basic", None):
             raise ConfigError(f"{group}={choice}: not used by amlcore; {instead}")
-    for key, (neutral, instead) in NEUTRAL.items():
+    for key, (neutral, instead) in BASE_VALUES.items():
         value = plain
         for part in key.split("."):
             value = value[part]

@@ -11,16 +11,16 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from amlcore.config.files import file_of
-from amlcore.config.overrides import parser
+from amlcore.config.files.source import find_config
+from amlcore.config.grammar.override_parser import parser
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-SHIPPED = Path(__file__).parent.parent / "conf"
+SHIPPED = Path(__file__).parents[2] / "conf"
 
 
-class Places:
+class KeyLocations:
     """Finds what was written in the overrides and files of one request."""
 
     def __init__(
@@ -45,7 +45,7 @@ class Places:
         """The files and lines whose defaults lists choose an option of `group`, the config that was named first."""
         experiments = [item.partition("=")[2] for item in self._overrides if item.startswith("experiment=")]
         for config_path in (self._config_name, *(f"experiment/{name}" for name in experiments)):
-            path = file_of(self._root / "conf", config_path)
+            path = find_config(self._root / "conf", config_path)
             line = None if path is None else _line_of_choice(path, group)
             if path is not None and line is not None:
                 yield self.short(path), line
@@ -67,7 +67,7 @@ class Places:
             if default.config_path is None or (package and inner == key):
                 continue
             for folder in folders:
-                path = file_of(Path(folder), default.config_path)
+                path = find_config(Path(folder), default.config_path)
                 if path is not None:
                     line = _line_of(path, inner.split("."))
                     if line is not None:
@@ -82,7 +82,7 @@ class Places:
     def file(self, config_path: str) -> str:
         """The file that a config is read from, as a person names it."""
         sources = [Path(source.path) for source in self._loader().get_sources() if source.scheme() == "file"]
-        found = (file_of(folder, config_path) for folder in sources)
+        found = (find_config(folder, config_path) for folder in sources)
         path = next((path for path in found if path is not None), None)
         return f"conf/{config_path}.yaml" if path is None else self.short(path)
 
@@ -123,7 +123,7 @@ def _line_of_choice(path: Path, group: str) -> int | None:
     return None
 
 
-def line_of_no_text(path: Path) -> int | None:
+def first_undecodable_line(path: Path) -> int | None:
     """The first line of a file that is not UTF-8."""
     try:
         path.read_text(encoding="utf-8")

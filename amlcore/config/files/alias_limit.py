@@ -6,7 +6,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 
 from amlcore.errors import ConfigError
 
-MOST = 100_000
+MOST_VALUES = 100_000
 """Values that aliases may stand for, in a file that has fewer by itself."""
 
 
@@ -14,8 +14,8 @@ def check_aliases(root: Node | None, *, name: str) -> None:
     """Raises ConfigError for a file whose aliases stand for too many values, or for what they stand in."""
     sizes: dict[int, int | None] = {}  # None: what is being counted
     size = 0 if root is None else _size(root, sizes, name)
-    if size > max(MOST, 2 * len(sizes)):
-        raise ConfigError(f"{name}: its {len(sizes)} values stand for {size} by their aliases; legal: at most {MOST}")
+    if size > max(MOST_VALUES, 2 * len(sizes)):
+        raise ConfigError(f"{name}: aliases expand {len(sizes)} values to {size}; at most {MOST_VALUES} are allowed")
 
 
 def _size(node: Node, sizes: dict[int, int | None], name: str) -> int:

@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from amlcore.config.overrides import key_of, parser
+from amlcore.config.grammar.override_parser import key_of, parser
 
 
 class Loader(ConfigLoaderImpl):

@@ -9,16 +9,16 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from amlcore.config.composition import quoted
-from amlcore.config.overrides import named_key_of
-from amlcore.config.space import named
+from amlcore.config.composition import quote_value
+from amlcore.config.grammar.override_parser import prefixed_key_of
+from amlcore.config.space import error_prefix
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension
 from amlcore.sweep.steps import Steps
 from amlcore.worker.values import text
 
 
-def first_of_override(override: Override) -> str:
+def first_swept_value(override: Override) -> str:
     """The first value of a swept override, as Hydra's grammar takes it."""
     value = override.value()
     if isinstance(value, IntervalSweep):
@@ -26,7 +26,7 @@ def first_of_override(override: Override) -> str:
     if isinstance(value, RangeSweep):
         assert value.start is not None
         assert value.stop is not None
-        with named(str(override.input_line)):
+        with error_prefix(str(override.input_line)):
             numbers = Steps.before(value.start, value.stop, value.step)
             return text(numbers[0] if numbers else value.start)
     for item in override.sweep_string_iterator():
@@ -34,18 +34,18 @@ def first_of_override(override: Override) -> str:
     raise ConfigError(f"{override.input_line}: there is nothing to choose from")
 
 
-def first_of(dimension: Dimension) -> str:
+def first_value(dimension: Dimension) -> str:
     """A value that stands for a dimension, as Hydra's grammar takes it."""
     value = dimension.ends[0]
-    return quoted(value) if isinstance(value, str) else written_out(value)
+    return quote_value(value) if isinstance(value, str) else format_value(value)
 
 
-def first_override(override: Override) -> str:
+def with_first_value(override: Override) -> str:
     """The override with its first value alone."""
-    return f"{named_key_of(override)}={first_of_override(override)}"
+    return f"{prefixed_key_of(override)}={first_swept_value(override)}"
 
 
-def written_out(value: Any) -> str:
+def format_value(value: Any) -> str:
     """A value as the overrides of a trial show it."""
     if isinstance(value, list | dict):
         return yaml.safe_dump(value, default_flow_style=True).partition("\n")[0]
@@ -53,7 +53,7 @@ def written_out(value: Any) -> str:
 
 
 @contextmanager
-def as_written(swept: list[Override]) -> Iterator[None]:
+def showing_typed_overrides(swept: list[Override]) -> Iterator[None]:
     """Shows in an error the whole override where only its first value was composed."""
     try:
         yield
@@ -61,6 +61,6 @@ def as_written(swept: list[Override]) -> Iterator[None]:
         said = str(error)
         for item in swept:
             said = said.replace(
-                f"(on the command line: {first_override(item)})", f"(on the command line: {item.input_line})"
+                f"(on the command line: {with_first_value(item)})", f"(on the command line: {item.input_line})"
             )
         raise ConfigError(said) from None

@@ -7,13 +7,13 @@ from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Quote, QuotedString, RangeSweep
 
-from amlcore.config.reading import ITEM, Path, Reading, reading
+from amlcore.config.grammar.scalars import ITEM, Path, ScalarRule, scalar_rule
 from amlcore.worker.values import positional, text
 
 NEGATIVE_EXPONENT = re.compile(r"-[0-9._]+[eE][-+]?[0-9_]+")
 
 
-class _Written:
+class _Literal:
     """A value with the text that stood for it."""
 
     text: str
@@ -22,19 +22,19 @@ class _Written:
         return self.text
 
 
-class WrittenInt(_Written, int):
+class IntLiteral(_Literal, int):
     pass
 
 
-class WrittenFloat(_Written, float):
+class FloatLiteral(_Literal, float):
     pass
 
 
-class WrittenBool(_Written, int):  # bool itself cannot be extended
+class BoolLiteral(_Literal, int):  # bool itself cannot be extended
     pass
 
 
-KINDS: dict[type, Any] = {int: WrittenInt, float: WrittenFloat, bool: WrittenBool}
+KINDS: dict[type, Any] = {int: IntLiteral, float: FloatLiteral, bool: BoolLiteral}
 
 
 def written(value: Any, said: str) -> Any:
@@ -46,7 +46,7 @@ def written(value: Any, said: str) -> Any:
     return made
 
 
-def kept_text(value: float, said: str) -> str | None:
+def lossless_text(value: float, said: str) -> str | None:
     """The text that has to be kept of a number, since the number alone would be written otherwise; None for none.
 
     argparse takes -3e-05 for an option, and -0.00003 for a value.
@@ -55,17 +55,17 @@ def kept_text(value: float, said: str) -> str | None:
     return None if text(value) == said else said
 
 
-def settled(value: Any, path: Path) -> Any:
+def resolve_literals(value: Any, path: Path) -> Any:
     """`value` as it is handed over at `path`: its numbers as numbers, or as the text that was written."""
     match value:
-        case _Written():
-            return _read(value, reading(path))
+        case _Literal():
+            return _read(value, scalar_rule(path))
         case list():
-            return [settled(item, (*path, ITEM)) for item in value]
+            return [resolve_literals(item, (*path, ITEM)) for item in value]
         case dict():
-            return {key: settled(item, (*path, str(key))) for key, item in _with_text_keys(value).items()}
+            return {key: resolve_literals(item, (*path, str(key))) for key, item in _with_text_keys(value).items()}
         case ChoiceSweep():
-            value.list = [settled(item, path) for item in value.list]
+            value.list = [resolve_literals(item, path) for item in value.list]
         case RangeSweep():
             value.start, value.stop, value.step = plain(value.start), plain(value.stop), plain(value.step)
         case IntervalSweep():
@@ -76,23 +76,23 @@ def settled(value: Any, path: Path) -> Any:
 def plain(value: Any) -> Any:
     """The number alone."""
     match value:
-        case WrittenBool():
+        case BoolLiteral():
             return bool(int(value))
-        case WrittenInt():
+        case IntLiteral():
             return int(value)
-        case WrittenFloat():
+        case FloatLiteral():
             return float(value)
     return value
 
 
-def _read(value: Any, how: Reading) -> Any:
-    if how is Reading.text or (how is Reading.word and isinstance(value, WrittenBool)):
+def _read(value: Any, how: ScalarRule) -> Any:
+    if how is ScalarRule.text or (how is ScalarRule.word and isinstance(value, BoolLiteral)):
         return QuotedString(value.text, Quote.single)
     number = plain(value)
-    if how is Reading.typed or isinstance(number, bool) or (said := kept_text(number, value.text)) is None:
+    if how is ScalarRule.typed or isinstance(number, bool) or (said := lossless_text(number, value.text)) is None:
         return number
     return QuotedString(said, Quote.single)
 
 
 def _with_text_keys(value: dict[Any, Any]) -> dict[Any, Any]:
-    return {str(key) if isinstance(key, _Written) else key: item for key, item in value.items()}
+    return {str(key) if isinstance(key, _Literal) else key: item for key, item in value.items()}

@@ -9,18 +9,18 @@ _ADDED = re.compile(r"\+environment\.(?:add|packages)=")
 _CONTINUED = re.compile(r"\s*(===|[<>=!~]=|[<>])")
 
 
-def in_one_list(overrides: list[str]) -> list[str]:
+def merge_requirement_lists(overrides: list[str]) -> list[str]:
     """The overrides with all `+environment.packages=[…]` as one list: Hydra itself never appends to a list."""
-    named = [_ADDED.sub("environment.add=", item) if _ADDED.match(item) else item for item in overrides]
-    found = [match for item in named if (match := _LIST.fullmatch(item)) and match["key"] == "environment.add="]
+    renamed = [_ADDED.sub("environment.add=", item) if _ADDED.match(item) else item for item in overrides]
+    found = [match for item in renamed if (match := _LIST.fullmatch(item)) and match["key"] == "environment.add="]
     lists = [match for match in found if _pieces(match["items"])]
-    if named == overrides or len(lists) < 2:
-        return named
+    if renamed == overrides or len(lists) < 2:
+        return renamed
     whole = f"environment.add=[{','.join(match['items'] for match in lists)}]"
-    return [*(item for item in named if item not in [match[0] for match in lists]), whole]
+    return [*(item for item in renamed if item not in [match[0] for match in lists]), whole]
 
 
-def with_quotes(override: str) -> str:
+def quote_requirements(override: str) -> str:
     """The override with quotes about each requirement of its list that has none; any other is what it is."""
     found = _LIST.fullmatch(override)
     pieces = None if found is None else _pieces(found["items"])

@@ -14,7 +14,7 @@ from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
 
-from amlcore.config.yaml_text import load
+from amlcore.config.files.yaml_reader import load
 from amlcore.errors import ConfigError
 
 ENDINGS = (".yaml", ".yml")
@@ -22,7 +22,7 @@ HEADER = re.compile(r"#+\s*@package\b[\s:]*(\S*)\s*(.*)")
 ABOVE_THE_KEYS = ("#", "---", "%")
 
 
-class YamlFiles(FileConfigSource):
+class YamlSource(FileConfigSource):
     """Hydra's folder of files, where `.yml` is as good as `.yaml` and the package header may stand below a comment."""
 
     def load_config(self, config_path: str) -> ConfigResult:
@@ -53,10 +53,10 @@ class YamlFiles(FileConfigSource):
         return sorted(found)
 
     def _file(self, config_path: str) -> Path | None:
-        return file_of(Path(self.path), config_path)
+        return find_config(Path(self.path), config_path)
 
 
-def file_of(folder: Path, config_path: str) -> Path | None:
+def find_config(folder: Path, config_path: str) -> Path | None:
     """The file in `folder` that a config is read from; None where it has none."""
     stem, ending = os.path.splitext(config_path)
     if ending not in ENDINGS:
@@ -75,19 +75,19 @@ def _path_of_keys(config_path: str, package: str | None) -> tuple[str, ...]:
 
 
 @contextmanager
-def own_files() -> Iterator[None]:
-    """Let Hydra read files by `YamlFiles` meanwhile; other Hydra programs of this process keep its own way."""
+def yaml_sources() -> Iterator[None]:
+    """Let Hydra read files by `YamlSource` meanwhile; other Hydra programs of this process keep its own way."""
     Plugins.instance()  # registers Hydra's own
     types = SourcesRegistry.instance().types
     before = types["file"]
-    types["file"] = YamlFiles
+    types["file"] = YamlSource
     try:
         yield
     finally:
         types["file"] = before
 
 
-def check_files(conf: Path, groups: list[str]) -> None:
+def check_config_files(conf: Path, groups: list[str]) -> None:
     """Refuse what looks like a config in `conf` and its `groups`, and would be passed over.
 
     Raises
