@@ -1,42 +1,43 @@
-# Two commands are all the set-up there is: `make run` and `make test`.
+# `make run` and `make test` are all the set-up there is; `make help` lists the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+JOBS ?= $(shell nproc)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: run test lint faults bench bench-sweep bench-serving lock clean
+.PHONY: help run test lint format faults bench bench-sweep bench-serving lock clean
 
-# The main job: a scikit-learn script, from its environment to one answered prediction.
-run: .venv/installed
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1:\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/:/	/' | expand -t 24
+
+run: .venv/installed ## the main job: a scikit-learn script, from its environment to an answered prediction
 	$(BIN)/python -m examples.demo
 
-# ruff, mypy strict and the tests; `make test PYTEST='-m "not slow"'` leaves the slow parts out.
-test: .venv/installed lint
-	$(BIN)/python -m pytest -n 2 $(PYTEST)
+test: .venv/installed lint ## lint and test; PYTEST='-m "not slow"' leaves out the slow tests
+	$(BIN)/python -m pytest -n $(JOBS) $(PYTEST)
 
-lint: .venv/installed
+lint: .venv/installed ## ruff, and mypy in strict mode
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# Kills, power cuts, damaged files and other faults: 100 tries or more of each, and a table of what was lost or harmed.
-faults: .venv/installed
+format: .venv/installed ## sort the imports and format the code
+	$(BIN)/ruff check --fix --select I .
+	$(BIN)/ruff format .
+
+faults: .venv/installed ## kills, power cuts, full disks, damaged files: 100 or more of each, and a table
 	$(BIN)/python -m tests.faults
 
-# Ratios, each pair measured side by side in one run.
-bench: .venv/installed
+bench: .venv/installed ## what a run, a sweep and a Slurm job cost, as ratios measured side by side
 	$(BIN)/python -m benchmarks.runs
 
-# The part of it about sweeps.
-bench-sweep: .venv/installed
+bench-sweep: .venv/installed ## the part of it about sweeps
 	$(BIN)/python -m benchmarks.sweep
 
-# A service beside what is written by hand and what others offer; BENCH_ROUNDS and BENCH_SECONDS make it longer.
-bench-serving: .venv/installed
+bench-serving: .venv/installed ## services beside others; BENCH_ROUNDS and BENCH_SECONDS make it longer
 	$(BIN)/python -m benchmarks.serving
 
-# Pins every dependency anew, with hashes and without the address of any index.
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
-lock: .venv/installed
+lock: .venv/installed ## pin every dependency anew, with hashes and without an index
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt
 	$(COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
@@ -50,5 +51,5 @@ lock: .venv/installed
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --build-constraints requirements/build.txt --editable .
 	touch $@
 
-clean:
+clean: ## remove the environment
 	rm -rf .venv dist
