@@ -25,7 +25,7 @@ def attempt(seed: int, folder: Path) -> Outcome:
     called = workplace.command("run", *BASE, "model.name=m", *sweep)
     with (folder / "said").open("wb") as said:
         driver = subprocess.Popen(**called, stdout=said, stderr=said, start_new_session=True)
-    victim, worked = _kill_one(driver, chance, after_s=chance.uniform(0, 5))
+    victim, command = _kill_one(driver, chance, after_s=chance.uniform(0, 5))
     driver.wait(END_S)
     words = (folder / "said").read_text(errors="replace")
     runs = _ended(workplace)
@@ -35,7 +35,14 @@ def attempt(seed: int, folder: Path) -> Outcome:
         elif run["state"] not in ("Failed", "Canceled"):
             outcome.harmed.append(f"{victim} was killed, and {run['id']} is {run['state']} for good")
         elif victim == "worker":
-            outcome.harmed.append(f"a worker was killed ({worked}), and {run['id']} is {run['state']}: {run['reason']}")
+            outcome.harmed.append(
+                f"a worker was killed ({command}), and {run['id']} is {run['state']}: {run['reason']}"
+            )
+        elif victim == "driver" and not sweep and run["attempt"]:
+            # Its worker goes on without it, and whoever looks next brings the run to its end.
+            outcome.harmed.append(
+                f"the driver was killed, and {run['id']}, which ran, is {run['state']}: {run['reason']}"
+            )
         workplace.json("show", run["id"])
     if "Completed in" in words and not any(run["state"] == "Completed" for run in runs):
         outcome.lost.append(f"the run that had completed: {words[-600:]}")
