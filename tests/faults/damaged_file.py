@@ -11,6 +11,7 @@ import importlib
 import io
 import json
 import os
+import pkgutil
 import random
 import shutil
 import socket
@@ -56,13 +57,16 @@ def _pattern() -> Path:
     return folder
 
 
-_PRELOADED = ("app", "tables", "doctor", "config", "earlier", "dashboard", "serving.release", "sweep.view")
+_PRELOADED = ("app", "cli", "config", "execution", "model", "runs", "serving", "sweep", "terminal")
+"""The folders of which the forks need nearly every module."""
 
 
 def attempt(seed: int, folder: Path) -> Outcome:
     chance, outcome = random.Random(seed), Outcome()
     for name in _PRELOADED:  # once, rather than in each fork
-        importlib.import_module(f"amlcore.{name}")
+        folder_of_code = importlib.import_module(f"amlcore.{name}").__path__
+        for module in pkgutil.iter_modules(folder_of_code, f"amlcore.{name}."):
+            importlib.import_module(module.name)
     shutil.copytree(_pattern(), folder / "w", symlinks=True)
     here = Workplace(folder / "w/project", {"BENTOML_HOME": str(folder / "w/store")})
     before = _listed(here)
