@@ -16,7 +16,7 @@ from amlcore.compute import Slurm
 from amlcore.config import Job, compose
 from amlcore.environment import BuiltEnvironment
 from amlcore.execution.submission import request, submit
-from amlcore.runs.reconcile import finalize
+from amlcore.runs.lifecycle import finalize
 
 ROUNDS = 3
 JOBS = 24

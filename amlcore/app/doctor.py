@@ -16,7 +16,7 @@ from amlcore.compute import ComputeTarget, Slurm
 from amlcore.compute.slurm import cluster, sbatch
 from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, UnreadableError
 from amlcore.model.damaged import damaged_models
-from amlcore.record.inspection import damages
+from amlcore.record.inspection import inspect_record
 from amlcore.record.record import Record
 from amlcore.serving.keys import Keys
 from amlcore.serving.service import list_services
@@ -56,7 +56,7 @@ def _examine_records(workspace: Workspace) -> Iterator[Finding]:
     for folder in sorted(workspace.run_folders):
         runs += 1
         try:
-            found = damages(Record(folder))
+            found = inspect_record(Record(folder))
         except (UnreadableError, OSError):  # another user's
             continue
         for words in found:

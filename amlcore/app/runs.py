@@ -19,8 +19,9 @@ from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.reading import unreadable
-from amlcore.record.record import Record, RunState
-from amlcore.runs import cancellation, outputs, reconcile
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
+from amlcore.runs import cancellation, models, outputs, reconcile
 from amlcore.runs.details import DAMAGED, row
 from amlcore.runs.find import find, is_child, newest_first
 from amlcore.runs.run import Run
@@ -91,7 +92,7 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> in
 def drive(folder: Path) -> int:
     """Carry out a submitted run in this process; a background driver's whole work."""
     record = Record(folder)
-    return _carry_out(_job(record), record, log=lambda line: print(line, file=sys.stderr, flush=True), stream=None)
+    return _carry_out(_job(record), record, log=lambda line: print(line, file=sys.stderr, flush=True), log_stream=None)
 
 
 def find_run(workspace: Workspace, reference: str) -> Run:
@@ -160,15 +161,15 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
     """Print a run's log, and go on while it grows if `follow`."""
     layout = run.record.layout
     if file is None:
-        stream = LogStream.of_run(layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+        log_stream = LogStream.of_run(layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
         if not run.record.attempt and Path(layout.build_log).exists() and not Path(layout.sweep).exists():
-            stream = LogStream([(Path(layout.build_log), sys.stderr.buffer)])
+            log_stream = LogStream([(Path(layout.build_log), sys.stderr.buffer)])
     else:
-        stream = LogStream([(_log_file(run, file), sys.stdout.buffer)])
-    while follow and (not run.has_ended() or run.record.driven):
-        stream.pump()
+        log_stream = LogStream([(_log_file(run, file), sys.stdout.buffer)])
+    while follow and (not run.has_ended() or run.record.is_driven):
+        log_stream.pump()
         time.sleep(POLL_S)
-    stream.drain()
+    log_stream.drain()
 
 
 def wait(run: Run, *, log: Log) -> int:
@@ -182,7 +183,7 @@ def wait(run: Run, *, log: Log) -> int:
     wait_reporter = WaitReporter(log)
     for status in run.follow(show_output=False):
         queued = status.reason if status.state is RunState.Queued else None
-        reason = reconcile.unsettled_reason(run.record) or queued
+        reason = reconcile.unreconciled_reason(run.record) or queued
         wait_reporter.report(reason, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status
@@ -284,31 +285,31 @@ def _see_through(job: Job, record: Record, *, detach: bool, log: Log) -> int:
             log(f"note: {job.environment.chosen}")
         log(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
         return 0
-    stream = LogStream.of_run(record.layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
-    return _carry_out(job, record, log=log, stream=stream)
+    log_stream = LogStream.of_run(record.layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+    return _carry_out(job, record, log=log, log_stream=log_stream)
 
 
-def _carry_out(job: Job, record: Record, *, log: Log, stream: LogStream | None) -> int:
+def _carry_out(job: Job, record: Record, *, log: Log, log_stream: LogStream | None) -> int:
     from amlcore.execution.driver import Driver, trying_on
 
-    with attached(record.layout.driver_log, log=log, stream=stream) as terminal, trying_on(terminal.log):
-        return _to_its_end(Driver(job, record, log=terminal.log, stream=stream), job, record, log=terminal.log)
+    with attached(record.layout.driver_log, log=log, log_stream=log_stream) as terminal, trying_on(terminal.log):
+        return _to_its_end(Driver(job, record, log=terminal.log, log_stream=log_stream), job, record, log=terminal.log)
 
 
 def _to_its_end(driver: Driver, job: Job, record: Record, *, log: Log) -> int:
     try:
         status = driver.drive()
         run = Run(str(record.folder))
-        unkept = outputs.unkept(record)
-        if unkept is not None:
-            log(f"note: {unkept}")
+        discarded = outputs.describe_discarded(record)
+        if discarded is not None:
+            log(f"note: {discarded}")
         if status.state is not RunState.Completed:
             log(run.explanation)
             return status.exit_status or 1
         log(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
         return publish(job, run.record, log=log)
     except BaseException as error:
-        reconcile.note_end_of_driver(record, error)
+        models.note_driver_failure(record, error)
         raise
     finally:
         record.release()

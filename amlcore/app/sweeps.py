@@ -19,9 +19,10 @@ from amlcore.execution.submission import log_skipped_dotenv, log_unread_block
 from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
 from amlcore.log import Log
-from amlcore.record.ownership import may_settle, owner_of
-from amlcore.record.record import Record, RunState, Status
-from amlcore.runs import reconcile
+from amlcore.record.ownership import may_reconcile, owner_of
+from amlcore.record.record import Record
+from amlcore.record.status import RunState, RunStatus
+from amlcore.runs import models
 from amlcore.runs.run import Run
 from amlcore.sweep.points import points_in_words
 from amlcore.sweep.study import TrialState
@@ -94,11 +95,11 @@ def resume_same(search: Search, *, detach: bool, log: Log) -> int:
 
 def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     until = time.monotonic() + RELEASE_WAIT_S
-    while record.has_ended() and record.driven and time.monotonic() < until:  # the last of its driver's work
+    while record.has_ended() and record.is_driven and time.monotonic() < until:  # the last of its driver's work
         time.sleep(POLL_S)
-    if record.driven:
+    if record.is_driven:
         raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
-    if not may_settle(record.folder):
+    if not may_reconcile(record.folder):
         owner, name = owner_of(record.folder), record.folder.name
         raise RequestError(
             f"sweep {name} belongs to {owner}, and only they can resume it; "
@@ -140,14 +141,14 @@ def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
                 status = driver.drive()
             return _to_its_end(search, record, driver, status, log=log, terminal=terminal)
     except BaseException as error:
-        reconcile.note_end_of_driver(record, error)
+        models.note_driver_failure(record, error)
         raise
     finally:
         record.release()
 
 
 def _to_its_end(
-    search: Search, record: Record, driver: SweepDriver, status: Status, *, log: Log, terminal: Attached
+    search: Search, record: Record, driver: SweepDriver, status: RunStatus, *, log: Log, terminal: Attached
 ) -> int:
     metrics = search.sweep.metrics
     if driver.trials:
@@ -183,6 +184,6 @@ def _publish(search: Search, record: Record, best: Run, *, log: Log) -> int:
         exit_status = publish(search.job, best.record, log=log)
     if exit_status:
         record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
-    if best.model is not None and best.model != reconcile.last_model(record):
-        reconcile.note_model(record, best.model)
+    if best.model is not None and best.model != models.last_model(record):
+        models.record_model(record, best.model)
     return exit_status

@@ -17,7 +17,7 @@ from amlcore.cli import models
 from amlcore.cli.arguments import parser
 from amlcore.errors import AmlcoreError, LeftOutWarning, legal
 from amlcore.execution.interrupts import catch_signals
-from amlcore.runs.reconcile import INTERRUPTED
+from amlcore.record.status import INTERRUPTED
 from amlcore.terminal.output import print_json, printable, say, say_none
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from typing import IO, Any, Protocol
 
 from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.errors import ConfigError
-from amlcore.record.record import Record, RunState
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 from amlcore.worker.values import plain
 from amlcore.workspace import Workspace
 

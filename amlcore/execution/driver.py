@@ -22,8 +22,9 @@ from amlcore.execution.submission import request
 from amlcore.execution.wait_reporter import REMIND_S, WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
-from amlcore.record.record import Record, RunState, Status
-from amlcore.runs import cancellation, reconcile
+from amlcore.record.record import Record
+from amlcore.record.status import RunState, RunStatus
+from amlcore.runs import cancellation, lifecycle
 from amlcore.worker import durable, room
 from amlcore.worker.layout import write_json, write_text
 from amlcore.worker.process.watch import TOLD_WAIT_S
@@ -58,36 +59,36 @@ class Driver:
     ----------
     log : callable
         Takes amlcore's own words, a line at a time.
-    stream : LogStream, optional
+    log_stream : LogStream, optional
         Where the script's output goes as it appears, besides its files.
     """
 
-    def __init__(self, job: Job, record: Record, *, log: Log, stream: LogStream | None = None) -> None:
+    def __init__(self, job: Job, record: Record, *, log: Log, log_stream: LogStream | None = None) -> None:
         self._job = job
         self._record = record
         self._log = log
-        self._stream = stream
+        self._log_stream = log_stream
         self._slots: Slots | None = None
 
-    def drive(self) -> Status:
+    def drive(self) -> RunStatus:
         """Bring the run to its end; an interruption cancels it.
 
         Returns
         -------
-        Status
+        RunStatus
             How it ended.
         """
         self._record.drive()
         try:
             self._until_ended()
-            if self._stream is not None:
-                self._stream.drain()
+            if self._log_stream is not None:
+                self._log_stream.drain()
         except AmlcoreError as error:
-            if not self._record.is_there:
+            if not self._record.is_present:
                 raise
-            reconcile.fail_by(self._record, error, redacted=self._job.workspace.redacted)
+            lifecycle.fail_with(self._record, error, redacted=self._job.workspace.redacted)
         except BaseException as error:
-            reconcile.fail_by(self._record, error, redacted=self._job.workspace.redacted)
+            lifecycle.fail_with(self._record, error, redacted=self._job.workspace.redacted)
             raise
         finally:
             if self._slots is not None:
@@ -113,7 +114,7 @@ class Driver:
 
     def _execute(self, built: BuiltEnvironment) -> None:
         if Path(self._record.layout.cancel).exists():
-            reconcile.cancel(self._record)
+            lifecycle.cancel(self._record)
             return
         wanted, kind = request(self._job, self._record, built)
         self._slots = self._job.compute.open(self._job.workspace)
@@ -130,26 +131,26 @@ class Driver:
             self._check_there()
             lost = slots.poll()
             if run in lost and record.result is None:
-                reconcile.end(record, lost[run])
+                lifecycle.end_without_result(record, lost[run])
                 return
             if self._cancel_requested() and record.claim is None and slots.withdraw(run):
-                reconcile.cancel(record)
+                lifecycle.cancel(record)
                 return
             reason = slots.wait_reason(run)
-            reconcile.keep_in_step(record, reason)
+            lifecycle.update_state(record, reason)
             wait_reporter.report(reason)
-            if self._stream is not None:
-                self._stream.pump()
+            if self._log_stream is not None:
+                self._log_stream.pump()
             time.sleep(POLL_S)
         self._check_there()
-        if reconcile.may_be_canceled(record):
+        if lifecycle.was_terminated(record):
             time.sleep(TOLD_WAIT_S)  # whoever ends all processes at once reaches this one too
         if RunState.Running not in record.status.times:
             record.enter(RunState.Running)
-        reconcile.finalize(record)
+        lifecycle.finalize(record)
 
     def _check_there(self) -> None:
-        if not self._record.is_there:
+        if not self._record.is_present:
             raise RecordError(f"{self._record.folder} was removed while its run was carried out")
 
     def _cancel_requested(self) -> bool:
@@ -163,7 +164,7 @@ class Driver:
         self._log("canceling; interrupt again to kill the script at once")
         cancellation.request_cancel(self._record)
         if self._slots is None or not self._record.is_enqueued:
-            reconcile.cancel(self._record)
+            lifecycle.cancel(self._record)
         else:
             self._follow(self._slots)
 

@@ -11,7 +11,8 @@ from amlcore.environment import build_lock
 from amlcore.errors import RecordError, RunError, UnreadableError
 from amlcore.model import Provenance
 from amlcore.record.reading import read_yaml
-from amlcore.record.record import Record, RunState
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 from amlcore.snapshot import snapshot
 from amlcore.worker.metrics import last_values
 from amlcore.worker.references import missing, resolved

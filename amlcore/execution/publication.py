@@ -8,8 +8,10 @@ from amlcore.errors import AmlcoreError, ConfigError
 from amlcore.log import Log
 from amlcore.model import Model, Registration
 from amlcore.model import register as register_model
-from amlcore.record.record import Record, RunState
-from amlcore.runs.reconcile import note_model, settle
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
+from amlcore.runs.models import record_model
+from amlcore.runs.reconcile import reconcile
 from amlcore.worker.room import FULL, persistently
 
 if TYPE_CHECKING:
@@ -44,9 +46,9 @@ def register(record: Record, registration: Registration) -> Model:
     """Register what `registration` names from a run that has completed, and note it in the run's record."""
     from amlcore.execution.provenance import provenance_of
 
-    settle(record)
+    reconcile(record)
     model = register_model(registration, provenance_of(record), models=record.workspace_path / "models")
-    if warning := note_model(record, model.id):
+    if warning := record_model(record, model.id):
         model.warnings.append(warning)
     return model
 

@@ -25,7 +25,8 @@ from amlcore.environment import BuiltEnvironment
 from amlcore.errors import ConfigError, RequestError
 from amlcore.log import Log
 from amlcore.model import registered
-from amlcore.record.record import Record, RunState
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 from amlcore.snapshot import snapshot
 from amlcore.snapshot.listing import DOTENV, IgnoreRules
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits

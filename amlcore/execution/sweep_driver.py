@@ -21,8 +21,9 @@ from amlcore.execution.sweep_report import columns, write_table
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
-from amlcore.record.record import Record, RunState, Status
-from amlcore.runs import cancellation, outputs, reconcile
+from amlcore.record.record import Record
+from amlcore.record.status import INTERRUPTED, RunState, RunStatus
+from amlcore.runs import cancellation, lifecycle, outputs
 from amlcore.runs.missing_files import missing_file
 from amlcore.script.run_config import check_references
 from amlcore.sweep.loop import Loop, Tally
@@ -136,12 +137,12 @@ class SweepDriver:
     def best(self) -> Trial | None:
         return self.front.best
 
-    def drive(self) -> Status:
+    def drive(self) -> RunStatus:
         """Bring the sweep to its end; an interruption cancels it.
 
         Returns
         -------
-        Status
+        RunStatus
             How it ended.
         """
         record, search = self._record, self._search
@@ -158,16 +159,16 @@ class SweepDriver:
             self.trials = study.trials()
             self._finish(loop)
         except AmlcoreError as error:
-            if not record.is_there:
+            if not record.is_present:
                 raise
-            reconcile.fail_by(record, error, redacted=search.job.workspace.redacted)
+            lifecycle.fail_with(record, error, redacted=search.job.workspace.redacted)
         except KeyboardInterrupt:
             cancellation.request_cancel(record)
-            reconcile.cancel(record)
+            lifecycle.cancel(record)
         except BaseException as error:
             if isinstance(error, FileNotFoundError):
                 self._check_there()
-            reconcile.fail_by(record, error, redacted=search.job.workspace.redacted)
+            lifecycle.fail_with(record, error, redacted=search.job.workspace.redacted)
             raise
         finally:
             runs.close()
@@ -232,9 +233,9 @@ class SweepDriver:
         if not self._judged and trial.state is TrialState.COMPLETE:
             self._judged = True
             self._explain_judgement(trial)
-            unkept = outputs.unkept(Record(Path(f"{self._record.folder}_{trial.number}")))
-            if unkept is not None:
-                self._log(f"note: trial {trial.number}: {unkept}")
+            discarded = outputs.describe_discarded(Record(Path(f"{self._record.folder}_{trial.number}")))
+            if discarded is not None:
+                self._log(f"note: trial {trial.number}: {discarded}")
 
     def _explain_judgement(self, trial: Trial) -> None:
         """Say at the first trial that completes so that early termination never saw what it judges by."""
@@ -256,11 +257,11 @@ class SweepDriver:
             self._keep_best(self.best)
         write_table(record, self.trials, self._search.sweep.metrics, self.front)
         if Path(record.layout.cancel).exists():
-            record.enter(RunState.Canceled, cancellation.cancel_reason(record), exit_status=reconcile.INTERRUPTED)
+            record.enter(RunState.Canceled, cancellation.cancel_reason(record), exit_status=INTERRUPTED)
         elif loop.failed_too_often:
-            reconcile.fail(record, str(loop.stopped))
+            lifecycle.fail(record, str(loop.stopped))
         elif not loop.tally.counts[TrialState.COMPLETE]:
-            reconcile.fail(record, f"none of {len(self.trials)} trials came to a result{self._first_reason()}")
+            lifecycle.fail(record, f"none of {len(self.trials)} trials came to a result{self._first_reason()}")
         else:
             record.enter(RunState.Completed, loop.stopped, exit_status=0)
 
@@ -274,7 +275,7 @@ class SweepDriver:
             write_record(folder, "table", "pareto_front", value=columns(self.front.trials, metrics, sweep=name))
 
     def _check_there(self) -> None:
-        if not self._record.is_there:
+        if not self._record.is_present:
             raise RecordError(f"{self._record.folder} was removed while its sweep was carried out")
 
     def _first_reason(self) -> str:

@@ -18,9 +18,11 @@ from amlcore.errors import AmlcoreError, RecordError, legal
 from amlcore.execution.driver import keep_environment
 from amlcore.execution.submission import SourceState, capture_source, request, write_run_record
 from amlcore.model import Registration
+from amlcore.record.log_stream import last_lines
 from amlcore.record.reading import read_mapping
-from amlcore.record.record import Record, RunState
-from amlcore.runs import cancellation, reconcile
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
+from amlcore.runs import cancellation, lifecycle
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import Ended, Reported
 from amlcore.sweep.study import Trial, TrialState
@@ -137,7 +139,7 @@ class TrialRuns:
                 if ended is not None:
                     running.record.release()
             except (AmlcoreError, FileNotFoundError) as error:
-                if running.record.is_there and not isinstance(error, AmlcoreError):
+                if running.record.is_present and not isinstance(error, AmlcoreError):
                     raise
                 running.slots.withdraw(running.record.folder.name)
                 values, ended = [], Ended(number, TrialState.FAIL, reason=str(error))
@@ -232,18 +234,18 @@ class TrialRuns:
         if record.result is not None:
             self._check_there(record)
             if not record.has_ended():
-                if reconcile.may_be_canceled(record) and running.waits_to_be_told():
+                if lifecycle.was_terminated(record) and running.waits_to_be_told():
                     return False  # whoever ends all processes at once reaches this one too
-                reconcile.finalize(record)
+                lifecycle.finalize(record)
             return True
         if run in lost:
-            reconcile.end(record, lost[run])
+            lifecycle.end_without_result(record, lost[run])
             return True
         if not running.begun:
             if record.has_ended():
                 return True
             if Path(record.layout.cancel).exists() and running.slots.withdraw(run):
-                reconcile.cancel(record)
+                lifecycle.cancel(record)
                 return True
             if record.claim is not None:
                 running.begun = True
@@ -252,7 +254,7 @@ class TrialRuns:
 
     @staticmethod
     def _check_there(record: Record) -> None:
-        if not record.is_there:
+        if not record.is_present:
             raise RecordError(f"{record.folder} was removed while its trial was carried out")
 
     def _is_lost(self, running: TrialRun) -> bool:
@@ -261,13 +263,13 @@ class TrialRuns:
             return False
         running.checked = now
         self._check_there(record)
-        reconcile.keep_in_step(record, running.slots.wait_reason(record.folder.name))
+        lifecycle.update_state(record, running.slots.wait_reason(record.folder.name))
         if not running.adopted:  # the slots look after what was laid in them
             return False
         outcome = BACKENDS[record.facts["compute"]].observe(record).outcome
         if outcome is None or record.result is not None:
             return False
-        reconcile.end(record, outcome)
+        lifecycle.end_without_result(record, outcome)
         return True
 
     def _new_values(self, running: TrialRun) -> list[tuple[int, float]]:
@@ -301,7 +303,7 @@ class TrialRuns:
 
 def _with_last_line(reason: str | None, record: Record) -> str:
     """Why a trial failed, with what its script said last, which mostly tells the cause."""
-    return ": ".join(filter(None, (reason, *(reconcile.last_lines(record, 1) if record.attempt else ()))))
+    return ": ".join(filter(None, (reason, *(last_lines(record.layout, 1) if record.attempt else ()))))
 
 
 def _unlogged(metric: str, metrics: dict[str, Any]) -> str:

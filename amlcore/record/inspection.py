@@ -11,7 +11,7 @@ from amlcore.record.record import Record
 from amlcore.worker.metrics import find_damage
 
 
-def damages(record: Record, *, thorough: bool = True) -> list[str]:
+def inspect_record(record: Record, *, thorough: bool = True) -> list[str]:
     """One line for each file of the run that is not what was written, with the file's path.
 
     Parameters

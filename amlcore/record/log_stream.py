@@ -11,6 +11,8 @@ from typing import BinaryIO, TextIO, cast
 from amlcore.worker.layout import RunLayout
 
 CHUNK_BYTES = 1 << 16
+LAST_LINES = 10
+LAST_BYTES = 20_000
 
 
 class LogStream:
@@ -111,6 +113,20 @@ class _Reader:
         self._to.write(data)
         self._to.flush()
         return len(data)
+
+
+def last_lines(layout: RunLayout, count: int = LAST_LINES) -> list[str]:
+    """The end of what the script said: of its stderr, else of its stdout."""
+    for path in (layout.stderr, layout.stdout):
+        try:
+            with open(path, "rb") as log:
+                log.seek(-min(LAST_BYTES, os.fstat(log.fileno()).st_size), os.SEEK_END)
+                lines = log.read(LAST_BYTES).decode(errors="replace").splitlines()
+        except FileNotFoundError:
+            continue
+        if lines:
+            return lines[-count:]
+    return []
 
 
 def binary(stream: TextIO) -> BinaryIO:

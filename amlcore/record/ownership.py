@@ -23,7 +23,7 @@ def is_own(folder: Path) -> bool:
         return False
 
 
-def may_settle(folder: Path) -> bool:
+def may_reconcile(folder: Path) -> bool:
     """Whether this user may bring the run in `folder` to its end: its files can be moved by their owner alone."""
     return os.access(folder, os.W_OK | os.X_OK) and (os.geteuid() == 0 or is_own(folder))
 

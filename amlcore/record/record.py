@@ -6,9 +6,8 @@ import glob
 import hashlib
 import math
 import os
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from datetime import UTC, datetime
-from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
@@ -32,41 +31,9 @@ from amlcore.record.reading import (
     read_mapping,
     read_text,
 )
+from amlcore.record.status import RunState, RunStatus
 from amlcore.worker import durable
 from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, write_json
-
-EARLY_TERMINATION = "early termination by "
-"""How the reason of a pruned trial begins: its state is Canceled, as Azure ML has it, and nobody canceled it."""
-
-
-class RunState(StrEnum):
-    """Azure ML's states of a run, by their own names."""
-
-    NotStarted = "NotStarted"
-    Preparing = "Preparing"
-    Queued = "Queued"
-    Running = "Running"
-    Finalizing = "Finalizing"
-    CancelRequested = "CancelRequested"
-    Completed = "Completed"
-    Failed = "Failed"
-    Canceled = "Canceled"
-
-    @property
-    def ended(self) -> bool:
-        return self in (RunState.Completed, RunState.Failed, RunState.Canceled)
-
-
-@dataclass(frozen=True)
-class Status:
-    """How far a run is, and how it got there."""
-
-    state: RunState
-    reason: str | None = None
-    at: float = 0.0  # when it came to this state, in seconds since the epoch
-    exit_status: int | None = None  # what `aml run` passes on, once the run has ended
-    times: dict[str, float] = field(default_factory=dict)  # when each state began
-    usage: dict[str, float] = field(default_factory=dict)  # cpu_s and max_rss_bytes of the script
 
 
 class Record:
@@ -92,14 +59,14 @@ class Record:
         return {"parent": None, "script": None, **facts, "parameters": facts.get("parameters") or {}}
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         value = read_mapping(self.layout.state, STATUS, MORE_STATUS) or {"state": "NotStarted"}
         for key in ("times", "usage"):
             moments = value.get(key) or {}
             check(f"{self.layout.state}: {key}", moments, dict.fromkeys(moments, Number), {})
-        known = {key: value[key] for key in Status.__dataclass_fields__ if value.get(key) is not None}
+        known = {key: value[key] for key in RunStatus.__dataclass_fields__ if value.get(key) is not None}
         try:
-            return Status(**{**known, "state": RunState(value["state"])})
+            return RunStatus(**{**known, "state": RunState(value["state"])})
         except ValueError:
             words = f"{self.layout.state} is damaged: '{value['state']}' is not a state of a run"
             raise RecordError(words) from None
@@ -164,7 +131,7 @@ class Record:
         """
         before = self.status
         now = datetime.now(UTC).timestamp()
-        status = Status(
+        status = RunStatus(
             state=state,
             reason=reason,
             at=before.at if state is before.state else now,
@@ -198,16 +165,16 @@ class Record:
     def release(self) -> None:
         """Say that this process drives the run no more, if it did: all that was asked for is done."""
         heartbeat.end(self.layout.driver)
-        if self.driven_here:
+        if self.is_driven_here:
             Path(self.layout.driver).unlink(missing_ok=True)
 
     @property
-    def driven_here(self) -> bool:
+    def is_driven_here(self) -> bool:
         """Whether it is this process that drives the run."""
         return self.driver == identity()
 
     @property
-    def is_there(self) -> bool:
+    def is_present(self) -> bool:
         """Whether nobody has removed the folder meanwhile; a worker that does not know may write into it again."""
         return os.path.exists(self.layout.run)
 
@@ -221,7 +188,7 @@ class Record:
         return True
 
     @property
-    def driven(self) -> bool:
+    def is_driven(self) -> bool:
         """Whether a driver still looks after this run."""
         driver = self.driver
         if driver is None:
@@ -242,7 +209,7 @@ class Record:
         if parent is None:
             return True
         of_script = Record(self.folder.with_name(str(parent)))
-        return of_script.is_there and not of_script.has_ended()
+        return of_script.is_present and not of_script.has_ended()
 
     @property
     def attempt(self) -> int:
@@ -286,7 +253,7 @@ class Record:
         return path.exists() or any(claimed.rglob(path.name)) or self.attempt > 0 or path.exists()
 
     @property
-    def executing(self) -> bool:
+    def is_executing(self) -> bool:
         """Whether a process of the newest attempt may still be alive."""
         claim = self.claim
         if claim is None:

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
-from amlcore.record.inspection import damages
-from amlcore.record.record import Record, RunState, Status
-from amlcore.runs.reconcile import last_model, settle
+from amlcore.record.inspection import inspect_record
+from amlcore.record.record import Record
+from amlcore.record.status import RunState, RunStatus
+from amlcore.runs.models import last_model
+from amlcore.runs.reconcile import reconcile
 from amlcore.worker.metrics import last_by_name, last_values, thinned
 
 DAMAGED = "Damaged"
@@ -21,7 +23,7 @@ T = TypeVar("T")
 
 def summary(record: Record) -> dict[str, Any]:
     """The run as one row of a list; its keys are a contract."""
-    settle(record)
+    reconcile(record)
     status, facts = record.status, record.facts
     return {
         "id": facts["id"],
@@ -42,14 +44,14 @@ def summary(record: Record) -> dict[str, Any]:
 
 def row(record: Record) -> dict[str, Any]:
     """`summary()`, which is there for a run whose record is damaged too: its state is Damaged then, and why."""
-    return _marked(record, damages(record, thorough=False))
+    return _marked(record, inspect_record(record, thorough=False))
 
 
 def details(record: Record, *, children: Sequence[str]) -> dict[str, Any]:
     """All that is recorded of the run; of a series of very many values evenly some, and `thinned` says how many."""
-    damaged = damages(record)
+    damaged = inspect_record(record)
     found, facts = _marked(record, damaged), _facts(record)
-    status = _intact(lambda: record.status, Status(RunState.NotStarted))
+    status = _intact(lambda: record.status, RunStatus(RunState.NotStarted))
     environment = _intact(lambda: record.environment, None)
     nothing: list[dict[str, Any]] = []
     records, left_out = thinned(record.layout.metrics)
@@ -82,7 +84,7 @@ def created(record: Record) -> datetime:
         return datetime.fromtimestamp(0, UTC)
 
 
-def duration_s(status: Status) -> float | None:
+def duration_s(status: RunStatus) -> float | None:
     """Seconds from the script's start to its end, or until now; None before it began."""
     begun = status.times.get(RunState.Running)
     if begun is None:

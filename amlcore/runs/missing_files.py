@@ -7,8 +7,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from amlcore.record.record import Record, RunState
-from amlcore.runs.reconcile import last_lines
+from amlcore.record.log_stream import last_lines
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 from amlcore.snapshot.listing import IgnoreRules
 from amlcore.worker.layout import input_variable
 
@@ -20,7 +21,7 @@ def missing_file(record: Record) -> str | None:
     """Where a file lies that the script of a failed run did not find, and what brings it there; None for others."""
     if record.status.state is not RunState.Failed or not record.attempt:
         return None
-    errors = [found[1] for line in last_lines(record) if (found := _ERROR.search(line))]
+    errors = [found[1] for line in last_lines(record.layout) if (found := _ERROR.search(line))]
     if not errors:
         return None
     facts = record.facts

@@ -61,7 +61,7 @@ def list_outputs(record: Record) -> None:
     write_json(record.layout.listing, listing)
 
 
-def unkept(record: Record) -> str | None:
+def describe_discarded(record: Record) -> str | None:
     """What the script of the newest attempt wrote beside the folders that are kept, in words."""
     strays = [str(stray["path"]) for stray in (record.result or {}).get("strays", [])]
     if not strays:

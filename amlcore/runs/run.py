@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import NotFoundError, RequestError, RunError, legal
-from amlcore.record.log_stream import LogStream, binary
-from amlcore.record.ownership import may_settle, owner_of
-from amlcore.record.record import Record, RunState, Status
+from amlcore.record.log_stream import LogStream, binary, last_lines
+from amlcore.record.ownership import may_reconcile, owner_of
+from amlcore.record.record import Record
+from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.cancellation import request_cancel, was_pruned
 from amlcore.runs.details import details, duration_s, summary
-from amlcore.runs.reconcile import last_lines, last_model, settle
+from amlcore.runs.models import last_model
+from amlcore.runs.reconcile import reconcile
 from amlcore.worker.script import context
 
 POLL_S = 0.05
@@ -40,9 +42,9 @@ class Run(context.Run):
         return str(self.facts["created"])
 
     @property
-    def status(self) -> Status:
+    def status(self) -> RunStatus:
         """How far the run is; one whose driver is gone is settled first."""
-        settle(self.record)
+        reconcile(self.record)
         return self.record.status
 
     def has_ended(self) -> bool:
@@ -55,7 +57,7 @@ class Run(context.Run):
 
     def get_status(self) -> str:
         if self._is_recorded:
-            settle(self.record)
+            reconcile(self.record)
         return super().get_status()
 
     def summary(self) -> dict[str, Any]:
@@ -109,19 +111,19 @@ class Run(context.Run):
             raise RunError(self.explanation)
         return self.get_details()
 
-    def follow(self, *, show_output: bool) -> Iterator[Status]:
+    def follow(self, *, show_output: bool) -> Iterator[RunStatus]:
         """The run's status again and again until it has ended; what its script prints is copied meanwhile."""
         layout, errors = self.record.layout, binary(sys.stderr)
-        build = LogStream([(Path(layout.build_log), errors)])
-        stream = LogStream.of_run(layout, stdout=binary(sys.stdout), stderr=errors)
-        while not (status := self.status).state.ended or self.record.driven:
+        build_log = LogStream([(Path(layout.build_log), errors)])
+        script_log = LogStream.of_run(layout, stdout=binary(sys.stdout), stderr=errors)
+        while not (status := self.status).state.ended or self.record.is_driven:
             if show_output:
-                build.pump()
-                stream.pump()
+                build_log.pump()
+                script_log.pump()
             yield status
         if show_output:
-            build.drain()
-            stream.drain()
+            build_log.drain()
+            script_log.drain()
 
     @property
     def explanation(self) -> str:
@@ -130,7 +132,7 @@ class Run(context.Run):
         if status.state is RunState.Canceled:
             ended = "pruned" if was_pruned(self.record) else "canceled"
             return f"run {self.id} was {ended}" + ("" if status.reason == "canceled" else f": {status.reason}")
-        lines = "".join(f"\n  | {line}" for line in last_lines(self.record)) if self.record.attempt else ""
+        lines = "".join(f"\n  | {line}" for line in last_lines(self.layout)) if self.record.attempt else ""
         from amlcore.runs.missing_files import missing_file
 
         missing = missing_file(self.record)
@@ -157,7 +159,7 @@ class Run(context.Run):
         owner = owner_of(self.folder)
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise RequestError(f"run {self.id} belongs to {owner}, and you may not write in {self.folder}")
-        if not self.record.driven and not may_settle(Path(self.folder)):
+        if not self.record.is_driven and not may_reconcile(Path(self.folder)):
             raise RequestError(f"run {self.id} belongs to {owner}, and its driver is gone: only {owner} can end it now")
 
     def _whose(self) -> str:

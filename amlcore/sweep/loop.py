@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from amlcore.record.record import EARLY_TERMINATION
+from amlcore.record.status import EARLY_TERMINATION
 from amlcore.sweep.pareto import Front
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.sweep.sweep import Sweep

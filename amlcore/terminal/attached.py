@@ -21,14 +21,14 @@ class Attached:
     ----------
     path : str
         The file that takes them once nobody does.
-    stream : LogStream, optional
+    log_stream : LogStream, optional
         What the script prints, which goes there for nobody: its files have it.
     """
 
-    def __init__(self, path: str, *, log: Log, stream: LogStream | None = None) -> None:
+    def __init__(self, path: str, *, log: Log, log_stream: LogStream | None = None) -> None:
         self._path = path
         self._log = log
-        self._stream = stream
+        self._log_stream = log_stream
         self._terminals = {number for number in (STDOUT, STDERR) if os.isatty(number)}
         self._left: set[int] = set()
 
@@ -62,8 +62,8 @@ class Attached:
         except OSError:
             file = os.open(os.devnull, os.O_WRONLY)
         for number in numbers:
-            if self._stream is not None:
-                self._stream.abandon(number - 1)
+            if self._log_stream is not None:
+                self._log_stream.abandon(number - 1)
             os.dup2(file, number)
         with suppress(OSError):
             os.write(file, f"aml: nobody reads this any more ({why}); the run goes on in the background\n".encode())
@@ -71,9 +71,9 @@ class Attached:
 
 
 @contextmanager
-def attached(path: str, *, log: Log, stream: LogStream | None = None) -> Iterator[Attached]:
+def attached(path: str, *, log: Log, log_stream: LogStream | None = None) -> Iterator[Attached]:
     """Let what the block carries out go on when its terminal is closed, and its children with it."""
-    run = Attached(path, log=log, stream=stream)
+    run = Attached(path, log=log, log_stream=log_stream)
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # a notebook; nohup
         yield run

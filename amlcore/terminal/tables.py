@@ -13,7 +13,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from amlcore.record.record import EARLY_TERMINATION, strict
+from amlcore.record.record import strict
+from amlcore.record.status import EARLY_TERMINATION
 from amlcore.terminal.output import printable_line
 from amlcore.worker.values import text
 

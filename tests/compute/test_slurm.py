@@ -512,7 +512,7 @@ def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
         from amlcore.compute import BACKENDS
         from amlcore.config import compose
         from amlcore.execution.submission import request, submit
-        from amlcore.runs.reconcile import end, finalize
+        from amlcore.runs.lifecycle import end_without_result, finalize
 
         assert BACKENDS["slurm"] is type(target)
         write("short.py", "import os\nopen('outputs/job', 'w').write(os.environ['SLURM_JOB_ID'])\n")
@@ -532,7 +532,7 @@ def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
             slots.close()
         for record in records:
             if record.result is None:
-                end(record, endings[record.folder.name])
+                end_without_result(record, endings[record.folder.name])
             else:
                 finalize(record)
         return records

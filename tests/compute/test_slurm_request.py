@@ -26,7 +26,7 @@ from amlcore.compute.slurm.cluster import (
 from amlcore.compute.slurm.queue import SlurmQueue
 from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ConfigError
-from amlcore.record.record import RunState
+from amlcore.record.status import RunState
 from amlcore.worker.layout import RunLayout, write_json
 from tests.conftest import Aml
 

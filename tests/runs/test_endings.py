@@ -20,7 +20,7 @@ import yaml
 from amlcore.config import compose
 from amlcore.execution.submission import new_folder
 from amlcore.record.record import Record
-from amlcore.runs import reconcile
+from amlcore.runs import lifecycle
 from tests.cli.test_flow import GO, HERE, background, runs, until
 from tests.conftest import Aml
 
@@ -51,7 +51,7 @@ def test_outputs_that_cannot_be_kept_fail_the_run_alone(tmp_path: Path) -> None:
     (tmp_path / "attempts/1/result.json").write_text(json.dumps(done))
     (tmp_path / "outputs").write_text("in the way")
 
-    reconcile.finalize(record)
+    lifecycle.finalize(record)
 
     assert (record.status.state, record.status.exit_status) == ("Failed", 1)
     assert str(record.status.reason).startswith("what the script wrote could not be kept: ")

@@ -143,7 +143,7 @@ def left(workspace: Path) -> Iterator[Any]:
     go.touch()
 
 
-def test_only_who_may_settle_a_run_does(workspace: Path, left: Any) -> None:
+def test_only_who_may_reconcile_a_run_does(workspace: Path, left: Any) -> None:
     folder, go = left
     for verb, status in (("cancel", 2), ("resume", 2)):
         said = BEN.aml(workspace, verb, folder.name, status=status)

@@ -58,7 +58,7 @@ def main(folder: Path, sampler: str, number: signal.Signals, points: int) -> Non
         ended = _driven(record, at=(point, number))
         if point % 2:
             for run in (record, *_trials(record)):
-                reconcile.settle(run)
+                reconcile.reconcile(run)
         found = _outcome(search, record) if (status := _driven(record, again=search)) == 0 else {"exit status": status}
         if found != expected and not (number == signal.SIGINT and ended in (0, 130) and _is_consistent(found)):
             print(json.dumps({"point": point, "ended": ended, "found": found, "folder": str(record.folder)}))
@@ -162,9 +162,9 @@ def _outcome(search: Search, record: Record) -> dict[str, Any]:
     runs = []
     for number, run in enumerate(_trials(record)):
         said = Path(run.layout.stdout).read_text() if Path(run.layout.stdout).exists() else ""
-        runs.append([number, run.status.state, place(run.facts["parameters"]["x"]), run.attempt, said, run.driven])
+        runs.append([number, run.status.state, place(run.facts["parameters"]["x"]), run.attempt, said, run.is_driven])
     state = record.status
-    found = {"trials": told, "runs": runs, "state": [state.state, state.reason, state.exit_status, record.driven]}
+    found = {"trials": told, "runs": runs, "state": [state.state, state.reason, state.exit_status, record.is_driven]}
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from amlcore.errors import BuildError, RecordError
 from amlcore.record.record import Record
-from amlcore.runs import reconcile
+from amlcore.runs import lifecycle, models
 from tests.cli.test_flow import HERE, background, runs, until
 from tests.conftest import Aml
 
@@ -70,6 +70,6 @@ def test_what_ended_a_driver_is_told_where_it_cannot_be_recorded(
     (folder / "state.json").write_text("{")
 
     with pytest.raises(RecordError, match=r"no wheel; and that could not be recorded: .*state.json is damaged"):
-        reconcile.fail_by(record, BuildError("no wheel"))
-    reconcile.fail_by(record, ZeroDivisionError("ours"))  # is raised again by its driver
-    reconcile.note_end_of_driver(record, KeyboardInterrupt())
+        lifecycle.fail_with(record, BuildError("no wheel"))
+    lifecycle.fail_with(record, ZeroDivisionError("ours"))  # is raised again by its driver
+    models.note_driver_failure(record, KeyboardInterrupt())

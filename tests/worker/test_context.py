@@ -20,7 +20,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from amlcore.record.record import Record, Status
+from amlcore.record.record import Record
+from amlcore.record.status import RunStatus
 from amlcore.runs.run import Run as DriverRun
 from amlcore.worker.layout import append_line, create_run_folder, identity, new_run_id, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_by_name, last_values, read_metrics
@@ -351,7 +352,7 @@ def test_state_of_a_child_is_in_the_drivers_form(run: Run) -> None:
     failed.fail()
 
     status = Record(Path(child.folder)).status
-    assert read_json(child.layout.state).keys() == Status.__dataclass_fields__.keys()
+    assert read_json(child.layout.state).keys() == RunStatus.__dataclass_fields__.keys()
     assert (running.state, running.times, running.exit_status) == ("Running", {"Running": running.at}, None)
     assert status.times == {"Running": running.at, "Completed": status.at}
     assert (status.exit_status, Record(Path(failed.folder)).status.exit_status) == (0, 1)

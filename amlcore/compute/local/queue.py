@@ -80,4 +80,4 @@ def _has_begun(request: RunRequest) -> bool:
 def _has_ended(request: RunRequest) -> bool:
     """Whether the run of a request has ended, or is there no more: whoever carried it out was killed."""
     record = Record(Path(request.folder))
-    return not record.is_there or record.has_ended()
+    return not record.is_present or record.has_ended()

@@ -22,7 +22,8 @@ from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.compute.target import BackendStatus, ComputeTarget, Outcome
 from amlcore.errors import RecordError, RunError
 from amlcore.record.ownership import is_own
-from amlcore.record.record import Record, RunState
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 from amlcore.worker import main as worker_main
 from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group
 from amlcore.worker.process.processes import family, send, signal_name
@@ -249,7 +250,7 @@ def _ended_by(status: int) -> str:
 
 
 def _is_lost(record: Record) -> bool:
-    return record.claim is not None and not record.executing and record.result is None
+    return record.claim is not None and not record.is_executing and record.result is None
 
 
 def _end_overdue(record: Record) -> None:

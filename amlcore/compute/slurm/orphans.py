@@ -11,7 +11,8 @@ from amlcore.compute.slurm.cluster import EndedJob, QueuedJob
 from amlcore.compute.slurm.queue import SlurmQueue
 from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ExecutionError
-from amlcore.record.record import Record, RunState
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 
 ASK_S = 2.0
 ASK_AGAIN_S = 10.0

@@ -11,7 +11,7 @@ from amlcore.compute.request import RunRequest
 from amlcore.compute.slurm.allocation import tail
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob
 from amlcore.compute.target import BackendStatus, Outcome
-from amlcore.record.record import RunState
+from amlcore.record.status import RunState
 from amlcore.worker.layout import RunLayout, read_json
 
 HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT", "UNKNOWN")

@@ -22,7 +22,8 @@ from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ExecutionError, RecordError
 from amlcore.record.ownership import is_own
 from amlcore.record.reading import read_mapping
-from amlcore.record.record import Record, RunState
+from amlcore.record.record import Record
+from amlcore.record.status import RunState
 from amlcore.worker.layout import is_alive, make_folder
 
 ASK_S = 1.0

@@ -1,0 +1,78 @@
+"""The models registered from a run, as its record names them, and what a driver that ended left unregistered."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from amlcore.errors import AmlcoreError, RecordError
+from amlcore.record.ownership import owner_of
+from amlcore.record.reading import read_yaml
+from amlcore.record.record import Record
+from amlcore.record.status import INTERRUPTED, RunState
+from amlcore.worker import durable
+from amlcore.worker.layout import append_line, open_to_group
+
+
+def record_model(record: Record, model: str) -> str | None:
+    """Note with a run that `model`, NAME:VERSION, was registered from it; why not, where its record may not be written.
+
+    The model itself names its run, whoever registers it.
+    """
+    try:
+        append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
+    except PermissionError:
+        run, owner = record.folder.name, owner_of(record.folder)
+        return f"the record of run {run} does not name {model}: it belongs to {owner}, and you may not write there"
+    with suppress(PermissionError):  # whoever registered the first one has done it
+        open_to_group(record.layout.models, keep_private=True)
+    durable.sync([record.layout.models, record.folder])
+    return None
+
+
+def last_model(record: Record) -> str | None:
+    """The model registered from a run last, as NAME:VERSION."""
+    try:
+        lines = Path(record.layout.models).read_text(encoding="utf-8").splitlines()
+        return str(json.loads(lines[-1])["model"])
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
+
+
+def note_unpublished(record: Record, *, exit_status: int) -> None:
+    """Say so where a run completed and its driver ended before the model was registered, or packaged."""
+    status = record.status
+    if status.state is not RunState.Completed or record.facts["parent"] is not None or status.exit_status:
+        return
+    try:
+        job = read_yaml(record.layout.config, dict) or {}
+        name, path = job["model"]["name"], job["model"]["path"]
+    except (LookupError, TypeError):
+        raise RecordError(f"{record.layout.config} is damaged: it lacks model.name or model.path") from None
+    run = record.folder.name
+    if name is None:
+        return
+    is_sweep = Path(record.layout.sweep).exists()
+    model = last_model(record)
+    if is_sweep:  # it is registered from its best trial
+        trials = (Record(folder) for folder in record.folder.parent.glob(f"{run}_*"))
+        model = next((known for trial in trials if (known := last_model(trial))), None)
+    if model is None:
+        again = f"aml resume {run}" if is_sweep else f"aml register {run} --name {name} --path {shlex.quote(path)}"
+        words = f"its driver ended before {name} was registered: {again}"
+    elif job.get("deployment") is not None:
+        words = f"its driver ended before {model} was packaged: aml deploy {model}"
+    else:
+        return
+    record.enter(RunState.Completed, "; ".join(filter(None, (status.reason, words))), exit_status=exit_status)
+
+
+def note_driver_failure(record: Record, error: BaseException) -> None:
+    """Note what is left undone where this process drives the run, and ends by `error`, which stays what is told."""
+    with suppress(AmlcoreError, OSError):  # whoever looks next notes it
+        if not record.is_driven_here:
+            return
+        note_unpublished(record, exit_status=INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)
