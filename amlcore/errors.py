@@ -77,7 +77,7 @@ class LeftOutWarning(UserWarning):
     """Something in a list that cannot be read; the others are listed."""
 
 
-def legal(name: str, choices: Iterable[str]) -> str:
+def suggest(name: str, choices: Iterable[str]) -> str:
     """Says what is legal in place of `name`, the nearest first if one is near."""
     known = sorted(choices)
     if not known:

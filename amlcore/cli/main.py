@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, TextIO
 
 from amlcore.cli import models
 from amlcore.cli.arguments import parser
-from amlcore.errors import AmlcoreError, LeftOutWarning, legal
+from amlcore.errors import AmlcoreError, LeftOutWarning, suggest
 from amlcore.execution.interrupts import catch_signals
 from amlcore.record.status import INTERRUPTED
-from amlcore.terminal.output import print_json, printable, say, say_none
+from amlcore.terminal.output import log, log_none, print_json, printable
 
 if TYPE_CHECKING:
     from amlcore.runs.run import Run
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
         sys.stdout.flush()
         return status
     except AmlcoreError as error:
-        say(f"error: {error}")
+        log(f"error: {error}")
         return error.exit_status
     except KeyboardInterrupt:
         return INTERRUPTED
@@ -88,7 +88,7 @@ def _machine_failed(error: OSError) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
     if error.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE
-    say(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
+    log(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
     return 1
 
 
@@ -102,7 +102,7 @@ def _show_warning(
 ) -> None:
     """Print what a list leaves out as a line of our own, any other warning as Python does."""
     if issubclass(category, LeftOutWarning):
-        say(f"warning: {message}")
+        log(f"warning: {message}")
     else:
         _SHOW_WARNING(message, category, filename, lineno, file, line)
 
@@ -119,25 +119,25 @@ def _runs(options: Namespace) -> int:
         children=options.children,
         sweeps=options.json or not options.children,
         limit=None if options.all else options.limit,
-        log=say,
+        log=log,
     )
     if not found.total:
-        _say_no_runs(workspace, options.experiment)
+        _log_no_runs(workspace, options.experiment)
     if options.json:
         print_json(found.rows)
     elif found.total:
         tables.runs(found.rows)
         if not options.all and options.limit < found.total:
-            say(f"{found.total - options.limit} more; --all lists them")
+            log(f"{found.total - options.limit} more; --all lists them")
     return 0
 
 
-def _say_no_runs(workspace: Workspace, experiment: str | None) -> None:
+def _log_no_runs(workspace: Workspace, experiment: str | None) -> None:
     known = {folder.parent.name for folder in workspace.run_folders}
     if not known:
-        say_none("runs", workspace.path)
+        log_none("runs", workspace.path)
     elif experiment is not None:
-        say(f"no runs of experiment '{experiment}'; {legal(experiment, known)}")
+        log(f"no runs of experiment '{experiment}'; {suggest(experiment, known)}")
 
 
 def _show(options: Namespace) -> int:
@@ -162,7 +162,7 @@ def _cancel(options: Namespace) -> int:
     from amlcore.app import runs
 
     run = _run(options)
-    say(f"run {run.id} is {runs.cancel(run)}")
+    log(f"run {run.id} is {runs.cancel(run)}")
     return 0
 
 
@@ -170,8 +170,8 @@ def _wait(options: Namespace) -> int:
     from amlcore.app import runs
 
     run = _run(options)
-    status = runs.wait(run, log=say)
-    say(run.explanation if status else f"run {run.id} is {run.get_status()}")
+    status = runs.wait(run, log=log)
+    log(run.explanation if status else f"run {run.id} is {run.get_status()}")
     return status
 
 
@@ -179,21 +179,21 @@ def _rerun(options: Namespace) -> int:
     from amlcore.app import runs
 
     catch_signals()
-    return runs.rerun(_workspace(), options.run, detach=options.detach, log=say)
+    return runs.rerun(_workspace(), options.run, detach=options.detach, log=log)
 
 
 def _resume(options: Namespace) -> int:
     from amlcore.app import sweeps
 
     catch_signals()
-    return sweeps.resume(_workspace(), options.run, detach=options.detach, log=say)
+    return sweeps.resume(_workspace(), options.run, detach=options.detach, log=log)
 
 
 def _ui(options: Namespace) -> int:
     from amlcore.app import dashboard
 
     catch_signals()
-    dashboard.show(_workspace(), options.sweep, port=options.port, log=say)
+    dashboard.show(_workspace(), options.sweep, port=options.port, log=log)
     return 0
 
 
@@ -216,7 +216,7 @@ def _env_build(options: Namespace) -> int:
     chosen = options.name if "=" in options.name else f"environment={options.name}"
     job = compose([chosen, *options.overrides], root=workspace.path)
     cache = job.workspace.environments_path
-    built = job.environment.build(root=workspace.path, cache=cache, log=say, upgrade=options.upgrade)
+    built = job.environment.build(root=workspace.path, cache=cache, log=log, upgrade=options.upgrade)
     print(built.python)
     return 0
 
@@ -225,7 +225,7 @@ def _env_prune(options: Namespace) -> int:
     from amlcore.environment import prune
 
     removed = prune(_composed_workspace().environments_path, unused_days=options.days)
-    say(f"removed {len(removed)} environments")
+    log(f"removed {len(removed)} environments")
     return 0
 
 
@@ -244,7 +244,7 @@ def _doctor(options: Namespace) -> int:
         print(printable(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.words}"), flush=True)
         status = status if finding.good else 1
     if target.kind == "local":
-        say("runs go on this machine; for a cluster: aml doctor compute=slurm")
+        log("runs go on this machine; for a cluster: aml doctor compute=slurm")
     return status
 
 
@@ -253,7 +253,7 @@ def _init(options: Namespace) -> int:
 
     for path in init(Path(options.folder)):
         print(path)
-    say(f"now: cd {shlex.quote(options.folder)} && aml run")
+    log(f"now: cd {shlex.quote(options.folder)} && aml run")
     return 0
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 
 from amlcore.errors import ConfigError
-from amlcore.terminal.output import print_json, say, say_none
+from amlcore.terminal.output import log, log_none, print_json
 from amlcore.workspace import Workspace
 
 
@@ -18,7 +18,7 @@ def register(options: Namespace) -> int:
     registration = Registration(name=options.name, path=options.path, framework_version=options.framework_version)
     model = register_model(run.record, registration)
     for warning in model.warnings:
-        say(f"warning: {warning}")
+        log(f"warning: {warning}")
     if options.json:
         print_json(model.to_json())
     else:
@@ -34,10 +34,10 @@ def models(options: Namespace) -> int:
     workspace = Workspace.at()
     found = [model.to_json() for model in list_models(workspace.models_path, warn=_unsaid)]
     for damaged in damaged_models(workspace.models_path):
-        say(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.words}")
+        log(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.words}")
         found.append(damaged.to_json())
     if not found:
-        say_none("models", workspace.path)
+        log_none("models", workspace.path)
     if options.json:
         print_json(found)
     elif found:
@@ -60,7 +60,7 @@ def deploy(options: Namespace) -> int:
     job = compose([*chosen, *options.overrides], root=workspace.path)
     if job.deployment is None:
         raise ConfigError("deployment: there is none to package with; choose deployment=bento")
-    bento = package_model(job.workspace, model, job.deployment, log=say)
+    bento = package_model(job.workspace, model, job.deployment, log=log)
     if options.json:
         print_json(
             {
@@ -73,7 +73,7 @@ def deploy(options: Namespace) -> int:
         )
     else:
         print(bento.tag)
-        say(f"serve it with: {bento.serve_command}")
+        log(f"serve it with: {bento.serve_command}")
     return 0
 
 
@@ -82,18 +82,18 @@ def serve(options: Namespace) -> int:
     from amlcore.config import compose_workspace
 
     return runs.serve(
-        compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, log=say
+        compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, log=log
     )
 
 
 def keys(options: Namespace) -> int:
     from amlcore.app import runs
 
-    found = runs.keys(Workspace.at(), options.service, regenerate=options.regenerate, log=say)
+    found = runs.keys(Workspace.at(), options.service, regenerate=options.regenerate, log=log)
     if options.json:
         print_json(found)
     else:
         for which in ("primary", "secondary"):
             print(f"{which} {found[which]}")
-        say(f"they lie in {found['file']}")
+        log(f"they lie in {found['file']}")
     return 0

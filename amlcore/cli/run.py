@@ -16,7 +16,7 @@ from amlcore.config import Search, answer_hydra_flag, compose, compose_search, q
 from amlcore.errors import ConfigError
 from amlcore.execution.interrupts import catch_signals
 from amlcore.execution.submission import dry_run
-from amlcore.terminal.output import say
+from amlcore.terminal.output import log
 from amlcore.worker.module_file import find_module
 from amlcore.worker.values import positional
 from amlcore.workspace import Workspace
@@ -51,7 +51,7 @@ def run(arguments: list[str]) -> int:
         _print_yaml(dry_run(job))
         return 0
     catch_signals()
-    return runs.run_job(job, overrides=overrides, detach=options.detach, log=say)
+    return runs.run_job(job, overrides=overrides, detach=options.detach, log=log)
 
 
 def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) -> int:
@@ -61,12 +61,12 @@ def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) ->
     if options.dry_run:
         _print_yaml(dry_run_sweep(search))
         if note := search.note_of_few_points(overrides):
-            say(note)
+            log(note)
         return 0
     catch_signals()
     if search.sweep.resume:
-        return sweeps.resume_same(search, detach=options.detach, log=say)
-    return sweeps.run_sweep(search, overrides=overrides, detach=options.detach, log=say)
+        return sweeps.resume_same(search, detach=options.detach, log=log)
+    return sweeps.run_sweep(search, overrides=overrides, detach=options.detach, log=log)
 
 
 class _Dumper(yaml.SafeDumper):

@@ -34,7 +34,7 @@ from amlcore.config.grammar.requirement_lists import merge_requirement_lists
 from amlcore.config.hydra_settings import check_hydra_settings
 from amlcore.config.job import QUESTION_MARKS, Job, store_schemas
 from amlcore.config.secrets import check_secrets, keep_references
-from amlcore.errors import AmlcoreError, NotFoundError, legal
+from amlcore.errors import AmlcoreError, NotFoundError, must_be
 
 if TYPE_CHECKING:
     from hydra._internal.config_repository import IConfigRepository
@@ -113,7 +113,7 @@ def compose_environment(workspace: Workspace, name: str) -> Environment:
     """The environment that `name` means in `workspace`: an option, or a name of its table."""
     known = environment_options(workspace)
     if name not in known and name not in workspace.environment_names:
-        raise NotFoundError(f"environment '{name}': {legal(name, [*known, *workspace.environment_names])}")
+        raise NotFoundError(f"environment '{name}': {must_be(name, [*known, *workspace.environment_names])}")
     return compose_declared([f"environment={name}"], root=workspace.path).environment
 
 

@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from amlcore.config.files.key_locations import KeyLocations, first_undecodable_line
 from amlcore.config.grammar.override_parser import dotted, parent_of
 from amlcore.config.job import Job
-from amlcore.errors import AmlcoreError, ConfigError, legal
+from amlcore.errors import AmlcoreError, ConfigError, suggest
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -83,7 +83,7 @@ class Explainer:
         key, _, values = given.partition("=")
         known = _keys(Job)
         if "." not in key and key not in known:
-            return ConfigError(f"{key}: there is no such key; {self._legal_or_argument(key, known)}")
+            return ConfigError(f"{key}: there is no such key; {self._suggestion(key, known)}")
         if "(" in values:
             return ConfigError(f"{given}: a range of values; say `aml run -m` to search it")
         return ConfigError(
@@ -102,7 +102,7 @@ class Explainer:
         for override in self.overrides:
             group, _, option = override.partition("=")
             if option == "null" and (options := self._loader().get_group_options(group)):
-                return ConfigError(f"{override}: null is no option; {legal(option, options)}")
+                return ConfigError(f"{override}: null is no option; {suggest(option, options)}")
         return ConfigError(f"{self._root / 'conf'} and the overrides do not compose: {type(error).__name__}: {said}")
 
     def of_null(self) -> ConfigError | None:
@@ -124,7 +124,7 @@ class Explainer:
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(config, parent) if parent else config
         known = _keys(OmegaConf.get_type(node))
-        return ConfigError(f"{key}: there is no such key{self._locations.where(key)}; {legal(name, known)}")
+        return ConfigError(f"{key}: there is no such key{self._locations.where(key)}; {suggest(name, known)}")
 
     def of_experiment(self, chosen: str | None, value: Any) -> ConfigError:
         """The error for values that landed under the key `experiment`, where nothing reads them."""
@@ -157,7 +157,7 @@ class Explainer:
         if str(error).startswith("Cannot find primary config"):
             known = [name for name in self._loader().get_group_options("") if not name.startswith("_")]
             return ConfigError(
-                f"--config-name {self._config_name}: there is no conf/{self._config_name}.yaml; {legal(option, known)}"
+                f"--config-name {self._config_name}: there is no conf/{self._config_name}.yaml; {suggest(option, known)}"
             )
         if match := NO_FILE.match(str(error)):
             return self._no_file(*match.groups())
@@ -165,7 +165,7 @@ class Explainer:
             return ConfigError(_first_line(str(error)))
         name = group.removeprefix("/")
         return ConfigError(
-            f"{name}={option}{self._locations.where(name)}: there is no such option; {legal(option, error.options)}"
+            f"{name}={option}{self._locations.where(name)}: there is no such option; {suggest(option, error.options)}"
             f"{self._locations.elsewhere(name, option)}"
         )
 
@@ -198,12 +198,12 @@ class Explainer:
                 f"{key}{self._locations.where(key)}: {self._locations.file(self._config_name)} leaves this group out; "
                 "begin it with `defaults: [base, _self_, experiment: null]`"
             )
-        hint = self._legal_or_argument(key, known)
+        hint = self._suggestion(key, known)
         return ConfigError(f"{key}{self._locations.where(key)}: there is no such group of options; {hint}")
 
-    def _legal_or_argument(self, key: str, known: list[str]) -> str:
+    def _suggestion(self, key: str, known: list[str]) -> str:
         """What is legal in place of `key`, or how an argument of the script is given, which it looks like."""
-        said = legal(key, known)
+        said = suggest(key, known)
         written = next((item for item in self.overrides if item.lstrip("+").startswith(f"{key}=")), None)
         if written is None or said.startswith("did you mean"):
             return said
@@ -238,7 +238,7 @@ class Explainer:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
         if said.startswith("Key "):
             if is_dataclass(kind):
-                known = self._legal_or_argument(_first_unknown(key, kind), _keys(kind))
+                known = self._suggestion(_first_unknown(key, kind), _keys(kind))
                 return ConfigError(f"{key}: there is no such key{where}; {known}")
             parent = parent_of(key)
             if parent == "experiment":
@@ -253,7 +253,7 @@ class Explainer:
         group = key.replace(".", "/")
         if said.startswith("Invalid type assigned") and (options := self._loader().get_group_options(group)):
             value = next((item.partition("=")[2] for item in self.overrides if item.startswith(f"{key}=")), "")
-            return ConfigError(f"{key}{where}: an option is chosen by {group}=NAME; {legal(value, options)}")
+            return ConfigError(f"{key}{where}: an option is chosen by {group}=NAME; {suggest(value, options)}")
         if match := NOT_OF_TYPE.match(str(cause)):
             return ConfigError(f"{key}={match[1]}: must be {TYPES.get(match[2], match[2])}{where}")
         wrong = (

@@ -10,7 +10,7 @@ from amlcore.environment.conda_names import index_name, is_brought
 from amlcore.environment.interpreter import PythonRequest
 from amlcore.environment.location import SourceLocation, read_text
 from amlcore.environment.specification import Draft
-from amlcore.errors import EnvironmentSpecError, legal
+from amlcore.errors import EnvironmentSpecError, suggest
 
 if TYPE_CHECKING:
     import yaml
@@ -138,7 +138,7 @@ def _sections(document: Any, *, location: SourceLocation) -> dict[str, Any]:
     for key, value in document.value:
         if key.value not in _KEYS:
             where = location.at_line(key.start_mark.line + 1)
-            raise EnvironmentSpecError(f"{where}: unknown key '{key.value}': {legal(str(key.value), _KEYS)}")
+            raise EnvironmentSpecError(f"{where}: unknown key '{key.value}': {suggest(str(key.value), _KEYS)}")
         sections[key.value] = value
     return sections
 

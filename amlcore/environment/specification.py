@@ -9,7 +9,7 @@ from urllib.parse import unquote
 from amlcore.environment import line_errors
 from amlcore.environment.interpreter import PythonRequest
 from amlcore.environment.location import SourceLocation, location_of, read_text
-from amlcore.errors import EnvironmentSpecError, legal
+from amlcore.errors import EnvironmentSpecError, suggest
 
 _OPTION = re.compile(r"(?P<name>--[a-z][a-z0-9-]*|-[a-zA-Z])\s*=?\s*(?P<value>.*)")
 _NESTED = {"-r": False, "--requirement": False, "-c": True, "--constraint": True}
@@ -142,7 +142,7 @@ class Draft:
         elif name in _NEEDLESS:
             self.notes.append(f"{name} ({location}) is left out: it is pip's own")
         else:
-            known = legal(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
+            known = suggest(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
             raise EnvironmentSpecError(f"{location}: '{text}': unknown option '{name}'; {known}")
 
     def _take_editable(

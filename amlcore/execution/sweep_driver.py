@@ -12,7 +12,7 @@ from typing import Any
 
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import AmlcoreError, RecordError, RequestError, legal
+from amlcore.errors import AmlcoreError, RecordError, RequestError, suggest
 from amlcore.execution.driver import prepare
 from amlcore.execution.interrupts import uninterrupted
 from amlcore.execution.past_sweeps import past_trials, with_full_ids
@@ -246,7 +246,7 @@ class SweepDriver:
         if metric not in logged:
             self._log(
                 f"warning: trial {trial.number}: sweep.early_termination.metric={metric}: the script did not log it, "
-                f"so no trial is stopped; {legal(metric, logged)}"
+                f"so no trial is stopped; {suggest(metric, logged)}"
             )
 
     def _finish(self, loop: Loop) -> None:

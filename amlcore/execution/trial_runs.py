@@ -14,7 +14,7 @@ from amlcore.compute import BACKENDS, Outcome, Slots
 from amlcore.compute.request import PRIVATE_MODE
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
-from amlcore.errors import AmlcoreError, RecordError, legal
+from amlcore.errors import AmlcoreError, RecordError, suggest
 from amlcore.execution.driver import keep_environment
 from amlcore.execution.submission import SourceState, capture_source, request, write_run_record
 from amlcore.model import Registration
@@ -309,4 +309,4 @@ def _with_last_line(reason: str | None, record: Record) -> str:
 def _unlogged(metric: str, metrics: dict[str, Any]) -> str:
     if not metrics:
         return f"sweep.primary_metric={metric}: the script logged no metric at all; run.log('{metric}', value) does"
-    return f"sweep.primary_metric={metric}: the script did not log it; {legal(metric, metrics)}"
+    return f"sweep.primary_metric={metric}: the script did not log it; {suggest(metric, metrics)}"

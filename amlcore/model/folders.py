@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from amlcore.errors import LeftOutWarning, NotFoundError, legal
+from amlcore.errors import LeftOutWarning, NotFoundError, suggest
 
 RECORD = "model.json"
 PREPARED = ".tmp-"  # how the name of a folder begins that is to become a version
@@ -55,7 +55,7 @@ def find_folder(models: Path, reference: str) -> Path:
     known = {folder.name: versions(folder) for folder in named(models)}
     registered = {folder: numbers for folder, numbers in known.items() if numbers}
     if name not in registered:
-        raise NotFoundError(f"there is no model '{name}'; {legal(name, registered)}")
+        raise NotFoundError(f"there is no model '{name}'; {suggest(name, registered)}")
     numbers = registered[name]
     if version in ("", "latest"):
         return models / name / str(numbers[-1])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.environment.temporary_folder import OWNER, is_owner_gone
-from amlcore.errors import ConfigError, ModelError, legal
+from amlcore.errors import ConfigError, ModelError, must_be
 from amlcore.model.files import copy_files, copy_model, find_written, main_file, replace_file
 from amlcore.model.folders import PREPARED, versions
 from amlcore.model.inspection import Inspection, TrainingContext, convert_to_skops, inspect_model
@@ -74,9 +74,9 @@ class Registration:
                 "digit, at most 255"
             )
         if self.framework not in FRAMEWORKS:
-            raise ConfigError(f"model.framework={self.framework!r}: {legal(self.framework, FRAMEWORKS)}")
+            raise ConfigError(f"model.framework={self.framework!r}: {must_be(self.framework, FRAMEWORKS)}")
         if self.format is not None and self.format not in FORMATS:
-            raise ConfigError(f"model.format={self.format!r}: {legal(self.format, FORMATS)}, or null")
+            raise ConfigError(f"model.format={self.format!r}: {must_be(self.format, FORMATS)}, or null")
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from amlcore.errors import NotFoundError, RequestError, RunError, legal
+from amlcore.errors import NotFoundError, RequestError, RunError, suggest
 from amlcore.record.log_stream import LogStream, binary, last_lines
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
@@ -195,7 +195,7 @@ class Run(context.Run):
             The run has no such file.
         """
         if name not in self.get_file_names():
-            raise NotFoundError(f"run {self.id} has no file {name}; {legal(name, self.get_file_names())}")
+            raise NotFoundError(f"run {self.id} has no file {name}; {suggest(name, self.get_file_names())}")
         target = Path(output_file_path or ".")
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(Path(self.folder, name), target / Path(name).name if target.is_dir() else target)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from amlcore.errors import ConfigError, RequestError, legal
+from amlcore.errors import ConfigError, RequestError, suggest
 from amlcore.worker.module_file import MAIN, find_module
 
 
@@ -39,7 +39,7 @@ def _check_script(source: Path, script: str) -> None:
     path = source / script
     if not path.is_file():
         scripts = [path.name for path in path.parent.glob("*.py")] if path.parent.is_dir() else []
-        raise RequestError(f"script.script={script}: no such file in {source}; {legal(path.name, scripts)}")
+        raise RequestError(f"script.script={script}: no such file in {source}; {suggest(path.name, scripts)}")
     place = _check_inside(source, script, said=f"script.script={script}")
     if Path(script).is_absolute() or ".." in Path(script).parts:
         raise ConfigError(f"script.script={script}: give its path inside script.source_directory: {place}")
@@ -78,4 +78,4 @@ def _module_file(source: Path, module: str) -> str:
     parent = folder.parent
     names = [path.stem for path in parent.iterdir()] if parent.is_dir() else []
     known = [name for name in names if name.isidentifier() and find_module(str(parent), name) is not None]
-    raise RequestError(f"script.module={module}: no such module in {source}; {legal(folder.name, known)}")
+    raise RequestError(f"script.module={module}: no such module in {source}; {suggest(folder.name, known)}")

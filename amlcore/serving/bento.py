@@ -20,7 +20,7 @@ import yaml
 
 from amlcore.environment.lock import pins
 from amlcore.environment.temporary_folder import temporary_folder
-from amlcore.errors import DeploymentError, NotFoundError, legal
+from amlcore.errors import DeploymentError, NotFoundError, suggest
 from amlcore.model.trusted_types import TRUSTED_TYPES
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Auth, Deployment
@@ -241,13 +241,15 @@ def find_bento(tag: str) -> Bento:
     name, _, version = tag.partition(":")
     versions = list_bentos(name)
     if not versions:
-        raise NotFoundError(f"there is no service '{name}'; {legal(name, {bento.name for bento in list_bentos()})}")
+        raise NotFoundError(f"there is no service '{name}'; {suggest(name, {bento.name for bento in list_bentos()})}")
     if version in ("", "latest"):
         return versions[0]
     for bento in versions:
         if bento.version == version:
             return bento
-    raise NotFoundError(f"service '{name}' has no version '{version}'; {legal(version, [b.version for b in versions])}")
+    raise NotFoundError(
+        f"service '{name}' has no version '{version}'; {suggest(version, [b.version for b in versions])}"
+    )
 
 
 def list_bentos(name: str | None = None) -> list[Bento]:

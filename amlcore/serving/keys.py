@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from amlcore.errors import DeploymentError, legal
+from amlcore.errors import DeploymentError, suggest
 from amlcore.worker import durable
 from amlcore.worker.layout import make_folder, read_json
 
@@ -59,7 +59,7 @@ class Keys:
     def regenerate(self, which: str) -> None:
         """Replace one of the keys; a service that runs takes the new one within a second, without a restart."""
         if which.lower() not in list(Which):
-            raise DeploymentError(f"there is no key '{which}'; {legal(which, list(Which))}")
+            raise DeploymentError(f"there is no key '{which}'; {suggest(which, list(Which))}")
         with self._held():  # another may be replacing the other key, and would bring this one back
             self._write({**self.read(), which.lower(): _new()}, replace=True)
 

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from amlcore.errors import ConfigError, legal
+from amlcore.errors import ConfigError, suggest
 from amlcore.sweep.dimension import Dimension
 
 
@@ -78,12 +78,12 @@ def dimension_of_mapping(written: Mapping[str, Any]) -> Dimension:
     """The dimension of v2's form, {type: uniform, min_value: 0.5, max_value: 1}."""
     name = str(written.get("type"))
     if name not in NAMES:
-        raise ConfigError(f"type {name}: {legal(name, NAMES)}")
+        raise ConfigError(f"type {name}: {suggest(name, NAMES)}")
     make, parameters = NAMES[name]
     given = {key: value for key, value in written.items() if key != "type"}
     for key in given:
         if key not in parameters:
-            raise ConfigError(f"{name} has no {key}; {legal(key, parameters)}")
+            raise ConfigError(f"{name} has no {key}; {suggest(key, parameters)}")
     for parameter in parameters:
         if parameter not in given:
             raise ConfigError(f"{name} needs {' and '.join(parameters)}; {parameter} is missing")

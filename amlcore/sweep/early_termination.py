@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from amlcore.errors import ConfigError, legal
+from amlcore.errors import ConfigError, must_be
 from amlcore.sweep.goal import Goal
 from amlcore.sweep.options import check_options
 
@@ -53,7 +53,7 @@ class EarlyTermination:
     def __post_init__(self) -> None:
         known = [*POLICIES, *PRUNERS]
         if self.policy not in known:
-            raise ConfigError(f"sweep.early_termination.policy={self.policy}: {legal(self.policy, known)}")
+            raise ConfigError(f"sweep.early_termination.policy={self.policy}: {must_be(self.policy, known)}")
         for key, least in (("evaluation_interval", 1), ("delay_evaluation", 0)):
             if getattr(self, key) < least:
                 raise ConfigError(f"sweep.early_termination.{key}={getattr(self, key)}: must be at least {least}")
@@ -127,7 +127,7 @@ class EarlyTermination:
             raise ConfigError(f"sweep.early_termination.wrapped={wrapped}: only policy={PATIENT} wraps another")
         known = PRUNERS.keys() - {PATIENT}
         if wrapped not in known:
-            raise ConfigError(f"sweep.early_termination.wrapped={wrapped}: {legal(wrapped, known)}")
+            raise ConfigError(f"sweep.early_termination.wrapped={wrapped}: {must_be(wrapped, known)}")
 
     def _check_slack(self) -> None:
         given = [slack for slack in (self.slack_factor, self.slack_amount) if slack is not None]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable
 
-from amlcore.errors import ConfigError, legal
+from amlcore.errors import ConfigError, suggest
 
 
 def check_options(key: str, made: Callable[..., object], options: Iterable[str]) -> None:
@@ -19,4 +19,4 @@ def check_options(key: str, made: Callable[..., object], options: Iterable[str])
     known = inspect.signature(made).parameters.keys()
     for name in options:
         if name not in known:
-            raise ConfigError(f"{key}.{name}: {made.__name__} takes no such argument; {legal(name, known)}")
+            raise ConfigError(f"{key}.{name}: {made.__name__} takes no such argument; {suggest(name, known)}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from amlcore.errors import ConfigError, legal
+from amlcore.errors import ConfigError, must_be
 from amlcore.sweep.dimension import Dimension, Kind
 from amlcore.sweep.grid import Grid
 from amlcore.worker.values import text
@@ -114,10 +114,10 @@ class Space(Mapping[str, Dimension]):
     def _check_condition(key: str, dimension: Dimension, known: Mapping[str, Dimension]) -> None:
         for other, values in dimension.when.items():
             if other not in known:
-                raise ConfigError(f"sweep.search_space.{key}: when: {other}: {legal(other, set(known) - {key})}")
+                raise ConfigError(f"sweep.search_space.{key}: when: {other}: {must_be(other, set(known) - {key})}")
             for value in values:
                 if known[other].kind is Kind.choice and not known[other].has(value):
-                    said = legal(text(value), map(text, known[other].choices[:MANY]))
+                    said = must_be(text(value), map(text, known[other].choices[:MANY]))
                     raise ConfigError(f"sweep.search_space.{key}: when: {other}={text(value)}: {said}")
 
     def _holds(self, when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from amlcore.errors import ConfigError, legal
+from amlcore.errors import ConfigError, must_be
 from amlcore.sweep.early_termination import EarlyTermination
 from amlcore.sweep.goal import Goal
 from amlcore.sweep.sampler import GRID, NAMED, SAMPLERS, check_sampler, make_sampler
@@ -34,7 +34,7 @@ class Sweep:
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
-            raise ConfigError(f"sweep.sampler={self.sampler}: {legal(self.sampler, SAMPLERS)}")
+            raise ConfigError(f"sweep.sampler={self.sampler}: {must_be(self.sampler, SAMPLERS)}")
         self.primary_metric = _names(self.primary_metric)
         self.goal = _goals(self.goal)
         for key, least in (("max_total_runs", 1), ("max_concurrent_runs", 1), ("max_failures", 0), ("seed", 0)):
@@ -127,7 +127,7 @@ def _goals(given: Any) -> Any:
         return [Goal(goal) for goal in given] if isinstance(given, list) else Goal(given)
     except ValueError:
         shown = _listed(given) if isinstance(given, list) else given
-        raise ConfigError(f"sweep.goal={shown}: {legal('', Goal)}, or a list of these") from None
+        raise ConfigError(f"sweep.goal={shown}: {must_be('', Goal)}, or a list of these") from None
 
 
 def _listed(items: Sequence[object]) -> str:

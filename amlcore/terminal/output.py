@@ -28,17 +28,17 @@ def printable_line(text: str) -> str:
     return _CONTROL_OR_BREAK.sub(_spelled, text)
 
 
-def say(line: str) -> None:
+def log(line: str) -> None:
     """Print amlcore's own words: on stderr, since stdout belongs to the script and to --json."""
     print(f"aml: {printable(line)}", file=sys.stderr, flush=True)
 
 
-def say_none(of: str, root: Path) -> None:
+def log_none(of: str, root: Path) -> None:
     """Say that there are no `of`, runs for instance, in the workspace at `root`, or that it is not one."""
     if find_root(str(root)) is None:
-        say(f"no {of}: {root} is not in a workspace; `aml init DIR` writes a project, `aml run SCRIPT.py` begins here")
+        log(f"no {of}: {root} is not in a workspace; `aml init DIR` writes a project, `aml run SCRIPT.py` begins here")
     else:
-        say(f"no {of} in {root} yet")
+        log(f"no {of} in {root} yet")
 
 
 def print_json(value: Any) -> None:

@@ -13,7 +13,7 @@ from amlcore.compute.slurm.cluster import Partition
 from amlcore.compute.slurm.orphans import observe as observe_orphan
 from amlcore.compute.slurm.slots import SlurmSlots
 from amlcore.compute.target import BackendStatus, ComputeTarget
-from amlcore.errors import ConfigError, legal
+from amlcore.errors import ConfigError, must_be
 from amlcore.record.record import Record
 from amlcore.workspace import Workspace
 
@@ -148,7 +148,7 @@ class Slurm(ComputeTarget):
         chosen = self._partitions()
         for name in chosen:
             if name not in names:
-                raise ConfigError(f"compute.partition={self.partition or name}: {legal(name, names)}")
+                raise ConfigError(f"compute.partition={self.partition or name}: {must_be(name, names)}")
         choice = [part for part in partitions if (part.name in chosen if chosen else part.default)]
         if not choice:
             raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
