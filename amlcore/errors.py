@@ -77,14 +77,22 @@ class LeftOutWarning(UserWarning):
     """Something in a list that cannot be read; the others are listed."""
 
 
+def must_be(value: str, choices: Iterable[str]) -> str:
+    """The end of a message about a value that is none of `choices`, with the nearest one if any is near."""
+    names = sorted(choices)
+    expected = f"must be {'one of ' if len(names) > 1 else ''}{', '.join(names)}"
+    return _nearest_first(value, names, expected) if names else "there are none"
+
+
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """Says what is legal in place of `name`, the nearest first if one is near."""
-    known = sorted(choices)
-    if not known:
-        return "there are none"
-    near = get_close_matches(name, known, n=1)
-    listed = ", ".join(known)
-    return f"did you mean '{near[0]}'? Legal: {listed}" if near else f"legal: {listed}"
+    """The end of a message about something that does not exist: what does, with the nearest name if any is near."""
+    names = sorted(choices)
+    return _nearest_first(name, names, f"available: {', '.join(names)}") if names else "there are none"
+
+
+def _nearest_first(name: str, names: list[str], sentence: str) -> str:
+    near = get_close_matches(name, names, n=1)
+    return f"did you mean '{near[0]}'? {sentence[0].upper()}{sentence[1:]}" if near else sentence
 
 
 def how_to_install(extra: str) -> str:

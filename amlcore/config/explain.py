@@ -157,7 +157,8 @@ class Explainer:
         if str(error).startswith("Cannot find primary config"):
             known = [name for name in self._loader().get_group_options("") if not name.startswith("_")]
             return ConfigError(
-                f"--config-name {self._config_name}: there is no conf/{self._config_name}.yaml; {suggest(option, known)}"
+                f"--config-name {self._config_name}: there is no conf/{self._config_name}.yaml; "
+                f"{suggest(option, known)}"
             )
         if match := NO_FILE.match(str(error)):
             return self._no_file(*match.groups())

@@ -16,7 +16,7 @@ from typing import Any
 from amlcore.compute import ComputeTarget
 from amlcore.environment import Environment
 from amlcore.environment.search_path import check_search_path
-from amlcore.errors import ConfigError, RequestError, suggest
+from amlcore.errors import ConfigError, RequestError, must_be, suggest
 from amlcore.script.file import check_file
 from amlcore.worker.layout import input_variable
 from amlcore.worker.module_file import MAIN, find_module
@@ -47,7 +47,7 @@ class Input:
     def __post_init__(self) -> None:
         self.path = _path("script.inputs", self.path)
         if self.mode not in INPUT_MODES:
-            raise ConfigError(f"script.inputs: mode '{self.mode}': {suggest(self.mode, INPUT_MODES)}")
+            raise ConfigError(f"script.inputs: mode '{self.mode}': {must_be(self.mode, INPUT_MODES)}")
 
     def digest(self) -> tuple[str, int]:
         """The sha256 of the content (of a folder: of its names and contents, links followed) and its size in bytes.

@@ -247,9 +247,8 @@ def find_bento(tag: str) -> Bento:
     for bento in versions:
         if bento.version == version:
             return bento
-    raise NotFoundError(
-        f"service '{name}' has no version '{version}'; {suggest(version, [b.version for b in versions])}"
-    )
+    numbers = [bento.version for bento in versions]
+    raise NotFoundError(f"service '{name}' has no version '{version}'; {suggest(version, numbers)}")
 
 
 def list_bentos(name: str | None = None) -> list[Bento]:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from amlcore.errors import ConfigError, suggest
+from amlcore.errors import ConfigError, must_be, suggest
 from amlcore.sweep.dimension import Dimension
 
 
@@ -78,7 +78,7 @@ def dimension_of_mapping(written: Mapping[str, Any]) -> Dimension:
     """The dimension of v2's form, {type: uniform, min_value: 0.5, max_value: 1}."""
     name = str(written.get("type"))
     if name not in NAMES:
-        raise ConfigError(f"type {name}: {suggest(name, NAMES)}")
+        raise ConfigError(f"type {name}: {must_be(name, NAMES)}")
     make, parameters = NAMES[name]
     given = {key: value for key, value in written.items() if key != "type"}
     for key in given:

@@ -100,7 +100,7 @@ def test_where_to_look_is_for_the_build_alone(tmp_path):
             "--no-build-isolation-package six\n",
             "requirements.txt:1: '--no-build-isolation-package six': unknown option",
         ),
-        ("--wrong 1\n", "requirements.txt:1: '--wrong 1': unknown option '--wrong'; legal: "),
+        ("--wrong 1\n", "requirements.txt:1: '--wrong 1': unknown option '--wrong'; available: "),
     ],
 )
 def test_bad_requirements(tmp_path, text, expected):

@@ -90,5 +90,5 @@ def test_a_model_that_skops_does_not_know_is_refused(tmp_path: Path, provenance:
 
 
 def test_another_format_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"model\.format='onnx': legal: skops, or null"):
+    with pytest.raises(ConfigError, match=r"model\.format='onnx': must be skops, or null"):
         Registration(name="m", format="onnx")

@@ -118,7 +118,7 @@ def test_a_trial_that_fails_is_its_own_result(aml: Aml) -> None:
     assert "best: trial 2" in said.err
     assert "trial 0: fail: the script ended with exit status 1: no such kind" in said.err
     assert aml("logs", parent["id"]).err == said.err.replace("aml: ", "").partition("\n")[2]
-    assert "the script did not log it; legal: other" in said.err
+    assert "the script did not log it; available: other" in said.err
     assert [line.split()[0] for line in said.out.splitlines()] == ["trial", "2", "0", "1"]
 
 
