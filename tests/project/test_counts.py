@@ -1,0 +1,36 @@
+"""Each fact is derived once: how often the files of a command's facts are opened.
+
+A count that grew is a second reader of the same fact, which costs time and may read another state of it.
+"""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from tests.support.opens import below, count_opens
+
+
+def _write_runs(root: Path, numbers: range) -> None:
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    for number in numbers:
+        created = begin + timedelta(seconds=number)
+        name = f"{created:%Y%m%d-%H%M%S}-{number:06x}"
+        folder = root / "outputs/e" / name
+        (folder / "metrics").mkdir(parents=True)
+        info = {"id": name, "experiment": "e", "parent": None, "created": created.isoformat()}
+        (folder / "run.json").write_text(json.dumps(info))
+        (folder / "state.json").write_text('{"state": "Completed"}')
+        (folder / "metrics/1.jsonl").write_text('{"kind": "scalar", "name": "a", "value": 1, "step": null, "at": 1}\n')
+
+
+def test_twenty_runs_open_the_files_of_twenty(project: Path, tmp_path: Path) -> None:
+    counts = []
+    for numbers in (range(200), range(200, 2000)):
+        _write_runs(project, numbers)
+        opens = below(count_opens(tmp_path, "runs", "--limit", "20", cwd=project), project)
+        counts.append(opens.total())
+        assert len({path.parts[2] for path in opens if path.parts[0] == "outputs"}) == 20
+
+    assert counts[0] == counts[1]
