@@ -243,7 +243,7 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
 
     from amlcore.serving.bento import package, service_settings
     from amlcore.serving.deployment import Deployment
-    from amlcore.serving.proof import prove
+    from amlcore.serving.proof import run_proof
 
     place.mkdir()
     joblib.dump(case.estimator, place / "model.joblib")
@@ -251,7 +251,7 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
         shutil.copy(file, place)
     model = register(place, case.estimator, name="bench", frame=case.frame, resource_configuration=None)
     deployment = Deployment(workers=1)
-    proof = prove(model, service_settings(model, deployment), python=Path(PYTHON))
+    proof = run_proof(model, service_settings(model, deployment), python=Path(PYTHON))
     (place / "bento").symlink_to(package(model, deployment, serving_lock=LOCK, proof=proof).path)
     if mlflow is not None:
         save = "import joblib, mlflow.sklearn as m; m.save_model(joblib.load('model.joblib'), 'mlflow-model', {})"

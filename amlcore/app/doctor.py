@@ -18,7 +18,7 @@ from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, Unread
 from amlcore.model.damaged import damaged_models
 from amlcore.record.inspection import inspect_record
 from amlcore.record.record import Record
-from amlcore.serving.keys import Keys
+from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.service import list_services
 from amlcore.workspace import Workspace
 
@@ -67,7 +67,7 @@ def _examine_records(workspace: Workspace) -> Iterator[Finding]:
         yield Finding(f"model {model.name}:{model.version}", False, model.words)
     for path in sorted((workspace.state_path / "keys").glob("*.json")):
         try:
-            Keys(path).read()
+            ServiceKeys(path).read()
         except DeploymentError as error:
             damaged += 1
             yield Finding(f"keys of service {path.stem}", False, str(error))

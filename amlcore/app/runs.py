@@ -213,7 +213,7 @@ def find_model(workspace: Workspace, reference: str) -> Model:
 def serve(workspace: Workspace, reference: str, *, host: str, port: int, log: Log) -> int:
     """Serve a packaged model in the foreground, in its own environment; becomes `bentoml serve`."""
     from amlcore.serving.address import check_port, find_address
-    from amlcore.serving.packaging import find_service, interpreter, keys_of
+    from amlcore.serving.packaging import find_service, interpreter, service_keys
     from amlcore.serving.service import serve_in_foreground
 
     address = find_address(host, port)
@@ -222,15 +222,15 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, log: Lo
     python = interpreter(workspace, bento, log=log)
     shown = f"[{address}]" if ":" in address else address
     log(f"serving {bento.tag} (model {bento.model}) on http://{shown}:{port}")
-    serve_in_foreground(bento, python=python, port=port, host=address, keys=keys_of(workspace, bento))
+    serve_in_foreground(bento, python=python, port=port, host=address, keys=service_keys(workspace, bento))
 
 
 def keys(workspace: Workspace, service: str, *, regenerate: str | None, log: Log) -> dict[str, str]:
     """The two keys of a packaged service and the file they lie in, one of them replaced if `regenerate` names it."""
-    from amlcore.serving.packaging import find_service, keys_of
+    from amlcore.serving.packaging import find_service, service_keys
 
     bento = find_service(workspace, service, log=log)
-    found = keys_of(workspace, bento)
+    found = service_keys(workspace, bento)
     if found is None:
         raise RequestError(
             f"service '{bento.name}' takes requests without a key; deployment.auth=key packages one with"

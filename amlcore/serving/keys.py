@@ -27,13 +27,13 @@ class Which(StrEnum):
 
 
 @dataclass(frozen=True)
-class Keys:
+class ServiceKeys:
     """The keys of all services of one name; who asks may go over to the other while one is replaced."""
 
     path: Path
 
     @classmethod
-    def of(cls, state: Path, service: str) -> Keys:
+    def of(cls, state: Path, service: str) -> ServiceKeys:
         """Those of `service` in a workspace whose `.amlcore` is `state`, made now if there are none."""
         keys = cls((state / "keys" / f"{service}.json").absolute())
         if not os.path.exists(keys.path):

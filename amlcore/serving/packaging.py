@@ -13,9 +13,9 @@ from amlcore.log import Log
 from amlcore.model import Model, find
 from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.keys import Keys
+from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.locks import serving_lock
-from amlcore.serving.proof import memory_warning, prove, summary, uses
+from amlcore.serving.proof import memory_warning, run_proof, summary, uses
 from amlcore.serving.runtime.cores import cores
 from amlcore.serving.runtime.paths.ensembles import ENSEMBLES
 from amlcore.serving.service import Service, check_replaceable, list_services, start
@@ -44,7 +44,7 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     path = "trees" if model.last_step in ENSEMBLES else "onnx" if deployment.onnx else None
     wishes = OF_PATHS.get(path or "", ())
     lock = _serving_lock(workspace, model, wishes=[*FAST, *wishes], log=log)
-    proof = prove(model, settings, python=_python(workspace, lock, version=model.python, log=log))
+    proof = run_proof(model, settings, python=_python(workspace, lock, version=model.python, log=log))
     if path is not None and not uses(proof, path):
         lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
     refused = proof.pop("refused", None)
@@ -96,15 +96,15 @@ def deploy(
     named = replace(deployment or Deployment(), name=name)
     bento = package_model(workspace, _only(models), named, log=_to_stderr)
     python = interpreter(workspace, bento, log=_to_stderr)
-    keys = keys_of(workspace, bento)
+    keys = service_keys(workspace, bento)
     return start(bento, python=python, folder=workspace.state_path / "services" / name, keys=keys)
 
 
-def keys_of(workspace: Workspace, bento: Bento) -> Keys | None:
+def service_keys(workspace: Workspace, bento: Bento) -> ServiceKeys | None:
     """The keys of a service that was packaged with deployment.auth=key; the first who asks makes them."""
     if not bento.needs_key:
         return None
-    keys = Keys.of(workspace.state_path, bento.name)
+    keys = ServiceKeys.of(workspace.state_path, bento.name)
     keys.read()  # another user's keys, or damaged ones, are said before anything starts
     return keys
 

@@ -28,7 +28,7 @@ def copy_service(stage: Path) -> None:
     shutil.copytree(RUNTIME, stage / "amlcore_service", ignore=shutil.ignore_patterns("__pycache__"))
 
 
-def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, Any]:
+def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, Any]:
     """The report that the Bento carries: candidates, their equality and speed, what was chosen, a worker's memory.
 
     Raises
@@ -42,7 +42,7 @@ def prove(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, 
         write_json(str(stage / "service.json"), settings)
         try:
             done = subprocess.run(
-                [str(python), "-m", "amlcore_service.proof.prove", str(stage)],
+                [str(python), "-m", "amlcore_service.proof", str(stage)],
                 cwd=stage,
                 env={**plain_environment(), **dict.fromkeys(THREADS, str(settings["threads"]))},
                 stdin=subprocess.DEVNULL,

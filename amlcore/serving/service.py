@@ -21,7 +21,7 @@ from amlcore.record.reading import Process, read_mapping
 from amlcore.serving.bento import Bento
 from amlcore.serving.child_environment import quiet_environment
 from amlcore.serving.client import body, request
-from amlcore.serving.keys import VARIABLE, Keys
+from amlcore.serving.keys import VARIABLE, ServiceKeys
 from amlcore.worker.layout import identity, is_alive, write_json
 
 LOOPBACK = "127.0.0.1"
@@ -138,10 +138,10 @@ class Service:
         """Replace the `Primary` or the `Secondary` key; the service goes on and takes the new one within a second."""
         self._keys().regenerate(key)
 
-    def _keys(self) -> Keys:
+    def _keys(self) -> ServiceKeys:
         if not self.auth_enabled:
             raise DeploymentError(f"service '{self.name}' has no keys; package its model with deployment.auth=key")
-        return Keys(Path(self._record["keys"]))
+        return ServiceKeys(Path(self._record["keys"]))
 
     def run(self, input_data: Any) -> Any:
         """The service's answer to rows, a DataFrame, an array, or a whole body as text, dict or bytes."""
@@ -170,7 +170,9 @@ class Service:
         shutil.rmtree(self._layout.folder, ignore_errors=True)
 
 
-def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, keys: Keys | None = None) -> Service:
+def start(
+    bento: Bento, *, python: Path, folder: Path, port: int | None = None, keys: ServiceKeys | None = None
+) -> Service:
     """Serve `bento` by the interpreter `python` on loopback; a service that ran from `folder` before is replaced."""
     layout = ServiceLayout(folder.absolute())
     stop(layout.folder)
@@ -208,7 +210,7 @@ def start(bento: Bento, *, python: Path, folder: Path, port: int | None = None, 
 
 
 def serve_in_foreground(
-    bento: Bento, *, python: Path, port: int = 3000, host: str = LOOPBACK, keys: Keys | None = None
+    bento: Bento, *, python: Path, port: int = 3000, host: str = LOOPBACK, keys: ServiceKeys | None = None
 ) -> NoReturn:
     """Become `bentoml serve` in the interpreter `python`, so that signals and the exit status are its own."""
     # not from the user's folder: a module there would be imported in place of one of the service's
@@ -219,7 +221,7 @@ def serve_in_foreground(
     os.execve(command[0], command, _environment_with(keys))
 
 
-def _environment_with(keys: Keys | None) -> dict[str, str]:
+def _environment_with(keys: ServiceKeys | None) -> dict[str, str]:
     """What a service is started with: the file of its keys by name, never a key itself."""
     return {**quiet_environment(), **({} if keys is None else {VARIABLE: str(keys.path)})}
 

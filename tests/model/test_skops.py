@@ -20,8 +20,7 @@ from amlcore.errors import ConfigError, ModelError
 from amlcore.model import Model, Provenance, Registration, register
 from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.runtime.predictor import Model as ServedModel
-from amlcore.serving.runtime.predictor import ModelFault
+from amlcore.serving.runtime.predictor import ModelFault, PackagedModel
 
 DATA, LABELS = load_iris(return_X_y=True)
 
@@ -40,14 +39,14 @@ def forest(root: Path) -> RandomForestClassifier:
     return model
 
 
-def served(root: Path, model: Model, settings: dict | None = None) -> ServedModel:
+def served(root: Path, model: Model, settings: dict | None = None) -> PackagedModel:
     bento = root / "bento"
     bento.mkdir(exist_ok=True)
     if not (bento / "model").exists():
         (bento / "model").symlink_to(model.folder)
     written = {**service_settings(model, Deployment(name="any")), "scikit_learn": None, **(settings or {})}
     (bento / "service.json").write_text(json.dumps(written))
-    return ServedModel(bento)
+    return PackagedModel(bento)
 
 
 def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, provenance: Provenance) -> None:

@@ -22,7 +22,7 @@ from amlcore.model.inspection import TrainingContext, inspect_model
 from amlcore.record.record import Record
 from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.proof import prove
+from amlcore.serving.proof import run_proof
 from amlcore.snapshot.snapshot import SnapshotLimits, take
 from tests.conftest import Aml
 from tests.support.serving_models import register
@@ -165,8 +165,8 @@ def test_a_service_that_could_answer_nobody_is_not_packaged(
     sample = {"columns": None, "dtypes": None, "rows": [[1.0, 2.0]]}
     model = with_code(tmp_path, estimator, f"{name}.py", sample=sample)
     if "1 / 0" in failing:  # of the rows, as far as anyone can tell: a warning
-        report = prove(model, service_settings(model, Deployment()), python=PYTHON)
+        report = run_proof(model, service_settings(model, Deployment()), python=PYTHON)
         assert "division by zero" in report["refused"]
         return
     with pytest.raises(DeploymentError, match=r"could not answer a single request.*(gone\.json|no_such_module)"):
-        prove(model, service_settings(model, Deployment()), python=PYTHON)
+        run_proof(model, service_settings(model, Deployment()), python=PYTHON)

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from amlcore.errors import DeploymentError
-from amlcore.serving.keys import Keys
+from amlcore.serving.keys import ServiceKeys
 from tests.cli.test_flow import until
 from tests.support import users
 from tests.support.users import GROUP, User, group_workspace
@@ -105,17 +105,17 @@ def test_keys_are_each_users_own_and_refused_to_others_before_anything_starts() 
         Path(folder).chmod(0o755)
         state = group_workspace(Path(folder, "workspace")) / ".amlcore"
         with _as(ANNA):
-            kept = Keys.of(state, "iris").read()
+            kept = ServiceKeys.of(state, "iris").read()
         with _as(BEN):
-            assert Keys.of(state, "other").read() != kept
+            assert ServiceKeys.of(state, "other").read() != kept
             with pytest.raises(DeploymentError, match="can be read by its owner alone"):
-                Keys.of(state, "iris").read()
+                ServiceKeys.of(state, "iris").read()
             with pytest.raises(DeploymentError, match="can be read by its owner alone"):
-                Keys.of(state, "iris").regenerate("primary")
+                ServiceKeys.of(state, "iris").regenerate("primary")
             with pytest.raises(PermissionError):  # neither can they be removed, and others put in their place
-                Keys.of(state, "iris").path.unlink()
+                ServiceKeys.of(state, "iris").path.unlink()
         with _as(ANNA):
-            assert Keys.of(state, "iris").read() == kept
+            assert ServiceKeys.of(state, "iris").read() == kept
 
 
 @contextmanager

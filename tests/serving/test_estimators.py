@@ -16,7 +16,7 @@ from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import _construct_instances
 from threadpoolctl import threadpool_limits
 
-from amlcore.serving.runtime.http.answers import KEYS
+from amlcore.serving.runtime.http.response import KEYS
 from amlcore.serving.runtime.proof import proof
 from tests.support.serving_models import packaged
 

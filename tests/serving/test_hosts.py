@@ -15,9 +15,9 @@ import pytest
 
 from amlcore.errors import DeploymentError, RequestError
 from amlcore.serving.address import check_port, find_address
-from amlcore.serving.keys import Keys
+from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.runtime.http.access_log import AccessLog
-from amlcore.serving.runtime.http.request_log import Note
+from amlcore.serving.runtime.http.request_log import LoggedRequest
 from amlcore.serving.service import check_replaceable, stop
 from amlcore.worker.layout import identity, write_json
 from tests.support.serving_models import iris, packaged
@@ -56,9 +56,11 @@ def test_a_taken_port_is_told_from_an_address_that_is_not_here() -> None:
 
 
 def test_keys_that_are_replaced_at_once_never_come_back(tmp_path: Path) -> None:
-    keys = Keys.of(tmp_path, "flowers")
+    keys = ServiceKeys.of(tmp_path, "flowers")
     before = keys.read()
-    both = [threading.Thread(target=Keys(keys.path).regenerate, args=(which,)) for which in before for _ in range(8)]
+    both = [
+        threading.Thread(target=ServiceKeys(keys.path).regenerate, args=(which,)) for which in before for _ in range(8)
+    ]
     for thread in both:
         thread.start()
     for thread in both:
@@ -67,10 +69,10 @@ def test_keys_that_are_replaced_at_once_never_come_back(tmp_path: Path) -> None:
 
 
 def test_two_processes_that_replace_keys_wait_for_each_other(tmp_path: Path) -> None:
-    keys = Keys.of(tmp_path, "flowers")
+    keys = ServiceKeys.of(tmp_path, "flowers")
     before = keys.read()
-    code = "import sys; from pathlib import Path; from amlcore.serving.keys import Keys\n"
-    code += "for _ in range(50): Keys(Path(sys.argv[1])).regenerate(sys.argv[2]); sys.stdout.write('.')\n"
+    code = "import sys; from pathlib import Path; from amlcore.serving.keys import ServiceKeys\n"
+    code += "for _ in range(50): ServiceKeys(Path(sys.argv[1])).regenerate(sys.argv[2]); sys.stdout.write('.')\n"
     ended = [subprocess.Popen([sys.executable, "-c", code, str(keys.path), which], stdout=-3) for which in before]
     assert [process.wait() for process in ended] == [0, 0]
     assert not set(before.values()) & set(keys.read().values())
@@ -80,7 +82,7 @@ def test_a_reader_that_stands_still_loses_lines_and_holds_up_nobody() -> None:
     reads, writes = os.pipe2(os.O_NONBLOCK)
     log = AccessLog(writes)
     scope = {"client": ("127.0.0.1", 1), "method": "POST", "path": "/predict"}
-    note = Note("predict", 200, 0.001, "id", scope, 1, 1)
+    note = LoggedRequest("predict", 200, 0.001, "id", scope, 1, 1)
     for _ in range(1000):
         log.write([note] * 20)
     text = os.read(reads, 1 << 20)
@@ -126,7 +128,7 @@ def test_a_path_that_raises_again_and_again_is_switched_off(tmp_path: Path) -> N
             asked.append(1)
             raise RuntimeError("broken")
 
-    predictor._quick = Raises()
+    predictor._fast_paths = Raises()
     for _ in range(10):
         assert predictor.answer("predict", b'{"data": [[5.1, 3.5, 1.4, 0.2]]}')[0] == 200
     assert len(asked) == 3

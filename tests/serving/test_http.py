@@ -11,17 +11,17 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.serving.runtime.http import app, metrics, work
+from amlcore.serving.runtime.http import app, concurrency, metrics
 from amlcore.serving.runtime.http import keys as service_keys
 from amlcore.serving.runtime.http.access_log import ATOMIC, AccessLog
-from amlcore.serving.runtime.http.app import Front, Lean, Limits
-from amlcore.serving.runtime.http.header_limit import limit_heads
-from amlcore.serving.runtime.http.keys import Keys, KeysFault
+from amlcore.serving.runtime.http.app import Limits, ModelApp, WorkerState
+from amlcore.serving.runtime.http.concurrency import InFlight, Pace
+from amlcore.serving.runtime.http.errors import HttpError, check_content
+from amlcore.serving.runtime.http.header_limit import limit_headers
+from amlcore.serving.runtime.http.keys import KeyGuard, KeysFault
 from amlcore.serving.runtime.http.metrics import MOST_LABELS
-from amlcore.serving.runtime.http.refusal import Refusal, check_content
-from amlcore.serving.runtime.http.request_log import MANY_OPEN, MOST_OPEN, SETTLED_S, Note, Notes
-from amlcore.serving.runtime.http.work import InFlight, Pace
-from amlcore.serving.runtime.predictor import Model
+from amlcore.serving.runtime.http.request_log import MANY_OPEN, MOST_OPEN, SETTLED_S, LoggedRequest, RequestLog
+from amlcore.serving.runtime.predictor import PackagedModel
 from tests.support.serving_models import iris, register
 
 BODY = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -34,19 +34,19 @@ def model(tmp_path):
     (tmp_path / "model").symlink_to(record.folder)
     settings = {"name": "flowers", "scikit_learn": None, "auth": "none"}
     (tmp_path / "service.json").write_text(json.dumps(settings))
-    return Model(tmp_path)
+    return PackagedModel(tmp_path)
 
 
 @pytest.fixture
-def front(model):
+def worker(model):
     return make(model)
 
 
 def make(model, *, keys=None, logs=False, **limits):
     sizes = {"timeout_s": 30.0, "max_concurrency": 8, "max_body_bytes": 1000, "threads": 1, **limits}
-    front = Front(model, Limits(**sizes), keys=keys, logs=logs)
-    front.predictor = model.load()
-    return front
+    worker = WorkerState(model, Limits(**sizes), keys=keys, logs=logs)
+    worker.predictor = model.load()
+    return worker
 
 
 async def bentoml_app(scope, receive, send):
@@ -60,8 +60,8 @@ async def bentoml_app(scope, receive, send):
 class Client:
     """Calls the route as an ASGI server does."""
 
-    def __init__(self, front):
-        self._app = Lean(bentoml_app, front)
+    def __init__(self, worker):
+        self._app = ModelApp(bentoml_app, worker)
 
     async def ask(self, path="/predict", body=BODY, *, method="POST", headers=JSON, parts=None, hold=None):
         """Status, headers and body; `parts` sends the body piece by piece, `hold` waits before the last one."""
@@ -99,18 +99,18 @@ class Client:
         return asyncio.run(self.ask(*arguments, **options))
 
 
-def counted(front):
+def counted(worker):
     """The samples of the metrics that are not zero, by name and labels."""
-    front.notes.settle()
-    lines = front.metrics.expose()[0].decode().splitlines()
+    worker.request_log.settle()
+    lines = worker.metrics.expose()[0].decode().splitlines()
     samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in samples.items() if float(value) and "_bucket" not in name}
 
 
-def test_an_answer_is_the_models_own_in_whatever_pieces_the_body_comes(front):
-    expected = front.predictor.answer("predict", BODY)
+def test_an_answer_is_the_models_own_in_whatever_pieces_the_body_comes(worker):
+    expected = worker.predictor.answer("predict", BODY)
     for parts in ([BODY], [BODY[:5], BODY[5:]], [BODY, b""], [b"", BODY]):
-        status, headers, body = Client(front)(parts=parts)
+        status, headers, body = Client(worker)(parts=parts)
         assert (status, body) == expected
         assert headers["content-length"] == str(len(body))
 
@@ -129,18 +129,18 @@ def test_content_that_may_be_json(kind):
     [("text/csv", None), ("multipart/form-data; boundary=x", None), ("application/json; charset=utf-16", None),
      ("application/json", "gzip"), ("", None)],
 )  # fmt: skip
-def test_content_that_is_not_json_is_415(front, kind, encoding):
-    with pytest.raises(Refusal):
+def test_content_that_is_not_json_is_415(worker, kind, encoding):
+    with pytest.raises(HttpError):
         check_content(kind.encode(), None if encoding is None else encoding.encode())
-    status, _, body = Client(front)(
+    status, _, body = Client(worker)(
         headers={"content-type": kind, **({"content-encoding": encoding} if encoding else {})}
     )
     assert status == 415
     assert json.loads(body)["error"]["message"]
 
 
-def test_another_method_is_405_and_says_which_is_taken(front):
-    status, headers, _ = Client(front)(method="PUT")
+def test_another_method_is_405_and_says_which_is_taken(worker):
+    status, headers, _ = Client(worker)(method="PUT")
     assert (status, headers["allow"]) == (405, "POST")
 
 
@@ -154,11 +154,11 @@ def test_heads_are_limited_where_uvicorn_is_the_one_that_is_known(monkeypatch):
     known = httptools_impl.HttpToolsProtocol
     for parser, is_limited in ((known, True), (HttpToolsProtocol, False)):
         monkeypatch.setattr(auto, "AutoHTTPProtocol", parser)
-        limit_heads()
+        limit_headers()
         assert (auto.AutoHTTPProtocol is not parser) == is_limited
     monkeypatch.setattr(auto, "AutoHTTPProtocol", known)
     monkeypatch.delattr(httptools_impl, "RequestResponseCycle")
-    limit_heads()
+    limit_headers()
     assert auto.AutoHTTPProtocol is known
 
 
@@ -170,41 +170,41 @@ def test_heads_are_limited_where_uvicorn_is_the_one_that_is_known(monkeypatch):
         ("/livez", "PUT", 405, "PUT is not taken here: GET is"),
     ],
 )
-def test_what_bentoml_does_not_have_is_refused_as_all_else_is(front, path, method, status, says):
-    client = Client(front)
+def test_what_bentoml_does_not_have_is_refused_as_all_else_is(worker, path, method, status, says):
+    client = Client(worker)
     answered, headers, body = client(path, method=method, headers={"x-request-id": "one"})
     assert (answered, json.loads(body)) == (status, {"error": {"message": says, "row": None, "column": None}})
     assert headers.get("allow") == ("GET" if status == 405 else None)
     assert (headers["x-request-id"], headers["content-length"]) == ("one", str(len(body)))
-    assert counted(front)[f'amlcore_requests_total{{route="other",status="{status}"}}'] == 1
+    assert counted(worker)[f'amlcore_requests_total{{route="other",status="{status}"}}'] == 1
     assert client("/docs.json", method="GET")[2] == b"behind"
 
 
-def test_a_body_over_the_limit_is_413_told_or_not(front):
-    client, body = Client(front), b'{"data": [[' + b"1," * 600 + b"1]]}"
+def test_a_body_over_the_limit_is_413_told_or_not(worker):
+    client, body = Client(worker), b'{"data": [[' + b"1," * 600 + b"1]]}"
     told = client(body=body, headers={**JSON, "content-length": str(len(body))})
     assert told[0] == client(body=body)[0] == client(parts=[body[:900], body[900:]])[0] == 413
     assert "1000 bytes" in told[2].decode()
     assert client(parts=[b" " * 500, b" " * 400, b" "])[0] == 400  # within the limit, and no JSON
 
 
-def test_a_body_that_an_upgrade_loses_is_said_to_be_lost(front):
-    client, asks = Client(front), {**JSON, "connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c"}
+def test_a_body_that_an_upgrade_loses_is_said_to_be_lost(worker):
+    client, asks = Client(worker), {**JSON, "connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c"}
     status, _, body = client(body=b"", headers=asks)
     assert (status, "Upgrade" in json.loads(body)["error"]["message"]) == (400, True)
     assert client(headers=asks)[0] == client(parts=[b"", BODY], headers=asks)[0] == 200
     assert "not JSON" in client(body=b"")[2].decode()
 
 
-def test_a_client_that_leaves_is_noted_and_answered_nothing(front):
-    client = Client(front)
+def test_a_client_that_leaves_is_noted_and_answered_nothing(worker):
+    client = Client(worker)
     assert client(parts=[])[0] is None
-    assert counted(front)['amlcore_requests_total{route="predict",status="499"}'] == 1
-    assert len(front.in_flight) == 0
+    assert counted(worker)['amlcore_requests_total{route="predict",status="499"}'] == 1
+    assert len(worker.in_flight) == 0
 
 
-def test_a_request_keeps_its_id_and_gets_one_where_it_has_none(front):
-    client = Client(front)
+def test_a_request_keeps_its_id_and_gets_one_where_it_has_none(worker):
+    client = Client(worker)
     assert client(headers={**JSON, "x-request-id": "abc-1"})[1]["x-request-id"] == "abc-1"
     made = [client()[1]["x-request-id"] for _ in range(2)]
     assert made[0] != made[1]
@@ -228,7 +228,7 @@ def bearer(key):
 
 
 def test_either_key_opens_all_and_health_needs_none(model, keys_file):
-    client = Client(make(model, keys=Keys(keys_file)))
+    client = Client(make(model, keys=KeyGuard(keys_file)))
     for path, method in (("/predict", "POST"), ("/metrics", "GET"), ("/docs.json", "GET"), ("/", "GET")):
         assert [client(path, method=method, headers=bearer(key))[0] for key in ("p" * 20, "s" * 20)] == [200, 200]
         for headers in (JSON, bearer("x" * 20), bearer(""), {"authorization": "Basic " + "p" * 20}, bearer("p" * 21)):
@@ -241,7 +241,7 @@ def test_either_key_opens_all_and_health_needs_none(model, keys_file):
 
 def test_a_replaced_key_is_taken_while_it_serves(model, keys_file, monkeypatch):
     monkeypatch.setattr(service_keys, "LOOK_S", 0.0)
-    client = Client(make(model, keys=Keys(keys_file)))
+    client = Client(make(model, keys=KeyGuard(keys_file)))
     fresh = keys_file.with_name("fresh")
     fresh.write_text(json.dumps({"primary": "n" * 20, "secondary": "s" * 20}))
     fresh.replace(keys_file)
@@ -263,7 +263,7 @@ def test_a_service_without_its_keys_says_where_they_come_from(tmp_path):
         ({"AMLCORE_SERVICE_KEYS": str(broken)}, "holds no keys"),
     ):
         with pytest.raises(KeysFault, match=says):
-            Keys.of("flowers", environment)
+            KeyGuard.of("flowers", environment)
 
 
 # -- limits
@@ -283,9 +283,9 @@ class Slow:
 
 
 def test_too_many_are_429_and_those_inside_are_answered(model):
-    front = make(model, max_concurrency=2)
-    front.predictor = slow = Slow()
-    client = Client(front)
+    worker = make(model, max_concurrency=2)
+    worker.predictor = slow = Slow()
+    client = Client(worker)
 
     async def scene():
         inside = [asyncio.ensure_future(client.ask()) for _ in range(2)]
@@ -299,20 +299,20 @@ def test_too_many_are_429_and_those_inside_are_answered(model):
     assert (refused[0], refused[1]["retry-after"], health[0]) == (429, "1", 200)
     assert [status for status, *_ in inside] == [200, 200]
     assert later[0] == 200
-    assert len(front.in_flight) == 0
+    assert len(worker.in_flight) == 0
 
 
 def test_what_is_late_is_504_and_its_work_does_not_pile_up(model):
-    front = make(model, timeout_s=0.1, max_concurrency=2)
-    front.predictor = slow = Slow()
-    client = Client(front)
+    worker = make(model, timeout_s=0.1, max_concurrency=2)
+    worker.predictor = slow = Slow()
+    client = Client(worker)
 
     async def scene():
         late = await asyncio.gather(*(client.ask() for _ in range(2)))
-        running = front.threads.abandoned
+        running = worker.threads.abandoned
         third = await client.ask()
         slow.go.set()
-        while front.threads.abandoned:
+        while worker.threads.abandoned:
             await asyncio.sleep(0.01)
         return late, running, third, await client.ask()
 
@@ -325,11 +325,11 @@ def test_what_is_late_is_504_and_its_work_does_not_pile_up(model):
     assert after[0] == 200
 
 
-def test_a_call_that_ends_as_its_time_does_takes_no_place_for_ever(front):
+def test_a_call_that_ends_as_its_time_does_takes_no_place_for_ever(worker):
     """Its answer is there, but the request is cancelled before it wakes up to take it."""
 
     async def scene():
-        task = asyncio.ensure_future(front.threads.run(lambda: (200, b""), Pace(), 1))
+        task = asyncio.ensure_future(worker.threads.run(lambda: (200, b""), Pace(), 1))
         await asyncio.sleep(0)
         time.sleep(0.1)  # the loop stands still, and the thread has handed its answer to it
         asyncio.get_running_loop().call_soon(task.cancel)
@@ -337,16 +337,16 @@ def test_a_call_that_ends_as_its_time_does_takes_no_place_for_ever(front):
             await task
         for _ in range(10):
             await asyncio.sleep(0.01)
-        return front.threads.abandoned
+        return worker.threads.abandoned
 
     assert asyncio.run(scene()) == 0
 
 
 def test_a_body_that_does_not_come_is_408(model):
-    front = make(model, timeout_s=0.1)
+    worker = make(model, timeout_s=0.1)
 
     async def scene():
-        return await Client(front).ask(parts=[BODY[:4], BODY[4:]], hold=asyncio.Event())
+        return await Client(worker).ask(parts=[BODY[:4], BODY[4:]], hold=asyncio.Event())
 
     status, headers, _ = asyncio.run(scene())
     assert (status, headers["connection"]) == (408, "close")
@@ -382,15 +382,15 @@ def test_each_request_has_its_own_time():
     assert left == 0
 
 
-def test_a_fault_of_the_model_in_a_thread_reaches_its_own_request(front):
+def test_a_fault_of_the_model_in_a_thread_reaches_its_own_request(worker):
     class Broken:
         def answer(self, method, body):
             raise MemoryError("too much")
 
-    front.predictor = Broken()
+    worker.predictor = Broken()
     with pytest.raises(MemoryError):
-        Client(front)()
-    assert len(front.in_flight) == 0
+        Client(worker)()
+    assert len(worker.in_flight) == 0
 
 
 def test_the_pace_learns_what_is_quick():
@@ -418,9 +418,9 @@ def test_one_slow_answer_may_be_an_interruption_and_two_are_not():
     assert pace.quick_bytes == 500
 
 
-def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(front, monkeypatch):
+def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(worker, monkeypatch):
     clock, loops = [0.0], []
-    for module in (app, work):
+    for module in (app, concurrency):
         monkeypatch.setattr(module, "perf_counter", lambda: clock[0])
 
     class Timed:
@@ -431,8 +431,8 @@ def test_quick_answers_are_given_by_the_loop_and_slow_ones_by_a_thread(front, mo
             clock[0] += self.seconds
             return 200, b'{"predictions": [1]}'
 
-    front.predictor = timed = Timed()
-    client = Client(front)
+    worker.predictor = timed = Timed()
+    client = Client(worker)
 
     async def scene():
         for timed.seconds in (0.0, 0.0, 0.02, 0.02, 0.0, 0.0):
@@ -453,10 +453,10 @@ def test_health_comes_between_many_quick_answers(model, monkeypatch):
             order.append("answer")
             return 200, b'{"predictions": [1]}'
 
-    front = make(model, max_concurrency=100)
-    front.predictor = Timed()
-    front.paces["predict"].quick_bytes = 1000
-    client = Client(front)
+    worker = make(model, max_concurrency=100)
+    worker.predictor = Timed()
+    worker.paces["predict"].quick_bytes = 1000
+    client = Client(worker)
 
     async def health():
         await asyncio.sleep(0)  # it arrives one turn after the others
@@ -489,14 +489,14 @@ def test_services_that_share_bentomls_home_count_apart(tmp_path, monkeypatch):
     assert shared not in (*first.parents, *second.parents)
 
 
-def test_labels_of_metrics_are_bounded(front):
-    client = Client(front)
+def test_labels_of_metrics_are_bounded(worker):
+    client = Client(worker)
     for number in range(5):
         assert client(f"/nowhere/{number}", method="GET")[0] == 200
         assert client("/nowhere", method="GET")[0] == 404
     client()
     client(body=b"{")
-    found = counted(front)
+    found = counted(worker)
     assert found['amlcore_requests_total{route="other",status="404"}'] == 5
     assert found['amlcore_requests_total{route="predict",status="200"}'] == 1
     assert found['amlcore_requests_total{route="predict",status="400"}'] == 1
@@ -505,9 +505,9 @@ def test_labels_of_metrics_are_bounded(front):
     assert not [name for name in found if "nowhere" in name]
 
 
-def test_predictions_are_counted_by_label_and_the_many_as_other(front):
+def test_predictions_are_counted_by_label_and_the_many_as_other(worker):
     def answer(predictions):
-        front.metrics.predicted(json.dumps({"predictions": predictions}).encode())
+        worker.metrics.predicted(json.dumps({"predictions": predictions}).encode())
 
     answer(["yes", "no", "yes"])
     answer([0.5, 0.7])
@@ -516,7 +516,7 @@ def test_predictions_are_counted_by_label_and_the_many_as_other(front):
     answer(list(range(MOST_LABELS + 10)))
     answer(["no"])
     answer(["no"])
-    found = {name: value for name, value in counted(front).items() if "predictions_total" in name}
+    found = {name: value for name, value in counted(worker).items() if "predictions_total" in name}
     assert found['amlcore_predictions_total{label="yes"}'] == 2
     assert found['amlcore_predictions_total{label="no"}'] == 3
     assert len(found) == MOST_LABELS + 1
@@ -527,13 +527,14 @@ def test_requests_of_one_turn_are_counted_as_those_that_come_alone(model):
     """A turn's are added up before prometheus_client hears of them."""
     fronts = [make(model, max_concurrency=100) for _ in range(2)]
     took = [0.0001, 0.00025, 0.003, 0.003, 99.0]
-    notes = [Note("predict", 200, seconds, "r", {}, 0, 0, b'{"predictions": ["a"]}') for seconds in took]
-    notes.append(Note("other", 404, 0.001, "r", {}, 0, 0))
-    fronts[0].metrics.count(notes)
-    for note in notes:
+    request_log = [LoggedRequest("predict", 200, seconds, "r", {}, 0, 0, b'{"predictions": ["a"]}') for seconds in took]
+    request_log.append(LoggedRequest("other", 404, 0.001, "r", {}, 0, 0))
+    fronts[0].metrics.count(request_log)
+    for note in request_log:
         fronts[1].metrics.count([note])
     together, alone = (
-        [line for line in front.metrics.expose()[0].decode().splitlines() if "_created" not in line] for front in fronts
+        [line for line in worker.metrics.expose()[0].decode().splitlines() if "_created" not in line]
+        for worker in fronts
     )
     assert together == alone
     assert 'amlcore_request_duration_seconds_bucket{le="0.00025",route="predict"} 2.0' in together
@@ -541,10 +542,10 @@ def test_requests_of_one_turn_are_counted_as_those_that_come_alone(model):
 
 
 def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
-    front = make(model, logs=True)
+    worker = make(model, logs=True)
     with (tmp_path / "log").open("wb") as stream:
-        front.access = AccessLog(stream.fileno())
-        client = Client(front)
+        worker.access = AccessLog(stream.fileno())
+        client = Client(worker)
 
         async def scene():
             await client.ask(headers={**JSON, "x-request-id": "one", "authorization": "Bearer secret"})
@@ -553,7 +554,7 @@ def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
             await asyncio.sleep(2 * SETTLED_S)
             assert (tmp_path / "log").read_text().count("\n") == 2
             await client.ask("/metrics", method="GET", headers={})
-            await Lean(stop, front)({"type": "lifespan"}, None, None)  # a service that stops writes what it has
+            await ModelApp(stop, worker)({"type": "lifespan"}, None, None)  # a service that stops writes what it has
 
         async def stop(*_):
             pass
@@ -570,11 +571,11 @@ def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
 def test_what_a_killed_worker_takes_with_it_is_bounded():
     """What nobody has counted yet is lost with `kill -9`, however much is answered within a turn."""
     settled = []
-    notes, note = Notes(settled.extend), Note("predict", 200, 0.1, "r", {}, 0, 0)
+    request_log, note = RequestLog(settled.extend), LoggedRequest("predict", 200, 0.1, "r", {}, 0, 0)
 
     async def scene():
         for number in range(1, 3 * MOST_OPEN):
-            notes.add(note)
+            request_log.add(note)
             assert number - len(settled) < MOST_OPEN
         return len(settled)
 
@@ -583,17 +584,20 @@ def test_what_a_killed_worker_takes_with_it_is_bounded():
 
 def test_many_notes_are_settled_behind_the_answers_of_their_turn():
     turns = []
-    notes, note = Notes(lambda those: turns.append(len(those))), Note("predict", 200, 0.1, "r", {}, 0, 0)
+    request_log, note = (
+        RequestLog(lambda those: turns.append(len(those))),
+        LoggedRequest("predict", 200, 0.1, "r", {}, 0, 0),
+    )
 
     async def scene():
         for _ in range(MANY_OPEN + 1):
-            notes.add(note)
+            request_log.add(note)
         assert turns == []
         await asyncio.sleep(0)
         assert turns == [MANY_OPEN + 1]
-        notes.add(note)
+        request_log.add(note)
         await asyncio.sleep(2 * SETTLED_S)
-        notes.add(note)
+        request_log.add(note)
         await asyncio.sleep(2 * SETTLED_S)
         assert turns == [MANY_OPEN + 1, 1, 1]
 
@@ -604,7 +608,7 @@ def test_the_log_is_written_in_pieces_that_a_pipe_takes_whole(tmp_path):
     reading, writing = os.pipe()
     log = AccessLog(writing)
     scope = {"method": "GET", "path": "/" + "y" * 150, "client": None}
-    log.write([Note("predict", 200, 0.1, str(number), scope, 0, 0) for number in range(60)])
+    log.write([LoggedRequest("predict", 200, 0.1, str(number), scope, 0, 0) for number in range(60)])
     os.close(writing)
     with open(reading, "rb") as stream:
         lines = stream.read().splitlines()
@@ -616,7 +620,7 @@ def test_what_a_client_says_of_its_address_is_one_text_in_the_log(tmp_path):
     """Uvicorn reads X-Forwarded-For; what it holds there is any text."""
     scope = {"method": "GET", "path": "/", "client": ('1", "status": 200, "x": "' + "y" * 9000, 0)}
     with (tmp_path / "log").open("wb") as stream:
-        AccessLog(stream.fileno()).write([Note("other", 401, 0, "r", scope, 0, 0)])
+        AccessLog(stream.fileno()).write([LoggedRequest("other", 401, 0, "r", scope, 0, 0)])
     line = (tmp_path / "log").read_bytes()
     assert json.loads(line).items() >= {"client": scope["client"][0][:100], "status": 401}.items()
     assert len(line) < ATOMIC
@@ -625,7 +629,9 @@ def test_what_a_client_says_of_its_address_is_one_text_in_the_log(tmp_path):
 def test_a_log_that_nobody_reads_stops_nothing():
     reading, writing = os.pipe()
     os.close(reading)
-    AccessLog(writing).write([Note("other", 200, 0, "r", {"method": "GET", "path": "/", "client": None}, 0, 0)])
+    AccessLog(writing).write(
+        [LoggedRequest("other", 200, 0, "r", {"method": "GET", "path": "/", "client": None}, 0, 0)]
+    )
     os.close(writing)
 
 

@@ -245,7 +245,7 @@ def test_null_is_what_it_was_in_training(tmp_path: Path, with_sample: bool) -> N
         service = serve(tmp_path / name, model, frame if with_sample else None)
         assert ask(service, [["a"], ["b"], [None]]) == model.predict(frame[1:4]).tolist()
         assert ask(service, [[None]]) == model.predict(frame[3:4]).tolist()
-        assert service._quick is not None
+        assert service._fast_paths is not None
 
 
 def test_a_null_that_training_never_saw_is_not_guessed(tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_a_sample_of_float32_keeps_the_fast_paths_and_the_bits(tmp_path: Path, m
     frame = pd.DataFrame(array, columns=list("abc")).astype({"b": "float64"})
     for name, data in {"array": array, "frame": frame}.items():
         service = serve(tmp_path / name, model.fit(data, LABELS), data)
-        assert service._quick is not None
+        assert service._fast_paths is not None
         for method in ("predict", "predict_proba") if hasattr(model, "predict_proba") else ("predict",):
             answer = np.array(ask(service, array.astype(float)[:9].tolist(), method))
             np.testing.assert_array_equal(
@@ -354,7 +354,7 @@ def test_one_null_truth_value_keeps_the_fast_paths(tmp_path: Path) -> None:
     encode = make_column_transformer((OneHotEncoder(handle_unknown="ignore"), ["open"]), remainder="passthrough")
     model = make_pipeline(encode, LogisticRegression(max_iter=1000)).fit(frame, np.arange(60) % 3)
     service = serve(tmp_path, model, frame)
-    assert service._quick is not None
+    assert service._fast_paths is not None
     asked = pd.DataFrame({"open": pd.Series([True, None, False], dtype=object), "n": [1.0, 2.0, 3.0]})
     assert ask(service, [[True, 1], [None, 2.0], [False, 3]]) == model.predict(asked).tolist()
 

@@ -9,15 +9,14 @@ import pytest
 from amlcore.errors import DeploymentError
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
-from amlcore.serving.keys import Keys
-from amlcore.serving.runtime.http.keys import VARIABLE
-from amlcore.serving.runtime.http.keys import Keys as ServedKeys
+from amlcore.serving.keys import ServiceKeys
+from amlcore.serving.runtime.http.keys import VARIABLE, KeyGuard
 from tests.support.serving_models import LOCK, iris, register
 
 
 def test_keys_are_made_once_and_only_for_their_owner(tmp_path):
     with ThreadPoolExecutor(8) as pool:
-        made = list(pool.map(lambda _: Keys.of(tmp_path, "flowers").read(), range(16)))
+        made = list(pool.map(lambda _: ServiceKeys.of(tmp_path, "flowers").read(), range(16)))
     assert all(keys == made[0] for keys in made)
     assert made[0]["primary"] != made[0]["secondary"]
     assert min(map(len, made[0].values())) >= 32
@@ -28,7 +27,7 @@ def test_keys_are_made_once_and_only_for_their_owner(tmp_path):
 
 
 def test_one_key_is_replaced_and_the_other_stays(tmp_path):
-    keys = Keys.of(tmp_path, "flowers")
+    keys = ServiceKeys.of(tmp_path, "flowers")
     before = keys.read()
     keys.regenerate("primary")
     after = keys.read()
@@ -40,15 +39,15 @@ def test_one_key_is_replaced_and_the_other_stays(tmp_path):
 
 @pytest.mark.parametrize("text", ["[]", '{"primary": "p"}', '{"primary": 1, "secondary": 2}'])
 def test_a_file_that_holds_no_keys_is_named(tmp_path, text):
-    keys = Keys.of(tmp_path, "flowers")
+    keys = ServiceKeys.of(tmp_path, "flowers")
     keys.path.write_text(text)
     with pytest.raises(DeploymentError, match=r"flowers\.json holds no keys"):
         keys.read()
 
 
 def test_what_the_workspace_writes_the_service_reads(tmp_path):
-    keys = Keys.of(tmp_path, "flowers")
-    served = ServedKeys.of("flowers", {VARIABLE: str(keys.path)})
+    keys = ServiceKeys.of(tmp_path, "flowers")
+    served = KeyGuard.of("flowers", {VARIABLE: str(keys.path)})
     for key in keys.read().values():
         assert served.admit(f"Bearer {key}".encode())
     assert not served.admit(None)

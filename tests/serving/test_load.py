@@ -18,7 +18,7 @@ import pytest
 from amlcore.errors import DeploymentError
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
-from amlcore.serving.keys import Keys
+from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.runtime.http.request_log import MOST_OPEN
 from amlcore.serving.service import start
 from tests.support.load import Outcome, ask, request
@@ -63,7 +63,7 @@ def sleeper(root, name, **deployment):
 def guarded(root):
     """One worker that takes three requests at once, two seconds each, and wants a key."""
     bento = sleeper(root, "guarded", timeout_s=2.0, max_concurrency=3, max_body_mb=0.5, auth=Auth.key)
-    keys = Keys.of(root, "guarded")
+    keys = ServiceKeys.of(root, "guarded")
     service = start(bento, python=PYTHON, folder=root / "services" / "guarded", keys=keys)
     service.wait_for_deployment()
     yield service
@@ -223,7 +223,7 @@ def test_where_bentoml_is_another_the_same_is_answered_from_among_its_middleware
     bento = package(register(root, iris(), name="changed"), Deployment(auth=Auth.key), serving_lock=LOCK)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", str(changed))
-        keys = Keys.of(root, "changed")
+        keys = ServiceKeys.of(root, "changed")
         service = start(bento, python=PYTHON, folder=root / "services" / "changed", keys=keys)
     try:
         service.wait_for_deployment()

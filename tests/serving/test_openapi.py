@@ -11,7 +11,7 @@ import pytest
 
 from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
-from amlcore.serving.keys import Keys
+from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.service import start
 from tests.support.serving_models import LOCK, iris, mixed_pipeline, register
 
@@ -27,7 +27,7 @@ def service(root, request):
     model = register(root, estimator, name=request.param, frame=frame)
     auth = Auth.key if frame is not None else Auth.none
     bento = package(model, Deployment(auth=auth, max_body_mb=1.0), serving_lock=LOCK)
-    keys = Keys.of(root, request.param) if auth is Auth.key else None
+    keys = ServiceKeys.of(root, request.param) if auth is Auth.key else None
     service = start(bento, python=PYTHON, folder=root / "services" / request.param, keys=keys)
     service.wait_for_deployment()
     yield service

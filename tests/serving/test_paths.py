@@ -49,8 +49,8 @@ from threadpoolctl import threadpool_limits
 
 from amlcore.serving.runtime.paths.linear import Classification
 from amlcore.serving.runtime.paths.trees import Trees, trees
-from amlcore.serving.runtime.paths.unchecked import Itself
-from amlcore.serving.runtime.predictor import Model as ServedModel
+from amlcore.serving.runtime.paths.unchecked import UncheckedScorer
+from amlcore.serving.runtime.predictor import PackagedModel
 from amlcore.serving.runtime.proof import proof
 from amlcore.serving.runtime.proof.synthetic_rows import around
 from amlcore.serving.runtime.rows.rows import Signature
@@ -79,11 +79,11 @@ def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "AT_THRESHOLDS", 2000)
 
 
-def prove(
+def make_proof(
     estimator: Any, columns: list[str] | None = None, dtypes: list[str] | None = None, *, with_onnx: bool = False
 ) -> dict[str, Any]:
     signature = {"n_features": getattr(estimator, "n_features_in_", None), "columns": columns, "dtypes": dtypes}
-    return proof.prove(estimator, Signature(signature, None), [], with_onnx=with_onnx)
+    return proof.make_proof(estimator, Signature(signature, None), [], with_onnx=with_onnx)
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def prove(
     ids=lambda value: str(value) if hasattr(value, "fit") else "",
 )
 def test_a_known_model_has_its_path(estimator: Any, data: Any, target: Any, path: str) -> None:
-    report = prove(estimator.fit(data, target))
+    report = make_proof(estimator.fit(data, target))
     assert report["candidates"][path]["equal"], report["candidates"]
     assert report["candidates"][path]["rows"] >= proof.MADE
 
@@ -135,7 +135,7 @@ def test_a_path_that_differs_in_one_bit_that_matters_is_dropped(monkeypatch: pyt
         return original(self, method, matrix)
 
     monkeypatch.setattr(Trees, "score", without_rounding)
-    report = prove(forest)
+    report = make_proof(forest)
     assert not report["candidates"]["trees"]["equal"]
     assert "thresholds" in report["candidates"]["trees"]["because"]
     assert "trees" not in json.dumps(report["chosen"])
@@ -152,17 +152,17 @@ def test_a_path_that_differs_in_one_bit_that_matters_is_dropped(monkeypatch: pyt
     ids=lambda value: str(value) if hasattr(value, "fit") else "",
 )
 def test_onnx_runtime_answers_for_what_has_no_path_of_its_own(estimator: Any, data: Any, target: Any) -> None:
-    report = prove(estimator.fit(data, target), with_onnx=True)
+    report = make_proof(estimator.fit(data, target), with_onnx=True)
     assert report["candidates"]["onnx"]["equal"], report["candidates"]
     assert report["chosen"]["predict"][0][1] == "onnx"
-    assert "onnx" not in prove(estimator)["candidates"]
+    assert "onnx" not in make_proof(estimator)["candidates"]
 
 
 def test_onnx_runtime_is_dropped_where_it_does_not_verify() -> None:
     """Its neighbours weigh otherwise, and what has a path of its own is not tried."""
     weighted = KNeighborsClassifier(weights="distance").fit(DATA, LABELS)
-    assert prove(weighted, with_onnx=True)["candidates"]["onnx"]["equal"] is False
-    assert "onnx" not in prove(LogisticRegression().fit(DATA, LABELS), with_onnx=True)["candidates"]
+    assert make_proof(weighted, with_onnx=True)["candidates"]["onnx"]["equal"] is False
+    assert "onnx" not in make_proof(LogisticRegression().fit(DATA, LABELS), with_onnx=True)["candidates"]
 
 
 def test_a_tiny_probability_is_compared_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,14 +174,14 @@ def test_a_tiny_probability_is_compared_as_what_it_is(monkeypatch: pytest.Monkey
         return np.maximum(answer, 1e-17) if method == "predict_proba" else answer
 
     monkeypatch.setattr(Classification, "score", without_the_smallest)
-    report = prove(LogisticRegression().fit(DATA, LABELS))
+    report = make_proof(LogisticRegression().fit(DATA, LABELS))
     assert "off by" in report["candidates"]["linear"]["because"]
 
 
 @pytest.mark.parametrize("kind", [GradientBoostingClassifier, HistGradientBoostingClassifier])
 def test_the_smaller_of_two_probabilities_is_the_same_to_the_last_bit(kind: Any) -> None:
     model = kind(learning_rate=0.5, random_state=0).fit(DATA, BINARY)
-    scorer = trees(model, Itself(model))
+    scorer = trees(model, UncheckedScorer(model))
     assert scorer is not None
     np.testing.assert_array_equal(scorer.score("predict_proba", DATA), model.predict_proba(DATA))
     assert scorer.score("predict_proba", DATA).min() < 1e-4
@@ -195,14 +195,14 @@ def test_a_row_alone_is_compared_with_the_model_asked_of_it_alone(monkeypatch: p
             found = super().predict_proba(rows)
             return found * (1 + 1e-8) if len(found) > 1 else found
 
-    report = prove(Blocked().fit(DATA, LABELS))
+    report = make_proof(Blocked().fit(DATA, LABELS))
     assert report["candidates"]["unchecked"]["equal"], report["candidates"]
     assert {path for _, path in report["chosen"]["predict_proba"]} == {"unchecked"}
 
 
 def test_one_row_of_plain_numbers_is_compared_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Classification, "_label", lambda self, _: self._each[0])
-    report = prove(LogisticRegression().fit(DATA, LABELS))
+    report = make_proof(LogisticRegression().fit(DATA, LABELS))
     assert "another label" in report["candidates"]["linear"]["because"]
 
 
@@ -229,7 +229,7 @@ def test_a_path_that_raises_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
         raise ZeroDivisionError("by nothing")
 
     monkeypatch.setattr(Classification, "score", fail)
-    report = prove(LogisticRegression().fit(DATA, LABELS))
+    report = make_proof(LogisticRegression().fit(DATA, LABELS))
     assert report["candidates"]["linear"] == {"equal": False, "because": "ZeroDivisionError: by nothing"}
     assert report["chosen"]["predict"][-1] == [None, "unchecked"]
 
@@ -244,20 +244,20 @@ def test_what_is_not_known_is_answered_by_the_model() -> None:
         def transform(self, rows: Any) -> Any:
             return np.asarray(rows)
 
-    report = prove(make_pipeline(Own(), LogisticRegression()).fit(DATA, LABELS))
+    report = make_proof(make_pipeline(Own(), LogisticRegression()).fit(DATA, LABELS))
     assert (report["chosen"], report["candidates"]) == ({}, {})
     assert "not known" in report["because"]
 
 
 def test_outputs_with_other_numbers_of_classes_are_compared() -> None:
-    report = prove(RandomForestClassifier(5, random_state=0).fit(DATA, np.column_stack([LABELS, LABELS > 0])))
+    report = make_proof(RandomForestClassifier(5, random_state=0).fit(DATA, np.column_stack([LABELS, LABELS > 0])))
     assert report["because"] is None
     assert report["chosen"]
 
 
 def test_a_slow_model_is_compared_on_fewer_rows(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(proof, "COMPARED_S", 0.0)
-    report = prove(LogisticRegression().fit(DATA, LABELS))
+    report = make_proof(LogisticRegression().fit(DATA, LABELS))
     assert report["candidates"]["linear"] | {"microseconds": None} == {
         "equal": True,
         "rows": proof.FEW + proof.LOOSE,
@@ -276,7 +276,7 @@ def test_a_service_whose_path_differs_here_warns_and_answers_by_the_model(
 ) -> None:
     data, labels = load_iris(return_X_y=True)
     model = LogisticRegression(max_iter=500).fit(data, labels)
-    original = proof.prove
+    original = proof.make_proof
 
     def broken_afterwards(*arguments: Any) -> Any:
         report = original(*arguments)
@@ -284,7 +284,7 @@ def test_a_service_whose_path_differs_here_warns_and_answers_by_the_model(
         monkeypatch.setattr(Classification, "score", lambda self, method, rows: score(self, method, -rows))
         return report
 
-    monkeypatch.setattr("tests.support.serving_models.prove", broken_afterwards)
+    monkeypatch.setattr("tests.support.serving_models.make_proof", broken_afterwards)
     with caplog.at_level(logging.WARNING, "bentoml.serve"):
         service = packaged(tmp_path, model)
     assert "no faster path is used" in caplog.text
@@ -296,10 +296,10 @@ def test_a_service_without_treelite_warns_and_answers_by_the_model(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     boosting = HistGradientBoostingClassifier(max_iter=20, random_state=0).fit(DATA, LABELS)
-    assert packaged(tmp_path, boosting, sample_rows=DATA[:5].tolist())._quick is not None
+    assert packaged(tmp_path, boosting, sample_rows=DATA[:5].tolist())._fast_paths is not None
     monkeypatch.setitem(sys.modules, "treelite.sklearn", None)
     with caplog.at_level(logging.WARNING, "bentoml.serve"):
-        service = ServedModel(tmp_path / "bento").load()
+        service = PackagedModel(tmp_path / "bento").load()
     assert "'trees' is not to be had in this environment" in caplog.text
     status, body = service.answer("predict", json.dumps({"data": DATA[:3].tolist()}).encode())
     assert (status, json.loads(body)["predictions"]) == (200, boosting.predict(DATA[:3]).tolist())
@@ -312,8 +312,8 @@ import json, sys
 from pathlib import Path
 if sys.argv[2] == "without":
     sys.modules["orjson"] = None
-from amlcore.serving.runtime.predictor import Model
-service = Model(Path(sys.argv[1])).load()
+from amlcore.serving.runtime.predictor import PackagedModel
+service = PackagedModel(Path(sys.argv[1])).load()
 for data in ("[[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]", "[[5.1, 3.5]]", "[[5.1,"):
     status, body = service.answer("predict", b'{"data": %s}' % data.encode())
     print(status, json.loads(body))
@@ -366,7 +366,7 @@ def test_rows_of_a_table_are_prepared_without_it(tmp_path: Path, last: Any, unkn
     frame, _ = table()
     model = prepared(last, unknown=unknown)
     service = packaged(tmp_path, model, name="table", frame=frame)
-    assert service._quick is not None, service
+    assert service._fast_paths is not None, service
     records = json.loads(frame.to_json(orient="records"))
     columns = {name: [record[name] for record in records] for name in reversed(list(frame.columns))}
     expected = model.predict_proba(frame)
@@ -439,7 +439,7 @@ def test_a_preparation_is_equal_to_its_transformers(parts: Any, options: Any, la
     dtypes, columns = [str(dtype) for dtype in frame.dtypes], list(frame.columns)
     rows = json.loads(frame.head(5).to_json(orient="values"))
     signature = {"n_features": 5, "columns": columns, "dtypes": dtypes}
-    report = proof.prove(model, Signature(signature, {**signature, "rows": rows}), rows)
+    report = proof.make_proof(model, Signature(signature, {**signature, "rows": rows}), rows)
     assert report["because"] is None
     assert {name: found["equal"] for name, found in report["candidates"].items() if not found["equal"]} == {}
     assert "unchecked" in report["candidates"]
@@ -451,7 +451,7 @@ def test_names_lead_through_transformers_that_give_tables(tmp_path: Path) -> Non
     second = ColumnTransformer([("c", OneHotEncoder(sparse_output=False), ["grade"])], remainder="passthrough")
     model = make_pipeline(first, second, LogisticRegression()).set_output(transform="pandas").fit(frame, labels)
     service = packaged(tmp_path, model, frame=frame)
-    assert service._quick is not None
+    assert service._fast_paths is not None
     rows = json.loads(frame.to_json(orient="values"))
     answer = service.answer("predict", json.dumps({"data": rows, "method": "predict_proba"}).encode())[1]
     np.testing.assert_allclose(json.loads(answer)["probabilities"], model.predict_proba(frame), rtol=1e-9)
@@ -477,7 +477,7 @@ def test_what_becomes_no_number_on_the_way_is_refused_as_by_the_model(tmp_path: 
     """The last step would not look: its checks of the prepared numbers are left out."""
     model = make_pipeline(PolynomialFeatures(9), LogisticRegression()).fit(DATA[:, :2] / 10, LABELS)
     service = packaged(tmp_path, model, sample_rows=DATA[:5, :2].tolist())
-    assert service._quick is not None
+    assert service._fast_paths is not None
     status, body = service.answer("predict", json.dumps({"data": [1e37] * 2}).encode())
     assert status == 422
     with pytest.raises(ValueError, match="infinity") as refusal:
@@ -491,11 +491,11 @@ def test_boosting_codes_its_own_categories(kind: Any) -> None:
     given_frame = frame[["size", "colour", "count", "grade"]].astype({"colour": "category", "grade": "category"})
     model = kind(max_iter=20, categorical_features="from_dtype", min_samples_leaf=5).fit(given_frame, labels)
     dtypes, columns = [str(dtype) for dtype in given_frame.dtypes], list(given_frame.columns)
-    report = prove(model, columns, dtypes)
+    report = make_proof(model, columns, dtypes)
     assert report["candidates"]["trees"]["equal"], report
     assert report["candidates"]["unchecked"]["equal"], report
     codes = np.column_stack([DATA, np.arange(200) % 7])
-    report = prove(kind(max_iter=20, categorical_features=[5]).fit(codes, BINARY))
+    report = make_proof(kind(max_iter=20, categorical_features=[5]).fit(codes, BINARY))
     assert report["candidates"]["trees"]["equal"], report
 
 
@@ -503,7 +503,7 @@ def test_what_a_preparation_does_not_know_is_left_to_the_model() -> None:
     """Here the means of several targets a category."""
     grades = table()[0][["grade"]]
     model = make_pipeline(TargetEncoder(random_state=0), LogisticRegression()).fit(grades, LABELS[:120])
-    report = prove(model, ["grade"], ["str"])
+    report = make_proof(model, ["grade"], ["str"])
     assert (report["chosen"], report["candidates"]) == ({}, {})
 
 
@@ -555,4 +555,4 @@ def test_a_path_leaves_what_is_empty_without_a_word(both: Any, data: Any, caplog
 
 
 def test_the_paths_are_in_use(both: Any) -> None:
-    assert all(services[0]._quick is not None and services[1]._quick is None for services in both.values())
+    assert all(services[0]._fast_paths is not None and services[1]._fast_paths is None for services in both.values())

@@ -20,7 +20,7 @@ from amlcore.serving import proof
 from amlcore.serving.bento import package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.locks import serving_lock
-from amlcore.serving.proof import memory_warning, prove, summary, uses
+from amlcore.serving.proof import memory_warning, run_proof, summary, uses
 from tests.support.serving_models import LOCK, register
 
 DATA, LABELS = load_iris(return_X_y=True)
@@ -41,7 +41,7 @@ def test_a_bento_carries_the_proof_of_its_path(tmp_path, monkeypatch, capfd, est
     sample = {"columns": None, "dtypes": None, "rows": DATA[:5].tolist()}
     model = register(tmp_path, estimator.fit(DATA, LABELS), sample_json=sample)
     deployment = Deployment(onnx=path == "onnx")
-    report = prove(model, service_settings(model, deployment), python=PYTHON)
+    report = run_proof(model, service_settings(model, deployment), python=PYTHON)
     assert report["candidates"][path]["equal"]
     assert report["candidates"][path]["rows"] > 3000
     assert {"1", "10", "100", "1000"} == set(report["candidates"][path]["microseconds"]["predict"])
@@ -57,13 +57,13 @@ def test_a_bento_carries_the_proof_of_its_path(tmp_path, monkeypatch, capfd, est
 def test_a_model_that_its_interpreter_cannot_load_is_said_when_it_is_packaged(tmp_path):
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS), trained_with="1.2.2")
     with pytest.raises(DeploymentError, match=r"cannot be served by .*trained with scikit-learn 1\.2\.2"):
-        prove(model, service_settings(model, Deployment()), python=PYTHON)
+        run_proof(model, service_settings(model, Deployment()), python=PYTHON)
 
 
 def test_a_model_that_is_too_slow_to_be_compared_answers_by_itself(tmp_path, monkeypatch):
     monkeypatch.setattr(proof, "TIMEOUT_S", 0.01)
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
-    report = prove(model, service_settings(model, Deployment()), python=PYTHON)
+    report = run_proof(model, service_settings(model, Deployment()), python=PYTHON)
     assert (report["chosen"], report["memory_mb"]) == ({}, None)
     assert "answers by predict as it is: made rows were not answered" in summary(report, Deployment())
     assert memory_warning(report, workers=4, memory_in_gb=0.1) is None

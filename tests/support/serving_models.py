@@ -10,9 +10,8 @@ import sklearn
 from amlcore.model import Model
 from amlcore.model.inputs.signature_inference import infer_signature
 from amlcore.model.sample import read_sample
-from amlcore.serving.runtime.predictor import Model as ServedModel
-from amlcore.serving.runtime.predictor import Predictor
-from amlcore.serving.runtime.proof.proof import prove
+from amlcore.serving.runtime.predictor import PackagedModel, Predictor
+from amlcore.serving.runtime.proof.proof import make_proof
 from amlcore.worker.probe import METHODS, last_step
 from amlcore.worker.script import samples
 
@@ -98,11 +97,11 @@ def packaged(root: Path, estimator, *, sample_rows=None, proven=True, settings=N
     (bento / "model").symlink_to(model.folder)
     about = {"name": model.name, "scikit_learn": model.framework_version, **(settings or {})}
     (bento / "service.json").write_text(json.dumps(about))
-    served = ServedModel(bento)
+    served = PackagedModel(bento)
     if proven:
-        report = prove(served.load_estimator(), served.signature, (served.sample or {}).get("rows") or [])
+        report = make_proof(served.load_estimator(), served.signature, (served.sample or {}).get("rows") or [])
         (bento / "proof.json").write_text(json.dumps(report))
-    return ServedModel(bento).load()
+    return PackagedModel(bento).load()
 
 
 def iris(**options):

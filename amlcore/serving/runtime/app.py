@@ -22,13 +22,13 @@ from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
 
 from .cores import cores
-from .http.app import Front, Lean, Limits
-from .http.header_limit import limit_heads
-from .http.keys import KeysFault, keys_of
+from .http.app import Limits, ModelApp, WorkerState
+from .http.header_limit import limit_headers
+from .http.keys import KeysFault, key_guard
 from .http.lookups import avoid as avoid_lookups
 from .http.openapi import VERSION, describe, taken_types
 from .http.streams import never_wait
-from .predictor import Model, ModelFault
+from .predictor import ModelFault, PackagedModel
 
 avoid_lookups()
 
@@ -60,7 +60,7 @@ class Body(bentoml.IODescriptor):  # type: ignore[misc]
         return cls.model_construct(data=await request.body())
 
 
-class Service(bentoml.Service):  # type: ignore[misc]
+class BentoService(bentoml.Service):  # type: ignore[misc]
     """BentoML's service with an OpenAPI document that knows the model's columns."""
 
     __slots__ = ()
@@ -72,21 +72,21 @@ class Service(bentoml.Service):  # type: ignore[misc]
         return attrs.evolve(specification, openapi=VERSION)
 
 
-class LeanService(Service):
+class ModelAppService(BentoService):
     """One whose requests are answered in front of BentoML's own stack."""
 
     __slots__ = ()
 
     def to_asgi(self, is_main: bool = True) -> Any:
-        limit_heads()
-        return Lean(super().to_asgi(is_main=is_main), self.inner.front())
+        limit_headers()
+        return ModelApp(super().to_asgi(is_main=is_main), self.inner.worker_state())
 
 
-class Middleware(Lean):
+class ModelAppMiddleware(ModelApp):
     """The same among BentoML's own middleware, where it can be put without any of BentoML's private parts."""
 
-    def __init__(self, app: Any, scorer: Any) -> None:
-        super().__init__(app, scorer.front())
+    def __init__(self, app: Any, worker_class: Any) -> None:
+        super().__init__(app, worker_class.worker_state())
 
 
 def goes_in_front() -> bool:
@@ -102,7 +102,7 @@ def goes_in_front() -> bool:
 
 def create(folder: Path) -> Any:
     """The BentoML service of the model that was packaged into `folder`."""
-    model = Model(folder)
+    model = PackagedModel(folder)
     settings = model.settings
     workers = settings["workers"] or max(1, cores() // settings["threads"])
     endpoints = {
@@ -110,11 +110,11 @@ def create(folder: Path) -> Any:
     }
     about = {"__doc__": f"{model.name}, version {model.version}", "model": model, "workers": workers}
     hooks = {"check_before_start": bentoml.on_deployment(lambda: _check(model))}
-    scorer = type("Scorer", (Scorer,), {**about, **hooks, **endpoints})
+    worker_class = type("ModelWorker", (ModelWorker,), {**about, **hooks, **endpoints})
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     service = bentoml.service(
         name=settings["name"],
-        service_class=LeanService if goes_in_front() else Service,
+        service_class=ModelAppService if goes_in_front() else BentoService,
         workers=workers,
         # of what BentoML still answers itself; the model's requests have their own
         traffic={"timeout": settings["timeout_s"] + 5},
@@ -125,18 +125,18 @@ def create(folder: Path) -> Any:
         logging={"access": {"enabled": False}},
         envs=[{"name": name, "value": str(settings["threads"])} for name in names],
         **({"resources": settings["resources"]} if settings["resources"] else {}),
-    )(scorer)
-    if not isinstance(service, LeanService):
-        service.add_asgi_middleware(Middleware, scorer=scorer)
+    )(worker_class)
+    if not isinstance(service, ModelAppService):
+        service.add_asgi_middleware(ModelAppMiddleware, worker_class=worker_class)
     return service
 
 
-class Scorer:
+class ModelWorker:
     """What BentoML makes one of in each worker."""
 
-    model: Model
+    model: PackagedModel
     workers: int
-    _front: Front | None = None
+    _worker_state: WorkerState | None = None
     _types: dict[int, set[str]] | None = None
 
     def __init__(self) -> None:
@@ -152,20 +152,20 @@ class Scorer:
             self.predictor = self.model.load()
         except ModelFault as fault:
             _give_up(fault)
-        self.front().predictor = self.predictor
+        self.worker_state().predictor = self.predictor
         gc.freeze()  # what is loaded now stays: no collection looks at it again in the middle of an answer
 
     @classmethod
     def taken_types(cls) -> dict[int, set[str]]:
         """What each column takes; nothing is known where no model is loaded, as while the Bento is built."""
-        if cls._types is None and cls._front is not None and cls._front.predictor is not None:
-            cls._types = taken_types(cls.model, cls._front.predictor.answer)
+        if cls._types is None and cls._worker_state is not None and cls._worker_state.predictor is not None:
+            cls._types = taken_types(cls.model, cls._worker_state.predictor.answer)
         return cls._types or {}
 
     @classmethod
-    def front(cls) -> Front:
+    def worker_state(cls) -> WorkerState:
         """What stands before the model in this process, made when it is first asked for."""
-        if cls._front is None:
+        if cls._worker_state is None:
             settings = cls.model.settings
             limits = Limits(
                 timeout_s=settings["timeout_s"],
@@ -174,11 +174,11 @@ class Scorer:
                 threads=settings["threads"],
             )
             try:
-                keys = keys_of(settings)
+                keys = key_guard(settings)
             except KeysFault as fault:
                 _give_up(fault)
-            cls._front = Front(cls.model, limits, keys=keys, logs=settings["access_log"])
-        return cls._front
+            cls._worker_state = WorkerState(cls.model, limits, keys=keys, logs=settings["access_log"])
+        return cls._worker_state
 
 
 def _endpoint(method: str) -> Any:
@@ -191,12 +191,12 @@ def _endpoint(method: str) -> Any:
     return answer
 
 
-def _check(model: Model) -> None:
+def _check(model: PackagedModel) -> None:
     """Runs in the supervisor before any worker: a wrong environment is one message and an exit status."""
     never_wait()
     try:
         model.check()
-        keys_of(model.settings)
+        key_guard(model.settings)
     except (ModelFault, KeysFault) as fault:
         raise BentoMLException(str(fault)) from None
 

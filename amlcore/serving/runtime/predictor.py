@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from .http.answers import KEYS, Writer, plain
-from .http.request import Request, read, read_quickly
+from .http.request import PredictRequest, read, read_quickly
+from .http.response import KEYS, Writer, plain
 from .rows.explain import score_or_explain
-from .rows.rows import Refused, RequestError, Signature, quoted
+from .rows.rows import NotHandled, RequestError, Signature, quoted
 
 log = logging.getLogger("bentoml.serve")
 
@@ -26,7 +26,7 @@ class ModelFault(Exception):  # noqa: N818 - the message is all that is read
     """A model that must not be served as it is."""
 
 
-class Model:
+class PackagedModel:
     """What a Bento says of its model: `model.json` as it was registered, `service.json` as it was packaged."""
 
     def __init__(self, folder: Path) -> None:
@@ -117,10 +117,10 @@ class Model:
 class Predictor:
     """Answers requests, as a status and a body, and raises on none of them."""
 
-    def __init__(self, model: Model, estimator: Any) -> None:
+    def __init__(self, model: PackagedModel, estimator: Any) -> None:
         # it loads numpy and scipy, which the supervisor, that only checks the model's files, has no use for
         from .inputs.reference_model import ReferenceModel
-        from .proof.fast_paths import quick
+        from .proof.fast_paths import load_fast_paths
 
         self._signature = model.signature
         self._reference = ReferenceModel(estimator, model.signature)
@@ -133,7 +133,7 @@ class Predictor:
         )
         sample = (model.sample or {}).get("rows") or []
         self._failures = 0
-        self._quick = quick(estimator, model.signature, sample, model.proof)
+        self._fast_paths = load_fast_paths(estimator, model.signature, sample, model.proof)
 
     def answer(self, method: str, body: bytes) -> tuple[int, bytes]:
         """The answer of the route of `method`; the first route answers other methods too, if the body asks for one."""
@@ -151,24 +151,24 @@ class Predictor:
         method = self._defaults[route] if request.method is None else self._asked(route, request.method)
         return self._writer.write(method, self._result(method, request))
 
-    def _result(self, method: str, request: Request) -> Any:
+    def _result(self, method: str, request: PredictRequest) -> Any:
         """What the model's `method` returns: by a faster path for what is right at first sight."""
-        if self._quick is not None:
+        if self._fast_paths is not None:
             try:
-                return self._quick.score(method, request.data, is_numeric=request.is_numeric)
-            except Refused:
+                return self._fast_paths.score(method, request.data, is_numeric=request.is_numeric)
+            except NotHandled:
                 pass
             except Exception:
-                self._note_failure()
+                self._count_failure()
         return score_or_explain(self._reference, method, self._signature.read(request.data))
 
-    def _note_failure(self) -> None:
+    def _count_failure(self) -> None:
         """A path that raises now and then is passed over, one that goes on with it is switched off."""
         self._failures += 1
         if self._failures < MOST_FAILURES:
             log.warning("a faster path failed, the model answers by itself", exc_info=True)
             return
-        self._quick = None
+        self._fast_paths = None
         log.warning("a faster path failed %d times: it is switched off", self._failures, exc_info=True)
 
     def _asked(self, route: str, method: str) -> str:

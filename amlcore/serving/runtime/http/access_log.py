@@ -7,7 +7,7 @@ import os
 import time
 from functools import lru_cache
 
-from .request_log import Note
+from .request_log import LoggedRequest
 
 ATOMIC = 4096
 """A pipe takes this many bytes as a whole, so that the lines of two workers never mix: PIPE_BUF of Linux's pipe(7)."""
@@ -26,7 +26,7 @@ class AccessLog:
         self._second = 0
         self._stamp = ""
 
-    def write(self, notes: list[Note]) -> None:
+    def write(self, notes: list[LoggedRequest]) -> None:
         """A line a note."""
         begin, whole = f'{{"time": "{self._time()}", "request": "', ""
         for note in notes:

@@ -13,16 +13,16 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
-from ..predictor import Model, Predictor
+from ..predictor import PackagedModel, Predictor
 from ..rows.rows import quoted
 from .access_log import AccessLog
-from .answers import dumps
-from .keys import Keys
+from .concurrency import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
+from .errors import HttpError, check_content, check_method
+from .keys import KeyGuard
 from .metrics import Metrics
 from .page import POLICY, page
-from .refusal import Refusal, check_content, check_method
-from .request_log import Note, Notes
-from .work import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
+from .request_log import LoggedRequest, RequestLog
+from .response import dumps
 
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -57,10 +57,10 @@ class Limits:
     threads: int
 
 
-class Front:
+class WorkerState:
     """What a worker has in front of its model: made once the worker runs, and shared by all its requests."""
 
-    def __init__(self, model: Model, limits: Limits, *, keys: Keys | None, logs: bool) -> None:
+    def __init__(self, model: PackagedModel, limits: Limits, *, keys: KeyGuard | None, logs: bool) -> None:
         self.limits = limits
         self.keys = keys
         self.access = AccessLog() if logs else None
@@ -72,7 +72,7 @@ class Front:
         self.turn = Turn()
         self.threads = Threads(limits.threads)
         self.in_flight = InFlight(limits.timeout_s)
-        self.notes = Notes(self._settle)
+        self.request_log = RequestLog(self._count_and_write)
         self._ids = map(f"{os.urandom(6).hex()}%08x".__mod__, count())
 
     def new_id(self) -> str:
@@ -81,36 +81,36 @@ class Front:
     def is_full(self) -> bool:
         return len(self.in_flight) + self.threads.abandoned >= self.limits.max_concurrency
 
-    def _settle(self, notes: list[Note]) -> None:
-        self.metrics.count(notes)
+    def _count_and_write(self, request_log: list[LoggedRequest]) -> None:
+        self.metrics.count(request_log)
         if self.access is not None:
-            self.access.write(notes)
+            self.access.write(request_log)
 
 
-class Lean:
+class ModelApp:
     """An ASGI application around BentoML's: it answers what goes to the model, and guards, counts and logs the rest."""
 
-    def __init__(self, app: App, front: Front) -> None:
+    def __init__(self, app: App, worker: WorkerState) -> None:
         self._app = app
-        self._front = front
+        self._worker = worker
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["path"] in HEALTH and scope["method"] in ("GET", "HEAD")):
             await self._app(scope, receive, send)
             if scope["type"] == "lifespan":  # the service stops, and so does the loop
-                self._front.notes.settle()
+                self._worker.request_log.settle()
             return
-        await Exchange(self._front, scope, receive, send).carry_out(self._app)
+        await Exchange(self._worker, scope, receive, send).carry_out(self._app)
 
 
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_begun", "_front", "_headers", "_receive", "_received", "_scope", "_send", "request")
+    __slots__ = ("_begun", "_headers", "_receive", "_received", "_scope", "_send", "_worker", "request")
 
-    def __init__(self, front: Front, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(self, worker: WorkerState, scope: Scope, receive: Receive, send: Send) -> None:
         self._begun = perf_counter()
-        self._front = front
+        self._worker = worker
         self._scope = scope
         self._receive = receive
         self._send = send
@@ -118,35 +118,35 @@ class Exchange:
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
         given = self._headers.get(b"x-request-id")
         taken = given is not None and REQUEST_ID.fullmatch(given)
-        self.request = given.decode() if given is not None and taken else front.new_id()
+        self.request = given.decode() if given is not None and taken else worker.new_id()
 
     async def carry_out(self, app: App) -> None:
         """Answer as the model, as the metrics, or as `app`."""
-        front, path = self._front, self._scope["path"]
-        route = front.routes.get(path)
+        worker, path = self._worker, self._scope["path"]
+        route = worker.routes.get(path)
         try:
-            if front.keys is not None:
-                self._check_key(front.keys)
+            if worker.keys is not None:
+                self._check_key(worker.keys)
             if route is not None:
                 await self._ask(route)
             elif path == "/":
                 check_method(self._scope["method"], "GET", "HEAD")
-                await self._reply("docs", 200, front.page, (POLICY,), kind=b"text/html; charset=utf-8")
+                await self._reply("docs", 200, worker.page, (POLICY,), kind=b"text/html; charset=utf-8")
             elif path == "/metrics":
                 check_method(self._scope["method"], "GET", "HEAD")
-                front.notes.settle()
-                content, kind = front.metrics.expose()
+                worker.request_log.settle()
+                content, kind = worker.metrics.expose()
                 await self._reply("metrics", 200, content, kind=kind.encode())
             else:
                 await self._pass_on(app)
-        except Refusal as refusal:
+        except HttpError as refusal:
             await self._reply(route or "other", refusal.status, dumps(refusal.to_json()), refusal.headers)
         except ClientGone:
-            self._note(route or "other", CLIENT_GONE, 0)
+            self._log_request(route or "other", CLIENT_GONE, 0)
 
-    def _check_key(self, keys: Keys) -> None:
+    def _check_key(self, keys: KeyGuard) -> None:
         if not keys.admit(self._headers.get(b"authorization")):
-            raise Refusal(
+            raise HttpError(
                 401,
                 "this service takes requests with one of its keys: Authorization: Bearer KEY",
                 (b"www-authenticate", b"Bearer"),
@@ -154,32 +154,32 @@ class Exchange:
 
     async def _ask(self, route: str) -> None:
         """Most requests go through here and nowhere else: each coroutine less is a hundredth of a small answer."""
-        front = self._front
+        worker = self._worker
         self._check_head()
-        if front.is_full():
-            limit = front.limits.max_concurrency
-            raise Refusal(
+        if worker.is_full():
+            limit = worker.limits.max_concurrency
+            raise HttpError(
                 429, f"{limit} requests are being answered, and a worker takes no more at once", (b"retry-after", b"1")
             )
-        task = front.in_flight.enter(self._begun)
+        task = worker.in_flight.enter(self._begun)
         body: bytes | None = None
         try:
             message = await self._receive()
             body = self._whole(message) if not message.get("more_body") else await self._joined(message)
             self._received = len(body)
-            pace = front.paces[route]
+            pace = worker.paces[route]
             if self._received <= pace.quick_bytes:
-                if front.turn.seconds > TURN_S:
-                    await front.turn.has_room()
+                if worker.turn.seconds > TURN_S:
+                    await worker.turn.has_room()
                 status, answer = self._answer(route, body, pace)
             else:
                 status, answer = await self._have_answered(route, body, pace)
         except asyncio.CancelledError:
-            if not front.in_flight.is_overdue(task):
+            if not worker.in_flight.is_overdue(task):
                 raise
             raise self._too_late(body) from None
         finally:
-            front.in_flight.leave(task)
+            worker.in_flight.leave(task)
         await self._reply(route, status, answer, predictions=answer if status == 200 and route == "predict" else None)
 
     def _check_head(self) -> None:
@@ -190,19 +190,19 @@ class Exchange:
         if headers.get(b"content-type") != b"application/json" or b"content-encoding" in headers:
             check_content(headers.get(b"content-type"), headers.get(b"content-encoding"))
         length = headers.get(b"content-length")
-        if length is not None and length.isdigit() and int(length) > self._front.limits.max_body_bytes:
+        if length is not None and length.isdigit() and int(length) > self._worker.limits.max_body_bytes:
             raise self._too_large()
 
     def _whole(self, message: dict[str, Any]) -> bytes:
         if message["type"] != "http.request":
             raise ClientGone
         body: bytes = message.get("body", b"")
-        if len(body) > self._front.limits.max_body_bytes:
+        if len(body) > self._worker.limits.max_body_bytes:
             self._received = len(body)
             raise self._too_large()
         if not body and not message.get("more_body") and b"upgrade" in self._headers:
             # as Java's client asks by default; uvicorn stays with HTTP/1.1 and drops the body
-            raise Refusal(400, "the body of a request with Upgrade is lost: ask in plain HTTP/1.1, without it")
+            raise HttpError(400, "the body of a request with Upgrade is lost: ask in plain HTTP/1.1, without it")
         return body
 
     async def _joined(self, message: dict[str, Any]) -> bytes:
@@ -210,7 +210,7 @@ class Exchange:
         parts = [self._whole(message)]
         while message.get("more_body"):
             self._received += len(parts[-1])
-            if self._received > self._front.limits.max_body_bytes:
+            if self._received > self._worker.limits.max_body_bytes:
                 raise self._too_large()
             message = await self._receive()
             parts.append(message.get("body", b""))
@@ -218,37 +218,37 @@ class Exchange:
 
     def _answer(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
         """Answer on the event loop."""
-        front, size = self._front, len(body)
-        assert front.predictor is not None
+        worker, size = self._worker, len(body)
+        assert worker.predictor is not None
         begun = perf_counter()
-        answered = front.predictor.answer(route, body)
+        answered = worker.predictor.answer(route, body)
         seconds = perf_counter() - begun
-        front.turn.spend(seconds)
+        worker.turn.spend(seconds)
         if seconds >= SLOW_S or pace.is_doubtful or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
             pace.learn(size, seconds)
         return answered
 
     async def _have_answered(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
         """Let a thread answer."""
-        front = self._front
-        assert front.predictor is not None
-        front.metrics.in_flight.inc()
+        worker = self._worker
+        assert worker.predictor is not None
+        worker.metrics.in_flight.inc()
         try:
-            call = partial(front.predictor.answer, route, body)
-            result: tuple[int, bytes] = await front.threads.run(call, pace, len(body))
+            call = partial(worker.predictor.answer, route, body)
+            result: tuple[int, bytes] = await worker.threads.run(call, pace, len(body))
         finally:
-            front.metrics.in_flight.dec()
+            worker.metrics.in_flight.dec()
         return result
 
-    def _too_large(self) -> Refusal:
-        most = self._front.limits.max_body_bytes
-        return Refusal(413, f"the body is larger than the {most} bytes that this service takes")
+    def _too_large(self) -> HttpError:
+        most = self._worker.limits.max_body_bytes
+        return HttpError(413, f"the body is larger than the {most} bytes that this service takes")
 
-    def _too_late(self, body: bytes | None) -> Refusal:
-        seconds = f"{self._front.limits.timeout_s:g} s"
+    def _too_late(self, body: bytes | None) -> HttpError:
+        seconds = f"{self._worker.limits.timeout_s:g} s"
         if body is None:
-            return Refusal(408, f"the body did not arrive within {seconds}", (b"connection", b"close"))
-        return Refusal(504, f"there was no answer within {seconds}")
+            return HttpError(408, f"the body did not arrive within {seconds}", (b"connection", b"close"))
+        return HttpError(504, f"there was no answer within {seconds}")
 
     async def _reply(
         self,
@@ -268,7 +268,7 @@ class Exchange:
         ]
         await self._send({"type": "http.response.start", "status": status, "headers": start})
         await self._send({"type": "http.response.body", "body": body})
-        self._note(route, status, len(body), predictions)
+        self._log_request(route, status, len(body), predictions)
 
     async def _pass_on(self, app: App) -> None:
         """Let BentoML answer: its pages and its documents. What it does not have is refused in the service's form."""
@@ -289,20 +289,20 @@ class Exchange:
         await app(self._scope, self._receive, send)
         if status in ABSENT:
             raise self._absent(status, allow)
-        self._note("docs" if status < 400 else "other", status, sent)
+        self._log_request("docs" if status < 400 else "other", status, sent)
 
-    def _absent(self, status: int, allow: bytes) -> Refusal:
+    def _absent(self, status: int, allow: bytes) -> HttpError:
         """`allow`: the methods that BentoML takes at this path, as far as it tells."""
         if status == 404:
-            routes = " or ".join(self._front.routes)
-            return Refusal(status, f"there is no {quoted(self._scope['path'])} here: rows go to {routes}")
+            routes = " or ".join(self._worker.routes)
+            return HttpError(status, f"there is no {quoted(self._scope['path'])} here: rows go to {routes}")
         taken = f": {allow.decode()} is" if allow else ""
-        return Refusal(
+        return HttpError(
             status, f"{self._scope['method']} is not taken here{taken}", *([(b"allow", allow)] if allow else [])
         )
 
-    def _note(self, route: str, status: int, sent: int, predictions: bytes | None = None) -> None:
+    def _log_request(self, route: str, status: int, sent: int, predictions: bytes | None = None) -> None:
         seconds = perf_counter() - self._begun
-        self._front.notes.add(
-            Note(route, status, seconds, self.request, self._scope, self._received, sent, predictions)
+        self._worker.request_log.add(
+            LoggedRequest(route, status, seconds, self.request, self._scope, self._received, sent, predictions)
         )

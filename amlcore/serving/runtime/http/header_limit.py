@@ -22,7 +22,7 @@ ANSWER = (
 )
 
 
-def limit_heads() -> None:
+def limit_headers() -> None:
     """Let no connection of this process send headers without end: httptools keeps all, at many times their size."""
     from uvicorn.protocols.http import auto
 
@@ -30,7 +30,9 @@ def limit_heads() -> None:
     cycle = getattr(sys.modules[parser.__module__], "RequestResponseCycle", None)
     # another version of uvicorn may have it otherwise: it is left alone then
     if parser.__name__ == "HttpToolsProtocol" and _attributes(parser) >= NEEDED and _attributes(cycle) >= OF_CYCLE:
-        auto.AutoHTTPProtocol = type("LimitedProtocol", (Limited, parser), {"_receive": parser.data_received})
+        auto.AutoHTTPProtocol = type(
+            "LimitedProtocol", (HeaderLimitedProtocol, parser), {"_receive": parser.data_received}
+        )
 
 
 def _attributes(kind: Any) -> frozenset[str]:
@@ -38,7 +40,7 @@ def _attributes(kind: Any) -> frozenset[str]:
     return frozenset(getattr(getattr(kind.__init__, "__code__", None), "co_names", ()))
 
 
-class Limited:
+class HeaderLimitedProtocol:
     """A connection of uvicorn's that ends where what it brings is neither a request nor more of a body."""
 
     _receive: Any  # uvicorn's own data_received

@@ -24,7 +24,7 @@ class KeysFault(Exception):  # noqa: N818 - the message is all that is read
     """Keys that no service can be guarded with."""
 
 
-class Keys:
+class KeyGuard:
     """The two keys of a service; a file that is replaced while it serves is read again."""
 
     def __init__(self, path: Path) -> None:
@@ -34,7 +34,7 @@ class Keys:
         self._look_at = 0.0
 
     @classmethod
-    def of(cls, service: str, environment: Mapping[str, str]) -> Keys:
+    def of(cls, service: str, environment: Mapping[str, str]) -> KeyGuard:
         """The keys in the file that `environment` names.
 
         Raises
@@ -90,6 +90,6 @@ class Keys:
         return primary, secondary
 
 
-def keys_of(settings: Mapping[str, Any]) -> Keys | None:
+def key_guard(settings: Mapping[str, Any]) -> KeyGuard | None:
     """The keys of a service that was packaged with some."""
-    return Keys.of(settings["name"], os.environ) if settings["auth"] == "key" else None
+    return KeyGuard.of(settings["name"], os.environ) if settings["auth"] == "key" else None

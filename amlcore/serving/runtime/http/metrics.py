@@ -11,7 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from .request_log import Note
+from .request_log import LoggedRequest
 
 loads: Callable[[bytes], Any] = json.loads
 with suppress(ImportError):  # in an environment that was locked without it
@@ -75,7 +75,7 @@ class Metrics:
             multiprocess_mode="max",
         ).labels(model, str(version)).set(1)
 
-    def count(self, notes: list[Note]) -> None:
+    def count(self, notes: list[LoggedRequest]) -> None:
         """Count requests; the route of each is one of those given at the start, or `other`."""
         counts: dict[tuple[str, int], int] = {}
         seconds: dict[str, list[float]] = {}

@@ -6,9 +6,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..predictor import Model
+from ..predictor import PackagedModel
 from ..rows.rows import Column
-from .answers import KEYS
+from .response import KEYS
 
 VERSION = "3.1.0"  # the first that can say what stands at which place of a row
 
@@ -52,7 +52,7 @@ SCHEME = {"type": "http", "scheme": "bearer", "description": "one of the two key
 Ask = Callable[[str, bytes], tuple[int, bytes]]
 
 
-def taken_types(model: Model, ask: Ask) -> dict[int, set[str]]:
+def taken_types(model: PackagedModel, ask: Ask) -> dict[int, set[str]]:
     """What JSON types each column takes, by its position: the model is asked, with a row of its sample changed."""
     width = model.signature.n_features
     rows = model.sample_rows or ([[0.0] * width] if width else [])
@@ -76,7 +76,7 @@ def _type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "number"
 
 
-def describe(specification: Any, model: Model, types: dict[int, set[str]]) -> None:
+def describe(specification: Any, model: PackagedModel, types: dict[int, set[str]]) -> None:
     """Fill in what BentoML left open of a service: the model's endpoints, and who may ask them.
 
     `types` are those that a column was found to take, by its position; empty where there was no model to ask.
@@ -105,7 +105,7 @@ def describe(specification: Any, model: Model, types: dict[int, set[str]]) -> No
 
 
 def _describe(
-    operation: dict[str, Any], model: Model, method: str, further: dict[str, str], types: dict[int, set[str]]
+    operation: dict[str, Any], model: PackagedModel, method: str, further: dict[str, str], types: dict[int, set[str]]
 ) -> None:
     operation["summary"] = f"{method} of {model.name}, version {model.version}"
     operation["requestBody"] = {
@@ -128,7 +128,7 @@ def _json(schema: dict[str, Any], examples: dict[str, Any] | None = None) -> dic
     return {"application/json": {"schema": schema, **({"examples": examples} if examples else {})}}
 
 
-def _body(model: Model, route: str, types: dict[int, set[str]]) -> dict[str, Any]:
+def _body(model: PackagedModel, route: str, types: dict[int, set[str]]) -> dict[str, Any]:
     row = _row(model, types)
     forms = [{"type": "array", "minItems": 1, "items": row}, row]
     if model.signature.takes_texts:
@@ -146,7 +146,7 @@ def _body(model: Model, route: str, types: dict[int, set[str]]) -> dict[str, Any
     }
 
 
-def _row(model: Model, types: dict[int, set[str]]) -> dict[str, Any]:
+def _row(model: PackagedModel, types: dict[int, set[str]]) -> dict[str, Any]:
     count = model.signature.n_features
     if not model.signature.is_table:
         return {"type": "object" if model.signature.form == "records" else "array"}
@@ -177,7 +177,7 @@ def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
     return schemas[0] if len(schemas) == 1 else {"anyOf": schemas}
 
 
-def _answers(model: Model, route: str) -> dict[str, Any]:
+def _answers(model: PackagedModel, route: str) -> dict[str, Any]:
     """What a route answers; the first one answers every method that a body may ask for."""
     methods = model.all_methods if route == model.methods[0] else [route]
     return _any_of([_answer(method) for method in methods])
@@ -194,7 +194,7 @@ def _answer(method: str) -> dict[str, Any]:
     return {"type": "object", "required": list(properties), "properties": properties}
 
 
-def _examples(model: Model, route: str) -> dict[str, Any]:
+def _examples(model: PackagedModel, route: str) -> dict[str, Any]:
     """The sample in each form that a body may have."""
     rows = model.sample_rows[:2]
     names = model.signature.names

@@ -19,14 +19,14 @@ except ImportError:  # an environment that it does not fit in
 ASKED = frozenset(("data", "method"))
 
 
-class Request(NamedTuple):
+class PredictRequest(NamedTuple):
     data: Any
     method: str | None = None
     is_numeric: bool = False
     """Whether the data is known to hold nothing but lists and numbers."""
 
 
-def read_quickly(body: bytes) -> Request | None:
+def read_quickly(body: bytes) -> PredictRequest | None:
     """The request, if it is right at first sight; otherwise `read` says what is wrong, or reads it all the same."""
     try:
         value = orjson.loads(body) if orjson is not None else json.loads(body, parse_constant=_no_constant)
@@ -37,12 +37,12 @@ def read_quickly(body: bytes) -> Request | None:
     if len(value) == 1:
         # neither a text nor null, true or false: only `"data"` has quotes, and these letters are in none of a number's
         is_numeric = body.count(b'"') == 2 and b"u" not in body and b"l" not in body
-        return Request(value["data"], None, is_numeric)
+        return PredictRequest(value["data"], None, is_numeric)
     method = value.get("method")
-    return Request(value["data"], method) if len(value) == 2 and type(method) is str else None
+    return PredictRequest(value["data"], method) if len(value) == 2 and type(method) is str else None
 
 
-def read(body: bytes) -> Request:
+def read(body: bytes) -> PredictRequest:
     """The request.
 
     Raises
@@ -62,7 +62,7 @@ def read(body: bytes) -> Request:
     method = value.get("method")
     if "method" in value and not isinstance(method, str):
         raise RequestError(f"method must be a text, got {quoted(method)}", status=400)
-    return Request(value["data"], method)
+    return PredictRequest(value["data"], method)
 
 
 def _no_constant(name: str) -> Any:

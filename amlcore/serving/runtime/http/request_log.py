@@ -16,7 +16,7 @@ MANY_OPEN = MOST_OPEN // 2
 """So many are settled in the next turn of the loop, when the answers of this one are on their way."""
 
 
-class Note(NamedTuple):
+class LoggedRequest(NamedTuple):
     """What is kept of a request that was answered."""
 
     route: str
@@ -32,15 +32,15 @@ class Note(NamedTuple):
     """The answer, where it holds predictions that are to be counted."""
 
 
-class Notes:
+class RequestLog:
     """Those of the last few milliseconds: at once, each would cost as much as a small answer."""
 
-    def __init__(self, settle: Callable[[list[Note]], None]) -> None:
+    def __init__(self, settle: Callable[[list[LoggedRequest]], None]) -> None:
         self._settle = settle
-        self._open: list[Note] = []
+        self._open: list[LoggedRequest] = []
         self._is_timed = False
 
-    def add(self, note: Note) -> None:
+    def add(self, note: LoggedRequest) -> None:
         self._open.append(note)
         if not self._is_timed:
             # one timer, however often it is settled meanwhile

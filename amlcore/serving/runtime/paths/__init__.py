@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rows.rows import Refused, Signature
+from ..rows.rows import NotHandled, Signature
 from .forest import forest
 from .linear import linear
 from .onnx import onnx
-from .path import Path, Scorer
+from .path import PredictPath, Scorer
 from .preparation import Preparation, prepare
 from .trees import trees
-from .unchecked import Itself
+from .unchecked import UncheckedScorer
 
-__all__ = ["UNCHECKED", "Itself", "Path", "Preparation", "Refused", "Scorer", "candidates"]
+__all__ = ["UNCHECKED", "NotHandled", "PredictPath", "Preparation", "Scorer", "UncheckedScorer", "candidates"]
 
 UNCHECKED = "unchecked"
 """The path that is the model's last step itself."""
@@ -27,7 +27,7 @@ ACCELERATORS = {"linear": linear, "trees": trees, "forest": forest, ONNX: onnx}
 
 def candidates(
     estimator: Any, signature: Signature, *, only: set[str] | None = None, with_onnx: bool = False
-) -> dict[str, Path]:
+) -> dict[str, PredictPath]:
     """The paths that are worth a try for `estimator` by name, or those of `only`; none where its rows are not known.
 
     `with_onnx`: whether ONNX Runtime is worth one where there is no other.
@@ -35,15 +35,15 @@ def candidates(
     preparation = prepare(estimator, signature)
     if preparation is None:
         return {}
-    itself = Itself(preparation.final)
-    found: dict[str, Scorer | None] = {UNCHECKED: itself}
+    unchecked = UncheckedScorer(preparation.final)
+    found: dict[str, Scorer | None] = {UNCHECKED: unchecked}
     for name, accelerator in ACCELERATORS.items():
         has_another = any(scorer is not None for other, scorer in found.items() if other != UNCHECKED)
         if (name in only) if only is not None else (name != ONNX or (with_onnx and not has_another)):
-            found[name] = accelerator(preparation.final, itself)
-    takes_gaps = itself.takes_gaps()
+            found[name] = accelerator(preparation.final, unchecked)
+    takes_gaps = unchecked.takes_gaps()
     return {
-        name: Path(name, preparation, scorer, takes_gaps)
+        name: PredictPath(name, preparation, scorer, takes_gaps)
         for name, scorer in found.items()
         if scorer is not None and (only is None or name in only)
     }

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rows.rows import Refused
+from ..rows.rows import NotHandled
 
 Step = Callable[[Any], Any]
 
@@ -251,7 +251,7 @@ def _texts_only(entries: list[Any]) -> Step:
         places, values, refuses = cache[0]
         found = values[matrix.astype(np.intp) + places]
         if refuses and np.isinf(found).any():
-            raise Refused
+            raise NotHandled
         return found
 
     return look
@@ -270,7 +270,7 @@ def _numbers(known: Any, target: list[float], other: float | None) -> Step:
             place = np.where(np.isnan(column), len(finite), place)
         found = values[place]
         if other is None and np.isinf(found).any():
-            raise Refused
+            raise NotHandled
         return found
 
     return look

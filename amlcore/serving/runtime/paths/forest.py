@@ -9,10 +9,10 @@ import numpy as np
 from .ensembles import FORESTS
 from .path import METHODS, Scorer
 from .splits import thresholds
-from .unchecked import Itself
+from .unchecked import UncheckedScorer
 
 
-def forest(estimator: Any, itself: Itself) -> Scorer | None:  # noqa: ARG001 - nothing is left to it
+def forest(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:  # noqa: ARG001 - nothing is left to it
     """A scorer for the averages of trees of one output."""
     kind = type(estimator)
     if kind.__name__ not in FORESTS or not kind.__module__.startswith("sklearn.ensemble."):

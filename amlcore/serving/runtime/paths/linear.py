@@ -10,13 +10,13 @@ import numpy as np
 from .labels import best, first, positions
 from .path import METHODS, Alone, Scorer
 from .probabilities import clipped, one_against_the_rest, sigmoid, softmax, softmax_of_two
-from .unchecked import Itself
+from .unchecked import UncheckedScorer
 
 SMALL = 64
 """Coefficients up to which plain numbers are faster than arrays, with one row."""
 
 
-def linear(estimator: Any, itself: Itself) -> Scorer | None:
+def linear(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
     """A scorer for what predicts by scikit-learn's own linear formulas, and by nothing of its own on top of them."""
     from sklearn.base import RegressorMixin
     from sklearn.linear_model._base import LinearClassifierMixin
@@ -26,7 +26,7 @@ def linear(estimator: Any, itself: Itself) -> Scorer | None:
     if not isinstance(coef, np.ndarray) or coef.dtype.kind != "f":
         return None
     if predict is LinearClassifierMixin.predict and coef.ndim == 2:
-        return Classification(estimator, itself)
+        return Classification(estimator, unchecked)
     if isinstance(estimator, RegressorMixin) and predict.__module__.startswith("sklearn.linear_model."):
         return Regression(coef, intercept)
     return None
@@ -47,8 +47,8 @@ class Regression(Scorer):
 class Classification(Scorer):
     """LogisticRegression, LinearSVC, SGDClassifier and the others that share their predict."""
 
-    def __init__(self, estimator: Any, itself: Itself) -> None:
-        self._itself = itself
+    def __init__(self, estimator: Any, unchecked: UncheckedScorer) -> None:
+        self._unchecked = unchecked
         self._coef, self._intercept = estimator.coef_.T.astype("float64"), estimator.intercept_
         self._own = estimator.coef_.T
         self._classes = estimator.classes_
@@ -77,7 +77,7 @@ class Classification(Scorer):
         """Of rows in float32: in the model's own precision, and by itself what that cannot tell apart."""
         scores = matrix @ self._own + self._intercept
         if method == "predict_proba":
-            return self._itself.score(method, matrix)
+            return self._unchecked.score(method, matrix)
         if self._is_binary:
             scores = np.concatenate((-scores, scores), axis=1)
         return self._classes[best(scores, lambda rows: self._ask(matrix[rows]))]
@@ -97,14 +97,14 @@ class Classification(Scorer):
         return list(zip(coef.tolist(), intercept.tolist()))
 
     def _ask(self, matrix: Any) -> Any:
-        return positions(self._itself.score("predict", matrix), self._classes)
+        return positions(self._unchecked.score("predict", matrix), self._classes)
 
     def _fitting(self) -> Any:
         """The formula of the probabilities, which depends on version, solver and options: the one that agrees."""
         random = np.random.default_rng(0)
         # rows with scores near 0, where the formulas differ
         matrix = (random.normal(size=(8, self._coef.shape[1])) - self._intercept) @ np.linalg.pinv(self._coef)
-        expected, scores = self._itself.score("predict_proba", matrix), matrix @ self._coef + self._intercept
+        expected, scores = self._unchecked.score("predict_proba", matrix), matrix @ self._coef + self._intercept
         formulas = (sigmoid, softmax_of_two, clipped) if self._is_binary else (softmax, one_against_the_rest, clipped)
         for formula in formulas:
             if np.allclose(formula(scores), expected, rtol=1e-12, atol=0):

@@ -9,10 +9,10 @@ import numpy as np
 
 from .labels import CLOSE
 from .path import METHODS, Scorer
-from .unchecked import Itself
+from .unchecked import UncheckedScorer
 
 
-def onnx(estimator: Any, itself: Itself) -> Scorer | None:
+def onnx(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
     """A scorer where skl2onnx and onnxruntime are there and take the estimator."""
     width = getattr(estimator, "n_features_in_", None)
     try:
@@ -29,7 +29,7 @@ def onnx(estimator: Any, itself: Itself) -> Scorer | None:
         settings.intra_op_num_threads = settings.inter_op_num_threads = 1  # the cores are for other requests
         settings.log_severity_level = 4
         session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
-        return Onnx(estimator, itself, session)
+        return Onnx(estimator, unchecked, session)
     except Exception:  # whatever it stumbles over: most estimators are not taken in every form, nor in float64
         return None
 
@@ -37,8 +37,8 @@ def onnx(estimator: Any, itself: Itself) -> Scorer | None:
 class Onnx(Scorer):
     """One estimator as a graph of ONNX."""
 
-    def __init__(self, estimator: Any, itself: Itself, session: Any) -> None:
-        self._itself, self._run = itself, session.run
+    def __init__(self, estimator: Any, unchecked: UncheckedScorer, session: Any) -> None:
+        self._unchecked, self._run = unchecked, session.run
         self._outputs = [output.name for output in session.get_outputs()]
         self._classes = getattr(estimator, "classes_", None)
         has_probabilities = hasattr(estimator, "predict_proba") and len(self._outputs) == 2
@@ -54,7 +54,7 @@ class Onnx(Scorer):
         labels = np.asarray(found[0]).astype(self._classes.dtype)
         doubtful = _are_close(found[1])
         if doubtful.any():
-            labels[doubtful] = self._itself.score("predict", matrix[doubtful])
+            labels[doubtful] = self._unchecked.score("predict", matrix[doubtful])
         return labels
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..rows.rows import Refused
+from ..rows.rows import NotHandled
 
 if TYPE_CHECKING:
     from .preparation import Preparation
@@ -42,7 +42,7 @@ class Scorer(Protocol):
 
 
 @dataclass(frozen=True)
-class Path:
+class PredictPath:
     """One way from coded rows to what the model's own method would answer."""
 
     name: str
@@ -60,7 +60,7 @@ class Path:
 
         Raises
         ------
-        Refused
+        NotHandled
             The model itself must be asked.
         """
         return self.scorer.score(method, self.prepare(matrix))
@@ -70,10 +70,10 @@ class Path:
         return None if self.preparation.steps else self.scorer.alone(method)
 
     def prepare(self, matrix: Any) -> Any:
-        """What the last step is given; raises Refused as `score` does."""
+        """What the last step is given; raises NotHandled as `score` does."""
         prepared = self.preparation(matrix)
         if not is_tame(prepared) and not self._is_taken(prepared):
-            raise Refused
+            raise NotHandled
         return prepared
 
     def _is_taken(self, prepared: Any) -> bool:

@@ -12,10 +12,10 @@ from .labels import best, positions
 from .path import METHODS, Scorer
 from .probabilities import sigmoid, softmax
 from .splits import thresholds
-from .unchecked import Itself
+from .unchecked import UncheckedScorer
 
 
-def trees(estimator: Any, itself: Itself) -> Scorer | None:
+def trees(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
     """A scorer where treelite is there and takes the ensemble."""
     kind = type(estimator)
     if kind.__name__ not in ENSEMBLES or not kind.__module__.startswith("sklearn.ensemble."):
@@ -28,7 +28,7 @@ def trees(estimator: Any, itself: Itself) -> Scorer | None:
         model = _with_baseline_first(treelite.sklearn.import_model(estimator))
     except Exception:  # whatever it stumbles over, such as a custom init or categories of text
         return None
-    return Trees(estimator, itself, model)
+    return Trees(estimator, unchecked, model)
 
 
 def _with_baseline_first(model: Any) -> Any:
@@ -73,11 +73,11 @@ def _with_baseline_first(model: Any) -> Any:
 class Trees(Scorer):
     """All trees of an ensemble, on one thread: a service has its cores for other requests."""
 
-    def __init__(self, estimator: Any, itself: Itself, model: Any) -> None:
+    def __init__(self, estimator: Any, unchecked: UncheckedScorer, model: Any) -> None:
         import treelite.gtil
 
         self._predict, self._model, self._estimator = treelite.gtil.predict, model, estimator
-        self._exact = forest(estimator, itself) or itself
+        self._exact = forest(estimator, unchecked) or unchecked
         # scikit-learn's own trees see float32, those on histograms float64
         self._rounds = type(estimator).__name__ not in HISTOGRAMS
         self._classes = getattr(estimator, "classes_", None)

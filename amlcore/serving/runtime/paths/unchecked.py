@@ -10,7 +10,7 @@ from .path import METHODS, Scorer
 from .preparation import nameless
 
 
-class Itself(Scorer):
+class UncheckedScorer(Scorer):
     """Any estimator of scikit-learn, support vector machines among them."""
 
     def __init__(self, estimator: Any) -> None:

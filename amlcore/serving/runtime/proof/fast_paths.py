@@ -6,7 +6,7 @@ import logging
 from typing import Any
 
 from ..inputs.equality import Different
-from ..paths import Path, Refused, candidates
+from ..paths import NotHandled, PredictPath, candidates
 from ..rows.row_encoder import RowEncoder
 from ..rows.rows import Signature
 from . import proof
@@ -14,10 +14,10 @@ from . import proof
 log = logging.getLogger("bentoml.serve")
 
 
-class Quick:
+class FastPaths:
     """Answers plain requests by the path that was the fastest for as many rows."""
 
-    def __init__(self, reader: RowEncoder, ladders: dict[str, list[tuple[float, Path | None]]]) -> None:
+    def __init__(self, reader: RowEncoder, ladders: dict[str, list[tuple[float, PredictPath | None]]]) -> None:
         self._reader = reader
         self._ladders = ladders
         self._alone = {
@@ -31,7 +31,7 @@ class Quick:
 
         Raises
         ------
-        Refused
+        NotHandled
             The model itself must be asked.
         """
         if is_numeric and method in self._alone:
@@ -41,19 +41,21 @@ class Quick:
                 return answer
         ladder = self._ladders.get(method)
         if ladder is None:
-            raise Refused
+            raise NotHandled
         matrix = self._reader.matrix(data, is_numeric=is_numeric)
         for most, path in ladder:
             if len(matrix) <= most:
                 if path is None:
-                    raise Refused
+                    raise NotHandled
                 return path.score(method, matrix)
-        raise Refused
+        raise NotHandled
 
 
-def quick(estimator: Any, signature: Signature, sample: list[list[Any]], proven: dict[str, Any]) -> Quick | None:
+def load_fast_paths(
+    estimator: Any, signature: Signature, sample: list[list[Any]], report: dict[str, Any]
+) -> FastPaths | None:
     """The chosen paths; None, with a warning where there were any, if they do not answer as the model does here."""
-    chosen = proven.get("chosen") or {}
+    chosen = report.get("chosen") or {}
     names = {name for ladder in chosen.values() for _, name in ladder} - {proof.MODEL}
     if not names:
         return None
@@ -62,8 +64,8 @@ def quick(estimator: Any, signature: Signature, sample: list[list[Any]], proven:
         gone = names - set(paths)
         if gone:
             raise Different(f"'{min(gone)}' is not to be had in this environment")
-        reader = RowEncoder(signature, paths[min(names)].preparation, proven["missing"])
-        proof.check(estimator, paths, reader, signature=signature, sample=sample, proven=proven)
+        reader = RowEncoder(signature, paths[min(names)].preparation, report["missing"])
+        proof.recheck(estimator, paths, reader, signature=signature, sample=sample, report=report)
     except Exception as error:  # whatever it is, the model itself still answers
         log.warning("no faster path is used, the model answers by itself: %s: %s", type(error).__name__, error)
         return None
@@ -71,4 +73,4 @@ def quick(estimator: Any, signature: Signature, sample: list[list[Any]], proven:
         method: [(float("inf") if most is None else most, paths.get(name)) for most, name in ladder]
         for method, ladder in chosen.items()
     }
-    return Quick(reader, ladders)
+    return FastPaths(reader, ladders)

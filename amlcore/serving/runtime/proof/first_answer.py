@@ -6,7 +6,7 @@ import json
 import logging
 from typing import Any
 
-from ..predictor import Model, Predictor
+from ..predictor import PackagedModel, Predictor
 
 CAUSES = (OSError, ImportError)
 """What a model lacks, whatever it is asked."""
@@ -22,7 +22,7 @@ class _Heard(logging.Handler):
             self.error = record.exc_info[1]
 
 
-def first_answer(model: Model, predictor: Predictor, estimator: Any) -> dict[str, str | None]:
+def first_answer(model: PackagedModel, predictor: Predictor, estimator: Any) -> dict[str, str | None]:
     """Why the service could answer nobody (`failed`), or only does not take the model's own sample (`refused`)."""
     rows = model.sample_rows or [[0.0] * (model.signature.n_features or 1)]
     heard = _Heard()

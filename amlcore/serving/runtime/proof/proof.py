@@ -12,10 +12,10 @@ import numpy as np
 
 from ..inputs.equality import TOLERANCE, Different, by_row, require_equal
 from ..inputs.reference_model import ReferenceModel
-from ..paths import UNCHECKED, Path, Preparation, Refused, candidates
+from ..paths import UNCHECKED, NotHandled, PredictPath, Preparation, candidates
 from ..rows.row_encoder import RowEncoder
 from ..rows.rows import Signature
-from .synthetic_rows import STYLES, UNSEEN, MadeRows, at_thresholds
+from .synthetic_rows import STYLES, UNSEEN, SyntheticRows, at_thresholds
 
 MADE = 3000
 FEW, LOOSE, COMPARED_S = 100, 20, 30.0
@@ -33,7 +33,7 @@ NOTHING: dict[str, Any] = {"candidates": {}, "chosen": {}, "missing": [], "style
 """The report where the model answers by itself."""
 
 
-class Model(ReferenceModel):
+class BaselineModel(ReferenceModel):
     """The model's own answers, as the service gets them without any path."""
 
     def __init__(self, estimator: Any, signature: Signature) -> None:
@@ -41,18 +41,22 @@ class Model(ReferenceModel):
         self.methods = [method for method in ("predict", "predict_proba") if hasattr(estimator, method)]
 
 
-def prove(estimator: Any, signature: Signature, sample: list[list[Any]], *, with_onnx: bool = False) -> dict[str, Any]:
+def make_proof(
+    estimator: Any, signature: Signature, sample: list[list[Any]], *, with_onnx: bool = False
+) -> dict[str, Any]:
     """Which path answers how many rows, with the candidates, their equality and their speed."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            return _prove(estimator, signature, sample, candidates(estimator, signature, with_onnx=with_onnx))
+            return _make_proof(estimator, signature, sample, candidates(estimator, signature, with_onnx=with_onnx))
         except Exception as error:  # the model itself still answers
             return {**NOTHING, "because": f"the comparison failed: {type(error).__name__}: {error}"[:300]}
 
 
-def _prove(estimator: Any, signature: Signature, sample: list[list[Any]], paths: dict[str, Path]) -> dict[str, Any]:
-    model = Model(estimator, signature)
+def _make_proof(
+    estimator: Any, signature: Signature, sample: list[list[Any]], paths: dict[str, PredictPath]
+) -> dict[str, Any]:
+    model = BaselineModel(estimator, signature)
     if not model.methods:
         return {**NOTHING, "because": "the model has no predict"}
     if not paths:
@@ -80,17 +84,19 @@ def _prove(estimator: Any, signature: Signature, sample: list[list[Any]], paths:
     return {"candidates": found, "chosen": chosen, **settled}
 
 
-def _accepted(model: Model, signature: Signature, preparation: Preparation, sample: list[list[Any]]) -> MadeRows | None:
+def _accepted(
+    model: BaselineModel, signature: Signature, preparation: Preparation, sample: list[list[Any]]
+) -> SyntheticRows | None:
     """Rows of the first style that the model takes."""
     nowhere = [False] * len(preparation.texts)
     for style in STYLES:
-        made = MadeRows(signature, preparation, sample, style=style)
+        made = SyntheticRows(signature, preparation, sample, style=style)
         if model.takes("predict", made.rows(20, missing=nowhere, unseen=nowhere)):
             return made
     return None
 
 
-def _affordable(model: Model, made: MadeRows) -> int:
+def _affordable(model: BaselineModel, made: SyntheticRows) -> int:
     """How many rows to compare: fewer of a model that is slow."""
     nowhere = [False] * made.width
     few = made.rows(FEW, missing=nowhere, unseen=nowhere)
@@ -101,18 +107,18 @@ def _affordable(model: Model, made: MadeRows) -> int:
     return min(MADE, max(FEW, int(COMPARED_S / max(seconds, 1e-9))))
 
 
-def _batches(model: Model, made: MadeRows, rows: list[list[Any]]) -> list[list[list[Any]]]:
+def _batches(model: BaselineModel, made: SyntheticRows, rows: list[list[Any]]) -> list[list[list[Any]]]:
     """The rows, and some of them with the integers that a client may write for floats, or the other way round."""
     few = rows[: max(LOOSE, len(rows) // 10)]
     others = [changed for changed in (made.loose(few), made.whole(few)) if changed != few]
     return [rows, *(changed for changed in others if model.takes("predict", changed))]
 
 
-def _answers(model: Model, rows: list[list[Any]]) -> dict[str, Any]:
+def _answers(model: BaselineModel, rows: list[list[Any]]) -> dict[str, Any]:
     return {method: by_row(model.score(method, rows)) for method in model.methods}
 
 
-def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[bool]]:
+def _limits(model: BaselineModel, made: SyntheticRows) -> tuple[list[Any], list[bool], list[bool]]:
     """A row, and of each column whether the model takes a null there, and a text that it does not know."""
     nowhere = [False] * made.width
     row = made.rows(1, missing=nowhere, unseen=nowhere)[0]
@@ -130,8 +136,8 @@ def _limits(model: Model, made: MadeRows) -> tuple[list[Any], list[bool], list[b
 
 
 def _outcome(
-    model: Model,
-    path: Path,
+    model: BaselineModel,
+    path: PredictPath,
     reader: RowEncoder,
     batches: list[tuple[list[list[Any]], dict[str, Any]]],
     refused: list[list[Any]],
@@ -146,13 +152,15 @@ def _outcome(
     return {"equal": True, "rows": compared}
 
 
-def _taken_by_all(paths: dict[str, Path], reader: RowEncoder, rows: list[list[Any]]) -> list[list[Any]]:
+def _taken_by_all(paths: dict[str, PredictPath], reader: RowEncoder, rows: list[list[Any]]) -> list[list[Any]]:
     for path in paths.values():
         rows = [rows[number] for number in _not_refused(path, reader.matrix(rows))]
     return rows
 
 
-def _compare(model: Model, path: Path, reader: RowEncoder, rows: list[list[Any]], expected: dict[str, Any]) -> int:
+def _compare(
+    model: BaselineModel, path: PredictPath, reader: RowEncoder, rows: list[list[Any]], expected: dict[str, Any]
+) -> int:
     """How many rows were compared, if all were equal."""
     matrix = reader.matrix(rows)
     taken = _not_refused(path, matrix)
@@ -182,30 +190,32 @@ def _compare(model: Model, path: Path, reader: RowEncoder, rows: list[list[Any]]
     return len(rows) + len(prepared)
 
 
-def _of_one(path: Path, reader: RowEncoder, method: str, row: list[Any]) -> list[Any]:
+def _of_one(path: PredictPath, reader: RowEncoder, method: str, row: list[Any]) -> list[Any]:
     """What `path` says of one row, in each way that it may be asked."""
     answers = [path.score(method, reader.matrix([row]))]
     return answers if path.alone(method) is None else [*answers, _score(path, reader, method, [row])]
 
 
-def _not_refused(path: Path, matrix: Any) -> list[int]:
+def _not_refused(path: PredictPath, matrix: Any) -> list[int]:
     """The rows that the path does not leave to the model."""
     try:
         path.prepare(matrix)
-    except Refused:
+    except NotHandled:
         return [number for number in range(len(matrix)) if _takes(path, matrix[number : number + 1])]
     return list(range(len(matrix)))
 
 
-def _takes(path: Path, matrix: Any) -> bool:
+def _takes(path: PredictPath, matrix: Any) -> bool:
     try:
         path.prepare(matrix)
-    except Refused:
+    except NotHandled:
         return False
     return True
 
 
-def _require_equal(actual: Any, expected: Any, what: str, *, model: Model, method: str, rows: list[list[Any]]) -> None:
+def _require_equal(
+    actual: Any, expected: Any, what: str, *, model: BaselineModel, method: str, rows: list[list[Any]]
+) -> None:
     """That `actual` is what the model says of `rows`; `expected` is what it said of them among others.
 
     The last bits of a model's own numbers may depend on how many rows it is asked at once, and a label with them.
@@ -217,7 +227,7 @@ def _require_equal(actual: Any, expected: Any, what: str, *, model: Model, metho
 
 
 def _measure(
-    model: Model, paths: dict[str, Path], reader: RowEncoder, rows: list[list[Any]]
+    model: BaselineModel, paths: dict[str, PredictPath], reader: RowEncoder, rows: list[list[Any]]
 ) -> dict[str, dict[str, dict[str, float]]]:
     """Microseconds by candidate, method and number of rows, from parsed rows to the answer; each in turn."""
     calls: dict[str, Callable[[str, list[list[Any]]], Any]] = {MODEL: model.answer}
@@ -240,8 +250,8 @@ def _measure(
     return speeds
 
 
-def _score(path: Path, reader: RowEncoder, method: str, rows: list[list[Any]]) -> Any:
-    """As `Quick` does."""
+def _score(path: PredictPath, reader: RowEncoder, method: str, rows: list[list[Any]]) -> Any:
+    """As `FastPaths` does."""
     alone, row = path.alone(method), reader.row(rows)
     answer = alone(row) if alone is not None and row is not None else None
     return path.score(method, reader.matrix(rows, is_numeric=True)) if answer is None else answer
@@ -261,14 +271,14 @@ def _ladder(speeds: dict[str, dict[str, float]]) -> list[list[Any]]:
     return rungs
 
 
-def check(
+def recheck(
     estimator: Any,
-    paths: dict[str, Path],
+    paths: dict[str, PredictPath],
     reader: RowEncoder,
     *,
     signature: Signature,
     sample: list[list[Any]],
-    proven: dict[str, Any],
+    report: dict[str, Any],
 ) -> None:
     """Compare `paths` once more, on a few rows.
 
@@ -277,12 +287,12 @@ def check(
     Different
         One of them answers otherwise than the model.
     """
-    model, missing = Model(estimator, signature), proven["missing"]
+    model, missing = BaselineModel(estimator, signature), report["missing"]
     nowhere = [False] * len(missing)
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         for path in paths.values():
-            made = MadeRows(signature, path.preparation, sample, style=proven["style"], seed=1)
+            made = SyntheticRows(signature, path.preparation, sample, style=report["style"], seed=1)
             rows = made.rows(CHECKED, missing=missing, unseen=nowhere)
             matrix = reader.matrix(rows)
             for method in path.methods & set(model.methods):

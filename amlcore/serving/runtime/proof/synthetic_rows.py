@@ -14,7 +14,7 @@ STYLES = ("wild", "positive", "near the sample")
 """The last two are for models that refuse the first, as some refuse numbers below zero."""
 
 
-class MadeRows:
+class SyntheticRows:
     """Rows of the columns of a model: random ones, known categories, and the neighbours of what is treated apart."""
 
     def __init__(

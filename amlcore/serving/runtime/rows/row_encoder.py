@@ -11,7 +11,7 @@ import numpy as np
 from ..paths.encoders import UNKNOWN
 from ..paths.path import EXACT, HUGE, is_tame
 from ..paths.preparation import Preparation
-from .rows import Refused, Signature
+from .rows import NotHandled, Signature
 
 NUMBERS = frozenset((int, float))
 
@@ -56,7 +56,7 @@ class RowEncoder:
 
         Raises
         ------
-        Refused
+        NotHandled
             They are not right, or not of the plain kind.
         """
         is_known = is_numeric and not self._codes
@@ -65,14 +65,14 @@ class RowEncoder:
         rows = data if is_plain else self._rows(data)
         try:
             if (len(rows) > 1 and set(map(len, rows)) != {self._width}) or len(rows[0]) != self._width:
-                raise Refused
+                raise NotHandled
             if self._codes:
                 rows = [self._coded(row) for row in rows]
             if not is_known and not set(map(type, chain.from_iterable(rows))) <= self._types:
-                raise Refused
+                raise NotHandled
             matrix = _matrix(rows, self._width)
         except (TypeError, ValueError, OverflowError):
-            raise Refused from None
+            raise NotHandled from None
         if not is_tame(matrix, EXACT):
             self._check(matrix)
         return matrix
@@ -95,27 +95,27 @@ class RowEncoder:
         kind = type(data)
         if kind is dict:
             if self._names is None or data.keys() != self._takes:
-                raise Refused
+                raise NotHandled
             values = [data[name] for name in self._names]
             if type(values[0]) is not list:
                 return [values]
             if set(map(type, values)) != {list} or len(set(map(len, values))) != 1 or not values[0]:
-                raise Refused
+                raise NotHandled
             return [list(row) for row in zip(*values)]
         if kind is not list or not data:
-            raise Refused
+            raise NotHandled
         kinds = set(map(type, data))
         if kinds == {list}:
             return data  # type: ignore[no-any-return]
         if kinds == {dict} and self._names is not None:
             return [self._record(record) for record in data]
         if list in kinds or dict in kinds:
-            raise Refused
+            raise NotHandled
         return [data]
 
     def _record(self, record: dict[str, Any]) -> list[Any]:
         if record.keys() != self._takes or self._names is None:
-            raise Refused
+            raise NotHandled
         if self._ordered is None:
             return [record[self._names[0]]]
         return list(self._ordered(record))
@@ -125,21 +125,21 @@ class RowEncoder:
         for position, codes, takes_null in self._texts:
             value = cells[position]
             if type(value) is not str and not (value is None and takes_null):
-                raise Refused
+                raise NotHandled
             cells[position] = codes.get(value, UNKNOWN)
         for position, takes_null in self._booleans:
             value = cells[position]
             if value is None and takes_null:
                 continue
             if type(value) is not bool:
-                raise Refused
+                raise NotHandled
             cells[position] = 1 if value else 0
         return cells
 
     def _check(self, matrix: Any) -> None:
-        """Raises Refused where a number is too large, or one is missing in a column that needs it."""
+        """Raises NotHandled where a number is too large, or one is missing in a column that needs it."""
         gaps, sizes = np.isnan(matrix), np.abs(matrix)
         if (gaps.any(axis=0) & self._forbidden).any() or not (sizes[~gaps] < HUGE).all():
-            raise Refused
+            raise NotHandled
         if ((sizes >= EXACT).any(axis=0) & ~self._is_float).any():  # the model may have it as another integer
-            raise Refused
+            raise NotHandled

@@ -6,8 +6,8 @@ from ..inputs.columns import Column, kind_of
 from ..inputs.errors import RequestError, Text, quoted
 from ..inputs.signature import Signature
 
-__all__ = ["Column", "Refused", "RequestError", "Signature", "Text", "kind_of", "quoted"]
+__all__ = ["Column", "NotHandled", "RequestError", "Signature", "Text", "kind_of", "quoted"]
 
 
-class Refused(Exception):  # noqa: N818 - no error: the model itself is asked then
+class NotHandled(Exception):  # noqa: N818 - no error: the model itself is asked then
     """Rows that a path leaves to the model."""

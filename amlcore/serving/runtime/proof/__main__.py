@@ -1,4 +1,4 @@
-"""`python -m amlcore_service.proof.prove FOLDER` in a Bento: writes `proof.json`, and what a worker's memory is."""
+"""`python -m amlcore_service.proof FOLDER` in a Bento: writes `proof.json`, and what a worker's memory is."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ import sys
 from pathlib import Path
 
 from ..paths import candidates
-from ..predictor import Model, ModelFault, Predictor
+from ..predictor import ModelFault, PackagedModel, Predictor
 from .first_answer import first_answer
-from .proof import prove
+from .proof import make_proof
 
 
 def main(folder: Path) -> None:
     import bentoml  # noqa: F401 - a worker has it in its memory
 
-    model = Model(folder)
+    model = PackagedModel(folder)
     estimator = model.load_estimator()
     sample = (model.sample or {}).get("rows") or []
     with_onnx = bool(model.settings.get("onnx"))
@@ -24,7 +24,7 @@ def main(folder: Path) -> None:
     predictor = Predictor(model, estimator)
     answered = first_answer(model, predictor, estimator)
     memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    report = {**prove(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb, **answered}
+    report = {**make_proof(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb, **answered}
     (folder / "proof.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

@@ -69,7 +69,7 @@ class Turn:
         self.seconds = 0.0
 
 
-class Job:
+class ThreadCall:
     """A call that a thread makes."""
 
     __slots__ = ("call", "future", "is_abandoned", "loop", "seconds")
@@ -86,7 +86,7 @@ class Threads:
     """A fixed number of threads; unlike those of an executor, they let a process end in the middle of a call."""
 
     def __init__(self, count: int) -> None:
-        self._waiting: deque[Job] = deque()
+        self._waiting: deque[ThreadCall] = deque()
         self._given = threading.Semaphore(0)
         self.abandoned = 0  # calls whose request was answered without them, and that still run
         for _ in range(count):
@@ -94,7 +94,7 @@ class Threads:
 
     async def run(self, call: Callable[[], Any], pace: Pace, size: int) -> Any:
         """What `call` gives; where the request is cancelled, a call that waits is dropped and one that runs counted."""
-        job = Job(call)
+        job = ThreadCall(call)
         self._waiting.append(job)
         self._given.release()
         try:
@@ -106,7 +106,7 @@ class Threads:
         pace.learn(size, job.seconds)
         return result
 
-    def _drop(self, job: Job) -> None:
+    def _drop(self, job: ThreadCall) -> None:
         try:
             self._waiting.remove(job)
         except ValueError:  # a thread has it
@@ -132,7 +132,7 @@ class Threads:
                 return
             del job, result, error
 
-    def _finish(self, job: Job, result: Any, error: BaseException | None) -> None:
+    def _finish(self, job: ThreadCall, result: Any, error: BaseException | None) -> None:
         if job.is_abandoned:
             self.abandoned -= 1
         elif job.future.cancelled():
