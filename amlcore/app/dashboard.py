@@ -60,9 +60,9 @@ def show(workspace: Workspace, reference: str | None, *, port: int, log: Log) ->
 def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port: int, log: Log) -> None:
     from optuna_dashboard import wsgi
 
-    from amlcore.sweep.read_only_study import View
+    from amlcore.sweep.read_only_study import ReadOnlyStudy
 
-    application = wsgi(View(study, space, metrics, title=name))
+    application = wsgi(ReadOnlyStudy(study, space, metrics, title=name))
     with make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet) as server:
         log(f"sweep {name} on http://{HOST}:{port}/dashboard; it is only read, and an interrupt ends this")
         try:

@@ -24,7 +24,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs import models
 from amlcore.runs.run import Run
-from amlcore.sweep.points import points_in_words
+from amlcore.sweep.points import describe_points
 from amlcore.sweep.study import TrialState
 from amlcore.terminal import tables
 from amlcore.terminal.attached import STDOUT, Attached, attached
@@ -50,9 +50,9 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
     record = submit_sweep(search, overrides=overrides)
     log_unread_block(search.job, log=log)
     log_skipped_dotenv(search.job, log=log)
-    counted = points_in_words(search.sweep, search.space)
+    counted = describe_points(search.sweep, search.space)
     log(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
-    if note := search.note_of_few_points(overrides):
+    if note := search.repetition_note(overrides):
         log(note)
     return _see_through(search, record, detach=detach, log=log)
 

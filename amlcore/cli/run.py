@@ -60,7 +60,7 @@ def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) ->
 
     if options.dry_run:
         _print_yaml(dry_run_sweep(search))
-        if note := search.note_of_few_points(overrides):
+        if note := search.repetition_note(overrides):
             log(note)
         return 0
     catch_signals()

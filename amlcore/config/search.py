@@ -34,7 +34,7 @@ from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep, Values
 from amlcore.sweep.azure import is_call
 from amlcore.sweep.dimension import identity
-from amlcore.sweep.points import few_points
+from amlcore.sweep.points import repetition_note
 from amlcore.sweep.sampler import SAMPLERS
 from amlcore.worker.values import text
 
@@ -119,10 +119,10 @@ class Search:
         """The groups among the keys of the space."""
         return {key for base in self.bases for key in base.choices}
 
-    def note_of_few_points(self, overrides: list[str]) -> str | None:
+    def repetition_note(self, overrides: list[str]) -> str | None:
         """What to say where the space has fewer points than there are trials; `overrides` as they were typed."""
         typed = {override[1:].partition("=")[0] for override in overrides if override.startswith("+")}
-        return few_points(self.sweep, self.space, added=typed.union(*(base.added for base in self.bases)))
+        return repetition_note(self.sweep, self.space, added=typed.union(*(base.added for base in self.bases)))
 
     def in_each_environment(self) -> Iterator[Job]:
         """A job for each environment that the sweep goes over, whether as a group or by one of its keys."""

@@ -58,7 +58,7 @@ def past_trials(search: Search) -> list[FrozenTrial]:
         One is no sweep, or of another space; the sampler does not learn from any.
     """
     from amlcore.sweep.read_only_study import own_trials
-    from amlcore.sweep.warm_start import check_sampler_learns, check_use, warm_trials
+    from amlcore.sweep.warm_start import check_sampler_learns, check_use, warm_start_trials
 
     sweep = search.sweep
     if not sweep.warm_start:
@@ -69,7 +69,7 @@ def past_trials(search: Search) -> list[FrozenTrial]:
     for name in sweep.warm_start:
         record = Record(Path(find(folders, name).folder))
         earlier = load_search(record)
-        known += warm_trials(
+        known += warm_start_trials(
             sweep,
             search.space,
             name=record.folder.name,

@@ -26,8 +26,8 @@ from amlcore.record.status import INTERRUPTED, RunState, RunStatus
 from amlcore.runs import cancellation, lifecycle, outputs
 from amlcore.runs.missing_files import missing_file
 from amlcore.script.run_config import check_references
-from amlcore.sweep.loop import Loop, Tally
-from amlcore.sweep.pareto import Front
+from amlcore.sweep.loop import Loop, SweepProgress
+from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout, write_json
 from amlcore.worker.metrics import last_values, write_record
@@ -38,7 +38,7 @@ LOOK_S = 1.0
 WAITING_S = 5.0
 """How long none of the trials may run before that is spoken of."""
 
-Watch = Callable[[Tally, list[Trial]], None]
+Watch = Callable[[SweepProgress, list[Trial]], None]
 """Is told of every step: how far the sweep is, and which trials have ended by it."""
 
 
@@ -100,7 +100,7 @@ def dry_run_sweep(search: Search) -> dict[str, Any]:
     search = with_full_ids(search)
     check_search(search)
     sweep = search.sweep
-    first = list(first_trials(sweep, search.space, SHOWN_FIRST, warm=lambda: past_trials(search)))
+    first = list(first_trials(sweep, search.space, SHOWN_FIRST, warm_start=lambda: past_trials(search)))
     said = "first_trials" if sweep.is_grid or sweep.seed is not None else "trials_such_as"
     job, _ = search.trial(first[0].values)
     return {
@@ -130,7 +130,7 @@ class SweepDriver:
         self._explained = False
         self._judged = False
         self._hinted = False
-        self.front = Front(search.sweep.goals)
+        self.front = ParetoFront(search.sweep.goals)
         self.trials: list[Trial] = []
 
     @property
@@ -147,7 +147,7 @@ class SweepDriver:
         """
         record, search = self._record, self._search
         file = Path(record.layout.study)
-        study = Study(search.sweep, search.space, file=file, warm=lambda: past_trials(search))
+        study = Study(search.sweep, search.space, file=file, warm_start=lambda: past_trials(search))
         record.drive()
         runs = TrialRuns(self._search, record, build=self._build)
         try:
@@ -196,7 +196,7 @@ class SweepDriver:
                 for trial in ended:
                     with suppress(AmlcoreError, OSError):  # no hint is worth the sweep
                         self._explain(trial)
-                self._watch(loop.tally, ended)
+                self._watch(loop.progress, ended)
                 if Path(self._record.layout.cancel).exists():
                     loop.stop(cancellation.cancel_reason(self._record))
                 self._report_wait(runs)
@@ -239,7 +239,7 @@ class SweepDriver:
 
     def _explain_judgement(self, trial: Trial) -> None:
         """Say at the first trial that completes so that early termination never saw what it judges by."""
-        early, metric = self._search.sweep.early_termination, self._search.sweep.judged
+        early, metric = self._search.sweep.early_termination, self._search.sweep.judged_metric
         if early is None or metric is None:
             return
         logged = last_values(RunLayout(f"{self._record.folder}_{trial.number}").metrics, "scalar")
@@ -252,7 +252,7 @@ class SweepDriver:
     def _finish(self, loop: Loop) -> None:
         record = self._record
         record.enter(RunState.Finalizing)
-        self.front = loop.tally.front
+        self.front = loop.progress.front
         if self.best is not None:
             self._keep_best(self.best)
         write_table(record, self.trials, self._search.sweep.metrics, self.front)
@@ -260,7 +260,7 @@ class SweepDriver:
             record.enter(RunState.Canceled, cancellation.cancel_reason(record), exit_status=INTERRUPTED)
         elif loop.failed_too_often:
             lifecycle.fail(record, str(loop.stopped))
-        elif not loop.tally.counts[TrialState.COMPLETE]:
+        elif not loop.progress.counts[TrialState.COMPLETE]:
             lifecycle.fail(record, f"none of {len(self.trials)} trials came to a result{self._first_reason()}")
         else:
             record.enter(RunState.Completed, loop.stopped, exit_status=0)

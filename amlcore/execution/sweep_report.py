@@ -15,7 +15,7 @@ from amlcore.execution.past_sweeps import load_search
 from amlcore.record.reading import CLAIM, read_mapping
 from amlcore.record.record import Record
 from amlcore.runs.outputs import list_outputs
-from amlcore.sweep.pareto import Front
+from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Trial
 from amlcore.worker.layout import write_json
 from amlcore.worker.values import text
@@ -34,7 +34,7 @@ def columns(trials: Sequence[Trial], metrics: Sequence[str], *, sweep: str) -> d
     }
 
 
-def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str], front: Front) -> None:
+def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str], front: ParetoFront) -> None:
     """Write all trials into trials.csv, in the order in which the terminal shows the best of them."""
     ranked = sorted(trials, key=front.order)
     table = columns(ranked, metrics, sweep=record.folder.name)
@@ -70,13 +70,13 @@ def draw(folder: Path) -> None:
     """Draw the plots of the sweep in `folder`; what cannot be drawn is said, and changes nothing else."""
     os.nice(NICENESS)
     from amlcore.sweep import plots
-    from amlcore.sweep.read_only_study import view
+    from amlcore.sweep.read_only_study import load_read_only
 
     record = Record(folder)
     search = load_search(record)
     metrics, goals = search.sweep.metrics, search.sweep.goals
     outputs = Path(record.layout.outputs)
-    study = view(Path(record.layout.study), search.space, metrics)
+    study = load_read_only(Path(record.layout.study), search.space, metrics)
     try:
         write_json(str(outputs / "importances.json"), plots.importances(study, metrics, goals))
     except Exception as error:

@@ -24,7 +24,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.runs import cancellation, lifecycle
 from amlcore.sweep.intervals import Intervals, as_float
-from amlcore.sweep.loop import Ended, Reported
+from amlcore.sweep.loop import MetricReported, TrialEnded
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.layout import open_to_group, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
@@ -128,7 +128,7 @@ class TrialRuns:
         self._held.add(holder)
         running.slots.submit(wanted, kind, keep=keep)
 
-    def poll(self) -> Iterator[Ended | Reported]:
+    def poll(self) -> Iterator[TrialEnded | MetricReported]:
         lost = [slots.poll() for slots in self._slots.values()]
         why = {run: reason for found in lost for run, reason in found.items()}
         for number, running in list(self._running.items()):
@@ -142,8 +142,8 @@ class TrialRuns:
                 if running.record.is_present and not isinstance(error, AmlcoreError):
                     raise
                 running.slots.withdraw(running.record.folder.name)
-                values, ended = [], Ended(number, TrialState.FAIL, reason=str(error))
-            yield from (Reported(number, value, interval) for interval, value in values)
+                values, ended = [], TrialEnded(number, TrialState.FAIL, reason=str(error))
+            yield from (MetricReported(number, value, interval) for interval, value in values)
             if ended is not None:
                 del self._running[number]
                 yield ended
@@ -276,29 +276,29 @@ class TrialRuns:
         return running.read_metrics() if running.begun or running.record.attempt else []
 
     def _intervals(self) -> Intervals:
-        return Intervals(self._search.sweep.judged)
+        return Intervals(self._search.sweep.judged_metric)
 
-    def _ended(self, running: TrialRun) -> Ended:
+    def _ended(self, running: TrialRun) -> TrialEnded:
         number, status = running.trial.number, running.record.status
         if status.state is RunState.Canceled and cancellation.was_pruned(running.record):
-            return Ended(number, TrialState.PRUNED, reason=status.reason)
+            return TrialEnded(number, TrialState.PRUNED, reason=status.reason)
         if status.state is RunState.Canceled and cancellation.was_canceled_with_sweep(running.record):
-            return Ended(number, TrialState.CANCELED, reason=status.reason)
+            return TrialEnded(number, TrialState.CANCELED, reason=status.reason)
         if status.state is not RunState.Completed:
             reason = _with_last_line(status.reason, running.record)
-            return Ended(number, TrialState.FAIL, reason=self._search.job.workspace.redacted(reason))
+            return TrialEnded(number, TrialState.FAIL, reason=self._search.job.workspace.redacted(reason))
         reached = []
         for metric in self._search.sweep.metrics:
             value = running.metrics.get(metric)
             if value is None:
-                return Ended(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
+                return TrialEnded(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
             if not isinstance(value, int | float):
-                return Ended(number, TrialState.FAIL, reason=f"{metric} is {value}, which is no number")
+                return TrialEnded(number, TrialState.FAIL, reason=f"{metric} is {value}, which is no number")
             reached.append(as_float(value))
         if not reached:
-            return Ended(number, TrialState.COMPLETE)
+            return TrialEnded(number, TrialState.COMPLETE)
         first, *further = reached
-        return Ended(number, TrialState.COMPLETE, first, further=tuple(further))
+        return TrialEnded(number, TrialState.COMPLETE, first, further=tuple(further))
 
 
 def _with_last_line(reason: str | None, record: Record) -> str:

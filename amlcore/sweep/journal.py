@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
 
 
-def owned(file: Path) -> int:
+def lock(file: Path) -> int:
     """A lock on the journal that ends with this process.
 
     Raises
@@ -45,7 +45,7 @@ def _repair(handle: int) -> None:
         os.ftruncate(handle, end)
 
 
-class Keeper:
+class BackgroundSync:
     """Brings a journal to the disk behind the back of its writer, who waits for none of it."""
 
     def __init__(self, handle: int) -> None:
@@ -55,7 +55,7 @@ class Keeper:
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
-    def keep(self) -> None:
+    def request(self) -> None:
         """Have what is written by now brought to the disk soon."""
         self._asked.set()
 
@@ -77,7 +77,7 @@ class Keeper:
             os.fdatasync(self._handle)
 
 
-def storage(file: Path) -> BaseStorage:
+def open_storage(file: Path) -> BaseStorage:
     """The storage of a study in a journal that this process owns."""
     from optuna.storages import JournalStorage
     from optuna.storages.journal import JournalFileBackend
@@ -85,7 +85,7 @@ def storage(file: Path) -> BaseStorage:
     class OwnedJournal(JournalFileBackend):
         """Writes without a lock, which would only outlive a killed writer, and without waiting for the disk.
 
-        What is written outlives the process; that it outlives the machine is asked for by `Study.keep`.
+        What is written outlives the process; that it outlives the machine is asked for by `Study.sync_soon`.
         """
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:

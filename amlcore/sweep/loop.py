@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from amlcore.record.status import EARLY_TERMINATION
-from amlcore.sweep.pareto import Front
+from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.sweep.sweep import Sweep
 
 
 @dataclass(frozen=True)
-class Ended:
+class TrialEnded:
     """A trial has come to its end."""
 
     number: int
@@ -25,7 +25,7 @@ class Ended:
 
 
 @dataclass(frozen=True)
-class Reported:
+class MetricReported:
     """A running trial has logged once more what it is judged by."""
 
     number: int
@@ -39,7 +39,7 @@ class Trials(Protocol):
     def start(self, trial: Trial) -> None:
         """Begin to carry out a trial, or go on with one that was begun before."""
 
-    def poll(self) -> Iterable[Ended | Reported]:
+    def poll(self) -> Iterable[TrialEnded | MetricReported]:
         """What has been logged and what has ended since the last call, each once."""
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
@@ -50,10 +50,10 @@ class Trials(Protocol):
 
 
 @dataclass
-class Tally:
+class SweepProgress:
     """How far a sweep is."""
 
-    front: Front
+    front: ParetoFront
     running: set[int] = field(default_factory=set)
     counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
 
@@ -94,7 +94,7 @@ class Loop:
         self._clock = clock
         self._began = clock()
         self._known: dict[int, Trial] = {}
-        self.tally = Tally(Front(sweep.goals))
+        self.progress = SweepProgress(ParetoFront(sweep.goals))
         self.stopped: str | None = None  # why no further trial begins, where it is not that all have been tried
         self._given_up: set[int] = set()
         self._histories: dict[int, list[float]] = {}
@@ -108,7 +108,7 @@ class Loop:
 
     @property
     def over(self) -> bool:
-        return not self.tally.running and (self.stopped is not None or self._study.room <= 0)
+        return not self.progress.running and (self.stopped is not None or self._study.remaining <= 0)
 
     @property
     def spent_s(self) -> float:
@@ -117,7 +117,7 @@ class Loop:
     @property
     def failed_too_often(self) -> bool:
         most = self._sweep.max_failures
-        return most is not None and self.tally.counts[TrialState.FAIL] > most
+        return most is not None and self.progress.counts[TrialState.FAIL] > most
 
     def step(self) -> list[Trial]:
         """Tell the study what has ended, then fill the slots.
@@ -129,7 +129,7 @@ class Loop:
         """
         ended = []
         for event in self._trials.poll():
-            if isinstance(event, Ended):
+            if isinstance(event, TrialEnded):
                 ended.append(self._tell(event))
             else:
                 self._judge(event)
@@ -139,12 +139,13 @@ class Loop:
 
     def _fill(self) -> None:
         """Start trials in all slots that are free; the study knows of them, whatever happens, before they begin."""
-        asked: list[Trial] = []
-        while self.stopped is None and self._study.room > 0 and len(self.tally.running) + len(asked) < self._slots:
-            asked.append(self._study.ask())
-        if asked:
-            self._study.keep()
-        for trial in asked:
+        trials: list[Trial] = []
+        free_slots = self._slots - len(self.progress.running)
+        while self.stopped is None and self._study.remaining > 0 and len(trials) < free_slots:
+            trials.append(self._study.ask())
+        if trials:
+            self._study.sync_soon()
+        for trial in trials:
             self._start(trial)
 
     def stop(self, reason: str) -> None:
@@ -152,7 +153,7 @@ class Loop:
         if self.stopped is not None:
             return
         self.stopped = reason
-        for number in self.tally.running:
+        for number in self.progress.running:
             self._trials.stop(number, reason)
 
     def _keeps_history(self, trial: Trial) -> bool:
@@ -164,7 +165,7 @@ class Loop:
         """What is compared of a value that a trial logged: one that is infinite is never ahead of another."""
         return logged if math.isfinite(logged) else self._sweep.goals[0].worst
 
-    def _judge(self, event: Reported) -> None:
+    def _judge(self, event: MetricReported) -> None:
         """Stop a trial that early termination gives up."""
         policy = self._sweep.early_termination
         if policy is None:
@@ -188,27 +189,27 @@ class Loop:
 
     def _start(self, trial: Trial) -> None:
         self._known[trial.number] = trial
-        self.tally.running.add(trial.number)
+        self.progress.running.add(trial.number)
         self._trials.start(trial)
 
-    def _tell(self, end: Ended) -> Trial:
+    def _tell(self, end: TrialEnded) -> Trial:
         end = self._compared(end)
-        self.tally.running.remove(end.number)
+        self.progress.running.remove(end.number)
         self._study.tell(end.number, end.state, end.value, end.reason, further=end.further)
         values = self._known.pop(end.number).values
         trial = Trial(end.number, values, end.state, end.value, end.reason, end.further)
         self._count(trial)
         return trial
 
-    def _compared(self, end: Ended) -> Ended:
+    def _compared(self, end: TrialEnded) -> TrialEnded:
         """The same end, or a failure where what was reached cannot be compared: nothing would ever beat an inf."""
         reached = () if end.value is None else (end.value, *end.further)
         for metric, value in zip(self._sweep.metrics, reached, strict=False):
             if not math.isfinite(value):
-                return Ended(end.number, TrialState.FAIL, reason=f"{metric} is {value}, which is no finite number")
+                return TrialEnded(end.number, TrialState.FAIL, reason=f"{metric} is {value}, which is no finite number")
         return end
 
     def _count(self, trial: Trial) -> None:
-        self.tally.counts[trial.state] += 1
+        self.progress.counts[trial.state] += 1
         if trial.state is TrialState.COMPLETE and trial.value is not None:
-            self.tally.front.add(trial)
+            self.progress.front.add(trial)

@@ -1,4 +1,4 @@
-"""The Front: the trials that no other beats."""
+"""The ParetoFront: the trials that no other beats."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from amlcore.sweep.goal import Goal
 from amlcore.sweep.study import Trial
 
 
-class Front:
+class ParetoFront:
     """Of one metric the best trial, of several the Pareto front; of trials that reached the same the earliest."""
 
     def __init__(self, goals: Sequence[Goal]) -> None:

@@ -10,7 +10,7 @@ from amlcore.sweep.steps import Steps
 from amlcore.sweep.sweep import Sweep
 
 
-def points_in_words(sweep: Sweep, space: Space) -> str:
+def describe_points(sweep: Sweep, space: Space) -> str:
     """The number of points for the first line of a sweep; empty where they cannot be counted."""
     count, limit = space.points, sweep.max_total_runs
     if count is None:
@@ -21,7 +21,7 @@ def points_in_words(sweep: Sweep, space: Space) -> str:
     return f"{said}, {limit} tried" if sweep.is_grid else f"{said}, {limit} trials"
 
 
-def few_points(sweep: Sweep, space: Space, *, added: Collection[str]) -> str | None:
+def repetition_note(sweep: Sweep, space: Space, *, added: Collection[str]) -> str | None:
     """What to say where a sampler has so few points that it tries some of them again.
 
     Parameters

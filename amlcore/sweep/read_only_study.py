@@ -1,4 +1,4 @@
-"""The View: a study that is read and never written, its parameters and values as a person knows them."""
+"""The ReadOnlyStudy: a study that is read and never written, its parameters and values as a person knows them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from optuna.trial import FrozenTrial, TrialState
 from amlcore.sweep.dimension import Dimension, Kind
 from amlcore.sweep.space import Space
 from amlcore.sweep.steps import Steps
-from amlcore.sweep.study import NAME, WARM
+from amlcore.sweep.study import NAME, WARM_START
 
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
@@ -30,10 +30,10 @@ class _ReadOnly(JournalFileBackend):
     """The driver of a sweep is the only one who writes its study."""
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002  nothing of them is kept
-        raise PermissionError("a view of a sweep is read only")
+        raise PermissionError("this study is read-only")
 
 
-class View(JournalStorage):
+class ReadOnlyStudy(JournalStorage):
     """The trials of a sweep as Optuna's plots and dashboard show them.
 
     Parameters
@@ -47,7 +47,7 @@ class View(JournalStorage):
     def __init__(self, file: Path, space: Space, metrics: Sequence[str], *, title: str = NAME) -> None:
         super().__init__(_ReadOnly(str(file)))
         trials = super().get_all_trials(self.get_study_id_from_name(NAME), deepcopy=False)
-        self._warm = sum(WARM in trial.user_attrs for trial in trials)
+        self._warm_start_count = sum(WARM_START in trial.user_attrs for trial in trials)
         self._space = space
         self._distributions = {key: _distribution(dimension) for key, dimension in space.items()}
         self._metrics = list(metrics)
@@ -68,22 +68,22 @@ class View(JournalStorage):
     def get_all_trials(
         self, study_id: int, deepcopy: bool = True, states: Container[TrialState] | None = None
     ) -> list[FrozenTrial]:
-        own = [trial for trial in super().get_all_trials(study_id, deepcopy, states) if WARM not in trial.user_attrs]
-        return [self._shown(trial) for trial in own]
+        trials = super().get_all_trials(study_id, deepcopy, states)
+        return [self._shown(trial) for trial in trials if WARM_START not in trial.user_attrs]
 
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
         shown = copy.copy(trial)
-        shown.number -= self._warm
+        shown.number -= self._warm_start_count
         shown.params = {_short(key): _plain(self._space[key].value(drawn)) for key, drawn in trial.params.items()}
         shown.distributions = {_short(key): self._distributions[key] for key in trial.params}
         return shown
 
 
-def view(file: Path, space: Space, metrics: Sequence[str]) -> OptunaStudy:
+def load_read_only(file: Path, space: Space, metrics: Sequence[str]) -> OptunaStudy:
     """The study of a sweep for Optuna's plots."""
     import optuna
 
-    return optuna.load_study(study_name=NAME, storage=View(file, space, metrics))
+    return optuna.load_study(study_name=NAME, storage=ReadOnlyStudy(file, space, metrics))
 
 
 def own_trials(file: Path) -> list[FrozenTrial]:
@@ -92,7 +92,7 @@ def own_trials(file: Path) -> list[FrozenTrial]:
         return []
     storage = JournalStorage(_ReadOnly(str(file)))
     trials = storage.get_all_trials(storage.get_study_id_from_name(NAME), deepcopy=False)
-    warm = sum(WARM in trial.user_attrs for trial in trials)
+    warm = sum(WARM_START in trial.user_attrs for trial in trials)
     own = [copy.copy(trial) for trial in trials[warm:]]
     for trial in own:
         trial.number -= warm

@@ -27,11 +27,11 @@ class SamplerKind:
 
     name: str  # in optuna.samplers
     learns: bool  # whether it chooses by what the trials reach
-    several: bool = True  # whether it takes several metrics at once
+    multi_objective: bool = True  # whether it takes several metrics at once
     numbers: int = 0  # how many parameters must be numbers for it to do anything
     options: tuple[tuple[str, Any], ...] = ()
     generation: str | None = None  # the attribute by which it knows the trials of a generation
-    least_warm: int = 1  # how many earlier trials it needs to begin with any
+    min_warm_start: int = 1  # how many earlier trials it needs to begin with any
     continues: bool = False  # whether the same seed goes on where the study stands, instead of beginning again
     module: str | None = None  # what it needs beside Optuna
     extra: str | None = None  # the extra of amlcore that brings it
@@ -49,7 +49,9 @@ NAMED = {
     ),
     "tpe": SamplerKind("TPESampler", learns=True),
     "gp": SamplerKind("GPSampler", learns=True, options=(QUIET,), module="torch", extra="gp"),
-    "cmaes": SamplerKind("CmaEsSampler", learns=True, several=False, numbers=2, options=(QUIET,), least_warm=10),
+    "cmaes": SamplerKind(
+        "CmaEsSampler", learns=True, multi_objective=False, numbers=2, options=(QUIET,), min_warm_start=10
+    ),
     "nsga2": SamplerKind("NSGAIISampler", learns=True, generation="NSGAIISampler:generation"),
 }
 BY_PATH = {f"optuna.samplers.{kind.name}": kind for name, kind in NAMED.items() if name != GRID} | {
@@ -79,17 +81,17 @@ def make_sampler(
     name: str,
     *,
     seed: int | None,
-    asked: int,
+    trial_count: int,
     options: dict[str, Any],
-    warm: Sequence[FrozenTrial] = (),
+    warm_start: Sequence[FrozenTrial] = (),
     space: Mapping[str, BaseDistribution] | None = None,
 ) -> BaseSampler:
-    """The sampler of a study in which `asked` trials have been asked for already.
+    """The sampler of a study that has `trial_count` trials already.
 
     Parameters
     ----------
-    warm : sequence of FrozenTrial
-        What it is told of earlier sweeps; all samplers but CMA-ES find it in the study.
+    warm_start : sequence of FrozenTrial
+        The trials of earlier sweeps; all samplers but CMA-ES read them from the study.
     space : mapping
         What every trial draws; the others find it out from the trials.
 
@@ -101,19 +103,19 @@ def make_sampler(
     import optuna
 
     kind = SAMPLERS[name]
-    given: dict[str, Any] = {**dict(kind.options), **options}
-    if kind.least_warm > 1 and warm:
-        given["source_trials"] = [_numbers_of(trial) for trial in warm]
+    arguments: dict[str, Any] = {**dict(kind.options), **options}
+    if kind.min_warm_start > 1 and warm_start:
+        arguments["source_trials"] = [_numbers_of(trial) for trial in warm_start]
     if name != GRID:
-        given["seed"] = seed if kind.continues else _seed(seed, asked)
-    made = getattr(optuna.samplers, kind.name)
-    check_options("sweep.sampler_options", made, options)
+        arguments["seed"] = seed if kind.continues else _seed(seed, trial_count)
+    sampler_class = getattr(optuna.samplers, kind.name)
+    check_options("sweep.sampler_options", sampler_class, options)
     if kind.continues and space is not None:
-        made = _over(space)
+        sampler_class = _over(space)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what Optuna calls experimental
-            sampler: BaseSampler = made(**given)
+            sampler: BaseSampler = sampler_class(**arguments)
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"sweep.sampler_options={options}: sweep.sampler={name}: {error}") from None
     return sampler
@@ -144,10 +146,10 @@ def _numbers_of(trial: FrozenTrial) -> FrozenTrial:
     return numbers
 
 
-def _seed(seed: int | None, asked: int) -> int | None:
+def _seed(seed: int | None, trial_count: int) -> int | None:
     """The seed itself at first; after a resume another one that follows from it, or the first points would return."""
-    if seed is None or asked == 0:
+    if seed is None or trial_count == 0:
         return seed
     import numpy as np
 
-    return int(np.random.SeedSequence([seed, asked]).generate_state(1)[0])
+    return int(np.random.SeedSequence([seed, trial_count]).generate_state(1)[0])

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 NAME = "sweep"
-WARM = "warm_start"
+WARM_START = "warm_start"
 """The attribute of a trial that an earlier sweep made: its run."""
 CANCELED = "canceled"
 """The attribute of a trial that ended because its sweep did."""
-AGAIN = "again"
+RETRIES = "again"
 """The attribute of a trial that tries such a point again: the number of the one before, as Optuna counts."""
 
 
@@ -63,8 +63,8 @@ class Study:
     ----------
     file : Path, optional
         Where the study is kept; without it, in memory.
-    warm : callable
-        The trials of earlier sweeps that the sampler is told of; asked for as long as no trial of this one has begun.
+    warm_start : callable
+        The trials of earlier sweeps, for the sampler; called only while this study has no trial of its own.
 
     Raises
     ------
@@ -78,65 +78,65 @@ class Study:
         space: Space,
         *,
         file: Path | None = None,
-        warm: Callable[[], Sequence[FrozenTrial]] = list,
+        warm_start: Callable[[], Sequence[FrozenTrial]] = list,
     ) -> None:
         import optuna
 
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sweep = sweep
         self._space = space
-        self._lock = None if file is None else journal.owned(file)
-        self._keeper = None if self._lock is None else journal.Keeper(self._lock)
+        self._lock = None if file is None else journal.lock(file)
+        self._background_sync = None if self._lock is None else journal.BackgroundSync(self._lock)
         self._study = optuna.create_study(
             study_name=NAME,
-            storage=optuna.storages.InMemoryStorage() if file is None else journal.storage(file),
+            storage=optuna.storages.InMemoryStorage() if file is None else journal.open_storage(file),
             directions=[goal.value for goal in sweep.goals],
             load_if_exists=True,
             sampler=optuna.samplers.RandomSampler(),
             pruner=None if sweep.early_termination is None else sweep.early_termination.pruner(),
         )
-        told = self._warm_up(warm)
-        self._warm = len(told)
-        self.asked = len(self._study.get_trials(deepcopy=False)) - self._warm
+        warm_start_trials = self._add_warm_start(warm_start)
+        self._warm_start_count = len(warm_start_trials)
+        self.trial_count = len(self._study.get_trials(deepcopy=False)) - self._warm_start_count
         self._study.sampler = make_sampler(
             sweep.sampler,
             seed=sweep.seed,
-            asked=self.asked,
+            trial_count=self.trial_count,
             options=sweep.sampler_options,
-            warm=told,
+            warm_start=warm_start_trials,
             space=None
             if sweep.is_grid
             else {key: dimension.distribution for key, dimension in space.items() if not dimension.when},
         )
-        own = self._study.get_trials(deepcopy=False)[self._warm :]
-        tried_again = {trial.user_attrs[AGAIN] for trial in own if AGAIN in trial.user_attrs}
+        own = self._study.get_trials(deepcopy=False)[self._warm_start_count :]
+        tried_again = {trial.user_attrs[RETRIES] for trial in own if RETRIES in trial.user_attrs}
         self._points = len(own) - len(tried_again)
-        self._again = [t for t in own if _is_canceled(t) and t.number not in tried_again]
+        self._to_retry = [t for t in own if _is_canceled(t) and t.number not in tried_again]
         self._grid = space.grid() if sweep.is_grid else None
         self._by_place = self._grid is not None and not any(map(_keeps_choices, own))
         self._ids: dict[int, int] = {}
 
     @property
-    def room(self) -> int:
+    def remaining(self) -> int:
         """How many further trials may be asked for; those that an earlier end of the sweep canceled do not count."""
         limits = [self._sweep.max_total_runs, None if self._grid is None else self._grid.size]
-        return min(limit for limit in limits if limit is not None) - self._points + len(self._again)
+        return min(limit for limit in limits if limit is not None) - self._points + len(self._to_retry)
 
-    def _warm_up(self, warm: Callable[[], Sequence[FrozenTrial]]) -> list[FrozenTrial]:
+    def _add_warm_start(self, warm_start: Callable[[], Sequence[FrozenTrial]]) -> list[FrozenTrial]:
         """The trials of earlier sweeps; a driver that was killed while it added them goes on."""
-        known = self._study.get_trials(deepcopy=False)
-        told = [trial for trial in known if WARM in trial.user_attrs]
-        if len(told) == len(known):
-            names = {trial.user_attrs[WARM] for trial in told}
-            self._study.add_trials(trial for trial in warm() if trial.user_attrs[WARM] not in names)
-            told = self._study.get_trials(deepcopy=False)
-        return told
+        trials = self._study.get_trials(deepcopy=False)
+        added = [trial for trial in trials if WARM_START in trial.user_attrs]
+        if len(added) == len(trials):
+            names = {trial.user_attrs[WARM_START] for trial in added}
+            self._study.add_trials(trial for trial in warm_start() if trial.user_attrs[WARM_START] not in names)
+            added = self._study.get_trials(deepcopy=False)
+        return added
 
     def ask(self) -> Trial:
         """The next trial: first the points again whose trials were canceled with the sweep, each by a new number."""
-        before = self._again.pop(0) if self._again else None
+        before = self._to_retry.pop(0) if self._to_retry else None
         if before is not None:
-            self._study.enqueue_trial(before.params, user_attrs={AGAIN: before.number})
+            self._study.enqueue_trial(before.params, user_attrs={RETRIES: before.number})
         else:
             if self._grid is not None:
                 places = self._grid.places(self._points)
@@ -145,9 +145,9 @@ class Study:
                 self._study.enqueue_trial(places)
             self._points += 1
         asked = self._study.ask()
-        number = asked.number - self._warm
+        number = asked.number - self._warm_start_count
         self._ids[number] = asked._trial_id
-        self.asked += 1
+        self.trial_count += 1
         generation = SAMPLERS[self._sweep.sampler].generation
         if before is not None and generation in before.system_attrs:
             # Optuna sets it only where it draws; without it the trial would be no parent of any other.
@@ -162,7 +162,7 @@ class Study:
         found = []
         for frozen in self._study.get_trials(deepcopy=False):
             if not frozen.state.is_finished():
-                number = frozen.number - self._warm
+                number = frozen.number - self._warm_start_count
                 self._ids[number] = frozen._trial_id
                 if frozen.state is optuna.trial.TrialState.WAITING:
                     self._study._storage.set_trial_state_values(frozen._trial_id, optuna.trial.TrialState.RUNNING)
@@ -198,9 +198,11 @@ class Study:
             state = TrialState.FAIL
         values = [value, *further] if value is not None and state is TrialState.COMPLETE else None
         with _unwarned():
-            told = self._study.tell(number + self._warm, values, state=optuna.trial.TrialState[state.value])
-        if _is_canceled(told):
-            self._again.append(told)
+            finished = self._study.tell(
+                number + self._warm_start_count, values, state=optuna.trial.TrialState[state.value]
+            )
+        if _is_canceled(finished):
+            self._to_retry.append(finished)
 
     def report(self, number: int, interval: int, value: float) -> bool:
         """Keep what a running trial has logged.
@@ -219,20 +221,20 @@ class Study:
         with _unwarned():
             return self._study.pruner.prune(self._study, judged)
 
-    def keep(self) -> None:
+    def sync_soon(self) -> None:
         """Have what was asked for brought to the disk: a trial should not be there that its study knows nothing of."""
-        if self._keeper is not None:
-            self._keeper.keep()
+        if self._background_sync is not None:
+            self._background_sync.request()
 
     def trials(self) -> list[Trial]:
         """All trials of this sweep, by number."""
-        return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)[self._warm :]]
+        return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)[self._warm_start_count :]]
 
     def close(self) -> None:
-        if self._lock is not None and self._keeper is not None:
-            self._keeper.close()
+        if self._lock is not None and self._background_sync is not None:
+            self._background_sync.close()
             os.close(self._lock)
-            self._lock = self._keeper = None
+            self._lock = self._background_sync = None
 
     def _trial(self, frozen: FrozenTrial) -> Trial:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
@@ -244,7 +246,7 @@ class Study:
             state = TrialState.CANCELED
         # Of one that was pruned, Optuna keeps what it had logged last.
         value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
-        number = frozen.number - self._warm
+        number = frozen.number - self._warm_start_count
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
 
 
@@ -267,9 +269,9 @@ def _unwarned() -> Iterator[None]:
 
 
 def first_trials(
-    sweep: Sweep, space: Space, count: int, *, warm: Callable[[], Sequence[FrozenTrial]] = list
+    sweep: Sweep, space: Space, count: int, *, warm_start: Callable[[], Sequence[FrozenTrial]] = list
 ) -> Iterator[Trial]:
     """The trials that a sweep would begin with."""
-    study = Study(sweep, space, warm=warm)
-    for _ in range(min(count, study.room)):
+    study = Study(sweep, space, warm_start=warm_start)
+    for _ in range(min(count, study.remaining)):
         yield study.ask()

@@ -63,7 +63,7 @@ class Sweep:
         return tuple(self.goal) if isinstance(self.goal, list) else (self.goal,) * max(len(self.metrics), 1)
 
     @property
-    def judged(self) -> str | None:
+    def judged_metric(self) -> str | None:
         """The metric that early termination judges a running trial by."""
         early = self.early_termination
         own = None if early is None else early.metric
@@ -72,13 +72,13 @@ class Sweep:
     def check(self) -> None:
         """Make sure that what the sampler needs is there."""
         check_sampler(self.sampler)
-        make_sampler(self.sampler, seed=self.seed, asked=0, options=self.sampler_options)
+        make_sampler(self.sampler, seed=self.seed, trial_count=0, options=self.sampler_options)
         if SAMPLERS[self.sampler].learns and not self.metrics:
             raise ConfigError(
                 f"sweep.primary_metric is not set, and sweep.sampler={self.sampler} learns from it: "
                 "name what the script logs, such as sweep.primary_metric=accuracy"
             )
-        self._check_several()
+        self._check_multi_objective()
         if self.early_termination is not None:
             self.early_termination.pruner()
             if not self.metrics:
@@ -86,15 +86,15 @@ class Sweep:
         if self.max_total_runs is None and not self.is_grid:
             raise ConfigError(f"sweep.max_total_runs is not set; sweep.sampler={self.sampler} would go on for ever")
 
-    def _check_several(self) -> None:
+    def _check_multi_objective(self) -> None:
         count = len(self.metrics)
         if len(self.goals) != max(count, 1):
             raise ConfigError(
                 f"sweep.goal={_listed(self.goals)}: {len(self.goals)} goals for {count} metrics; "
                 "give one goal for all, or as many as sweep.primary_metric has names"
             )
-        if count > 1 and not SAMPLERS[self.sampler].several:
-            able = ", ".join(name for name in NAMED if NAMED[name].several)
+        if count > 1 and not SAMPLERS[self.sampler].multi_objective:
+            able = ", ".join(name for name in NAMED if NAMED[name].multi_objective)
             raise ConfigError(
                 f"sweep.primary_metric={_listed(self.metrics)}: sweep.sampler={self.sampler} takes one metric; "
                 f"several at once take {able}"

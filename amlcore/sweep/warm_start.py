@@ -8,7 +8,7 @@ from amlcore.errors import ConfigError
 from amlcore.sweep.dimension import Dimension, Kind
 from amlcore.sweep.sampler import NAMED, SAMPLERS
 from amlcore.sweep.space import Space
-from amlcore.sweep.study import WARM
+from amlcore.sweep.study import WARM_START
 from amlcore.sweep.sweep import Sweep
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def check_sampler_learns(sweep: Sweep) -> None:
         )
 
 
-def warm_trials(
+def warm_start_trials(
     sweep: Sweep, space: Space, *, name: str, earlier: Sweep, earlier_space: Space, trials: list[FrozenTrial]
 ) -> list[FrozenTrial]:
     """The completed trials of the earlier sweep `name` that are points of `space`.
@@ -51,7 +51,7 @@ def warm_trials(
 
 def check_use(sweep: Sweep, space: Space, count: int) -> None:
     """Refuse earlier trials that CMA-ES cannot begin with."""
-    least = SAMPLERS[sweep.sampler].least_warm
+    least = SAMPLERS[sweep.sampler].min_warm_start
     if least == 1:
         return
     if any(dimension.when for dimension in space.values()):
@@ -94,7 +94,7 @@ def _warm(trial: FrozenTrial, sweep: Sweep, space: Space, earlier: Space, *, nam
             values=trial.values,
             params={key: _drawn(space[key], values[key], drawn) for key, drawn in trial.params.items()},
             distributions={key: space[key].distribution for key in trial.params},
-            user_attrs={WARM: f"{name}_{trial.number}"},
+            user_attrs={WARM_START: f"{name}_{trial.number}"},
             system_attrs={} if generation is None else {generation: 0},
         )
     except ValueError:  # a choice or a number that this space does not have

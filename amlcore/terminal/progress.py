@@ -13,7 +13,7 @@ from rich.text import Text
 
 from amlcore.log import Log
 from amlcore.sweep import Sweep
-from amlcore.sweep.loop import Tally
+from amlcore.sweep.loop import SweepProgress
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
 from amlcore.terminal.output import printable, printable_line
@@ -61,12 +61,12 @@ class Progress:
         else:
             self._log(line)
 
-    def step(self, tally: Tally, ended: list[Trial]) -> None:
+    def step(self, progress: SweepProgress, ended: list[Trial]) -> None:
         """Show what has ended since the last step."""
         if self._ended_before is None:
-            self._ended_before = tally.ended - len(ended)
+            self._ended_before = progress.ended - len(ended)
         for trial in ended:
-            line = f"{self._words(trial)}  [{tally.ended} of {self._total}{self._best(tally)}]"
+            line = f"{self._words(trial)}  [{progress.ended} of {self._total}{self._best(progress)}]"
             self._keep(line)
             if not self._is_live:
                 self._log(line)
@@ -76,7 +76,7 @@ class Progress:
         now = time.monotonic()
         if now - self._drawn >= REFRESH_S:
             self._drawn = now
-            self._terminal.write(lambda: self._live.update(self._table(tally), refresh=True))
+            self._terminal.write(lambda: self._live.update(self._table(progress), refresh=True))
 
     @property
     def _is_live(self) -> bool:
@@ -86,17 +86,17 @@ class Progress:
                 self._live.stop()
         return self._live.is_started
 
-    def _table(self, tally: Tally) -> Table:
-        counts = tally.counts
+    def _table(self, progress: SweepProgress) -> Table:
+        counts = progress.counts
         title = (
-            f"{len(tally.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
-            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(tally)}"
+            f"{len(progress.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
+            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(progress)}"
         )
         table = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
         table.add_column(no_wrap=True, overflow="ellipsis")  # one line each, so that the table keeps its place
-        if tally.best is not None:
-            front = f", {len(tally.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
-            table.add_row(Text(f"best is {self._words(tally.best)}{front}", style="bold"))
+        if progress.best is not None:
+            front = f", {len(progress.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
+            table.add_row(Text(f"best is {self._words(progress.best)}{front}", style="bold"))
         for trial in self._last:
             table.add_row(Text(self._words(trial), style=TRIAL_STYLES[trial.state]))
         return table
@@ -110,20 +110,20 @@ class Progress:
             outcome = state if trial.reason == state else f"{state}: {trial.reason}"
         return printable_line(f"trial {trial.number}: {outcome}  {values}")
 
-    def _best(self, tally: Tally) -> str:
-        best = tally.best
+    def _best(self, progress: SweepProgress) -> str:
+        best = progress.best
         if best is None:
             return ""
         if len(self._sweep.metrics) > 1:
-            return f", {len(tally.front)} on the Pareto front"
+            return f", {len(progress.front)} on the Pareto front"
         return f", best {best.value:.6g} by trial {best.number}"
 
-    def _left(self, tally: Tally) -> str:
-        done = tally.ended - (self._ended_before or 0)
+    def _left(self, progress: SweepProgress) -> str:
+        done = progress.ended - (self._ended_before or 0)
         if not done:
             return ""
         spent = time.monotonic() - self._began
-        left = spent / done * (self._total - tally.ended)
+        left = spent / done * (self._total - progress.ended)
         if self._sweep.timeout_s is not None:
             left = min(left, max(self._sweep.timeout_s - spent, 0.0))
         return f", about {_duration(left)} left"

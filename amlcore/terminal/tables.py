@@ -19,7 +19,7 @@ from amlcore.terminal.output import printable_line
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
-    from amlcore.sweep.pareto import Front
+    from amlcore.sweep.pareto import ParetoFront
     from amlcore.sweep.study import Trial
 
 ALIGNED_WIDTH = 60  # in a pipe, a longer cell moves the rest of its own row alone
@@ -118,7 +118,7 @@ def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
     return [_plain(item) for item in value]
 
 
-def trials(found: list[Trial], *, metrics: Sequence[str], front: Front) -> None:
+def trials(found: list[Trial], *, metrics: Sequence[str], front: ParetoFront) -> None:
     """The trials of a sweep, the best first; of several metrics those of the Pareto front first, and marked so."""
     several = len(metrics) > 1
     keys = list(_all_values(found))

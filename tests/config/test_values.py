@@ -21,7 +21,7 @@ from amlcore.errors import ConfigError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.study import first_trials
-from amlcore.sweep.warm_start import warm_trials
+from amlcore.sweep.warm_start import warm_start_trials
 from tests.config.test_composition import Write
 from tests.conftest import Aml
 
@@ -291,7 +291,7 @@ def test_an_earlier_trial_is_a_point_of_the_choice_that_it_tried() -> None:
     ]
     for number, trial in enumerate(trials):
         trial.number = number
-    told = warm_trials(sweep, space, name="old", earlier=sweep, earlier_space=earlier, trials=trials)
+    told = warm_start_trials(sweep, space, name="old", earlier=sweep, earlier_space=earlier, trials=trials)
 
     assert [repr(space["x"].value(trial.params["x"])) for trial in told] == ["1", "1.0"]
 

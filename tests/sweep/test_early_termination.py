@@ -14,7 +14,7 @@ import amlcore
 from amlcore.config import Job, compose
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
-from amlcore.sweep.loop import Ended, Loop, Reported
+from amlcore.sweep.loop import Loop, MetricReported, TrialEnded
 from amlcore.sweep.study import Study, Trial, TrialState
 from tests.conftest import Aml
 from tests.sweep.test_flow import HERE, sweep_and_trials
@@ -150,17 +150,17 @@ class Logging:
         self.running[trial.number] = trial
         self.logged.setdefault(trial.number, [])
 
-    def poll(self) -> Iterator[Ended | Reported]:
+    def poll(self) -> Iterator[TrialEnded | MetricReported]:
         for number, trial in list(self.running.items()):
             if number in self.stopped:
                 del self.running[number]
-                yield Ended(number, TrialState.PRUNED, reason=self.stopped[number])
+                yield TrialEnded(number, TrialState.PRUNED, reason=self.stopped[number])
             elif len(self.logged[number]) == 10:
                 del self.running[number]
-                yield Ended(number, TrialState.COMPLETE, float(trial.values["x"]))
+                yield TrialEnded(number, TrialState.COMPLETE, float(trial.values["x"]))
             else:
                 self.logged[number].append(float(trial.values["x"]))
-                yield Reported(number, float(trial.values["x"]))
+                yield MetricReported(number, float(trial.values["x"]))
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         assert pruned
@@ -202,8 +202,8 @@ def test_the_loop_stops_what_falls_behind_and_finds_the_best_all_the_same(
     states = [trial.state for trial in found]
     assert len(found) == 24
     assert states.count(TrialState.PRUNED) >= 4
-    assert loop.tally.best is not None
-    assert loop.tally.best.value == 8
+    assert loop.progress.best is not None
+    assert loop.progress.best.value == 8
     assert sum(map(len, trials.logged.values())) < 0.8 * 240
     pruned = next(trial for trial in found if trial.state is TrialState.PRUNED)
     assert str(pruned.reason).startswith(f"early termination by {policy.policy}: ")
@@ -227,12 +227,12 @@ def test_infinite_values_stop_nobody_else(policy: EarlyTermination, goal: Goal) 
         return (1.0, 1.0, math.inf, -math.inf if interval % 2 else math.inf)[trial]
 
     class Diverging(Logging):
-        def poll(self) -> Iterator[Ended | Reported]:
+        def poll(self) -> Iterator[TrialEnded | MetricReported]:
             for event in super().poll():
-                if isinstance(event, Reported):
+                if isinstance(event, MetricReported):
                     history = self.logged[event.number]
                     history[-1] = logged(event.number, len(history))
-                    yield Reported(event.number, history[-1])
+                    yield MetricReported(event.number, history[-1])
                 else:
                     yield event
 

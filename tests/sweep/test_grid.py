@@ -156,7 +156,7 @@ def test_a_study_is_on_the_disk_when_it_is_closed(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(os, "fdatasync", sync)
     study = Study(Sweep("grid"), Space({"a": Dimension.of([1, 2])}), file=file)
     study.ask()
-    study.keep()
+    study.sync_soon()
     assert busy.wait(10)
     study.ask()
     Timer(0.2, free.set).start()
@@ -239,7 +239,7 @@ def test_a_sampler_over_few_points_says_how_to_try_each_once(
     search = compose_search(overrides, root=project)
     assert search is not None
 
-    note = search.note_of_few_points(overrides)
+    note = search.repetition_note(overrides)
 
     if points is None:
         assert note is None

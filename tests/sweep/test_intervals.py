@@ -10,7 +10,7 @@ import pytest
 
 from amlcore.sweep import Dimension, EarlyTermination, Space, Sweep
 from amlcore.sweep.intervals import Intervals
-from amlcore.sweep.loop import Loop, Reported
+from amlcore.sweep.loop import Loop, MetricReported
 from amlcore.sweep.study import Study, Trial
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE
 from amlcore.worker.metrics import MetricsTail, read_metrics
@@ -51,7 +51,7 @@ def test_they_are_those_of_the_newest_attempt(
 class Reporting:
     """Trials that report what was laid down once both of them run."""
 
-    def __init__(self, *reports: Reported) -> None:
+    def __init__(self, *reports: MetricReported) -> None:
         self._reports = reports
         self.running: list[int] = []
         self.stopped: dict[int, str] = {}
@@ -59,7 +59,7 @@ class Reporting:
     def start(self, trial: Trial) -> None:
         self.running.append(trial.number)
 
-    def poll(self) -> Iterator[Reported]:
+    def poll(self) -> Iterator[MetricReported]:
         return iter(self._reports if self.running else ())
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
@@ -84,7 +84,7 @@ def test_a_trial_that_begins_again_is_judged_anew(
     policy: EarlyTermination, values: list[float], reason: str | None
 ) -> None:
     def reports(number: int, *logged: float) -> list[Any]:
-        return [Reported(number, value, interval) for interval, value in enumerate(logged, 1)]
+        return [MetricReported(number, value, interval) for interval, value in enumerate(logged, 1)]
 
     sweep = Sweep("random", primary_metric="m", max_total_runs=2, early_termination=policy)
     trials = Reporting(*reports(0, 9, 9, 9), *reports(1, 5, 5), *reports(1, *values))

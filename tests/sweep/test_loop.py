@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amlcore.errors import RunError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
-from amlcore.sweep.loop import Ended, Loop, Reported
+from amlcore.sweep.loop import Loop, MetricReported, TrialEnded
 from amlcore.sweep.study import Study, Trial, TrialState
 
 SPACE = Space({"x": Dimension.between(0.0, 1.0), "kind": Dimension.of(["a", "b"])})
@@ -50,15 +50,15 @@ class Made:
         self.values[trial.number] = trial.values
         self.most = max(self.most, len(self.running))
 
-    def poll(self) -> Iterator[Ended]:
+    def poll(self) -> Iterator[TrialEnded]:
         for number in sorted(self.running):
             if number in self.stopped:
                 del self.running[number]
-                yield Ended(number, TrialState.CANCELED, reason=self.stopped[number])
+                yield TrialEnded(number, TrialState.CANCELED, reason=self.stopped[number])
             elif self.ends(number) <= self._clock.now:
                 del self.running[number]
                 state = self._states[number % len(self._states)]
-                yield Ended(number, state, float(number % 3) if state is TrialState.COMPLETE else None)
+                yield TrialEnded(number, state, float(number % 3) if state is TrialState.COMPLETE else None)
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         self.stopped[number] = reason
@@ -155,7 +155,7 @@ def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
     assert [trial.state for trial in found] == [states[number % len(states)] for number in range(total)]
     assert [trial.values for trial in found] == [trials.values[number] for number in range(total)]
     assert len({trial.values["x"] for trial in found}) == total  # a seeded sampler draws no point again
-    assert sum(loop.tally.counts.values()) == total
+    assert sum(loop.progress.counts.values()) == total
 
 
 @given(
@@ -209,7 +209,7 @@ def test_what_was_canceled_with_the_sweep_is_tried_again_and_never_counted(
     assert len(points) == len(set(points)) == total
     assert {trial.values["x"] for trial in again} <= set(points)
     assert sampler == "random" or sorted(points) == list(range(total))
-    assert loop.tally.ended == total
+    assert loop.progress.ended == total
     assert not loop.failed_too_often
 
 
@@ -229,9 +229,9 @@ class Dying(Made):
         super().start(trial)
         self._die(after=True)
 
-    def poll(self) -> Iterator[Ended | Reported]:  # type: ignore[override]
+    def poll(self) -> Iterator[TrialEnded | MetricReported]:  # type: ignore[override]
         for number in sorted(self.running):
-            yield Reported(number, float(number % 5))
+            yield MetricReported(number, float(number % 5))
         for ended in super().poll():
             self._die(after=False)
             pruned = ended.number in self.stopped
@@ -313,12 +313,12 @@ def test_the_best_is_the_earliest_of_the_best_completed(
     order.shuffle(shuffled)  # type: ignore[attr-defined]
 
     class AsTold(Made):
-        def poll(self) -> Iterator[Ended]:
+        def poll(self) -> Iterator[TrialEnded]:
             for number in shuffled:
                 if number in self.running:
                     del self.running[number]
                     state, value = reached[number]
-                    yield Ended(number, state, float(value) if state is TrialState.COMPLETE else None)
+                    yield TrialEnded(number, state, float(value) if state is TrialState.COMPLETE else None)
 
     loop = Loop(Study(sweep, SPACE), AsTold(clock, [1.0]), sweep=sweep, slots=20, clock=clock)
     while not loop.over:
@@ -327,7 +327,7 @@ def test_the_best_is_the_earliest_of_the_best_completed(
     completed = [(value, number) for number, (state, value) in enumerate(reached) if state is TrialState.COMPLETE]
     sign = 1 if goal is Goal.minimize else -1
     expected = min(completed, key=lambda pair: (sign * pair[0], pair[1]))[1] if completed else None
-    assert (loop.tally.best.number if loop.tally.best else None) == expected
+    assert (loop.progress.best.number if loop.progress.best else None) == expected
 
 
 @given(
@@ -340,10 +340,10 @@ def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float]
     sweep = sweep_of(len(reached), goal=goal, max_failures=most)
 
     class AsTold(Made):
-        def poll(self) -> Iterator[Ended]:
+        def poll(self) -> Iterator[TrialEnded]:
             for number in list(self.running):
                 del self.running[number]
-                yield Ended(number, TrialState.COMPLETE, reached[number])
+                yield TrialEnded(number, TrialState.COMPLETE, reached[number])
 
     study = Study(sweep, SPACE)
     loop = Loop(study, AsTold(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
@@ -356,7 +356,7 @@ def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float]
     assert all(trial.reason == f"m is {reached[trial.number]}, which is no finite number" for trial in failed)
     assert loop.failed_too_often == (len(failed) > most)
     finite = [reached[trial.number] for trial in tried if trial not in failed]
-    assert (loop.tally.best.value if loop.tally.best else None) == (goal.best(finite) if finite else None)
+    assert (loop.progress.best.value if loop.progress.best else None) == (goal.best(finite) if finite else None)
 
 
 def test_a_grid_tries_every_point_once_in_the_order_of_nested_loops() -> None:
@@ -377,7 +377,7 @@ def test_too_many_failures_end_the_sweep() -> None:
     run(loop, trials, clock)
 
     assert loop.failed_too_often
-    assert loop.tally.counts[TrialState.FAIL] == 3
+    assert loop.progress.counts[TrialState.FAIL] == 3
     assert loop.stopped == "more trials failed than sweep.max_failures=2"
 
 
@@ -392,7 +392,7 @@ def test_the_time_of_a_sweep_ends_it_with_its_running_trials() -> None:
     assert loop.over
     assert trials.stopped == dict.fromkeys(trials.stopped, "the sweep reached sweep.max_duration_minutes=1")
     assert trials.stopped
-    assert loop.tally.best is not None
+    assert loop.progress.best is not None
 
 
 def test_fewer_at_once_than_there_are_slots() -> None:

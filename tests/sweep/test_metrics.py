@@ -18,7 +18,7 @@ from amlcore.config import Job, compose, compose_search
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
 from amlcore.sweep.loop import Loop
-from amlcore.sweep.pareto import Front
+from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.sampler import BY_PATH, NAMED
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from tests.conftest import Aml
@@ -66,7 +66,7 @@ def test_a_point_tried_again_takes_none_of_sobols_sequence(tmp_path: Path) -> No
     counted = []
     for canceled in (True, True, False):  # each time the third point
         study = Study(sweep, space, file=tmp_path / "study.jsonl")
-        while study.room:
+        while study.remaining:
             trial = study.ask()
             if canceled and trial.values == whole[2]:
                 study.tell(trial.number, TrialState.CANCELED)
@@ -102,7 +102,7 @@ def test_sobols_sequence_needs_no_trial_that_came_to_a_value(tmp_path: Path) -> 
         points = []
         for until in (5, 16):
             study = Study(sweep, SPACE, file=file)
-            while study.asked < until:
+            while study.trial_count < until:
                 trial = study.ask()
                 study.tell(trial.number, state, value)
                 points.append(trial.values)
@@ -227,7 +227,7 @@ def test_the_front_is_what_no_other_trial_beats_and_of_equals_the_earliest(
     trials = [
         Trial(n, {}, TrialState.COMPLETE, float(a), None, (float(b), float(c))) for n, (a, b, c) in enumerate(reached)
     ]
-    front = Front(goals)
+    front = ParetoFront(goals)
     shuffled = trials[:]
     order.shuffle(shuffled)
     for trial in shuffled:
@@ -252,7 +252,7 @@ def test_the_front_is_what_no_other_trial_beats_and_of_equals_the_earliest(
 def test_optunas_pruners_that_compare_folds_and_wait() -> None:
     wilcoxon = EarlyTermination("wilcoxon", metric="m fold")
     sweep = Sweep("random", primary_metric="m", max_total_runs=4, early_termination=wilcoxon)
-    assert sweep.judged == "m fold"
+    assert sweep.judged_metric == "m fold"
     study = Study(sweep, SPACE)
     for number, folds in enumerate(([0.9, 0.8, 0.95, 0.85, 0.9, 0.8], [0.7, 0.6, 0.75, 0.65, 0.7, 0.6])):
         assert study.ask().number == number
@@ -327,7 +327,7 @@ def test_a_driver_that_goes_on_knows_the_front_of_the_one_before(tmp_path: Path)
     again = Study(sweep, SPACE, file=tmp_path / "study.jsonl")
     loop = Loop(again, Made(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
 
-    assert [trial.number for trial in loop.tally.front.trials] == [4, 1, 0]
+    assert [trial.number for trial in loop.progress.front.trials] == [4, 1, 0]
     assert [trial.reached for trial in again.trials()][:2] == [(1.0, 1.0), (2.0, 3.0)]
-    assert sorted(again.trials(), key=loop.tally.front.order)[-1].number == 3
+    assert sorted(again.trials(), key=loop.progress.front.order)[-1].number == 3
     again.close()

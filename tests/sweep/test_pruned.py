@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from amlcore.sweep import Dimension, EarlyTermination, Space, Sweep
-from amlcore.sweep.loop import Ended, Loop, Reported
+from amlcore.sweep.loop import Loop, MetricReported, TrialEnded
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.metrics import read_metrics
@@ -93,7 +93,7 @@ class Folds:
         self._running[trial.number] = point
         self._reached[trial.number] = []
 
-    def poll(self) -> Iterator[Ended | Reported]:
+    def poll(self) -> Iterator[TrialEnded | MetricReported]:
         for number, point in list(self._running.items()):
             reached = self._reached[number]
             reached.append(self._score(*point, len(reached)))
@@ -101,12 +101,12 @@ class Folds:
             mean = statistics.fmean(reached)
             if number in self._stopped:
                 del self._running[number]
-                yield Ended(number, TrialState.PRUNED)
+                yield TrialEnded(number, TrialState.PRUNED)
                 continue
-            yield Reported(number, mean)
+            yield MetricReported(number, mean)
             if len(reached) == FOLDS:
                 del self._running[number]
-                yield Ended(number, TrialState.COMPLETE, mean)
+                yield TrialEnded(number, TrialState.COMPLETE, mean)
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         if number in self._running:
@@ -129,9 +129,9 @@ def test_pruning_saves_fits_and_loses_no_score_in_the_loop(seed: int, write: Wri
         loop = Loop(Study(sweep, space), trials, sweep=sweep, slots=2, clock=time.monotonic)
         while not loop.over:
             loop.step()
-        assert loop.tally.best is not None
-        assert loop.tally.best.value is not None
-        best.append(loop.tally.best.value)
+        assert loop.progress.best is not None
+        assert loop.progress.best.value is not None
+        best.append(loop.progress.best.value)
         fits.append(trials.fits)
         points.append(trials.points)
 

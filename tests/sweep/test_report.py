@@ -14,7 +14,7 @@ import pytest
 from amlcore.sweep import Dimension, Goal, Space, Sweep, timeline
 from amlcore.sweep import plots as plots_module
 from amlcore.sweep.plots import draw, importances, plots_of
-from amlcore.sweep.read_only_study import view
+from amlcore.sweep.read_only_study import load_read_only
 from amlcore.sweep.study import Study, TrialState
 from amlcore.sweep.timeline import rows
 from tests.cli.test_flow import until
@@ -50,7 +50,7 @@ def test_the_view_of_a_study_shows_values_as_the_script_got_them_and_writes_noth
     study_of(file, Sweep("random", primary_metric="m", seed=1, max_total_runs=24))
     before = file.read_bytes()
 
-    seen = view(file, SPACE, ["m"])
+    seen = load_read_only(file, SPACE, ["m"])
 
     for trial in seen.trials:
         assert set(trial.params) == {"x", "g", "k", "compute.cores"}
@@ -74,7 +74,7 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
     said: list[str] = []
 
     goals = [Goal.maximize] * len(metrics)
-    study = view(file, SPACE, metrics)
+    study = load_read_only(file, SPACE, metrics)
     draw(study, metrics, goals, spans=SPANS, title="<sweep>", folder=tmp_path / "plots", log=said.append)
 
     assert said == []
@@ -87,7 +87,7 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[^>]*>", page[: page.index("<script>")]) == []
     assert re.findall(r"<script[^>]*src=[^>]*>", page[page.index("<body>") :]) == []
     assert "<h1>&lt;sweep&gt;</h1>" in page
-    found = importances(view(file, SPACE, metrics), metrics, goals)
+    found = importances(load_read_only(file, SPACE, metrics), metrics, goals)
     assert list(found) == metrics
     assert max(found["m"], key=found["m"].__getitem__) == "x"
 
@@ -96,7 +96,7 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
 def test_the_timeline_has_a_row_for_each_slot(tmp_path: Path) -> None:
     file = tmp_path / "study.jsonl"
     study_of(file, Sweep("random", primary_metric="m", seed=1, max_total_runs=5), count=5)
-    study = view(file, SPACE, ["m"])
+    study = load_read_only(file, SPACE, ["m"])
     spans = {0: (100.0, 104.0), 1: (100.5, 101.0), 2: (101.0, 103.0), 4: (104.0, 105.0)}  # trial 3 never had one
 
     assert rows(spans) == {0: 1, 1: 2, 2: 2, 4: 1}
@@ -120,7 +120,7 @@ def test_a_plot_that_cannot_be_drawn_is_said_and_the_others_are_there(
     monkeypatch.setattr(plots_module, "plots_of", lambda metrics, goals: wrong)
     said: list[str] = []
 
-    study, folder = view(file, SPACE, ["m"]), tmp_path / "plots"
+    study, folder = load_read_only(file, SPACE, ["m"]), tmp_path / "plots"
     draw(study, ["m"], [Goal.maximize], spans=SPANS, title="t", folder=folder, log=said.append)
 
     assert sorted(path.name for path in (tmp_path / "plots").iterdir()) == ["report.html", "timeline.png"]

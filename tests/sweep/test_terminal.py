@@ -13,8 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from amlcore.sweep import Goal, Sweep
-from amlcore.sweep.loop import Tally
-from amlcore.sweep.pareto import Front
+from amlcore.sweep.loop import SweepProgress
+from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
 from amlcore.terminal.progress import Progress, _duration
@@ -75,16 +75,16 @@ def test_plain_lines_say_how_far_a_sweep_is() -> None:
     said: list[str] = []
     kept: list[str] = []
     sweep = Sweep("random", primary_metric=["a", "b"], goal=[Goal.maximize, Goal.minimize], max_total_runs=9)
-    tally = Tally(Front(sweep.goals))
+    totals = SweepProgress(ParetoFront(sweep.goals))
     first = Trial(0, {"script.arguments.x": 1}, TrialState.COMPLETE, 0.5, None, (2.0,))
     second = Trial(1, {"script.arguments.x": 2}, TrialState.FAIL, reason="it fell")
     progress = Progress(sweep, total=9, terminal=Attached("", log=said.append), keep=kept.append)
 
     for trial in (first, second):
-        tally.counts[trial.state] += 1
+        totals.counts[trial.state] += 1
         if trial is first:
-            tally.front.add(trial)
-        progress.step(tally, [trial])
+            totals.front.add(trial)
+        progress.step(totals, [trial])
 
     assert kept == said
     assert said == [

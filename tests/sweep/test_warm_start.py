@@ -12,10 +12,10 @@ from optuna.trial import FrozenTrial
 
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
-from amlcore.sweep.read_only_study import own_trials, view
+from amlcore.sweep.read_only_study import load_read_only, own_trials
 from amlcore.sweep.sampler import NAMED
 from amlcore.sweep.study import Study, TrialState
-from amlcore.sweep.warm_start import warm_trials
+from amlcore.sweep.warm_start import warm_start_trials
 from tests.conftest import Aml
 from tests.sweep.test_flow import HERE, LOGS, SCRIPT, sweep_and_trials
 from tests.sweep.test_metrics import TORCH
@@ -53,7 +53,7 @@ def earlier(tmp_path: Path) -> list[FrozenTrial]:
 
 def warm(trials: list[FrozenTrial], sweep: Sweep = SWEEP, space: Space = SPACE, **fields: Any) -> list[FrozenTrial]:
     given = {"name": "old", "earlier": SWEEP, "earlier_space": SPACE, **fields}
-    return warm_trials(sweep, space, trials=trials, **given)
+    return warm_start_trials(sweep, space, trials=trials, **given)
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_a_sampler_begins_with_what_it_is_told_and_the_count_with_zero(
             trial.params = {key: value for key, value in trial.params.items() if key != "g"}
     told = {"sweep": sweep, "space": space, "earlier_space": space}
     for asked in (0, 6):  # a driver, and the next one
-        study = Study(sweep, space, file=file, warm=lambda: warm(earlier, **told))
-        assert study.room == 40 - asked
+        study = Study(sweep, space, file=file, warm_start=lambda: warm(earlier, **told))
+        assert study.remaining == 40 - asked
         for number in range(asked, asked + 6):
             trial = study.ask()
             assert trial.number == number
@@ -82,19 +82,19 @@ def test_a_sampler_begins_with_what_it_is_told_and_the_count_with_zero(
     assert len({str(trial.values) for trial in found}) == 12
     assert sum("warm_start" in line for line in file.read_text().splitlines()) == 28
     assert [trial.number for trial in own_trials(file)] == list(range(12))
-    assert [trial.number for trial in view(file, space, ["m"]).trials] == list(range(12))
+    assert [trial.number for trial in load_read_only(file, space, ["m"]).trials] == list(range(12))
     if name == "tpe":  # without them its first ten points would be random
         assert sum(abs(trial.values["x"] - 0.7) < 0.2 for trial in found) >= 9
 
 
 def test_a_driver_that_was_killed_while_it_told_the_sampler_goes_on(earlier: list[FrozenTrial], tmp_path: Path) -> None:
     file = tmp_path / "study.jsonl"
-    study = Study(SWEEP, SPACE, file=file, warm=lambda: warm(earlier))
+    study = Study(SWEEP, SPACE, file=file, warm_start=lambda: warm(earlier))
     study.close()
     lines = file.read_bytes().splitlines(keepends=True)
     for kept in (2, 9, len(lines)):
         file.write_bytes(b"".join(lines[:kept]))
-        again = Study(SWEEP, SPACE, file=file, warm=lambda: warm(earlier))
+        again = Study(SWEEP, SPACE, file=file, warm_start=lambda: warm(earlier))
         assert again.ask().number == 0
         again.close()
         assert file.read_text().count('"warm_start"') == 28
