@@ -15,7 +15,8 @@ import submitit
 from amlcore.compute import Slurm
 from amlcore.config import Job, compose
 from amlcore.environment import BuiltEnvironment
-from amlcore.execution.submission import request, submit
+from amlcore.execution.run_request import run_request
+from amlcore.execution.submission import submit
 from amlcore.runs.lifecycle import finalize
 
 ROUNDS = 3
@@ -70,8 +71,8 @@ def _amlcore(job: Job, built: BuiltEnvironment) -> None:
     try:
         records = [submit(job, overrides=[]) for _ in range(JOBS)]
         for record in records:
-            wanted, kind = request(job, record, built)
-            slots.submit(wanted, kind)
+            request, kind = run_request(job, record, built)
+            slots.submit(request, kind)
         while not all(record.result for record in records):
             assert slots.poll() == {}
             time.sleep(0.1)

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
-from amlcore.app import runs
 from amlcore.app.runs import find_run
 from amlcore.config import Search
 from amlcore.errors import RecordError, RequestError
+from amlcore.execution import background
 from amlcore.execution.driver import trying_on
 from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
-from amlcore.execution.submission import log_skipped_dotenv, log_unread_block
+from amlcore.execution.source import log_skipped_dotenv
+from amlcore.execution.submission import log_unread_block
 from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
 from amlcore.log import Log
@@ -55,18 +55,6 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
     if note := search.repetition_note(overrides):
         log(note)
     return _see_through(search, record, detach=detach, log=log)
-
-
-def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> int:
-    from amlcore.execution.background import drive_in_background
-
-    if detach:
-        drive_in_background(record)
-        if search.job.environment.chosen is not None:  # else it is said when the environment is built
-            log(f"note: {search.job.environment.chosen}")
-        log(f"goes on in the background; follow it with: aml logs {record.folder.name} --follow")
-        return 0
-    return _carry_out(search, record, log=log)
 
 
 def resume(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
@@ -111,20 +99,20 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     return _see_through(search, record, detach=detach, log=log)
 
 
-def drive(folder: Path) -> int:
-    """Carry out what was submitted into `folder` in this process; a background driver's whole work."""
-    record = Record(folder)
-    if not Path(record.layout.sweep).exists():
-        return runs.drive(folder)
-    return _carry_out(load_search(record), record, log=lambda line: print(line, file=sys.stderr, flush=True))
+def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> int:
+    if detach:
+        background.detach(search.job, record, log=log)
+        return 0
+    return carry_out(search, record, log=log)
 
 
-def _carry_out(search: Search, record: Record, *, log: Log) -> int:
+def carry_out(search: Search, record: Record, *, log: Log) -> int:
+    """Carry a submitted sweep out, or on, then register and package its best, even if the terminal goes away."""
     with attached(record.layout.driver_log, log=log) as terminal, trying_on(terminal.log):
-        return _carry_on(search, record, terminal)
+        return _drive(search, record, terminal)
 
 
-def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
+def _drive(search: Search, record: Record, terminal: Attached) -> int:
     try:
         with persistently(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
 
@@ -139,7 +127,7 @@ def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
             with Progress(search.sweep, total=search.total, terminal=terminal, keep=keep) as progress:
                 driver = SweepDriver(search, record, log=progress.log, watch=progress.step)
                 status = driver.drive()
-            return _to_its_end(search, record, driver, status, log=log, terminal=terminal)
+            return _finish(search, record, driver, status, log=log, terminal=terminal)
     except BaseException as error:
         models.note_driver_failure(record, error)
         raise
@@ -147,7 +135,7 @@ def _carry_on(search: Search, record: Record, terminal: Attached) -> int:
         record.release()
 
 
-def _to_its_end(
+def _finish(
     search: Search, record: Record, driver: SweepDriver, status: RunStatus, *, log: Log, terminal: Attached
 ) -> int:
     metrics = search.sweep.metrics

@@ -18,7 +18,7 @@ from amlcore.cli.arguments import parser
 from amlcore.errors import AmlcoreError, LeftOutWarning, suggest
 from amlcore.execution.interrupts import catch_signals
 from amlcore.record.status import INTERRUPTED
-from amlcore.terminal.output import log, log_none, print_json, printable
+from amlcore.terminal.output import log, log_none, print_json, print_line, printable
 
 if TYPE_CHECKING:
     from amlcore.runs.run import Run
@@ -58,10 +58,10 @@ def _call(arguments: list[str]) -> int:
 
             return complete(arguments[1:])
         case ["_drive"]:  # what a detached run's driver is started as
-            from amlcore.app import sweeps
+            from amlcore.app.drive import drive
 
             catch_signals()
-            return sweeps.drive(Path(arguments[1]))
+            return drive(Path(arguments[1]), log=print_line)
         case ["_allocation"]:  # what a job of Slurm is
             from amlcore.compute.slurm.allocation import Allocation
 
@@ -112,7 +112,7 @@ def _runs(options: Namespace) -> int:
     from amlcore.terminal import tables
 
     workspace = _workspace()
-    found = runs.runs(
+    found = runs.list_runs(
         workspace,
         experiment=options.experiment,
         sort=options.sort,
@@ -198,10 +198,10 @@ def _ui(options: Namespace) -> int:
 
 
 def _env_list(options: Namespace) -> int:
-    from amlcore.app import runs
+    from amlcore.app.environments import environments
     from amlcore.terminal import tables
 
-    found = runs.environments(_composed_workspace())
+    found = environments(_composed_workspace())
     if options.json:
         print_json(found)
     else:

@@ -50,12 +50,12 @@ def _unsaid(_: str) -> None:
 
 
 def deploy(options: Namespace) -> int:
-    from amlcore.app import runs
     from amlcore.config import compose
+    from amlcore.model import find
     from amlcore.serving.packaging import package_model
 
     workspace = Workspace.at()
-    model = runs.find_model(workspace, options.model)
+    model = find(workspace.models_path, options.model)
     chosen = [] if any(item.startswith("deployment=") for item in options.overrides) else ["deployment=bento"]
     job = compose([*chosen, *options.overrides], root=workspace.path)
     if job.deployment is None:
@@ -78,18 +78,18 @@ def deploy(options: Namespace) -> int:
 
 
 def serve(options: Namespace) -> int:
-    from amlcore.app import runs
+    from amlcore.app import services
     from amlcore.config import compose_workspace
 
-    return runs.serve(
+    return services.serve(
         compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, log=log
     )
 
 
 def keys(options: Namespace) -> int:
-    from amlcore.app import runs
+    from amlcore.app import services
 
-    found = runs.keys(Workspace.at(), options.service, regenerate=options.regenerate, log=log)
+    found = services.keys(Workspace.at(), options.service, regenerate=options.regenerate, log=log)
     if options.json:
         print_json(found)
     else:

@@ -1,21 +1,23 @@
-"""Background processes: what this program starts to go on without it."""
+"""Background processes: started by this program, and outliving it."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 
+from amlcore.config.job import Job
+from amlcore.log import Log
 from amlcore.record.record import Record
 from amlcore.worker.layout import identity, write_json
 
-_STARTED: list[subprocess.Popen[bytes]] = []  # kept, so that each is reaped and none is warned about
+_STARTED: list[subprocess.Popen[bytes]] = []  # kept so that each is reaped, without a ResourceWarning
 
 
 def start(verb: str, record: Record) -> int:
-    """Start `aml VERB FOLDER` for a run in a session of its own, its words in driver.log; its pid comes back."""
+    """Start `aml VERB FOLDER` for a run in a session of its own, its output in driver.log; return its pid."""
     with open(record.layout.driver_log, "ab") as log:
         process = subprocess.Popen(
-            # -P: a module in the user's folder must not stand in for one of the standard library.
+            # -P: a module in the user's folder must not shadow one of the standard library.
             [sys.executable, "-P", "-m", "amlcore", verb, str(record.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -27,5 +29,13 @@ def start(verb: str, record: Record) -> int:
 
 
 def drive_in_background(record: Record) -> None:
-    """Start a driver of its own for a submitted run; it outlives this process."""
+    """Start a driver for a submitted run; it outlives this process."""
     write_json(record.layout.driver, identity(start("_drive", record)))
+
+
+def detach(job: Job, record: Record, *, log: Log) -> None:
+    """Let a background process carry a submitted run out, and log how to follow it."""
+    drive_in_background(record)
+    if job.environment.chosen is not None:  # attached, the build logs it
+        log(f"note: {job.environment.chosen}")
+    log(f"running in the background; follow it with: aml logs {record.folder.name} --follow")

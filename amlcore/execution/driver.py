@@ -18,7 +18,7 @@ from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.execution.interrupts import interrupted_once
 from amlcore.execution.provenance import read_lock
-from amlcore.execution.submission import request
+from amlcore.execution.run_request import run_request
 from amlcore.execution.wait_reporter import REMIND_S, WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
@@ -116,11 +116,11 @@ class Driver:
         if Path(self._record.layout.cancel).exists():
             lifecycle.cancel(self._record)
             return
-        wanted, kind = request(self._job, self._record, built)
+        request, kind = run_request(self._job, self._record, built)
         self._slots = self._job.compute.open(self._job.workspace)
         self._record.enter(RunState.Queued)
-        write_json(self._record.layout.request, wanted.to_json(), mode=PRIVATE_MODE)
-        self._slots.submit(wanted, kind, keep=(built.shared_lock(),))
+        write_json(self._record.layout.request, request.to_json(), mode=PRIVATE_MODE)
+        self._slots.submit(request, kind, keep=(built.shared_lock(),))
         self._follow(self._slots)
 
     def _follow(self, slots: Slots) -> None:

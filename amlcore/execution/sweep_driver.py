@@ -16,7 +16,8 @@ from amlcore.errors import AmlcoreError, RecordError, RequestError, suggest
 from amlcore.execution.driver import prepare
 from amlcore.execution.interrupts import uninterrupted
 from amlcore.execution.past_sweeps import past_trials, with_full_ids
-from amlcore.execution.submission import capture_source, check, dry_run, new_folder, write_run_record
+from amlcore.execution.source import capture_source
+from amlcore.execution.submission import check, dry_run, new_folder, write_run_record
 from amlcore.execution.sweep_report import columns, write_table
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.execution.wait_reporter import WaitReporter

@@ -16,7 +16,9 @@ from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, suggest
 from amlcore.execution.driver import keep_environment
-from amlcore.execution.submission import SourceState, capture_source, request, write_run_record
+from amlcore.execution.run_request import run_request
+from amlcore.execution.source import SourceState, capture_source
+from amlcore.execution.submission import write_run_record
 from amlcore.model import Registration
 from amlcore.record.log_stream import last_lines
 from amlcore.record.reading import read_mapping
@@ -120,13 +122,13 @@ class TrialRuns:
             return
         built = self.environment(job)
         keep_environment(record, built, name=job.environment.name)
-        wanted, kind = request(job, record, built)
-        write_json(record.layout.request, wanted.to_json(), mode=PRIVATE_MODE)
+        request, kind = run_request(job, record, built)
+        write_json(record.layout.request, request.to_json(), mode=PRIVATE_MODE)
         record.enter(RunState.Queued)
         holder = (id(running.slots), kind.key)
         keep = () if holder in self._held else (built.shared_lock(),)
         self._held.add(holder)
-        running.slots.submit(wanted, kind, keep=keep)
+        running.slots.submit(request, kind, keep=keep)
 
     def poll(self) -> Iterator[TrialEnded | MetricReported]:
         lost = [slots.poll() for slots in self._slots.values()]

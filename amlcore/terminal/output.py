@@ -33,6 +33,11 @@ def log(line: str) -> None:
     print(f"aml: {printable(line)}", file=sys.stderr, flush=True)
 
 
+def print_line(line: str) -> None:
+    """Print a line on stderr as it is: a background process's goes to driver.log."""
+    print(line, file=sys.stderr, flush=True)
+
+
 def log_none(of: str, root: Path) -> None:
     """Say that there are no `of`, runs for instance, in the workspace at `root`, or that it is not one."""
     if find_root(str(root)) is None:

@@ -511,7 +511,8 @@ def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
     ) -> list[Record]:
         from amlcore.compute import BACKENDS
         from amlcore.config import compose
-        from amlcore.execution.submission import request, submit
+        from amlcore.execution.run_request import run_request
+        from amlcore.execution.submission import submit
         from amlcore.runs.lifecycle import end_without_result, finalize
 
         assert BACKENDS["slurm"] is type(target)
@@ -523,8 +524,8 @@ def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
         slots = target.open(job.workspace)
         try:
             for record in records:
-                wanted, kind = request(job, record, built)
-                slots.submit(wanted, kind)
+                request, kind = run_request(job, record, built)
+                slots.submit(request, kind)
             meanwhile()
             until(lambda: sum(record.result is not None for record in records) == count - lost, within_s=within_s)
             endings = until(lambda: len(slots.poll()) == lost and (slots.poll() or True))

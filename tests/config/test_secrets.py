@@ -54,7 +54,7 @@ def test_a_reference_is_resolved_in_the_worker_and_stays_one_in_every_file(
     write("source/.env.example", "TOKEN=\n")
     run = ("run", "source/tell.py", "environment=current", "model=none", "deployment=none")
     said = aml(*run, *REFERENCES, env=KEPT)
-    assert "note: .env is left out of the snapshot" in said.err
+    assert "note: .env is not in the snapshot" in said.err
     aml(*run, "-m", *REFERENCES, "compute.cores=1,2", "sweep.primary_metric=m", "sweep.plots=false", env=KEPT)
     aml("rerun", aml("runs", "--json").json[-1]["id"], env={**KEPT, "KEPT_TOKEN": "another"})
     (project / "source/.env").unlink()

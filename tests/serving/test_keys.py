@@ -69,4 +69,4 @@ def test_aml_keys_shows_and_replaces_them(project, aml, tmp_path, monkeypatch):
 
     settings = bento.path / "src" / "service.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "auth": "none"}))
-    assert "takes requests without a key; deployment.auth=key" in aml("keys", "flowers", status=2).err
+    assert "has no keys; package it with deployment.auth=key" in aml("keys", "flowers", status=2).err
