@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from amlcore.errors import ConfigError, RequestError
-from amlcore.worker.layout import make_folder, read_json, write_json
+from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
 
 LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance

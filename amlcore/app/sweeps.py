@@ -29,7 +29,7 @@ from amlcore.sweep.study import TrialState
 from amlcore.terminal import tables
 from amlcore.terminal.attached import STDOUT, Attached, attached
 from amlcore.terminal.progress import Progress
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from amlcore.worker.room import persistently
 from amlcore.workspace import Workspace
 

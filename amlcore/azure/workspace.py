@@ -15,8 +15,8 @@ from amlcore.errors import NotFoundError
 from amlcore.model import list_models
 from amlcore.runs.find import find, newest_first, readable
 from amlcore.serving.service import Service, list_services
-from amlcore.worker.layout import is_experiment
 from amlcore.worker.root import MARKER, find_root
+from amlcore.worker.run_names import is_experiment
 
 BOUND_ENVIRONMENTS = ("auto", "file", "script")  # options that mean nothing without a run's own file
 

@@ -9,7 +9,9 @@ from pathlib import Path
 from typing import Self
 
 from amlcore.compute.request import RunRequest
-from amlcore.worker.layout import QueueLayout, RunLayout, identity, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.layout import QueueLayout, RunLayout
+from amlcore.worker.process_identity import identity
 
 CANCEL_PATIENCE_S = 5.0
 """For how long after the kill wait a canceled run may stay without a result before whoever looks after it is ended."""

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from amlcore.worker.layout import RunLayout, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.layout import RunLayout
 
 PRIVATE_MODE = 0o600
 """Requests are for their owner's eyes: what a script is given may be meant for nobody else."""

@@ -18,7 +18,7 @@ from amlcore.model import Registration
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.serving.deployment import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
-from amlcore.worker.layout import experiment_of
+from amlcore.worker.run_names import experiment_of
 from amlcore.workspace import Workspace
 
 # Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.

@@ -29,7 +29,7 @@ from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
 from amlcore.log import Log
-from amlcore.worker.layout import open_to_group
+from amlcore.worker.files import open_to_group
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
 _COMPILED_BY_UV = (3, 7)

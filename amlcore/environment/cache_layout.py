@@ -11,7 +11,7 @@ from pathlib import Path
 from amlcore.errors import BuildError, EnvironmentSpecError
 from amlcore.record.ownership import open_tree_to_group, owner_of
 from amlcore.worker import durable
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 
 _KEY = re.compile(r"[0-9a-f]{32}")
 

@@ -9,7 +9,7 @@ from typing import BinaryIO
 
 from amlcore.environment.cache_layout import EnvironmentLayout
 from amlcore.errors import BuildError
-from amlcore.worker.layout import make_folder, open_to_group
+from amlcore.worker.files import make_folder, open_to_group
 
 
 @contextmanager

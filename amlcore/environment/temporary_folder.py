@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from amlcore.worker.layout import identity, is_alive, read_json, write_json
+from amlcore.worker.files import read_json, write_json
+from amlcore.worker.process_identity import identity, is_alive
 
 OWNER = "owner.json"
 PREFIX = "amlcore-"

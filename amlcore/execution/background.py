@@ -8,7 +8,8 @@ import sys
 from amlcore.config.job import Job
 from amlcore.log import Log
 from amlcore.record.record import Record
-from amlcore.worker.layout import identity, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.process_identity import identity
 
 _STARTED: list[subprocess.Popen[bytes]] = []  # kept so that each is reaped, without a ResourceWarning
 

@@ -26,7 +26,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs import cancellation, lifecycle
 from amlcore.worker import durable, room
-from amlcore.worker.layout import write_json, write_text
+from amlcore.worker.files import write_json, write_text
 from amlcore.worker.process.watch import TOLD_WAIT_S
 
 POLL_S = 0.01

@@ -25,7 +25,8 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.version import __version__
 from amlcore.worker import durable
-from amlcore.worker.layout import EXPERIMENT_LENGTH, create_run_folder, is_experiment, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.run_names import EXPERIMENT_LENGTH, create_run_folder, is_experiment
 
 
 def check(job: Job, *, pinned: bool = False) -> None:

@@ -30,7 +30,8 @@ from amlcore.script.run_config import check_references
 from amlcore.sweep.loop import Loop, SweepProgress
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
-from amlcore.worker.layout import RUN_VARIABLE, RunLayout, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.layout import RUN_VARIABLE, RunLayout
 from amlcore.worker.metrics import last_values, write_record
 
 POLL_S = 0.004

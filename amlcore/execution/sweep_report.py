@@ -17,7 +17,7 @@ from amlcore.record.record import Record
 from amlcore.runs.outputs import list_outputs
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Trial
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from amlcore.worker.values import text
 
 NICENESS = 10

@@ -28,7 +28,7 @@ from amlcore.runs import cancellation, lifecycle
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import MetricReported, TrialEnded
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.worker.layout import open_to_group, write_json
+from amlcore.worker.files import open_to_group, write_json
 from amlcore.worker.metrics import MetricsTail, read_metrics
 from amlcore.worker.process.watch import TOLD_WAIT_S
 from amlcore.worker.room import persistently

@@ -23,7 +23,9 @@ from amlcore.model.sample import Sample, read_sample
 from amlcore.model.trusted_types import SKOPS, TRUSTED_TYPES
 from amlcore.record.ownership import open_tree_to_group
 from amlcore.worker import durable
-from amlcore.worker.layout import RunLayout, identity, make_folder, write_json
+from amlcore.worker.files import make_folder, write_json
+from amlcore.worker.layout import RunLayout
+from amlcore.worker.process_identity import identity
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)

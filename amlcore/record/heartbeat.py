@@ -9,7 +9,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from amlcore.worker.layout import identity, read_json
+from amlcore.worker.files import read_json
+from amlcore.worker.process_identity import identity
 
 HEARTBEAT_S = 5.0
 LOST_S = 60.0

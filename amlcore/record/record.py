@@ -33,7 +33,9 @@ from amlcore.record.reading import (
 )
 from amlcore.record.status import RunState, RunStatus
 from amlcore.worker import durable
-from amlcore.worker.layout import QueueLayout, RunLayout, identity, is_alive, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.layout import QueueLayout, RunLayout
+from amlcore.worker.process_identity import identity, is_alive
 
 
 class Record:

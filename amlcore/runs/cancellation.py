@@ -7,7 +7,8 @@ import signal
 from contextlib import suppress
 
 from amlcore.record.record import Record
-from amlcore.worker.layout import create_json, identity, is_alive
+from amlcore.worker.files import create_json
+from amlcore.worker.process_identity import identity, is_alive
 
 
 def cancel_reason(record: Record) -> str:

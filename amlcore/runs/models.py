@@ -14,7 +14,7 @@ from amlcore.record.reading import read_yaml
 from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState
 from amlcore.worker import durable
-from amlcore.worker.layout import append_line, open_to_group
+from amlcore.worker.files import append_line, open_to_group
 
 
 def record_model(record: Record, model: str) -> str | None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from amlcore.record.record import Record
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from amlcore.worker.process.links import keep_linked
 from amlcore.worker.process.workcopy import MAX_STRAYS
 

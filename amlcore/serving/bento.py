@@ -26,7 +26,7 @@ from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.proof import copy_service
 from amlcore.worker import durable
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 
 if TYPE_CHECKING:
     from amlcore.model import Model

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from amlcore.errors import DeploymentError, suggest
 from amlcore.worker import durable
-from amlcore.worker.layout import make_folder, read_json
+from amlcore.worker.files import make_folder, read_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
 """The environment variable by which a service is told its file; serving/runtime/http/keys.py reads it."""

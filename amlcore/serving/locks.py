@@ -16,7 +16,7 @@ from amlcore.environment.lock import blocks, installed_lock, pins
 from amlcore.errors import BuildError
 from amlcore.log import Log
 from amlcore.model import Model
-from amlcore.worker.layout import make_folder, open_to_group
+from amlcore.worker.files import make_folder, open_to_group
 
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)

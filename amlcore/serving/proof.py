@@ -11,7 +11,7 @@ from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import DeploymentError
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment
-from amlcore.worker.layout import read_json, write_json
+from amlcore.worker.files import read_json, write_json
 
 if TYPE_CHECKING:
     from amlcore.model import Model

@@ -22,7 +22,8 @@ from amlcore.serving.bento import Bento
 from amlcore.serving.child_environment import quiet_environment
 from amlcore.serving.client import body, request
 from amlcore.serving.keys import VARIABLE, ServiceKeys
-from amlcore.worker.layout import identity, is_alive, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.process_identity import identity, is_alive
 
 LOOPBACK = "127.0.0.1"
 

@@ -15,7 +15,7 @@ from typing import IO, Any
 from amlcore.errors import SnapshotError
 from amlcore.snapshot.listing import Listing, SourceFile, listing, megabytes, unreadable
 from amlcore.worker import durable
-from amlcore.worker.layout import make_folder, read_json, write_json
+from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.objects import DamagedError, copy_object, object_path
 
 CHUNK_BYTES = 1 << 20

@@ -1,17 +1,9 @@
-"""Paths, formats and atomic writes of a run's folder, shared by the worker, the script and the driver.
+"""The paths inside a run's folder and a queue, and the variables that a script finds itself by.
 
 Python 3.6 and the standard library alone: it is imported by the interpreter of any environment.
 """
 
-import binascii
-import datetime
-import json
 import os
-import socket
-import stat
-import tempfile
-
-from amlcore.worker.room import persistently
 
 TYPE_CHECKING = False  # importing typing takes longer than all the rest of this module
 if TYPE_CHECKING:
@@ -28,9 +20,6 @@ OWNER_VARIABLE = "AMLCORE_OWNER"
 
 INPUT_PREFIX = "AMLCORE_INPUT_"
 """The environment variable of an input is this and its name, see `input_variable`."""
-
-EXPERIMENT_LENGTH = 128
-_EXPERIMENT_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-")
 
 METRIC_KINDS = ("scalar", "list", "row", "table", "image", "confusion_matrix", "tag", "property")
 
@@ -115,205 +104,7 @@ class QueueLayout(object):
         self.log = os.path.join(self.folder, "worker.log")
 
 
-def write_json(path, value, sync=False, mode=0o644):
-    # type: (str, object, bool, int) -> None
-    """Write `value` whole or not at all: a temporary file in the same folder, then a rename.
-
-    With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
-    """
-    write_text(path, json.dumps(value, indent=1) + "\n", sync, mode)
-
-
-def write_text(path, text, sync=False, mode=0o644):
-    # type: (str, str, bool, int) -> None
-    """Write `text` in the same way."""
-    persistently(lambda: _write_text(path, text, sync, mode), path)
-
-
-def _write_text(path, text, sync, mode):
-    # type: (str, str, bool, int) -> None
-    folder = os.path.dirname(path)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            if sync:
-                stream.flush()
-                os.fsync(stream.fileno())
-        os.chmod(temporary, mode)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def read_json(path):
-    # type: (str) -> typing.Any
-    """The value at `path`, or None where there is no such file."""
-    try:
-        with open(path, encoding="utf-8") as stream:
-            return json.load(stream)
-    except FileNotFoundError:
-        return None
-
-
-def create_json(path, value):
-    # type: (str, object) -> bool
-    """Write `value` only if `path` does not exist yet.
-
-    Returns whether this call created it.
-    """
-    return persistently(lambda: _create_json(path, value), path)  # type: ignore[no-any-return]
-
-
-def _create_json(path, value):
-    # type: (str, object) -> bool
-    folder = os.path.dirname(path)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1)
-        os.chmod(temporary, 0o644)
-        os.link(temporary, path)
-        return True
-    except FileExistsError:
-        return False
-    finally:
-        os.unlink(temporary)
-
-
-def append_line(path, value):
-    # type: (str, object) -> None
-    """Append `value` as one line of JSON by one write, so that no two lines are ever mixed."""
-    data = (json.dumps(value) + "\n").encode("utf-8")
-    handle = persistently(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
-    try:
-        while data:  # a full disk takes a part: the next write says so
-            data = data[persistently(lambda: os.write(handle, data), path) :]  # noqa: B023 - called at once
-    finally:
-        os.close(handle)
-
-
-def make_folder(path, keep_private=False):
-    # type: (str | os.PathLike[str], bool) -> None
-    """Make a folder that several users share, with those above it that lack; one that is there stays as it is.
-
-    Where the group may write into the folder that it lies in, the group may use it as that one, whatever the umask of
-    who makes it says; with `keep_private` only if that umask lets the group read at all.
-    """
-    path = str(path)
-    try:
-        os.mkdir(path)
-    except FileNotFoundError:
-        make_folder(os.path.dirname(os.path.abspath(path)))
-        make_folder(path, keep_private)
-        return
-    except FileExistsError:
-        if not os.path.isdir(path):
-            raise
-        return
-    open_to_group(path, keep_private)
-
-
-def open_to_group(path, keep_private=False):
-    # type: (str, bool) -> None
-    """Let the group use a folder, or a file that all write, as it may use the folder that it lies in."""
-    around = os.stat(os.path.dirname(os.path.abspath(path))).st_mode
-    mode = stat.S_IMODE(os.stat(path).st_mode)
-    if around & stat.S_IWGRP and (mode & stat.S_IRGRP or not keep_private):
-        is_folder = os.path.isdir(path)
-        os.chmod(path, mode | around & ((stat.S_ISGID | stat.S_IRWXG) if is_folder else (stat.S_IRGRP | stat.S_IWGRP)))
-
-
-def new_run_id():
-    # type: () -> str
-    """A name for a run that sorts by time: UTC to the second and six random hex digits."""
-    moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S")
-    return "{}-{}".format(moment, binascii.hexlify(os.urandom(3)).decode("ascii"))
-
-
-def create_run_folder(root, experiment):
-    # type: (str | os.PathLike[str], str) -> tuple[str, str]
-    """Make the folder of a new run, which no other process can get as well.
-
-    Returns the run's id and its folder.
-    """
-    outputs = os.path.join(os.path.abspath(str(root)), "outputs", experiment)
-    make_folder(outputs)
-    while True:
-        name = new_run_id()
-        folder = os.path.join(outputs, name)
-        try:
-            os.mkdir(folder)
-        except FileExistsError:
-            continue
-        open_to_group(folder, keep_private=True)
-        return name, folder
-
-
-def experiment_of(script):
-    # type: (str) -> str
-    """The experiment that runs of a script belong to unless another is named: its name, as far as a folder's may go."""
-    kept = [letter if letter in _EXPERIMENT_LETTERS else "-" for letter in script[:EXPERIMENT_LENGTH]]
-    return "-".join(part for part in "".join(kept).split("-") if part).strip("-_") or "script"
-
-
-def is_experiment(name):
-    # type: (object) -> bool
-    """Whether `name` can be an experiment's, whose runs lie in a folder of that name."""
-    if not isinstance(name, str) or not 0 < len(name) <= EXPERIMENT_LENGTH:
-        return False
-    return name[0] not in "_-." and _EXPERIMENT_LETTERS.issuperset(name.replace(".", ""))
-
-
-def created_now():
-    # type: () -> str
-    """The present time as run.json has it: ISO 8601 in UTC, with microseconds."""
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")
-
-
 def input_variable(name):
     # type: (str) -> str
     """The environment variable that holds the path of the input `name`."""
     return INPUT_PREFIX + "".join(letter if letter.isalnum() else "_" for letter in name.upper())
-
-
-def identity(pid=None):
-    # type: (int | None) -> dict[str, typing.Any]
-    """What names a process for as long as its machine is up: host, boot, pid and start time."""
-    pid = os.getpid() if pid is None else pid
-    me = os.getuid()
-    return {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _start_ticks(pid), "uid": me}
-
-
-def is_alive(process):
-    # type: (dict[str, typing.Any]) -> bool | None
-    """Whether the process of an `identity` still runs; None where that cannot be known from this host."""
-    if process["host"] != socket.gethostname():
-        return None
-    if process["boot"] != _boot_id():
-        return False
-    started = _start_ticks(process["pid"])
-    if started is None and process.get("uid", os.getuid()) != os.getuid() and not os.path.exists("/proc/1"):
-        return None  # this machine shows nobody the processes of others
-    return started is not None and started == process["started"]
-
-
-def _boot_id():
-    # type: () -> str
-    try:
-        with open("/proc/sys/kernel/random/boot_id") as stream:
-            return stream.read().strip()
-    except OSError:
-        return ""
-
-
-def _start_ticks(pid):
-    # type: (int) -> int | None
-    """Clock ticks from boot to the start of `pid`, field 22 of proc(5)'s stat; None where it is gone or a zombie."""
-    try:
-        with open("/proc/{}/stat".format(pid)) as stream:
-            fields = stream.read().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else int(fields[19])

@@ -4,7 +4,9 @@ import json
 import os
 import time
 
-from amlcore.worker.layout import METRIC_KINDS, append_line, identity
+from amlcore.worker.files import append_line
+from amlcore.worker.layout import METRIC_KINDS
+from amlcore.worker.process_identity import identity
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ Python 3.6 and the standard library alone: a script that is started by hand look
 
 import os
 
-from amlcore.worker.layout import read_json
+from amlcore.worker.files import read_json
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

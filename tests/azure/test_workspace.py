@@ -14,7 +14,7 @@ from amlcore import Environment, Experiment, Local, Run, ScriptRunConfig, Worksp
 from amlcore.config import Job
 from amlcore.errors import ConfigError, NotFoundError, RequestError
 from amlcore.model import Registration
-from amlcore.worker.layout import create_run_folder
+from amlcore.worker.run_names import create_run_folder
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]

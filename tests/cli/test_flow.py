@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from amlcore.worker.layout import is_alive
+from amlcore.worker.process_identity import is_alive
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]

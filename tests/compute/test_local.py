@@ -18,8 +18,8 @@ from amlcore.compute.local.target import LOST, MAX_TRIES, Local, LocalSlots
 from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.record.record import Record
 from amlcore.runs.cancellation import request_cancel
-from amlcore.worker.layout import is_alive
 from amlcore.worker.process.processes import children
+from amlcore.worker.process_identity import is_alive
 from tests.cli.test_flow import Write, background, until
 from tests.conftest import Aml
 from tests.support.compute_conformance import Conformance

@@ -27,7 +27,8 @@ from amlcore.compute.slurm.queue import SlurmQueue
 from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ConfigError
 from amlcore.record.status import RunState
-from amlcore.worker.layout import RunLayout, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.layout import RunLayout
 from tests.conftest import Aml
 
 MAIN = Partition("main", default=True, limit_min=60, cores=2, mem_mb=2000, nodes=3)

@@ -15,7 +15,7 @@ import amlcore
 from amlcore.config import Job, compose, quote_value
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
-from amlcore.worker.layout import is_experiment
+from amlcore.worker.run_names import is_experiment
 
 Write = Callable[[str, str], Path]
 SHIPPED = Path(amlcore.__file__).parent / "conf"

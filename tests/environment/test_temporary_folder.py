@@ -13,7 +13,8 @@ import pytest
 
 from amlcore.environment.temporary_folder import OWNER, temporary_folder
 from amlcore.model.registration import _prepared
-from amlcore.worker.layout import identity, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.process_identity import identity
 
 WORK = """
 import sys, time

@@ -16,7 +16,7 @@ from amlcore.execution import publication
 from amlcore.model import Registration
 from amlcore.runs.run import Run
 from amlcore.serving.bento import Bento, check_model
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from tests.conftest import Aml
 from tests.support.serving_models import iris, register
 

@@ -14,7 +14,7 @@ from amlcore.environment.lock import installed_lock
 from amlcore.errors import ConfigError, ModelError, NotFoundError
 from amlcore.model import Provenance, Registration, ResourceConfiguration, find, list_models, register
 from amlcore.snapshot.snapshot import SnapshotLimits, take
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from tests.support.serving_models import iris as trained_svc
 from tests.support.serving_models import register as laid
 

@@ -15,7 +15,7 @@ from amlcore.serving.bento import Bento, find_bento, list_bentos, package
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.packaging import find_service
 from amlcore.serving.service import Service
-from amlcore.worker.layout import identity
+from amlcore.worker.process_identity import identity
 from amlcore.workspace import Workspace
 from tests.support.serving_models import LOCK, iris, register
 

@@ -23,7 +23,7 @@ from typing import Any
 
 import pytest
 
-from amlcore.worker.layout import identity, is_alive
+from amlcore.worker.process_identity import identity, is_alive
 from tests.conftest import Aml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]

@@ -19,7 +19,8 @@ from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.runtime.http.access_log import AccessLog
 from amlcore.serving.runtime.http.request_log import LoggedRequest
 from amlcore.serving.service import check_replaceable, stop
-from amlcore.worker.layout import identity, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.process_identity import identity
 from tests.support.serving_models import iris, packaged
 
 

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, identity, read_json, write_json
+from amlcore.worker.files import read_json, write_json
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout
+from amlcore.worker.process_identity import identity
 
 
 class HandmadeQueue:

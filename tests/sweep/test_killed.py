@@ -20,7 +20,7 @@ import pytest
 from amlcore.app import sweeps
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.sweep.study import Trial
-from amlcore.worker.layout import read_json
+from amlcore.worker.files import read_json
 from tests.cli.test_flow import background, until
 from tests.conftest import Aml
 from tests.sweep.test_flow import sweep_and_trials

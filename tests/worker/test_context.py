@@ -23,8 +23,10 @@ import pytest
 from amlcore.record.record import Record
 from amlcore.record.status import RunStatus
 from amlcore.runs.run import Run as DriverRun
-from amlcore.worker.layout import append_line, create_run_folder, identity, new_run_id, read_json, write_json
+from amlcore.worker.files import append_line, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_by_name, last_values, read_metrics
+from amlcore.worker.process_identity import identity
+from amlcore.worker.run_names import create_run_folder, new_run_id
 from amlcore.worker.script.context import Run
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.worker import durable
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from tests.faults.power_cut import Disk, can_run
 
 pytestmark = pytest.mark.skipif(bool(can_run()), reason=can_run())

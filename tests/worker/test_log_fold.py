@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.worker.layout import ATTEMPT_VARIABLE, RunLayout, write_json
+from amlcore.worker.files import write_json
+from amlcore.worker.layout import ATTEMPT_VARIABLE, RunLayout
 from amlcore.worker.metrics import read_metrics
 from amlcore.worker.script.context import Run
 from tests.conftest import Aml

@@ -16,8 +16,10 @@ from typing import Any
 import pytest
 
 import amlcore.worker
-from amlcore.worker.layout import RunLayout, is_alive, read_json, write_json
+from amlcore.worker.files import read_json, write_json
+from amlcore.worker.layout import RunLayout
 from amlcore.worker.process.top_imports import imports
+from amlcore.worker.process_identity import is_alive
 from tests.support.worker_queue import HandmadeQueue, err, out
 
 WORKER = Path(amlcore.worker.__file__).parent

@@ -12,7 +12,8 @@ from amlcore.compute.request import RunRequest
 from amlcore.errors import RecordError
 from amlcore.record.reading import Process, read_mapping
 from amlcore.record.record import Record
-from amlcore.worker.layout import RunLayout, is_alive
+from amlcore.worker.layout import RunLayout
+from amlcore.worker.process_identity import is_alive
 
 
 class LocalQueue(Queue):

@@ -25,8 +25,10 @@ from amlcore.record.ownership import is_own
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import OWNER_VARIABLE, is_alive, make_folder, open_to_group
+from amlcore.worker.files import make_folder, open_to_group
+from amlcore.worker.layout import OWNER_VARIABLE
 from amlcore.worker.process.processes import family, send, signal_name
+from amlcore.worker.process_identity import is_alive
 from amlcore.worker.references import resolved
 from amlcore.worker.room import FULL, persistently
 from amlcore.workspace import Workspace

@@ -17,7 +17,8 @@ from amlcore.compute.queue import Queue, names
 from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.errors import ExecutionError
 from amlcore.worker import main as worker_main
-from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, read_json
+from amlcore.worker.files import read_json
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout
 from amlcore.worker.process.processes import adopt_orphans, children
 from amlcore.worker.process.supervisor import failed_result, write_result
 

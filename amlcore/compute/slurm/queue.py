@@ -12,7 +12,8 @@ from amlcore.compute.slurm.allocation import tail
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob
 from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.record.status import RunState
-from amlcore.worker.layout import RunLayout, read_json
+from amlcore.worker.files import read_json
+from amlcore.worker.layout import RunLayout
 
 HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT", "UNKNOWN")
 """How a job ends in whose place another would fare no better."""

@@ -24,7 +24,8 @@ from amlcore.record.ownership import is_own
 from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
-from amlcore.worker.layout import is_alive, make_folder
+from amlcore.worker.files import make_folder
+from amlcore.worker.process_identity import is_alive
 
 ASK_S = 1.0
 HEARTBEAT_S = 5.0

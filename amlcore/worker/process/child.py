@@ -11,7 +11,7 @@ import traceback
 import types
 import weakref
 
-from amlcore.worker.layout import write_json
+from amlcore.worker.files import write_json
 from amlcore.worker.process.as_main import execute, execute_module
 from amlcore.worker.process.preloading import forget
 from amlcore.worker.room import impatient

@@ -10,11 +10,13 @@ import shutil
 import time
 import traceback
 
-from amlcore.worker.layout import RunLayout, identity, read_json, write_json
+from amlcore.worker.files import read_json, write_json
+from amlcore.worker.layout import RunLayout
 from amlcore.worker.process.child import Script
 from amlcore.worker.process.links import keep_linked
 from amlcore.worker.process.watch import TERMINATED, Watch
 from amlcore.worker.process.workcopy import CanceledError, WorkCopy, start_folder
+from amlcore.worker.process_identity import identity
 from amlcore.worker.room import FULL, PAUSE_S, is_full, patient, persistently
 
 TYPE_CHECKING = False

@@ -11,7 +11,8 @@ import os
 import signal
 import traceback
 
-from amlcore.worker.layout import RunLayout, read_json
+from amlcore.worker.files import read_json
+from amlcore.worker.layout import RunLayout
 from amlcore.worker.process.processes import adopt_orphans
 from amlcore.worker.process.supervisor import Supervisor
 from amlcore.worker.process.watch import AWAITED

@@ -7,13 +7,16 @@ import sys
 import time
 import traceback
 
-from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout, created_now, is_alive, read_json
+from amlcore.worker.files import read_json
+from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout
 from amlcore.worker.process import preloading
 from amlcore.worker.process.processes import kill_session
 from amlcore.worker.process.supervisor import failed_result, write_result
 from amlcore.worker.process.supervisor_process import INTERRUPTED, KILLED, Keeper
 from amlcore.worker.process.workcopy import start_folder
+from amlcore.worker.process_identity import is_alive
 from amlcore.worker.room import PAUSE_S, patient
+from amlcore.worker.run_names import created_now
 
 SHORTEST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05

@@ -4,7 +4,8 @@ import os
 import re
 import sys
 
-from amlcore.worker.layout import RUN_VARIABLE, input_variable, read_json
+from amlcore.worker.files import read_json
+from amlcore.worker.layout import RUN_VARIABLE, input_variable
 from amlcore.worker.script import script_runs
 from amlcore.worker.script.local_folder import LOCAL_FOLDER, script_name
 from amlcore.worker.script.logbook import Logbook

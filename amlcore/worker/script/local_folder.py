@@ -4,8 +4,9 @@ import os
 import sys
 import threading
 
-from amlcore.worker.layout import RUN_VARIABLE, create_run_folder, experiment_of
+from amlcore.worker.layout import RUN_VARIABLE
 from amlcore.worker.root import find_root
+from amlcore.worker.run_names import create_run_folder, experiment_of
 from amlcore.worker.script import script_runs
 
 TYPE_CHECKING = False

@@ -6,7 +6,8 @@ import shutil
 
 from amlcore.worker import values
 from amlcore.worker.durable import sync, sync_tree
-from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout, read_json, write_json
+from amlcore.worker.files import read_json, write_json
+from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout
 from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
 from amlcore.worker.script import samples, script_runs
 from amlcore.worker.script.local_folder import LocalFolder

@@ -6,7 +6,10 @@ import sys
 import time
 
 from amlcore.worker.durable import sync_tree, sync_up
-from amlcore.worker.layout import RUN_VARIABLE, RunLayout, created_now, identity, read_json, write_json
+from amlcore.worker.files import read_json, write_json
+from amlcore.worker.layout import RUN_VARIABLE, RunLayout
+from amlcore.worker.process_identity import identity
+from amlcore.worker.run_names import created_now
 
 _open = {}  # type: dict[str, int]
 """The folders of runs that have not ended, and the process that began each."""
