@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import settings
 from xdist.scheduler import LoadScopeScheduling
+
+from tests.support.aml import Aml, Said
 
 # CI runs the same examples each time; elsewhere every run looks for new ones.
 settings.register_profile("ci", derandomize=True)
@@ -46,22 +46,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.get_closest_marker("slurm") and "slurm" not in item.nodeid:
             raise pytest.UsageError(f"{item.nodeid} is marked slurm: its name must say so, see ClusterScheduling")
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command answered."""
-
-    status: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        return json.loads(self.out)
-
-
-Aml = Callable[..., Said]
 
 
 @pytest.fixture

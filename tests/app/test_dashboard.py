@@ -7,16 +7,12 @@ import os
 import signal
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from tests.cli.test_flow import background, until
-from tests.conftest import Aml
-from tests.project.test_docs import free_ports
-from tests.sweep.test_flow import HERE, LOGS, SCRIPT, sweep_and_trials
-
-Write = Callable[[str, str], Path]
+from tests.support.aml import HERE, Aml, Write, background, until
+from tests.support.ports import free_ports
+from tests.support.sweeps import LOGS, SCRIPT, sweep_and_trials
 
 
 def get(url: str, *, data: dict[str, Any] | None = None, method: str = "GET") -> tuple[int, str]:

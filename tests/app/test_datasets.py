@@ -25,7 +25,7 @@ from sklearn.datasets import load_breast_cancer, load_iris
 from sklearn.metrics import mean_absolute_error, r2_score
 from sklearn.model_selection import train_test_split
 
-from tests.conftest import Aml
+from tests.support.aml import Aml
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 START_S = 60.0

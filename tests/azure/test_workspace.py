@@ -15,9 +15,8 @@ from amlcore.config import Job
 from amlcore.errors import ConfigError, NotFoundError, RequestError
 from amlcore.model import Registration
 from amlcore.worker.run_names import create_run_folder
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write
 
-Write = Callable[[str, str], Path]
 KEY = "0123456789abcdef" * 2
 
 

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_flow import HERE
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml
 
 NAMES = ("statistics", "queue", "random", "json", "tempfile", "threading", "logging", "platform", "csv")
 SCRIPT = """

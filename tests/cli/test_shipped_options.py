@@ -12,7 +12,7 @@ import yaml
 
 from amlcore.cli import run
 from amlcore.errors import ConfigError
-from tests.config.test_composition import SHIPPED
+from tests.support.configs import SHIPPED
 
 OPTIONS = sorted(
     f"{path.parent.relative_to(SHIPPED)}={path.stem}"

@@ -20,8 +20,7 @@ from amlcore.record.record import Record
 from amlcore.runs.cancellation import request_cancel
 from amlcore.worker.process.processes import children
 from amlcore.worker.process_identity import is_alive
-from tests.cli.test_flow import Write, background, until
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write, background, until
 from tests.support.compute_conformance import Conformance
 from tests.support.worker_queue import HandmadeQueue
 

@@ -20,8 +20,7 @@ import pytest
 
 from amlcore.compute import Slurm
 from amlcore.record.record import Record
-from tests.cli.test_flow import TRAIN, Write, background, runs, until
-from tests.conftest import Aml
+from tests.support.aml import TRAIN, Aml, Write, background, runs, until
 from tests.support.compute_conformance import Conformance, require
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]

@@ -29,7 +29,7 @@ from amlcore.errors import ConfigError
 from amlcore.record.status import RunState
 from amlcore.worker.files import write_json
 from amlcore.worker.layout import RunLayout
-from tests.conftest import Aml
+from tests.support.aml import Aml
 
 MAIN = Partition("main", default=True, limit_min=60, cores=2, mem_mb=2000, nodes=3)
 BIG = Partition("big", default=False, limit_min=None, cores=64, mem_mb=512000, nodes=1, gpus=2)

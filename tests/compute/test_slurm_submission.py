@@ -20,8 +20,7 @@ from amlcore.compute.slurm.job_quota import JobQuota
 from amlcore.compute.slurm.sbatch import ArrayTooLongError, LimitError, batch_file, job_id
 from amlcore.compute.slurm.slots import SlurmSlots
 from amlcore.errors import ConfigError, ExecutionError
-from tests.cli.test_flow import Write, runs, until
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write, runs, until
 
 MAIN = Partition("main", default=True, limit_min=60, cores=2, mem_mb=2000, nodes=3)
 SMALL = Partition("small", default=False, limit_min=5, cores=2, mem_mb=2000, nodes=1)

@@ -1,6 +1,5 @@
 """Composition: what is legal becomes a Job, and each mistake one message."""
 
-from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,14 +10,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-import amlcore
 from amlcore.config import Job, compose, quote_value
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.worker.run_names import is_experiment
+from tests.support.aml import Write
+from tests.support.configs import SHIPPED
 
-Write = Callable[[str, str], Path]
-SHIPPED = Path(amlcore.__file__).parent / "conf"
 GROUPS = ("workspace", "environment", "compute", "script", "model", "sweep", "deployment", "experiment")
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from amlcore.config import Search, compose, compose_search
 from amlcore.errors import ConfigError
-from tests.config.test_composition import Write
+from tests.support.aml import Write
 
 HEADER = "# @package _global_"
 TREES = "script:\n  arguments: {trees: 7}\n"

@@ -15,8 +15,7 @@ from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.snapshot.listing import listing
 from amlcore.worker.references import missing, resolved
-from tests.config.test_composition import Write
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write
 
 CANARY = "canary-7f3a'\"${x}-ü"
 PORT = "canary-port-5432"

@@ -22,8 +22,7 @@ from amlcore.script.run_config import ScriptRunConfig
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.study import first_trials
 from amlcore.sweep.warm_start import warm_start_trials
-from tests.config.test_composition import Write
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write
 
 ONCE = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 SAID = [

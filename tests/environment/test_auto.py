@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +12,7 @@ from amlcore import Environment, Experiment, ScriptRunConfig, Workspace
 from amlcore.config import compose, compose_search
 from amlcore.environment.missing_module import missing_module_advice
 from amlcore.errors import AmlcoreError, ConfigError, EnvironmentSpecError
-from tests.conftest import Aml
-
-Write = Callable[[str, str], Path]
+from tests.support.aml import Aml, Write
 
 BLOCK = "# /// script\n# dependencies = ['six']\n# ///\n"
 PYPROJECT = "[project]\nname = 'mine'\nversion = '1'\ndependencies = ['six']\n"

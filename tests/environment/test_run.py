@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write
 from tests.support.wheels import wheel
 
-Write = Callable[[str, str], Path]
 ENVIRONMENTS = "workspace.environments_folder=environments"  # of the test's own, so that it is really built
 
 OLD = """

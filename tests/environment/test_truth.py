@@ -17,7 +17,7 @@ from amlcore.environment import Environment, prune
 from amlcore.environment.build import ago
 from amlcore.environment.cache_layout import CacheLayout
 from amlcore.errors import BuildError
-from tests.conftest import Aml
+from tests.support.aml import Aml
 from tests.support.wheels import wheel
 
 Build = Callable[..., str]

@@ -9,9 +9,9 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-from tests.cli.test_flow import until
 from tests.faults import Outcome
 from tests.support import users
+from tests.support.aml import until
 from tests.support.users import User, group_workspace
 
 UMASKS = (0o002, 0o022, 0o077)

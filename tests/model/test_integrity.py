@@ -17,7 +17,7 @@ from amlcore.model import Registration
 from amlcore.runs.run import Run
 from amlcore.serving.bento import Bento, check_model
 from amlcore.worker.files import write_json
-from tests.conftest import Aml
+from tests.support.aml import Aml
 from tests.support.serving_models import iris, register
 
 TRAIN = """

@@ -24,7 +24,7 @@ from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.proof import run_proof
 from amlcore.snapshot.snapshot import SnapshotLimits, take
-from tests.conftest import Aml
+from tests.support.aml import Aml
 from tests.support.serving_models import register
 
 PYTHON = Path(sys.executable)

@@ -6,11 +6,9 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
 from dataclasses import MISSING, Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -28,6 +26,7 @@ from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.layout import AttemptLayout, QueueLayout, RunLayout
 from amlcore.workspace import Workspace
 from tests.support.compute_conformance import require
+from tests.support.ports import free_ports
 
 ROOT = Path(__file__).parents[2]
 BIN = Path(sys.executable).parent
@@ -189,15 +188,6 @@ def check_shown(page: Path, blocks: list[Block], printed: str) -> None:
         begin = number + 1
         line = missing_line(block.text, between)
         assert line is None, f"{page.name}:{block.line}: was not printed: {line}\n--- printed:\n{between}"
-
-
-def free_ports(count: int) -> list[str]:
-    """So many at once: one that is let go may be given again."""
-    with ExitStack() as held:
-        probes = [held.enter_context(socket.socket()) for _ in range(count)]
-        for probe in probes:
-            probe.bind(("127.0.0.1", 0))
-        return [str(probe.getsockname()[1]) for probe in probes]
 
 
 @pytest.mark.slow

@@ -16,9 +16,7 @@ from typing import Any
 import pytest
 
 from amlcore.record.heartbeat import is_beating
-from tests.cli.test_flow import HERE, background, until
-from tests.conftest import Aml
-from tests.runs.test_endings import SLOW_PICKLE
+from tests.support.aml import HERE, SLOW_PICKLE, Aml, background, until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="another host's name takes a namespace of its own")
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.cli.test_flow import HERE
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml
 
 SCRIPT = """
 import os, sys

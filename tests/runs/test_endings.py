@@ -11,7 +11,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -21,10 +20,7 @@ from amlcore.config import compose
 from amlcore.execution.submission import new_folder
 from amlcore.record.record import Record
 from amlcore.runs import lifecycle
-from tests.cli.test_flow import GO, HERE, background, runs, until
-from tests.conftest import Aml
-
-Write = Callable[[str, str], Path]
+from tests.support.aml import GO, HERE, SLOW_PICKLE, Aml, Write, background, runs, until
 
 
 def test_names_in_logs_that_are_taken_cost_no_file(project: Path, aml: Aml, write: Write) -> None:
@@ -55,15 +51,6 @@ def test_outputs_that_cannot_be_kept_fail_the_run_alone(tmp_path: Path) -> None:
 
     assert (record.status.state, record.status.exit_status) == ("Failed", 1)
     assert str(record.status.reason).startswith("what the script wrote could not be kept: ")
-
-
-# Registers only once the file `go` is there; stands still until then.
-SLOW_PICKLE = """
-import joblib, os
-class Slow:
-    def __reduce__(self): return (eval, ("[open('{0}/loading', 'w').close(), __import__('time').sleep(20)]",))
-joblib.dump(Slow(), "outputs/model.joblib")
-"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])

@@ -17,8 +17,8 @@ import pytest
 
 from amlcore.errors import DeploymentError
 from amlcore.serving.keys import ServiceKeys
-from tests.cli.test_flow import until
 from tests.support import users
+from tests.support.aml import until
 from tests.support.users import GROUP, User, group_workspace
 
 pytestmark = [pytest.mark.skipif(bool(users.unable()), reason=users.unable() or "-"), pytest.mark.timeout(600)]

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_flow import HERE
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml
 
 OPENED = "open({})"
 BESIDE = "import os; open(os.path.join(os.path.dirname(os.path.abspath(__file__)), {}))"

@@ -13,7 +13,7 @@ import pytest
 
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import Input, ScriptRunConfig
-from tests.conftest import Aml
+from tests.support.aml import Aml
 
 
 @pytest.fixture

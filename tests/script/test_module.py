@@ -14,8 +14,7 @@ from amlcore.config import compose
 from amlcore.errors import ConfigError, RequestError
 from amlcore.worker.module_file import find_module
 from amlcore.worker.process import top_imports
-from tests.config.test_composition import Write
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write
 
 TRAIN = """
 import json, os, statistics, sys

@@ -24,7 +24,7 @@ from typing import Any
 import pytest
 
 from amlcore.worker.process_identity import identity, is_alive
-from tests.conftest import Aml
+from tests.support.aml import Aml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(1200)]
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import Aml
+from tests.support.aml import Aml
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 

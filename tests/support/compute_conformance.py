@@ -11,8 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from tests.cli.test_flow import Write, background, runs, until
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write, background, runs, until
 
 HERE = "environment=current"
 """How soon what happened to a run shows in its state."""

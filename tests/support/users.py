@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import amlcore
-from tests.conftest import Said
+from tests.support.aml import Said
 
 GROUP = 41000
 

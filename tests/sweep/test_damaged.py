@@ -11,8 +11,7 @@ import pytest
 from amlcore.errors import BuildError, RecordError
 from amlcore.record.record import Record
 from amlcore.runs import lifecycle, models
-from tests.cli.test_flow import HERE, background, runs, until
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml, background, runs, until
 
 TRIAL = """
 import os, sys, time

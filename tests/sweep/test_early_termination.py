@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,9 @@ from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
 from amlcore.sweep.loop import Loop, MetricReported, TrialEnded
 from amlcore.sweep.study import Study, Trial, TrialState
-from tests.conftest import Aml
-from tests.sweep.test_flow import HERE, sweep_and_trials
+from tests.support.aml import HERE, Aml, Write
+from tests.support.sweeps import sweep_and_trials
 
-Write = Callable[[str, str], Path]
 OPTIONS = sorted(path.stem for path in (Path(amlcore.__file__).parent / "conf/sweep/early_termination").glob("*.yaml"))
 SPACE = Space({"x": Dimension.between(0, 8)})
 

@@ -5,55 +5,20 @@ from __future__ import annotations
 import json
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.cli.test_flow import background, until
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml, Write, background, until
+from tests.support.sweeps import LOGS, SCRIPT, sweep_and_trials
 
-Write = Callable[[str, str], Path]
-HERE = "environment=current"
 IRIS = Path(__file__).parents[2] / "scripts/iris"
-
-LOGS = """
-import argparse, os, sys, time
-from amlcore import Run
-parser = argparse.ArgumentParser()
-parser.add_argument("--x", type=float, default=0.0)
-parser.add_argument("--kind", default="a")
-parser.add_argument("--sleep", type=float, default=0.0)
-args = parser.parse_args()
-time.sleep(args.sleep)
-if args.kind == "fails":
-    sys.exit("no such kind")
-if args.kind != "silent":
-    Run.get_context().log("score", -(args.x - 3) ** 2)
-Run.get_context().log("other", 1)
-print("ran")
-"""
-SCRIPT = """
-defaults: [/schema/script@_here_, _self_]
-source_directory: src
-script: train.py
-arguments: {x: 0, kind: a, sleep: 0}
-"""
 
 
 @pytest.fixture
 def toy(write: Write) -> None:
     write("src/train.py", LOGS)
     write("conf/script/toy.yaml", SCRIPT)
-
-
-def sweep_and_trials(aml: Aml) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """The newest sweep and its trials in the order of their numbers."""
-    found = aml("runs", "--json", "--all", "--children").json
-    parent = next(run for run in found if run["parent"] is None)
-    children = [run for run in found if run["parent"] == parent["id"]]
-    return parent, sorted(children, key=lambda run: int(run["id"].rpartition("_")[2]))
 
 
 def test_the_iris_sweep_scores_what_it_must_and_ends_in_a_service(project: Path, aml: Aml, tmp_path: Path) -> None:

@@ -21,8 +21,7 @@ from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.steps import Steps
 from amlcore.sweep.study import Study, TrialState, first_trials
-from tests.config.test_composition import Write
-from tests.conftest import Aml
+from tests.support.aml import Aml, Write
 
 A, B = "+script.arguments.a", "+script.arguments.b"
 

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,11 +21,9 @@ from amlcore.app import sweeps
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.sweep.study import Trial
 from amlcore.worker.files import read_json
-from tests.cli.test_flow import background, until
-from tests.conftest import Aml
-from tests.sweep.test_flow import sweep_and_trials
+from tests.support.aml import Aml, Write, background, until
+from tests.support.sweeps import sweep_and_trials
 
-Write = Callable[[str, str], Path]
 TRIALS = 40
 KILLS = TRIALS // 2
 SLOTS = 2

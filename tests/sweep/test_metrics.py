@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,14 +19,12 @@ from amlcore.sweep.loop import Loop
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.sampler import BY_PATH, NAMED
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
-from tests.conftest import Aml
-from tests.sweep.test_flow import HERE, sweep_and_trials
-from tests.sweep.test_loop import Clock, Made, run
+from tests.support.aml import HERE, Aml, Write
+from tests.support.sweep_loop import Clock, Made, run
+from tests.support.sweeps import TORCH, sweep_and_trials
 
-Write = Callable[[str, str], Path]
 SWEEPS = sorted(path.stem for path in (Path(amlcore.__file__).parent / "conf/sweep").glob("*.yaml"))
 SPACE = Space({"x": Dimension.between(0.0, 1.0), "n": Dimension.between(1, 9), "k": Dimension.of(["a", "b"])})
-TORCH = find_spec("torch") is not None
 
 
 NAMES = [name for name in (*NAMED, "optuna.samplers.NSGAIIISampler") if TORCH or NAMED.get(name) != NAMED["gp"]]

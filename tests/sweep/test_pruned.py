@@ -17,11 +17,10 @@ from amlcore.sweep.loop import Loop, MetricReported, TrialEnded
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.metrics import read_metrics
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml, Write
 from tests.support.compute_conformance import require
-from tests.sweep.test_flow import HERE, sweep_and_trials
+from tests.support.sweeps import sweep_and_trials
 
-Write = Callable[[str, str], Path]
 FOLDS = 10
 TRIALS = 20
 BOUNDS = {"C": (0.01, 100.0), "gamma": (1e-4, 1.0)}

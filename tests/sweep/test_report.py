@@ -6,7 +6,6 @@ import csv
 import json
 import math
 import re
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -17,11 +16,9 @@ from amlcore.sweep.plots import draw, importances, plots_of
 from amlcore.sweep.read_only_study import load_read_only
 from amlcore.sweep.study import Study, TrialState
 from amlcore.sweep.timeline import rows
-from tests.cli.test_flow import until
-from tests.conftest import Aml
-from tests.sweep.test_flow import HERE, LOGS, SCRIPT, sweep_and_trials
+from tests.support.aml import HERE, Aml, Write, until
+from tests.support.sweeps import LOGS, SCRIPT, sweep_and_trials
 
-Write = Callable[[str, str], Path]
 PNG = b"\x89PNG\r\n\x1a\n"
 SPACE = Space(
     {

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +17,8 @@ from amlcore.errors import ConfigError, RequestError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping
 from amlcore.sweep.study import first_trials
+from tests.support.aml import Write
 
-Write = Callable[[str, str], Path]
 C = "script.arguments.C"
 BASE = ["script=s", "environment=current", "sweep=random"]
 

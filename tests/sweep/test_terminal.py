@@ -2,14 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
-import struct
-import subprocess
 import sys
-import termios
-from collections.abc import Callable
 from pathlib import Path
 
 from amlcore.sweep import Goal, Sweep
@@ -18,31 +12,11 @@ from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
 from amlcore.terminal.progress import Progress, _duration
-from tests.sweep.test_flow import HERE, LOGS, SCRIPT
+from tests.support.aml import HERE, Write
+from tests.support.pseudo_terminal import ESCAPES, on_terminal
+from tests.support.sweeps import LOGS, SCRIPT
 
-Write = Callable[[str, str], Path]
 COLUMNS = 60
-ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def on_terminal(command: list[str], *, folder: Path, columns: int = COLUMNS) -> str:
-    """What a command writes to a terminal of so many columns that is its stdout and stderr."""
-    ours, theirs = os.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    # xdist sets the size of its own workers' terminal.
-    environment = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "LINES")}
-    environment["TERM"] = "xterm-256color"
-    process = subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
-    os.close(theirs)
-    written = b""
-    while True:
-        try:
-            written += os.read(ours, 65536)
-        except OSError:  # the terminal's other end has gone
-            break
-    os.close(ours)
-    assert process.wait(60) == 0, written
-    return written.decode()
 
 
 def test_the_table_lives_on_a_terminal_and_each_trial_has_one_line(project: Path, write: Write) -> None:

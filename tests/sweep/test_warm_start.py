@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,9 @@ from amlcore.sweep.read_only_study import load_read_only, own_trials
 from amlcore.sweep.sampler import NAMED
 from amlcore.sweep.study import Study, TrialState
 from amlcore.sweep.warm_start import warm_start_trials
-from tests.conftest import Aml
-from tests.sweep.test_flow import HERE, LOGS, SCRIPT, sweep_and_trials
-from tests.sweep.test_metrics import TORCH
+from tests.support.aml import HERE, Aml, Write
+from tests.support.sweeps import LOGS, SCRIPT, TORCH, sweep_and_trials
 
-Write = Callable[[str, str], Path]
 SPACE = Space(
     {
         "x": Dimension.between(0.0, 1.0),

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.test_flow import HERE, until
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml, until
 
 SCRIPT = """
 import os, signal, sys, time

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import re
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,9 @@ from rich.cells import cell_len
 
 from amlcore.terminal import tables
 from amlcore.terminal.output import print_json, printable, printable_line
-from tests.conftest import Aml
-from tests.sweep.test_terminal import ESCAPES, on_terminal
+from tests.support.aml import Aml, Write
+from tests.support.pseudo_terminal import ESCAPES, on_terminal
 
-Write = Callable[[str, str], Path]
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 WIDE = 400
 ODD_NAME = "auc [/test] :warning: [bold]x[/]"

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.worker.process.links import keep_linked
-from tests.cli.test_flow import HERE
-from tests.conftest import Aml
+from tests.support.aml import HERE, Aml
 
 SCRIPT = """
 import os, sys, tempfile

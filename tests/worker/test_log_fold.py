@@ -11,7 +11,7 @@ from amlcore.worker.files import write_json
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RunLayout
 from amlcore.worker.metrics import read_metrics
 from amlcore.worker.script.context import Run
-from tests.conftest import Aml
+from tests.support.aml import Aml
 
 
 def begin(folder: Path, number: int, monkeypatch: pytest.MonkeyPatch, *, at: float) -> Run:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.worker.process.top_imports import imports
-from tests.conftest import Aml
+from tests.support.aml import Aml
 from tests.support.worker_queue import HandmadeQueue, err
 
 SCRIPTS = Path(__file__).parent / "scripts"

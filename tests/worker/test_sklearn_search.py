@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from amlcore.runs.run import Run
 from amlcore.worker.script.sklearn_search import candidates
-from tests.conftest import Aml
-from tests.sweep.test_flow import HERE
-
-Write = Callable[[str, str], Path]
+from tests.support.aml import HERE, Aml, Write
 
 SEARCHES = """
 from scipy.stats import loguniform
