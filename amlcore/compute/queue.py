@@ -14,7 +14,7 @@ from amlcore.worker.layout import QueueLayout, RunLayout
 from amlcore.worker.process_identity import identity
 
 CANCEL_PATIENCE_S = 5.0
-"""For how long after the kill wait a canceled run may stay without a result before whoever looks after it is ended."""
+"""How long after its kill wait a canceled run may stay without a result before its supervisor is ended too."""
 
 
 class Queue:
@@ -25,7 +25,7 @@ class Queue:
 
     @classmethod
     def of_request(cls, path: str) -> Self:
-        """The queue in which a request was laid at `path`."""
+        """The queue to which a request was added at `path`."""
         return cls(Path(path).parent.parent)
 
     def make(self, settings: dict[str, object]) -> None:
@@ -33,12 +33,12 @@ class Queue:
             os.makedirs(folder, exist_ok=True)  # its driver tries again after a full disk
         write_json(self.layout.worker, {**settings, "driver": identity()})
 
-    def admit(self, owner: str) -> Path:
+    def add_owner(self, owner: str) -> Path:
         """Make the folder for what `owner` claims, where there is none yet."""
         folder = Path(self.layout.claimed, owner)
         with suppress(FileExistsError):
             folder.mkdir()
-            os.utime(folder, (0, 0))  # until it takes a request: the rename gives the folder the time of that moment
+            os.utime(folder, (0, 0))  # until it takes a request: the rename sets the folder's time to that moment
         return folder
 
     @property
@@ -57,7 +57,7 @@ class Queue:
         return {name: owner for owner in names(self.layout.claimed) for name in names(f"{self.layout.claimed}/{owner}")}
 
     def request(self, name: str) -> RunRequest | None:
-        """The request of a name, wherever it lies."""
+        """The request of a name, whether it waits or is claimed."""
         for path in (Path(self.layout.new, name), *Path(self.layout.claimed).glob(f"*/{name}")):
             with suppress(FileNotFoundError, PermissionError):
                 return RunRequest.read(path)
@@ -72,7 +72,7 @@ class Queue:
                     return True
         return False
 
-    def waits(self, run: str) -> bool:
+    def is_waiting(self, run: str) -> bool:
         """Whether no worker has the request of `run` yet."""
         return any(name.startswith(f"{run}.") for name in self.new)
 
@@ -83,16 +83,16 @@ class Queue:
         return False
 
     def give_up(self, owner: str) -> str | None:
-        """Take back a request that waits, since `owner` failed that was started for it; its run comes back."""
+        """Withdraw one waiting request, since the `owner` that was started for it failed; return its run."""
         Path(self.layout.ended, owner).touch()
         return next((run for run in map(run_of, reversed(self.new)) if self.withdraw(run)), None)
 
 
-def is_overdue(request: RunRequest) -> bool:
-    """Whether a run was canceled so long ago that whoever looks after it does not do so any more."""
+def is_cancel_overdue(request: RunRequest) -> bool:
+    """Whether a run was canceled so long ago that its supervisor must be stuck."""
     with suppress(FileNotFoundError):
-        asked = os.stat(RunLayout(request.folder).cancel).st_mtime
-        return time.time() - asked > request.kill_wait_s + CANCEL_PATIENCE_S
+        canceled_at = os.stat(RunLayout(request.folder).cancel).st_mtime
+        return time.time() - canceled_at > request.kill_wait_s + CANCEL_PATIENCE_S
     return False
 
 
@@ -102,7 +102,7 @@ def run_of(name: str) -> str:
 
 
 def names(folder: str) -> list[str]:
-    """What lies in a folder, but for what is being written there; nothing where there is no such folder."""
+    """The names in a folder, without those still being written; none where there is no such folder."""
     try:
         return sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except FileNotFoundError:

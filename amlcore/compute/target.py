@@ -33,12 +33,12 @@ class BackendStatus:
 class Slots(Protocol):
     """Room for runs, open for as long as their driver lives; what happens to a run is read in its folder."""
 
-    def submit(self, request: RunRequest, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
+    def submit(self, request: RunRequest, kind: WorkerKind, *, keep_open: tuple[IO[bytes], ...] = ()) -> None:
         """Lay `request` where a worker of `kind` claims it.
 
         Parameters
         ----------
-        keep : tuple of files
+        keep_open : tuple of files
             Stay open until the slots are closed, and in every worker of `kind` for as long as it lives.
         """
 

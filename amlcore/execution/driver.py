@@ -120,7 +120,7 @@ class Driver:
         self._slots = self._job.compute.open(self._job.workspace)
         self._record.enter(RunState.Queued)
         write_json(self._record.layout.request, request.to_json(), mode=PRIVATE_MODE)
-        self._slots.submit(request, kind, keep=(built.shared_lock(),))
+        self._slots.submit(request, kind, keep_open=(built.shared_lock(),))
         self._follow(self._slots)
 
     def _follow(self, slots: Slots) -> None:

@@ -128,7 +128,7 @@ class TrialRuns:
         holder = (id(running.slots), kind.key)
         keep = () if holder in self._held else (built.shared_lock(),)
         self._held.add(holder)
-        running.slots.submit(request, kind, keep=keep)
+        running.slots.submit(request, kind, keep_open=keep)
 
     def poll(self) -> Iterator[TrialEnded | MetricReported]:
         lost = [slots.poll() for slots in self._slots.values()]

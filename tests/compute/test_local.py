@@ -14,7 +14,9 @@ from typing import Any
 import pytest
 
 from amlcore.compute import Outcome, queue
-from amlcore.compute.local.target import LOST, MAX_TRIES, Local, LocalSlots
+from amlcore.compute.local.liveness import LOST
+from amlcore.compute.local.slots import MAX_TRIES, LocalSlots
+from amlcore.compute.local.target import Local
 from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.record.record import Record
 from amlcore.runs.cancellation import request_cancel
@@ -49,7 +51,7 @@ class Laid:
         (folder / "source").mkdir()
         (folder / "sitecustomize.py").write_text(sabotage)
         self.kind = WorkerKind(interpreter=interpreter, environment_variables={"PYTHONPATH": str(folder)})
-        self.slots = LocalSlots(Local(slots=2), state=folder / "state")
+        self.slots = LocalSlots(2, kind="local", state=folder / "state")
         self.ended: dict[str, Outcome] = {}
         self.made = HandmadeQueue(folder / "made")
 

@@ -24,7 +24,7 @@ class LocalQueue(Queue):
 
     def lock(self, owner: str) -> int:
         """Make the folder for what `owner` claims; it is locked by whoever inherits the descriptor that comes back."""
-        handle = os.open(self.admit(owner), os.O_RDONLY)
+        handle = os.open(self.add_owner(owner), os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX)
         return handle
 

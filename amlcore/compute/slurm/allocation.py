@@ -12,13 +12,12 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from amlcore.compute.local.target import worker_environment
 from amlcore.compute.queue import Queue, names
 from amlcore.compute.request import RunRequest, WorkerKind
+from amlcore.compute.worker_process import log_tail, start_worker
 from amlcore.errors import ExecutionError
-from amlcore.worker import main as worker_main
 from amlcore.worker.files import read_json
-from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout
+from amlcore.worker.layout import QueueLayout, RunLayout
 from amlcore.worker.process.processes import adopt_orphans, children
 from amlcore.worker.process.supervisor import failed_result, write_result
 
@@ -55,13 +54,14 @@ class Allocation:
         """
         announced = _Announced()
         owner = job_id()
+        kind = replace(self.kind, cores=self.cores)
         queue = QueueLayout(self.queue)
-        claimed = Queue(Path(self.queue)).admit(owner)
+        claimed = Queue(Path(self.queue)).add_owner(owner)
         for name in names(str(claimed)):
             self._again(claimed / name, queue)
         adopt_orphans()
         for _ in range(MAX_STARTS):
-            worker = self._start(owner, queue)
+            worker = start_worker(kind, queue, owner=owner)
             announced.pass_on(worker)
             status = worker.wait()
             # What is killed from outside before it took a run is no worker that cannot start.
@@ -69,17 +69,8 @@ class Allocation:
                 break
         _wait_for_supervisors(announced)
         if status:
-            raise ExecutionError(f"the worker ended with status {status}; it says in {queue.log}: {tail(queue.log)}")
-
-    def _start(self, owner: str, queue: QueueLayout) -> subprocess.Popen[bytes]:
-        with open(queue.log, "ab") as log:
-            return subprocess.Popen(
-                [self.kind.interpreter, worker_main.__file__, queue.folder],
-                env={**worker_environment(replace(self.kind, cores=self.cores)), OWNER_VARIABLE: owner},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
+            raise ExecutionError(
+                f"the worker ended with status {status}; its log {queue.log} ends with: {log_tail(queue.log)}"
             )
 
     @property
@@ -118,13 +109,6 @@ def job_id() -> str:
     """The job that this process belongs to, as squeue and sacct name it."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
-
-
-def tail(path: str, characters: int = 2000) -> str:
-    try:
-        return Path(path).read_text(errors="replace").strip()[-characters:]
-    except FileNotFoundError:
-        return ""
 
 
 def _keep_logs(run: RunLayout, attempt: int) -> None:

@@ -37,7 +37,7 @@ def observe(record: Record) -> BackendStatus:
     active, ended = known
     if not queue.jobs and queue.withdraw(run):
         return _lost("the process that drove it ended before it asked for a job")
-    if queue.waits(run) and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
+    if queue.is_waiting(run) and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
         failed = queue.failures(ended)
         if failed:
             return BackendStatus(outcome=queue.outcome_of(ended[failed[-1]], failed[-1]))

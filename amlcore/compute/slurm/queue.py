@@ -6,11 +6,11 @@ import os
 import time
 from pathlib import Path
 
-from amlcore.compute.queue import Queue, is_overdue, names
+from amlcore.compute.queue import Queue, is_cancel_overdue, names
 from amlcore.compute.request import RunRequest
-from amlcore.compute.slurm.allocation import tail
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob
 from amlcore.compute.target import BackendStatus, Outcome
+from amlcore.compute.worker_process import log_tail
 from amlcore.record.status import RunState
 from amlcore.worker.files import read_json
 from amlcore.worker.layout import RunLayout
@@ -56,7 +56,7 @@ class SlurmQueue(Queue):
         for name, job in self.claimed.items():
             if name.startswith(f"{run}."):
                 return self._of_claimed(name, job, active=active, ended=ended)
-        if not self.waits(run):
+        if not self.is_waiting(run):
             return BackendStatus()  # it is changing hands at this moment, or it has its result
         mine = [active[job] for job in self.jobs if job in active]
         if any(job.state == "RUNNING" for job in mine):
@@ -85,7 +85,7 @@ class SlurmQueue(Queue):
             if request is None or _has_result(request):
                 continue
             canceled = os.path.exists(RunLayout(request.folder).cancel)
-            return job if canceled and (is_overdue(request) or active[job].state in WAITS) else None
+            return job if canceled and (is_cancel_overdue(request) or active[job].state in WAITS) else None
         return None
 
     def outcome_of(self, job: EndedJob, name: str) -> Outcome:
@@ -108,7 +108,7 @@ class SlurmQueue(Queue):
 
     def _said(self, job: str) -> str:
         """What a job and its worker said before they failed."""
-        said = tail(self._log(job, "err"), 600), tail(self.layout.log)
+        said = log_tail(self._log(job, "err"), 600), log_tail(self.layout.log)
         return "; ".join(part.splitlines()[-1] for part in said if part)
 
     def _log(self, job: str, stream: str) -> str:

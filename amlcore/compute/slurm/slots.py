@@ -55,7 +55,7 @@ class SlurmSlots:
         self._max_requeues = max_requeues
         self._settings = settings
         self._queues: dict[str, SlurmQueue] = {}
-        self._keep: list[IO[bytes]] = []
+        self._keep_open: list[IO[bytes]] = []
         self._runs: dict[str, tuple[RunRequest, SlurmQueue]] = {}
         self._statuses: dict[str, BackendStatus] = {}
         self._laid = 0.0
@@ -70,14 +70,14 @@ class SlurmSlots:
         self._thread = threading.Thread(target=self._attend, name="slurm", daemon=True)
         self._heart = threading.Thread(target=self._beat, name="slurm heartbeat", daemon=True)
 
-    def submit(self, request: RunRequest, kind: WorkerKind, *, keep: tuple[IO[bytes], ...] = ()) -> None:
+    def submit(self, request: RunRequest, kind: WorkerKind, *, keep_open: tuple[IO[bytes], ...] = ()) -> None:
         with self._lock:
             if kind.key not in self._queues:
                 queue = SlurmQueue(self._folder / kind.key)
                 queue.make({"preload": kind.preload, "idle_s": 1.0, **self._settings})
                 Allocation(queue.layout.folder, kind, self._max_requeues).save()
                 self._queues[kind.key] = queue
-            self._keep += keep
+            self._keep_open += keep_open
             queue = self._queues[kind.key]
             self._runs[request.run] = (request, queue)
             request.enqueue(Path(queue.layout.new))
@@ -117,7 +117,7 @@ class SlurmSlots:
         pending = [job for job, known in self._active.items() if known.state == "PENDING" and self._is_mine(job)]
         with suppress(ExecutionError):
             cluster.cancel(pending, pending_only=True)
-        for file in self._keep:
+        for file in self._keep_open:
             file.close()
 
     def _beat(self) -> None:
@@ -176,7 +176,7 @@ class SlurmSlots:
     def _look_without_slurm(self, error: UnreachableError) -> None:
         """See in the files alone which runs have begun."""
         for run, (_, queue) in self._known_runs().items():
-            self._statuses[run] = BackendStatus(f"{AWAY} ({error})" if queue.waits(run) else None)
+            self._statuses[run] = BackendStatus(f"{AWAY} ({error})" if queue.is_waiting(run) else None)
 
     def _end(self, run: str, outcome: Outcome) -> None:
         self._forget(run)
