@@ -12,8 +12,8 @@ from amlcore.compute.request import RunRequest
 from amlcore.compute.target import Outcome
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
-from amlcore.worker.process_identity import is_alive
 from amlcore.worker.process.processes import family, send
+from amlcore.worker.process_identity import is_alive
 
 LOST = Outcome(RunState.Failed, "lost: its processes are gone and left no result")
 
