@@ -30,7 +30,7 @@ from amlcore.terminal import tables
 from amlcore.terminal.attached import STDOUT, Attached, attached
 from amlcore.terminal.progress import Progress
 from amlcore.worker.files import write_json
-from amlcore.worker.room import persistently
+from amlcore.worker.full_disk import retry_while_full
 from amlcore.workspace import Workspace
 
 RELEASE_WAIT_S = 10.0
@@ -114,7 +114,7 @@ def carry_out(search: Search, record: Record, *, log: Log) -> int:
 
 def _drive(search: Search, record: Record, terminal: Attached) -> int:
     try:
-        with persistently(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
+        with retry_while_full(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
 
             def keep(line: str) -> None:
                 with suppress(OSError):  # a full disk ends no sweep

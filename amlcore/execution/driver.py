@@ -25,7 +25,7 @@ from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs import cancellation, lifecycle
-from amlcore.worker import durable, room
+from amlcore.worker import durable, full_disk
 from amlcore.worker.files import write_json, write_text
 from amlcore.worker.process.watch import TOLD_WAIT_S
 
@@ -42,14 +42,14 @@ def trying_on(log: Log) -> Iterator[None]:
         if time.monotonic() >= again_at:
             again_at = time.monotonic() + REMIND_S
             log(f"the disk is full; retrying until there is room: {error.filename}")
-        time.sleep(room.PAUSE_S)
+        time.sleep(full_disk.PAUSE_S)
         return True
 
-    before = room.patient(wait)
+    before = full_disk.wait_when_full(wait)
     try:
         yield
     finally:
-        room.patient(*before)
+        full_disk.wait_when_full(*before)
 
 
 class Driver:
@@ -109,7 +109,7 @@ class Driver:
                     cancellation.kill(self._record)
                     if self._slots is not None:
                         self._slots.end(self._record.folder.name)
-                    room.impatient()
+                    full_disk.fail_when_full()
                 interrupted = True
 
     def _execute(self, built: BuiltEnvironment) -> None:
@@ -172,7 +172,7 @@ class Driver:
 def prepare(job: Job, record: Record, *, log: Log) -> BuiltEnvironment:
     """Build the environment of `job`, or find it built; its log streams and stays in the run."""
     record.enter(RunState.Preparing)
-    with room.persistently(lambda: open(record.layout.build_log, "ab", buffering=0)) as file:
+    with full_disk.retry_while_full(lambda: open(record.layout.build_log, "ab", buffering=0)) as file:
 
         def keep(line: str) -> None:
             line = job.workspace.redacted(line)

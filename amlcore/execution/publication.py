@@ -12,7 +12,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.runs.models import record_model
 from amlcore.runs.reconcile import reconcile
-from amlcore.worker.room import FULL, persistently
+from amlcore.worker.full_disk import FULL, retry_while_full
 
 if TYPE_CHECKING:
     from amlcore.config import Job, Search
@@ -24,7 +24,7 @@ def publish(job: Job, record: Record, *, log: Log) -> int:
     if job.model.name is None:
         return 0
     try:
-        model = persistently(lambda: register(record, job.model))
+        model = retry_while_full(lambda: register(record, job.model))
         for warning in model.warnings:
             log(f"warning: {warning}")
         log(f"registered {model.name}:{model.version}")

@@ -152,7 +152,7 @@ def write_run_record(
     record.enter(RunState.NotStarted)
     if parent is None:  # if the machine goes down now, the run must read as lost, not as damaged
         durable.sync_tree(record.folder)
-        durable.sync_up(record.folder, job.workspace.path)
+        durable.sync_parents(record.folder, job.workspace.path)
     return record
 
 

@@ -29,9 +29,9 @@ from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import MetricReported, TrialEnded
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.files import open_to_group, write_json
+from amlcore.worker.full_disk import retry_while_full
 from amlcore.worker.metrics import MetricsTail, read_metrics
 from amlcore.worker.process.watch import TOLD_WAIT_S
-from amlcore.worker.room import persistently
 
 LOST_CHECK_S = 1.0
 
@@ -90,7 +90,7 @@ class TrialRuns:
         return Record(self._record.folder.with_name(f"{self._record.folder.name}_{number}"))
 
     def start(self, trial: Trial) -> None:
-        persistently(lambda: self._start(trial), str(self._record.folder))
+        retry_while_full(lambda: self._start(trial), str(self._record.folder))
 
     def _start(self, trial: Trial) -> None:
         """Lay what is not laid yet; a folder of this trial may be there, of a driver that ended before."""

@@ -287,7 +287,7 @@ def _claim(folder: Path, record: dict[str, Any]) -> Path:
         durable.sync_tree(folder)
         try:
             target = folder.rename(folder.parent / str(version))
-            durable.sync_up(target, folder.parent.parent.parent)
+            durable.sync_parents(target, folder.parent.parent.parent)
             return target
         except OSError:
             if not (folder.parent / str(version)).exists():

@@ -145,7 +145,7 @@ class Record:
             durable.sync_tree(self.folder, *self.child_folders)
         write_json(self.layout.state, asdict(status), sync=not self.is_child)
         if state.ended and not self.is_child:
-            durable.sync_up(self.layout.state, self.folder.parent.parent.parent)
+            durable.sync_parents(self.layout.state, self.folder.parent.parent.parent)
 
     @property
     def is_child(self) -> bool:

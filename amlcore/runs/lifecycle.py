@@ -13,9 +13,9 @@ from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState
 from amlcore.runs.cancellation import cancel_reason
 from amlcore.runs.outputs import collect
+from amlcore.worker.full_disk import FULL, retry_while_full
 from amlcore.worker.process.processes import signal_name
 from amlcore.worker.process.watch import TERMINATED
-from amlcore.worker.room import FULL, persistently
 
 if TYPE_CHECKING:
     from amlcore.compute import Outcome
@@ -55,7 +55,7 @@ def finalize(record: Record) -> None:
     reason = cancel_reason(record) if state is RunState.Canceled else reason
     advice = _advice(record) if state is RunState.Failed and result["exit_status"] else None
     try:
-        lost = persistently(lambda: collect(record), str(record.folder)) if record.attempt else None
+        lost = retry_while_full(lambda: collect(record), str(record.folder)) if record.attempt else None
     except OSError as error:
         if error.errno in FULL:  # whoever looks next may find room, and what was written is still there
             raise

@@ -15,7 +15,7 @@ from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
 from amlcore.runs.lifecycle import end_without_result, finalize, update_state
 from amlcore.runs.models import note_unpublished
-from amlcore.worker.room import FULL
+from amlcore.worker.full_disk import FULL
 
 
 def reconcile(record: Record) -> None:

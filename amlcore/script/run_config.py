@@ -20,7 +20,7 @@ from amlcore.errors import ConfigError, RequestError, must_be, suggest
 from amlcore.script.file import check_file
 from amlcore.worker.layout import input_variable
 from amlcore.worker.module_file import MAIN, find_module
-from amlcore.worker.process.inputs import InputError, is_folder, walk
+from amlcore.worker.process.inputs import UnreadableInputError, is_folder, walk
 from amlcore.worker.references import missing
 from amlcore.worker.values import shortest, text
 
@@ -60,7 +60,7 @@ class Input:
         path = Path(self.path)
         try:
             return _folder_digest(path) if is_folder(self.path) else (_file_digest(path), path.stat().st_size)
-        except InputError as error:
+        except UnreadableInputError as error:
             raise RequestError(f"script.inputs: {error}") from None
         except OSError as error:
             raise RequestError(f"script.inputs: {error.filename} cannot be read ({error.strerror})") from None

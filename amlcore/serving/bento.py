@@ -138,7 +138,7 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
         version = _build(stage, name=name)
     bento = find_bento(f"{name}:{version}")
     durable.sync_tree(bento.path, bento.path.parent / LATEST)
-    durable.sync_up(bento.path, bento.path.parents[3])  # as far as the folder that holds the store
+    durable.sync_parents(bento.path, bento.path.parents[3])  # as far as the folder that holds the store
     return bento
 
 

@@ -91,7 +91,7 @@ class ServiceKeys:
             pass
         finally:
             temporary.unlink(missing_ok=True)
-        durable.sync_up(self.path, self.path.parent.parent)
+        durable.sync_parents(self.path, self.path.parent.parent)
 
 
 def _make_folder(folder: Path) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import RecordError, RunError
 from amlcore.worker import durable
-from amlcore.worker.room import persistently
+from amlcore.worker.full_disk import retry_while_full
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -90,7 +90,7 @@ def open_storage(file: Path) -> BaseStorage:
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
             lines = "".join(json.dumps(log, separators=(",", ":")) + "\n" for log in logs)
-            persistently(lambda: _append(file, lines.encode()), str(file))
+            retry_while_full(lambda: _append(file, lines.encode()), str(file))
 
     try:
         return JournalStorage(OwnedJournal(str(file)))

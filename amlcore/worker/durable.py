@@ -41,7 +41,7 @@ def sync(paths):
         _sync_together(names[start : start + OPEN_AT_ONCE])
 
 
-def sync_up(path, top):
+def sync_parents(path, top):
     # type: (str | os.PathLike[str], str | os.PathLike[str]) -> None
     """Bring the names of `path` and of the folders above it to the disk, as far up as `top`, which holds the last."""
     folder, last = os.path.dirname(os.path.abspath(str(path))), os.path.abspath(str(top))

@@ -5,7 +5,7 @@ import os
 import stat
 import tempfile
 
-from amlcore.worker.room import persistently
+from amlcore.worker.full_disk import retry_while_full
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def write_json(path, value, sync=False, mode=0o644):
 def write_text(path, text, sync=False, mode=0o644):
     # type: (str, str, bool, int) -> None
     """Write `text` in the same way."""
-    persistently(lambda: _write_text(path, text, sync, mode), path)
+    retry_while_full(lambda: _write_text(path, text, sync, mode), path)
 
 
 def _write_text(path, text, sync, mode):
@@ -60,7 +60,7 @@ def create_json(path, value):
 
     Returns whether this call created it.
     """
-    return persistently(lambda: _create_json(path, value), path)  # type: ignore[no-any-return]
+    return retry_while_full(lambda: _create_json(path, value), path)  # type: ignore[no-any-return]
 
 
 def _create_json(path, value):
@@ -83,10 +83,10 @@ def append_line(path, value):
     # type: (str, object) -> None
     """Append `value` as one line of JSON by one write, so that no two lines are ever mixed."""
     data = (json.dumps(value) + "\n").encode("utf-8")
-    handle = persistently(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
+    handle = retry_while_full(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
     try:
         while data:  # a full disk takes a part: the next write says so
-            data = data[persistently(lambda: os.write(handle, data), path) :]  # noqa: B023 - called at once
+            data = data[retry_while_full(lambda: os.write(handle, data), path) :]  # noqa: B023 - called at once
     finally:
         os.close(handle)
 

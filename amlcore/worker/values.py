@@ -109,7 +109,7 @@ def is_series(value):
     return hasattr(value, "__len__") or hasattr(value, "__next__")
 
 
-def one(call, name, value):
+def scalar(call, name, value):
     # type: (str, str, object) -> bool | int | float | str
     """The single value of a call; several are refused with the call that takes them."""
     if not is_series(value):
@@ -120,7 +120,7 @@ def one(call, name, value):
     )
 
 
-def several(call, name, values):
+def scalars(call, name, values):
     # type: (str, str, typing.Any) -> list[bool | int | float | str]
     """The values of a list, an array or a column."""
     if not is_series(values) or (hasattr(values, "keys") and not hasattr(values, "tolist")):
@@ -145,7 +145,7 @@ def table(name, value):
         words = "log_table('{}', …) takes a dict of columns, not a {}: use log_list(name, values) for one list"
         raise TypeError(words.format(name, type(value).__name__))
     columns = {
-        str(key): several("log_table", name, column) if is_series(column) else [plain(column)]
+        str(key): scalars("log_table", name, column) if is_series(column) else [plain(column)]
         for key, column in value.items()
     }
     if not columns:

@@ -42,7 +42,7 @@ def test_a_synced_tree_outlives_the_power(disk: Disk, files: int, monkeypatch: p
     synced, left = disk.folder / f"synced-{files}", disk.folder / f"left-{files}"
     known = _fill(synced, files=files)
     durable.sync_tree(synced)
-    durable.sync_up(synced, disk.folder)
+    durable.sync_parents(synced, disk.folder)
     _fill(left, files=3)
 
     disk.cut()

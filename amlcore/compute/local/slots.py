@@ -24,8 +24,8 @@ from amlcore.record.ownership import is_own
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.worker.files import make_folder, open_to_group
+from amlcore.worker.full_disk import FULL, retry_while_full
 from amlcore.worker.process.processes import signal_name
-from amlcore.worker.room import FULL, persistently
 
 IDLE_S = 0.0  # a driver that is gone from this host never comes back, and nobody else uses its queue
 LOST_CHECK_S = 1.0
@@ -57,7 +57,7 @@ class LocalSlots:
         queue = self._queue(kind.key)
         if kind.key not in self._kinds:
             settings = {"preload": kind.preload, "idle_s": IDLE_S}
-            persistently(lambda: queue.make(settings), queue.layout.folder)
+            retry_while_full(lambda: queue.make(settings), queue.layout.folder)
             self._kinds[kind.key] = (kind, ())
         of_kind, files = self._kinds[kind.key]
         self._kinds[kind.key] = (of_kind, (*files, *keep_open))

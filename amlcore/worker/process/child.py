@@ -12,15 +12,15 @@ import types
 import weakref
 
 from amlcore.worker.files import write_json
+from amlcore.worker.full_disk import fail_when_full
 from amlcore.worker.process.as_main import execute, execute_module
 from amlcore.worker.process.preloading import forget
-from amlcore.worker.room import impatient
 
 IGNORABLE = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGCHLD")
 LOST_OUTPUT = 120  # python's own status where the last flush of stdout fails
 
 
-class Script(object):
+class ScriptProcess(object):
     """A script file with all that its process is given."""
 
     def __init__(self, path, *, error, beside, name, module=None, arguments, variables, folder, relative, hidden):
@@ -44,7 +44,7 @@ class Script(object):
         status = 1
         try:
             os.setsid()
-            impatient()  # a script is told that the disk is full
+            fail_when_full()  # a script is told that the disk is full
             gc.enable()
             _reset_signals(mask)
             os.chdir(self.folder)

@@ -11,13 +11,13 @@ import time
 import traceback
 
 from amlcore.worker.files import read_json, write_json
+from amlcore.worker.full_disk import FULL, PAUSE_S, is_full, retry_while_full, wait_when_full
 from amlcore.worker.layout import RunLayout
-from amlcore.worker.process.child import Script
+from amlcore.worker.process.child import ScriptProcess
 from amlcore.worker.process.links import keep_linked
 from amlcore.worker.process.watch import TERMINATED, Watch
 from amlcore.worker.process.workcopy import CanceledError, WorkCopy, start_folder
 from amlcore.worker.process_identity import identity
-from amlcore.worker.room import FULL, PAUSE_S, is_full, patient, persistently
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,16 +52,16 @@ class Supervisor(object):
 
         Returns False where there is no result, since the run is to be started again.
         """
-        before = patient(self._wait_for_room)
+        before = wait_when_full(self._wait_for_room)
         try:
             return self._run()
         finally:
-            patient(*before)
+            wait_when_full(*before)
 
     def _run(self):
         try:
             for folder in (self.attempt.folder, self.run_layout.logs):
-                persistently(lambda: os.makedirs(folder, exist_ok=True), folder)  # noqa: B023 - called at once
+                retry_while_full(lambda: os.makedirs(folder, exist_ok=True), folder)  # noqa: B023 - called at once
             result = self._carry_out()
         except CanceledError:
             result = dict(failed_result(self.request, None), reason="canceled")
@@ -122,7 +122,7 @@ class Supervisor(object):
         return os.path.exists(self.run_layout.cancel)
 
     def _execute(self):
-        script = Script(
+        script = ScriptProcess(
             os.path.join(self.attempt.work, self.request["script"]),
             error=self.attempt.error,
             beside=os.path.normpath(os.path.join(self.attempt.work, start_folder(self.manifest, self.request))),
@@ -169,7 +169,7 @@ class Supervisor(object):
 
 def _appending(path):
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    return persistently(lambda: os.open(path, flags, 0o644), path)
+    return retry_while_full(lambda: os.open(path, flags, 0o644), path)
 
 
 def failed_result(request, message):

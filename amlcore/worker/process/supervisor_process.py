@@ -1,4 +1,4 @@
-"""The Keeper: a process beside the worker that supervises its runs, one after the other.
+"""The SupervisorProcess: a process beside the worker that supervises its runs, one after the other.
 
 A fork of a process with many libraries loaded takes milliseconds, so that this one is forked once, not for each run.
 When the worker is killed it goes on with its run, and ends then. When it is killed itself, the worker sees that at
@@ -25,7 +25,7 @@ KILLED = b""
 """The keeper has ended, and left a run behind that may have no result."""
 
 
-class Keeper(object):
+class SupervisorProcess(object):
     """Starts the process where there is none, and hands it the requests that the worker has claimed."""
 
     def __init__(self, *, relative, log):

@@ -8,14 +8,14 @@ import time
 import traceback
 
 from amlcore.worker.files import read_json
+from amlcore.worker.full_disk import PAUSE_S, wait_when_full
 from amlcore.worker.layout import OWNER_VARIABLE, QueueLayout, RunLayout
 from amlcore.worker.process import preloading
 from amlcore.worker.process.processes import kill_session
 from amlcore.worker.process.supervisor import failed_result, write_result
-from amlcore.worker.process.supervisor_process import INTERRUPTED, KILLED, Keeper
+from amlcore.worker.process.supervisor_process import INTERRUPTED, KILLED, SupervisorProcess
 from amlcore.worker.process.workcopy import start_folder
 from amlcore.worker.process_identity import is_alive
-from amlcore.worker.room import PAUSE_S, patient
 from amlcore.worker.run_names import created_now
 
 SHORTEST_PAUSE_S = 0.002
@@ -38,7 +38,7 @@ class Worker(object):
         self.cold = cold or not self.settings["preload"]
         self.owner = os.environ.pop(OWNER_VARIABLE)  # a script that runs aml itself must not inherit it
         self.claimed = os.path.join(self.queue.claimed, self.owner)
-        self._keeper = Keeper(relative=relative, log=self._log)
+        self._supervisor = SupervisorProcess(relative=relative, log=self._log)
         self._began = self._worked = time.monotonic()
         self._beat = None
         self._beat_seen = self._began
@@ -50,7 +50,7 @@ class Worker(object):
 
         Returns the exit status of the worker.
         """
-        patient(self._wait_for_room)
+        wait_when_full(self._wait_for_room)
         # A driver that outlives its terminal has it blocked, and so would every script.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         # What a library reads from the working folder at import is the script's, not the driver's.
@@ -65,7 +65,7 @@ class Worker(object):
         if hasattr(gc, "freeze"):
             gc.freeze()
         status = self._work(claimed)
-        self._keeper.close()
+        self._supervisor.close()
         self._say_ended()
         return status
 
@@ -170,14 +170,14 @@ class Worker(object):
             self._restart_cold(path)
         sys.stdout.flush()
         sys.stderr.flush()
-        outcome = self._keeper.supervise(path, hidden)
+        outcome = self._supervisor.supervise(path, hidden)
         if outcome == KILLED and not os.path.exists(RunLayout(request["folder"]).attempt(request["attempt"]).folder):
-            outcome = self._keeper.supervise(path, hidden)  # it was ending when it was handed this, and began nothing
+            outcome = self._supervisor.supervise(path, hidden)  # the last one was exiting and started nothing
         if outcome == KILLED:
-            self._replace_keeper(request)
+            self._write_missing_result(request)
         return outcome != INTERRUPTED
 
-    def _replace_keeper(self, request):
+    def _write_missing_result(self, request):
         """Write the result that a keeper could not write, since it was killed."""
         attempt = RunLayout(request["folder"]).attempt(request["attempt"])
         if read_json(attempt.result) is not None:
@@ -192,7 +192,7 @@ class Worker(object):
 
     def _restart_cold(self, claimed):
         """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
-        self._keeper.close()
+        self._supervisor.close()
         os.environ[OWNER_VARIABLE] = self.owner
         os.execv(self.restart[0], self.restart + ([claimed] if claimed else []))
 

@@ -9,7 +9,7 @@ from amlcore.worker.layout import RUN_VARIABLE, input_variable
 from amlcore.worker.script import script_runs
 from amlcore.worker.script.local_folder import LOCAL_FOLDER, script_name
 from amlcore.worker.script.logbook import Logbook
-from amlcore.worker.script.unsupported import ABSENT
+from amlcore.worker.script.unsupported import UNSUPPORTED
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class Run(Logbook):
 
         children = []  # type: list[Run]
         for index, candidate in enumerate(candidates(search)):
-            child = self._begin_child("candidate {}".format(index), parameters=candidate.parameters)
+            child = self._start_child("candidate {}".format(index), parameters=candidate.parameters)
             for name, value in candidate.metrics.items():
                 child._record("scalar", name, value)
             for name, scores in candidate.splits.items():
@@ -135,7 +135,7 @@ class Run(Logbook):
     def child_run(self, name=None):
         # type: (str | None) -> Run
         """Begin a child of this run; the script that begins it ends it too."""
-        return self._begin_child(name)
+        return self._start_child(name)
 
     def create_children(self, count=None, tag_key=None, tag_values=None):
         # type: (int | None, str | None, typing.Sequence[object] | None) -> list[Run]
@@ -186,8 +186,8 @@ class Run(Logbook):
     if not TYPE_CHECKING:  # or any attribute would seem to be there
 
         def __getattr__(self, name):
-            if name in ABSENT:
-                raise AttributeError("Run.{}: amlcore has no such method here; {}".format(name, ABSENT[name]))
+            if name in UNSUPPORTED:
+                raise AttributeError("Run.{}: amlcore has no such method here; {}".format(name, UNSUPPORTED[name]))
             return object.__getattribute__(self, name)  # says it as Python does
 
     def __enter__(self):
@@ -205,7 +205,7 @@ class Run(Logbook):
         # type: () -> str
         return "Run({})".format(self.id if self._is_recorded else "local")
 
-    def _begin_child(self, name, **facts):
+    def _start_child(self, name, **facts):
         # type: (str | None, object) -> Run
         number = self._children
         while True:
@@ -218,7 +218,7 @@ class Run(Logbook):
                 continue
         self._children = number
         script = self._facts().get("script")
-        script_runs.begin(folder, experiment=self.experiment.name, parent=self.id, name=name, script=script, **facts)
+        script_runs.start(folder, experiment=self.experiment.name, parent=self.id, name=name, script=script, **facts)
         return self._other(folder)
 
     def _facts(self):

@@ -32,7 +32,7 @@ class LocalFolder(object):
         # type: () -> str
         with self._lock:
             if self._path is None:
-                self._path = _begin()
+                self._path = _start()
             return self._path
 
     def __reduce__(self):
@@ -44,11 +44,11 @@ LOCAL_FOLDER = LocalFolder()
 """One for a process, whatever class of Run it is asked for by."""
 
 
-def _begin():
+def _start():
     # type: () -> str
     experiment = script_name()
     _, folder = create_run_folder(find_root(os.getcwd()) or os.getcwd(), experiment)
-    script_runs.begin(folder, experiment=experiment, offline=True)
+    script_runs.start(folder, experiment=experiment, offline=True)
     os.environ[RUN_VARIABLE] = folder  # the processes that the script starts record here too
     sys.stderr.write("amlcore: no run is active; logging to {}\n".format(os.path.relpath(folder)))
     return folder

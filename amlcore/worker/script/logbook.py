@@ -10,8 +10,8 @@ from amlcore.worker.files import read_json, write_json
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout
 from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
 from amlcore.worker.script import samples, script_runs
+from amlcore.worker.script.folder_lock import locked
 from amlcore.worker.script.local_folder import LocalFolder
-from amlcore.worker.script.turns import taken
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class Logbook(object):
         # type: (str, object, str, int | None) -> None
         """Log one value; further ones of the same name make a series."""
         values.check_name("log", name)
-        self._record("scalar", name, values.one("log", name, value), values.whole_step(name, step), description)
+        self._record("scalar", name, values.scalar("log", name, value), values.whole_step(name, step), description)
 
     def log_fold(self, name, score, description="", fold=None):
         # type: (str, object, str, int | None) -> float
@@ -62,7 +62,7 @@ class Logbook(object):
         attempt. A script that goes on from a checkpoint gives the number of each `fold`: those of all attempts count
         then, each once.
         """
-        with taken(self._kept(self.layout.metrics)):
+        with locked(self._kept(self.layout.metrics)):
             return self._log_fold(name, score, description, fold)
 
     def _log_fold(self, name, score, description, fold):
@@ -83,7 +83,7 @@ class Logbook(object):
     def log_list(self, name, value, description=""):
         # type: (str, object, str) -> None
         values.check_name("log_list", name)
-        self._record("list", name, values.several("log_list", name, value), None, description)
+        self._record("list", name, values.scalars("log_list", name, value), None, description)
 
     def log_row(self, name, description=None, **kwargs):
         # type: (str, str | None, object) -> None
@@ -91,7 +91,7 @@ class Logbook(object):
         values.check_name("log_row", name)
         if not kwargs:
             raise ValueError("log_row('{}') got no columns: log_row(name, a=1, b=2)".format(name))
-        row = {key: values.one("log_row", key, value) for key, value in kwargs.items()}
+        row = {key: values.scalar("log_row", key, value) for key, value in kwargs.items()}
         self._record("row", name, row, None, description or "")
 
     def log_table(self, name, value, description=""):
@@ -134,7 +134,7 @@ class Logbook(object):
         # type: (str, object) -> None
         """Set a tag; it can be set again."""
         values.check_name("tag", key)
-        self._record("tag", key, None if value is None else values.one("tag", key, value))
+        self._record("tag", key, None if value is None else values.scalar("tag", key, value))
 
     def set_tags(self, tags):
         # type: (dict[str, object]) -> None
@@ -144,7 +144,7 @@ class Logbook(object):
     def set_properties(self, properties):
         # type: (dict[str, object]) -> None
         """Set properties, which never change once they are set."""
-        with taken(self._kept(self.layout.metrics)):
+        with locked(self._kept(self.layout.metrics)):
             self._set_properties(properties)
 
     def _set_properties(self, properties):
@@ -153,7 +153,7 @@ class Logbook(object):
         new = {}
         for key, value in values.mapping("set_properties", properties).items():
             values.check_name("set_properties", key)
-            new[key] = None if value is None else values.one("set_properties", key, value)
+            new[key] = None if value is None else values.scalar("set_properties", key, value)
             if key in known and known[key] != new[key]:
                 words = "property '{}' is '{}' and cannot become '{}': properties never change, use tag(key, value)"
                 raise ValueError(words.format(key, known[key], new[key]))

@@ -5,7 +5,7 @@ import os
 import sys
 import time
 
-from amlcore.worker.durable import sync_tree, sync_up
+from amlcore.worker.durable import sync_parents, sync_tree
 from amlcore.worker.files import read_json, write_json
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout
 from amlcore.worker.process_identity import identity
@@ -20,7 +20,7 @@ _failures = []  # type: list[str]
 _watching = []  # type: list[bool]
 
 
-def begin(folder, experiment, parent=None, name=None, script=None, **more):
+def start(folder, experiment, parent=None, name=None, script=None, **more):
     # type: (str, str, str | None, str | None, str | None, object) -> None
     """Write the record of a run that this script starts, and see to its end."""
     layout = RunLayout(folder)
@@ -56,7 +56,7 @@ def end(folder, state, reason=None):
     children = [name for name in os.listdir(os.path.dirname(folder)) if name.startswith(os.path.basename(folder) + "_")]
     sync_tree(folder, *[os.path.join(os.path.dirname(folder), name) for name in children])
     _enter(layout, state, reason, exit_status=int(state == "Failed"), sync=True)
-    sync_up(layout.state, os.path.dirname(os.path.dirname(os.path.dirname(folder))))
+    sync_parents(layout.state, os.path.dirname(os.path.dirname(os.path.dirname(folder))))
 
 
 def has_ended(folder):

@@ -2,7 +2,7 @@
 
 _TABLE = "log_table(name, columns) records it as a table"
 _OUTSIDE = "outside of its script, `from amlcore import Run` has it, where amlcore is installed"
-ABSENT = {
+UNSUPPORTED = {
     "log_accuracy_table": _TABLE,
     "log_predictions": _TABLE,
     "log_residuals": _TABLE,

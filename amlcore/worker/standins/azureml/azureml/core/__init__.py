@@ -17,7 +17,7 @@ OFFERED = (
     "Workspace",
 )
 
-ABSENT = (
+UNSUPPORTED = (
     "ComputeTarget",
     "ContainerRegistry",
     "Dataset",
@@ -51,7 +51,7 @@ def offered(name):
 
 class _StandIn(types.ModuleType):
     def __getattr__(self, name):
-        if name in OFFERED or name in ABSENT:
+        if name in OFFERED or name in UNSUPPORTED:
             return offered(name)
         raise AttributeError(
             "module 'azureml.core' has no attribute '{}': amlcore stands in for azureml here".format(name)

@@ -13,7 +13,7 @@ _locks = {}  # type: dict[int, threading.RLock]  # by process: a fork may inheri
 
 
 @contextmanager
-def taken(folder):
+def locked(folder):
     # type: (str) -> typing.Iterator[None]
     """Wait until no other thread or process has its turn in `folder`."""
     # Of the process and not of the open file: a child that is forked meanwhile must not hold it for good.

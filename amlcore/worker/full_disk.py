@@ -16,7 +16,7 @@ LEAST_BYTES = 1 << 16  # what a script needs to say anything at all
 _patience = []  # type: list[typing.Callable[[OSError], bool]]
 
 
-def patient(*wait):
+def wait_when_full(*wait):
     # type: (typing.Callable[[OSError], bool]) -> list[typing.Callable[[OSError], bool]]
     """From now on let `wait` wait in this process where a disk is full; what it returns is whether to try again.
 
@@ -26,12 +26,12 @@ def patient(*wait):
     return before
 
 
-def impatient():
+def fail_when_full():
     # type: () -> None
-    patient()
+    wait_when_full()
 
 
-def persistently(write, path=None):
+def retry_while_full(write, path=None):
     # type: (typing.Callable[[], typing.Any], str | None) -> typing.Any
     """Call `write`, again and again where the disk is full and this process has patience; what it returns comes back.
 
