@@ -11,6 +11,7 @@ from typing import Any, cast
 import yaml
 from hydra.core.config_store import ConfigStore
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.compute import BACKENDS, ComputeTarget
 from amlcore.environment import Environment
@@ -100,8 +101,11 @@ class Job:
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Job:
-        """The job of a mapping that `to_yaml` wrote as YAML."""
-        return cls.from_config(job_config(value)).rooted(Path(value["root"]))
+        """The job of a mapping that `to_yaml` wrote as YAML; raises ValueError where a key is missing or wrong."""
+        try:
+            return cls.from_config(job_config(value)).rooted(Path(value["root"]))
+        except OmegaConfBaseException as error:
+            raise ValueError(str(error).partition("\n")[0]) from None
 
     @classmethod
     def from_config(cls, config: DictConfig) -> Job:
