@@ -61,14 +61,14 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> in
 
     earlier = find_run(workspace, reference)
     job, pinned = pinned_inputs(earlier)
-    record = submit(job, overrides=earlier.facts["overrides"], pinned=pinned)
+    record = submit(job, overrides=earlier.info.overrides, pinned=pinned)
     return _see_through(job, record, detach=detach, log=log)
 
 
 def find_run(workspace: Workspace, reference: str) -> Run:
     """The run that `reference` means; one that cannot be read is refused here, whatever is to be done with it."""
     run = find(workspace.run_folders, reference)
-    _ = run.facts
+    _ = run.info
     return run
 
 

@@ -188,7 +188,7 @@ def prepare(job: Job, record: Record, *, log: Log) -> BuiltEnvironment:
                 built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
             else:
                 built = build_lock(
-                    lock, python_version=pinned["python_version"], cache=cache, log=keep, name=job.environment.name
+                    lock, python_version=pinned.python_version, cache=cache, log=keep, name=job.environment.name
                 )
     if lock is not None:
         _check_same(lock, built.lock)

@@ -28,38 +28,38 @@ def provenance_of(record: Record) -> Provenance:
         The run did not complete, or has no environment of its own.
     """
     run, status = record.folder.name, record.status
-    facts, environment = record.facts, record.environment
+    info, environment = record.info, record.environment
     if status.state is not RunState.Completed:
         raise RunError(f"run {run} is {status.state}; a model is registered from a completed run")
     if environment is None:
         raise RunError(f"run {run} has no environment of its own, so no model can be registered from it")
     workspace = Workspace.at(record.workspace_path)
     lock = read_lock(record)
-    interpreter = Path(environment["python"])
+    interpreter = Path(environment.python)
     if not os.access(interpreter, os.X_OK):  # removed, or in the cache of another user
         cache = compose_workspace(workspace.path).environments_path
         interpreter = build_lock(
             lock,
-            python_version=environment["python_version"],
+            python_version=environment.python_version,
             cache=cache,
             log=lambda line: print(line, file=sys.stderr),
         ).python
-    taken = snapshot.load(facts["snapshot"]["id"], store=workspace.state_path / "snapshots")
+    taken = snapshot.load(record.snapshot_id, store=workspace.state_path / "snapshots")
     given = _python_path(record)
     return Provenance(
         run=run,
-        experiment=str(facts["experiment"]),
+        experiment=info.experiment,
         folder=record.folder,
         interpreter=interpreter,
         lock=lock,
         objects=taken.objects,
         manifest=taken.manifest,
-        hashes=record.hashes,
+        hashes=record.output_hashes,
         metrics=last_values(record.layout.metrics, "scalar"),
         # Python looks beside a script for its modules, and at the root of the source for those of a module.
-        script=Path(facts["script"]).name if facts.get("module") else facts["script"],
+        script=Path(str(info.script)).name if info.module else str(info.script),
         python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
-        strays=tuple(stray["path"] for stray in (record.result or {}).get("strays", [])),
+        strays=() if record.result is None else tuple(file.path for file in record.result.strays),
     )
 
 
@@ -81,12 +81,14 @@ def _python_path(record: Record) -> str:
     """What the run was given as PYTHONPATH; of a colleague's run, whose request only its owner reads, by its config."""
     try:
         request = record.request
+        variables = {} if request is None else request.environment_variables
     except UnreadableError:
-        request = (read_yaml(record.layout.config, dict) or {})["script"]
-    given = str(request.get("environment_variables", {}).get("PYTHONPATH", ""))
-    if unset := missing(given):
+        config = read_yaml(record.layout.config, dict) or {}
+        variables = config["script"]["environment_variables"]
+    python_path = str(variables.get("PYTHONPATH", ""))
+    if unset := missing(python_path):
         raise RunError(
-            f"run {record.folder.name} was given PYTHONPATH={given}, and {unset[0]} is not set here: "
+            f"run {record.folder.name} was given PYTHONPATH={python_path}, and {unset[0]} is not set here: "
             "set it to what it was then"
         )
-    return resolved(given)
+    return resolved(python_path)

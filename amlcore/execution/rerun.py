@@ -10,6 +10,7 @@ from amlcore.errors import RecordError, RequestError
 from amlcore.execution.provenance import read_lock
 from amlcore.execution.publication import check_model
 from amlcore.execution.source import PinnedInputs
+from amlcore.record.documents import InputInfo
 from amlcore.record.reading import unreadable
 from amlcore.record.record import Record
 from amlcore.runs.run import Run
@@ -50,27 +51,27 @@ def pinned_inputs(run: Run) -> tuple[Job, PinnedInputs]:
     environment = record.environment
     if environment is None or not Path(record.layout.lock).exists():
         raise RequestError(f"run {run.id} never got an environment ({run.status.reason}); submit it again")
-    job, facts = load_job(record), run.facts
-    version = environment["python_version"]
+    job, info = load_job(record), run.info
+    version = environment.python_version
     python = PythonRequest.version(version, text=f"Python {version}", where=f"the environment of run {run.id}")
     check_model(job, python=python)
-    _check_inputs(job, facts["inputs"], run=run.id)
+    _check_inputs(job, info.inputs, run=run.id)
     return job, PinnedInputs(
         run=run.id,
-        snapshot=snapshot.load(facts["snapshot"]["id"], store=job.workspace.state_path / "snapshots"),
+        snapshot=snapshot.load(record.snapshot_id, store=job.workspace.state_path / "snapshots"),
         lock=read_lock(record),
-        environment=environment,
-        git=facts.get("git"),
+        environment=environment.document,
+        git=info.git,
     )
 
 
-def _check_inputs(job: Job, inputs: dict[str, dict[str, str]], *, run: str) -> None:
+def _check_inputs(job: Job, inputs: dict[str, InputInfo], *, run: str) -> None:
     """Check that each input still has the content that the earlier run read."""
     for name, earlier in inputs.items():
         value = job.script.inputs[name]
         if not Path(value.path).exists():
             raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
-        if value.digest()[0] != earlier["sha256"]:
+        if value.digest()[0] != earlier.sha256:
             raise RequestError(
-                f"script.inputs.{name}={value.path} has changed since run {run}: its sha256 was {earlier['sha256']}"
+                f"script.inputs.{name}={value.path} has changed since run {run}: its sha256 was {earlier.sha256}"
             )

@@ -13,7 +13,7 @@ from amlcore.worker.process import top_imports
 
 def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunRequest, WorkerKind]:
     """The request for `job`, and the worker kind it needs."""
-    facts = record.facts
+    info = record.info
     store = job.workspace.state_path / "snapshots"
     script = job.script
     file = script.file
@@ -28,10 +28,10 @@ def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunR
         run=record.folder.name,
         folder=str(record.folder),
         objects=str(store / "objects"),
-        manifest=str(store / "manifests" / f"{facts['snapshot']['id']}.json"),
+        manifest=str(store / "manifests" / f"{record.snapshot_id}.json"),
         script=file,
         module=script.module,
-        argv=facts["arguments"],
+        argv=info.arguments or [],
         environment_variables=script.environment_variables,
         inputs={name: {"path": value.path, "mode": value.mode} for name, value in script.inputs.items()},
         timeout_s=job.compute.timeout_s,

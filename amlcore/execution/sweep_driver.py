@@ -64,9 +64,9 @@ def check_search(search: Search) -> None:
 def _check_nesting() -> None:
     """Refuse a sweep inside a trial: it would wait for the slot that the trial itself holds."""
     folder = os.environ.get(RUN_VARIABLE)
-    facts = None if folder is None or not Path(folder, "run.json").exists() else Record(Path(folder)).facts
-    if facts is not None and "trial" in facts:
-        raise RequestError(f"a sweep inside a trial of a sweep (run {facts['id']}) is not carried out; search in one")
+    info = None if folder is None or not Path(folder, "run.json").exists() else Record(Path(folder)).info
+    if info is not None and info.trial is not None:
+        raise RequestError(f"a sweep inside a trial of a sweep (run {info.id}) is not carried out; search in one")
 
 
 def submit_sweep(search: Search, *, overrides: list[str]) -> Record:

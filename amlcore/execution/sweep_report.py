@@ -12,7 +12,8 @@ from typing import Any
 from amlcore.config import Search
 from amlcore.execution import background
 from amlcore.execution.past_sweeps import load_search
-from amlcore.record.reading import CLAIM, read_mapping
+from amlcore.record.documents import Claim
+from amlcore.record.reading import read_document
 from amlcore.record.record import Record
 from amlcore.runs.outputs import list_outputs
 from amlcore.sweep.pareto import ParetoFront
@@ -88,11 +89,12 @@ def draw(folder: Path) -> None:
 
 def _span(record: Record) -> tuple[float, float] | None:
     """From when to when a trial had its slot, in seconds since the epoch; None where it never had one."""
-    first = read_mapping(record.layout.attempt(1).claim, CLAIM)
+    first = read_document(record.layout.attempt(1).claim, Claim)
     if first is None:
         return None
     result = record.result
-    return first["at"], max(record.status.at if result is None else result["ended"], first["at"])
+    ended = record.status.at if result is None or result.ended is None else result.ended
+    return first.at, max(ended, first.at)
 
 
 def _log(line: str) -> None:

@@ -200,11 +200,11 @@ class TrialRuns:
     @staticmethod
     def _check_same(record: Record, overrides: list[str]) -> None:
         """Make sure that a folder that is there already is this trial's: a study can be lost or changed."""
-        before = record.facts.get("overrides")
+        before = record.info.overrides
         if before != overrides:
             raise RecordError(
                 f"{record.folder} holds another trial than the study has by this number: "
-                f"{' '.join(before or [])}, not {' '.join(overrides)}; move it away to go on"
+                f"{' '.join(before)}, not {' '.join(overrides)}; move it away to go on"
             )
 
     @staticmethod
@@ -268,7 +268,7 @@ class TrialRuns:
         lifecycle.update_state(record, running.slots.wait_reason(record.folder.name))
         if not running.adopted:  # the slots look after what was laid in them
             return False
-        outcome = BACKENDS[record.facts["compute"]].observe(record).outcome
+        outcome = BACKENDS[record.info.compute or "local"].observe(record).outcome
         if outcome is None or record.result is not None:
             return False
         lifecycle.end_without_result(record, outcome)

@@ -34,7 +34,7 @@ def inspect_record(record: Record, *, thorough: bool = True) -> list[str]:
 def _check_allowed(record: Record) -> None:
     """Raises UnreadableError where the run is another user's, who lets nobody else read it."""
     try:
-        _ = record.facts
+        _ = record.info
     except UnreadableError:
         raise
     except (RecordError, NotFoundError):
@@ -43,10 +43,10 @@ def _check_allowed(record: Record) -> None:
 
 def _short(record: Record) -> Iterator[Callable[[], object]]:
     layout = record.layout
-    yield lambda: record.facts
+    yield lambda: record.info
     yield lambda: record.status
-    yield lambda: (record.environment, record.request, record.listing)
-    yield lambda: (record.cancel_request, record.queued, record.driver)
+    yield lambda: (record.environment, record.request, record.outputs)
+    yield lambda: (record.cancel_request, record.queue_entry, record.driver)
     yield lambda: (record.claim, record.result)
     yield lambda: read_mapping(layout.sources)
     yield lambda: _lines(layout.models, required="model")

@@ -16,8 +16,10 @@ from typing import Any, TypeVar
 import yaml
 
 from amlcore.errors import AmlcoreError, RecordError, UnreadableError
+from amlcore.record.forms import describe, parse
 from amlcore.record.ownership import owner_of
 
+F = TypeVar("F")
 T = TypeVar("T", dict[str, Any], list[Any])
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -29,21 +31,6 @@ Number = (int, float)
 Process = {"host": str, "boot": str, "pid": int}
 """What names a process, see `identity`."""
 
-FACTS = {"id": str, "experiment": str, "created": Moment}
-MORE_FACTS = {
-    **{"parent": str, "script": str, "parameters": dict, "overrides": list, "snapshot": dict, "inputs": dict},
-    **{"git": dict, "compute": str, "environment": str, "versions": dict, "sweep": dict, "trial": int, "user": str},
-}
-STATUS = {"state": str}
-MORE_STATUS = {"reason": str, "at": Number, "exit_status": int, "times": dict, "usage": dict}
-CLAIM = {"worker": Process, "script": Process, "at": Number}
-RESULT = {
-    **{"reason": (str, type(None)), "message": (str, type(None))},
-    **{"signal": (int, type(None)), "exit_status": (int, type(None))},
-}
-MORE_RESULT = {"strays": list, "cpu_s": Number, "max_rss_bytes": Number}
-ENVIRONMENT = {"python": str, "python_version": str}
-REQUEST = {"environment_variables": dict, "inputs": dict}
 OUTPUT = {"path": str, "size": int, "sha256": str}
 
 _NAMES: dict[Any, str] = {
@@ -73,18 +60,20 @@ def read_mapping(
     return dict(value)
 
 
-def read_list(
-    path: str | Path, required: Mapping[str, Any] | None = None, *, error: type[AmlcoreError] = RecordError
-) -> list[dict[str, Any]] | None:
-    """The JSON array of objects at `path`, None where there is none; `required` are the keys of each."""
+def read_document(path: str | Path, form: type[F], *, error: type[AmlcoreError] = RecordError) -> F | None:
+    """The JSON object at `path` as an instance of the dataclass `form`, None where there is no such file."""
+    value = _read(path, error)
+    return None if value is None else parse(path, value, form, error=error)
+
+
+def read_documents(path: str | Path, form: type[F], *, error: type[AmlcoreError] = RecordError) -> list[F] | None:
+    """The JSON array of objects at `path`, None where there is no such file."""
     value = _read(path, error)
     if value is None:
         return None
     if not isinstance(value, list):
-        raise error(f"{path} is damaged: it must hold a list, not {_named(value)}")
-    for item in value:
-        check(path, item, required or {}, {}, error=error)
-    return value
+        raise error(f"{path} is damaged: it must hold a list, not {describe(value)}")
+    return [parse(path, item, form, error=error) for item in value]
 
 
 def read_text(path: str | Path, *, may_be_empty: bool = False) -> str | None:
@@ -111,7 +100,7 @@ def read_yaml(path: str | Path, form: type[T]) -> T | None:
         first = str(problem).partition("\n")[0]
         raise RecordError(f"{path} is damaged: it is not YAML: {first}") from None
     if not isinstance(value, form):
-        raise RecordError(f"{path} is damaged: it must hold {_NAMES[form]}, not {_named(value)}")
+        raise RecordError(f"{path} is damaged: it must hold {_NAMES[form]}, not {describe(value)}")
     return value
 
 
@@ -125,7 +114,7 @@ def check(
 ) -> None:
     """Raises `error` where `value` is no mapping with these keys."""
     if not isinstance(value, dict):
-        raise error(f"{path} is damaged: it must hold a mapping, not {_named(value)}")
+        raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
     lacking = sorted(required.keys() - value.keys())
     if lacking:
         more = f" and {len(lacking) - 3} more keys" if len(lacking) > 3 else ""
@@ -136,7 +125,7 @@ def check(
     ):
         if not _fits(value[key], form):
             wanted = " or ".join(_NAMES[one] for one in _types(form) if not (one is int and float in _types(form)))
-            raise error(f"{path} is damaged: {key} must be {wanted}, not {_named(value[key])}")
+            raise error(f"{path} is damaged: {key} must be {wanted}, not {describe(value[key])}")
         if isinstance(form, dict):
             check(f"{path}: {key}", value[key], form, {}, error=error)
 
@@ -203,10 +192,3 @@ def _is_moment(value: Any) -> bool:
         return datetime.fromisoformat(value).tzinfo is not None
     except (TypeError, ValueError):
         return False
-
-
-def _named(value: Any) -> str:
-    if isinstance(value, (dict, list)) or value is None:
-        return "null" if value is None else _NAMES[type(value)]
-    said = json.dumps(value, ensure_ascii=False)
-    return said if len(said) <= 40 else f"{said[:40]}…"

@@ -13,29 +13,23 @@ from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError
 from amlcore.record import heartbeat
-from amlcore.record.reading import (
-    CLAIM,
-    ENVIRONMENT,
-    FACTS,
-    MORE_FACTS,
-    MORE_RESULT,
-    MORE_STATUS,
-    OUTPUT,
-    REQUEST,
-    RESULT,
-    STATUS,
-    Number,
-    Process,
-    check,
-    read_list,
-    read_mapping,
-    read_text,
+from amlcore.record.documents import (
+    AttemptResult,
+    CancelRequest,
+    Claim,
+    OutputFile,
+    ProcessIdentity,
+    QueueEntry,
+    RecordedRequest,
+    RunEnvironment,
+    RunInfo,
 )
+from amlcore.record.reading import read_document, read_documents, read_text
 from amlcore.record.status import RunState, RunStatus
 from amlcore.worker import durable
 from amlcore.worker.files import write_json
 from amlcore.worker.layout import QueueLayout, RunLayout
-from amlcore.worker.process_identity import identity, is_alive
+from amlcore.worker.process_identity import identity
 
 
 class Record:
@@ -51,69 +45,74 @@ class Record:
         return self.folder.parent.parent.parent
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What was known at submission: the content of run.json."""
-        facts = read_mapping(self.layout.run, FACTS, MORE_FACTS)
-        if facts is None:
+    def info(self) -> RunInfo:
+        """What was known when the run was submitted."""
+        info = read_document(self.layout.run, RunInfo)
+        if info is None:
             raise NotFoundError(f"{self.folder} holds no run")
-        if (snapshot := facts.get("snapshot")) is not None:
-            check(f"{self.layout.run}: snapshot", snapshot, {"id": str}, {})
-        return {"parent": None, "script": None, **facts, "parameters": facts.get("parameters") or {}}
+        return info
+
+    @property
+    def snapshot_id(self) -> str:
+        """The snapshot that the run was submitted with.
+
+        Raises
+        ------
+        RecordError
+            A script began the run by itself, or run.json is damaged.
+        """
+        snapshot = self.info.snapshot
+        if snapshot is None:
+            raise RecordError(f"{self.layout.run} is damaged: it lacks snapshot")
+        return snapshot.id
 
     @property
     def status(self) -> RunStatus:
-        value = read_mapping(self.layout.state, STATUS, MORE_STATUS) or {"state": "NotStarted"}
-        for key in ("times", "usage"):
-            moments = value.get(key) or {}
-            check(f"{self.layout.state}: {key}", moments, dict.fromkeys(moments, Number), {})
-        known = {key: value[key] for key in RunStatus.__dataclass_fields__ if value.get(key) is not None}
-        try:
-            return RunStatus(**{**known, "state": RunState(value["state"])})
-        except ValueError:
-            words = f"{self.layout.state} is damaged: '{value['state']}' is not a state of a run"
-            raise RecordError(words) from None
+        """How far the run is."""
+        return read_document(self.layout.state, RunStatus) or RunStatus(RunState.NotStarted)
 
     @property
-    def environment(self) -> dict[str, Any] | None:
+    def environment(self) -> RunEnvironment | None:
         """What the run has run in; None before it was built."""
-        return read_mapping(self.layout.environment, ENVIRONMENT)
+        return read_document(self.layout.environment, RunEnvironment)
 
     @property
-    def request(self) -> dict[str, Any]:
-        """What a worker was asked to do; nothing before that."""
-        return read_mapping(self.layout.request, REQUEST) or {}
+    def request(self) -> RecordedRequest | None:
+        """What a worker was asked to do; None before that."""
+        return read_document(self.layout.request, RecordedRequest)
 
     @property
     def lock(self) -> str | None:
         """The packages that the run had, as they were locked; None before its environment was built."""
-        environment = self.environment or {}
-        text = read_text(self.layout.lock, may_be_empty="lock_sha256" in environment)
-        if text is None and "lock_sha256" in environment:
+        environment = self.environment
+        expected = None if environment is None else environment.lock_sha256
+        text = read_text(self.layout.lock, may_be_empty=expected is not None)
+        if expected is None:
+            return text
+        if text is None:
             raise RecordError(f"{self.layout.lock} is gone")
-        if text is not None:
-            sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
-            written = environment.get("lock_sha256", sha256)
-            if sha256 != written:
-                raise RecordError(
-                    f"{self.layout.lock} was changed after the environment was built: its sha256 is {sha256}, "
-                    f"not {written}"
-                )
+        sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
+        if sha256 != expected:
+            raise RecordError(
+                f"{self.layout.lock} was changed after the environment was built: its sha256 is {sha256}, "
+                f"not {expected}"
+            )
         return text
 
     @property
-    def cancel_request(self) -> dict[str, Any] | None:
+    def cancel_request(self) -> CancelRequest | None:
         """Who asked for the run's end, and why; None where nobody did."""
-        return read_mapping(self.layout.cancel, {}, {"reason": str, "pruned": bool, "with_sweep": bool})
+        return read_document(self.layout.cancel, CancelRequest)
 
     @property
-    def queued(self) -> dict[str, Any] | None:
-        """Where the run's request was laid."""
-        return read_mapping(self.layout.queued, {"path": str})
+    def queue_entry(self) -> QueueEntry | None:
+        """Where the run's request was put for a worker; None before that."""
+        return read_document(self.layout.queued, QueueEntry)
 
     @property
-    def driver(self) -> dict[str, Any] | None:
-        """The process that drives the run."""
-        return read_mapping(self.layout.driver, Process)
+    def driver(self) -> ProcessIdentity | None:
+        """The process that drives the run, or did when it was killed."""
+        return read_document(self.layout.driver, ProcessIdentity)
 
     def has_ended(self) -> bool:
         return self.status.state.ended
@@ -173,7 +172,7 @@ class Record:
     @property
     def is_driven_here(self) -> bool:
         """Whether it is this process that drives the run."""
-        return self.driver == identity()
+        return self.driver == ProcessIdentity.current()
 
     @property
     def is_present(self) -> bool:
@@ -184,7 +183,7 @@ class Record:
     def is_readable(self) -> bool:
         """Whether the files that tell how far the run is are whole; after a power cut some may be empty."""
         try:
-            _ = (self.facts, self.status, self.claim, self.result, self.queued, self.driver)
+            _ = (self.info, self.status, self.claim, self.result, self.queue_entry, self.driver)
         except (RecordError, NotFoundError):
             return False
         return True
@@ -195,9 +194,8 @@ class Record:
         driver = self.driver
         if driver is None:
             return False
-        alive = is_alive(driver)
-        if alive is not None:
-            return alive
+        if driver.is_alive is not None:
+            return driver.is_alive
         if not os.path.exists(self.layout.config):
             return self._begun_elsewhere()
         return heartbeat.is_beating(self.layout.driver)  # on another host nothing else of it can be seen
@@ -207,10 +205,10 @@ class Record:
 
         A child ends with its parent; of a local run nobody knows but its own host.
         """
-        parent = self.facts["parent"]
+        parent = self.info.parent
         if parent is None:
             return True
-        of_script = Record(self.folder.with_name(str(parent)))
+        of_script = Record(self.folder.with_name(parent))
         return of_script.is_present and not of_script.has_ended()
 
     @property
@@ -223,21 +221,21 @@ class Record:
         return max(numbers, default=0)
 
     @property
-    def claim(self) -> dict[str, Any] | None:
-        """Who runs the newest attempt."""
-        return read_mapping(self.layout.attempt(self.attempt).claim, CLAIM)
+    def claim(self) -> Claim | None:
+        """Who runs the newest attempt; None before its script has begun."""
+        return read_document(self.layout.attempt(self.attempt).claim, Claim)
 
     @property
-    def result(self) -> dict[str, Any] | None:
+    def result(self) -> AttemptResult | None:
         """How the newest attempt ended; None as long as it has not."""
-        return read_mapping(self.layout.attempt(self.attempt).result, RESULT, MORE_RESULT)
+        return read_document(self.layout.attempt(self.attempt).result, AttemptResult)
 
     def withdraw(self) -> bool:
         """Take back a request that no worker has claimed; False where one has it."""
-        queued = self.queued
-        if queued is not None:
+        entry = self.queue_entry
+        if entry is not None:
             try:
-                os.unlink(queued["path"])
+                os.unlink(entry.path)
             except FileNotFoundError:
                 return not self.is_enqueued
         return True
@@ -245,10 +243,10 @@ class Record:
     @property
     def is_enqueued(self) -> bool:
         """Whether a worker has the request or may find it; not so where its driver was killed just before."""
-        queued = self.queued
-        if queued is None:
+        entry = self.queue_entry
+        if entry is None:
             return False
-        path = Path(queued["path"])
+        path = Path(entry.path)
         claimed = Path(QueueLayout(path.parent.parent).claimed)
         # In the order that a request goes, so that one on its way is not missed: an attempt begins before it leaves.
         # At last where it may have been put back meanwhile.
@@ -258,24 +256,22 @@ class Record:
     def is_executing(self) -> bool:
         """Whether a process of the newest attempt may still be alive."""
         claim = self.claim
-        if claim is None:
-            return False
-        return any(is_alive(claim[name]) is not False for name in ("worker", "supervisor", "script") if claim.get(name))
+        return claim is not None and any(process.is_alive is not False for process in claim.processes)
 
     @property
-    def listing(self) -> list[dict[str, Any]]:
-        """The kept outputs: path, size in bytes, sha256."""
-        return [item for item in self._listed or [] if item["path"].startswith("outputs/")]
+    def outputs(self) -> list[OutputFile]:
+        """The files that the run kept."""
+        return [file for file in self._listed or [] if file.path.startswith("outputs/")]
 
     @property
-    def hashes(self) -> dict[str, str] | None:
+    def output_hashes(self) -> dict[str, str] | None:
         """The sha256 of what the run wrote, by its path in the run; None where nothing was listed."""
-        listed = self._listed
-        return None if listed is None else {item["path"]: item["sha256"] for item in listed}
+        files = self._listed
+        return None if files is None else {file.path: file.sha256 for file in files}
 
     @property
-    def _listed(self) -> list[dict[str, Any]] | None:
-        return read_list(self.layout.listing, OUTPUT)
+    def _listed(self) -> list[OutputFile] | None:
+        return read_documents(self.layout.listing, OutputFile)
 
 
 def strict(value: Any) -> Any:

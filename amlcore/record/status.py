@@ -1,7 +1,6 @@
 """How far a run is: its states, and how it came to the one it is in."""
 
-from __future__ import annotations
-
+# Without `from __future__ import annotations`: see `forms.parse`, which reads RunStatus from state.json.
 from dataclasses import dataclass, field
 from enum import StrEnum
 

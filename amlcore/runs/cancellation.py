@@ -8,22 +8,25 @@ from contextlib import suppress
 
 from amlcore.record.record import Record
 from amlcore.worker.files import create_json
-from amlcore.worker.process_identity import identity, is_alive
+from amlcore.worker.process_identity import identity
 
 
 def cancel_reason(record: Record) -> str:
     """Why the run was asked to end."""
-    return str((record.cancel_request or {}).get("reason") or "canceled")
+    request = record.cancel_request
+    return (request and request.reason) or "canceled"
 
 
 def was_pruned(record: Record) -> bool:
     """Whether the run was asked to end by early termination."""
-    return bool((record.cancel_request or {}).get("pruned"))
+    request = record.cancel_request
+    return request is not None and request.pruned
 
 
 def was_canceled_with_sweep(record: Record) -> bool:
     """Whether the run was asked to end because its sweep did."""
-    return bool((record.cancel_request or {}).get("with_sweep"))
+    request = record.cancel_request
+    return request is not None and request.with_sweep
 
 
 def request_cancel(
@@ -38,24 +41,24 @@ def request_cancel(
     with_sweep : bool
         Whether it is a trial that ends because its sweep does.
     """
-    facts = {"by": identity(), "reason": reason, "pruned": pruned, "with_sweep": with_sweep}
-    create_json(record.layout.cancel, facts)
+    request = {"by": identity(), "reason": reason, "pruned": pruned, "with_sweep": with_sweep}
+    create_json(record.layout.cancel, request)
     claim = record.claim
     # A script whose supervisor was killed has nobody left who watches.
-    if claim is not None and is_alive(claim["script"]) and is_alive(claim["worker"]) is False:
+    if claim is not None and claim.script.is_alive and claim.worker.is_alive is False:
         kill(record, signal.SIGTERM)
 
 
 def kill(record: Record, number: signal.Signals = signal.SIGKILL) -> None:
     """Send a signal to the script and its children, on this host."""
     claim = record.claim
-    if claim is not None and is_alive(claim["script"]):
+    if claim is not None and claim.script.is_alive:
         with suppress(ProcessLookupError, PermissionError):  # another user's is ended by its supervisor alone
-            os.killpg(claim["script"]["pid"], number)
+            os.killpg(claim.script.pid, number)
 
 
 def kill_orphan(record: Record) -> None:
     """Kill a script that has no supervisor left to do it, and that did not end when it was asked to."""
     claim = record.claim
-    if claim is not None and is_alive(claim["worker"]) is False:
+    if claim is not None and claim.worker.is_alive is False:
         kill(record)

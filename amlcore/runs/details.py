@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
+from amlcore.record.documents import OutputFile
 from amlcore.record.inspection import inspect_record
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
@@ -24,19 +26,19 @@ T = TypeVar("T")
 def summary(record: Record) -> dict[str, Any]:
     """The run as one row of a list; its keys are a contract."""
     reconcile(record)
-    status, facts = record.status, record.facts
+    status, info = record.status, record.info
     return {
-        "id": facts["id"],
-        "experiment": facts["experiment"],
-        "parent": facts["parent"],
+        "id": info.id,
+        "experiment": info.experiment,
+        "parent": info.parent,
         "state": status.state.value,
         "reason": status.reason,
-        "script": facts["script"],
-        "parameters": facts["parameters"],
+        "script": info.script,
+        "parameters": info.parameters,
         "metrics": last_values(record.layout.metrics, "scalar"),
         "model": last_model(record),
         "attempt": record.attempt,
-        "created": facts["created"],
+        "created": info.created,
         "duration_s": duration_s(status),
         "folder": str(record.folder),
     }
@@ -50,21 +52,24 @@ def row(record: Record) -> dict[str, Any]:
 def details(record: Record, *, children: Sequence[str]) -> dict[str, Any]:
     """All that is recorded of the run; of a series of very many values evenly some, and `thinned` says how many."""
     damaged = inspect_record(record)
-    found, facts = _marked(record, damaged), _facts(record)
+    found, info = _marked(record, damaged), _intact(lambda: record.info, None)
+    written = {} if info is None else {"parent": None, "script": None, **info.document}
     status = _intact(lambda: record.status, RunStatus(RunState.NotStarted))
     environment = _intact(lambda: record.environment, None)
-    nothing: list[dict[str, Any]] = []
+    nothing: list[OutputFile] = []
     records, left_out = thinned(record.layout.metrics)
     return {
         **found,
-        **{key: value for key, value in facts.items() if key != "parameters"},
+        **{key: value for key, value in written.items() if key != "parameters"},
         "exit_status": status.exit_status,
         "times": status.times,
         "usage": status.usage,
         "tags": last_by_name(records, "tag"),
         "properties": last_by_name(records, "property"),
-        "environment": environment or {"name": facts.get("environment")},
-        "outputs": _intact(lambda: record.listing, nothing),
+        "environment": {"name": None if info is None else info.environment}
+        if environment is None
+        else environment.document,
+        "outputs": [asdict(file) for file in _intact(lambda: record.outputs, nothing)],
         "children": list(children),
         "series": [record for record in records if record["kind"] not in ("tag", "property")],
         "thinned": left_out,
@@ -75,7 +80,7 @@ def details(record: Record, *, children: Sequence[str]) -> dict[str, Any]:
 def created(record: Record) -> datetime:
     """When a run was created; where its record is damaged, as far as its id tells."""
     try:
-        return datetime.fromisoformat(record.facts["created"])
+        return record.info.created.datetime
     except (RecordError, NotFoundError):
         pass
     try:
@@ -106,15 +111,16 @@ def _marked(record: Record, damaged: list[str]) -> dict[str, Any]:
 
 def _known(record: Record) -> dict[str, Any]:
     """What can be told of a run whose record cannot be read as a whole."""
-    facts, status = _facts(record), _intact(lambda: record.status, None)
+    info, status = _intact(lambda: record.info, None), _intact(lambda: record.status, None)
+    folder = record.folder
     return {
         "id": record.folder.name,
-        "experiment": facts.get("experiment", record.folder.parent.name),
-        "parent": facts.get("parent", record.folder.name.rpartition("_")[0] or None),
+        "experiment": folder.parent.name if info is None else info.experiment,
+        "parent": (folder.name.rpartition("_")[0] or None) if info is None else info.parent,
         "state": DAMAGED,
         "reason": None,
-        "script": facts.get("script"),
-        "parameters": facts.get("parameters", {}),
+        "script": None if info is None else info.script,
+        "parameters": {} if info is None else info.parameters,
         "metrics": last_values(record.layout.metrics, "scalar"),
         "model": last_model(record),
         "attempt": record.attempt,
@@ -122,11 +128,6 @@ def _known(record: Record) -> dict[str, Any]:
         "duration_s": None if status is None else duration_s(status),
         "folder": str(record.folder),
     }
-
-
-def _facts(record: Record) -> dict[str, Any]:
-    nothing: dict[str, Any] = {}
-    return _intact(lambda: record.facts, nothing)
 
 
 def _intact(read: Callable[[], T], otherwise: T) -> T:

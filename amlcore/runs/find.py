@@ -51,7 +51,7 @@ def readable(runs: Iterable[Run]) -> Iterator[Run]:
     """The same runs without those whose record is damaged, with a warning that names each."""
     for run in runs:
         try:
-            _ = run.facts
+            _ = run.info
         except (RecordError, NotFoundError) as error:
             if Path(run.folder).exists():  # somebody may remove runs meanwhile
                 warnings.warn(f"a run is left out: {error}", LeftOutWarning, stacklevel=3)
@@ -77,7 +77,7 @@ def find(folders: Iterable[Path], reference: str) -> Run:
         raise NotFoundError(f"run '{reference}': there are no runs here yet")
     if reference == "latest":
         own = newest_first(folder for folder in known.values() if not is_child(folder))
-        latest = next((run for run in readable(own) if run.facts["parent"] is None), None)
+        latest = next((run for run in readable(own) if run.info.parent is None), None)
         if latest is None:
             raise NotFoundError(
                 "run 'latest': none of the runs here can be read as one of its own; `aml runs` names the damaged ones"

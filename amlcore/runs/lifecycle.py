@@ -5,10 +5,11 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, RecordError
-from amlcore.record.reading import read_mapping, read_yaml
+from amlcore.record.documents import AttemptError, AttemptResult
+from amlcore.record.reading import read_document, read_yaml
 from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState
 from amlcore.runs.cancellation import cancel_reason
@@ -49,11 +50,11 @@ def finalize(record: Record) -> None:
     record.enter(RunState.Finalizing)
     state, reason, exit_status = _meaning(result)
     # Whoever ends all processes of a run at once, its driver too, cancels it, whichever of them is the first to say so.
-    told = result["reason"] == TERMINATED or result["signal"] == signal.SIGTERM
+    told = result.reason == TERMINATED or result.signal == signal.SIGTERM
     if told and state is RunState.Failed and Path(record.layout.cancel).exists():
         state, exit_status = RunState.Canceled, INTERRUPTED
     reason = cancel_reason(record) if state is RunState.Canceled else reason
-    advice = _advice(record) if state is RunState.Failed and result["exit_status"] else None
+    advice = _advice(record) if state is RunState.Failed and result.exit_status else None
     try:
         lost = retry_while_full(lambda: collect(record), str(record.folder)) if record.attempt else None
     except OSError as error:
@@ -63,21 +64,22 @@ def finalize(record: Record) -> None:
         if state is RunState.Completed:
             state, exit_status = RunState.Failed, 1
     reason = "; ".join(filter(None, (reason, lost, advice))) or None
-    usage = {key: float(result[key]) for key in ("cpu_s", "max_rss_bytes") if result.get(key) is not None}
+    used = {"cpu_s": result.cpu_s, "max_rss_bytes": result.max_rss_bytes}
+    usage = {key: float(value) for key, value in used.items() if value is not None}
     record.enter(state, reason, exit_status=exit_status, usage=usage)
 
 
 def _advice(record: Record) -> str | None:
     """What would let the script run, where it ended for a module that it cannot import."""
-    error = read_mapping(record.layout.attempt(record.attempt).error) or {}
-    if error.get("type") != "ModuleNotFoundError" or not error.get("name"):
+    error = read_document(record.layout.attempt(record.attempt).error, AttemptError)
+    if error is None or error.type != "ModuleNotFoundError" or not error.name:
         return None
     # Here since what it imports would slow each command's start.
     from amlcore.environment.missing_module import missing_module_advice
 
     try:
         job, lock = read_yaml(record.layout.config, dict), record.lock
-        return missing_module_advice(str(error["name"]), job=job or {}, lock=lock or "")
+        return missing_module_advice(error.name, job=job or {}, lock=lock or "")
     except (RecordError, LookupError, TypeError, AttributeError, ValueError):
         return None  # the run has ended all the same, and its log says by what
 
@@ -85,21 +87,21 @@ def _advice(record: Record) -> str | None:
 def was_terminated(record: Record) -> bool:
     """Whether a script was told to end from outside, by whom its driver may hear at the next moment."""
     result = record.result
-    return result is not None and result["reason"] == TERMINATED and not Path(record.layout.cancel).exists()
+    return result is not None and result.reason == TERMINATED and not Path(record.layout.cancel).exists()
 
 
-def _meaning(result: dict[str, Any]) -> tuple[RunState, str | None, int]:
+def _meaning(result: AttemptResult) -> tuple[RunState, str | None, int]:
     """The state, reason and exit status that a worker's result means."""
-    if result["reason"] == "canceled":
+    if result.reason == "canceled":
         return RunState.Canceled, "canceled", INTERRUPTED
-    if result["reason"] is not None or result["message"]:
-        return RunState.Failed, result["message"] or result["reason"], 1
-    if result["signal"] is not None:
-        return RunState.Failed, f"the script was killed by {signal_name(result['signal'])}", 128 + result["signal"]
-    if result["exit_status"]:
-        full = f"; the disk of {result['full']} was full" if result.get("full") else ""
-        reason = f"the script ended with exit status {result['exit_status']}{full}"
-        return RunState.Failed, reason, result["exit_status"]
+    if result.reason is not None or result.message:
+        return RunState.Failed, result.message or result.reason, 1
+    if result.signal is not None:
+        return RunState.Failed, f"the script was killed by {signal_name(result.signal)}", 128 + result.signal
+    if result.exit_status:
+        full = f"; the disk of {result.full} was full" if result.full else ""
+        reason = f"the script ended with exit status {result.exit_status}{full}"
+        return RunState.Failed, reason, result.exit_status
     return RunState.Completed, None, 0
 
 

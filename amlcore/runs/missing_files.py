@@ -24,9 +24,9 @@ def missing_file(record: Record) -> str | None:
     errors = [found[1] for line in last_lines(record.layout) if (found := _ERROR.search(line))]
     if not errors:
         return None
-    facts = record.facts
-    source = Path(facts.get("source_directory") or ".")
-    places = [source, *(Path(facts[key]) for key in ("working_folder",) if facts.get(key)), record.folder.parents[2]]
+    info = record.info
+    source = Path(info.source_directory or ".")
+    places = [source, *([Path(info.working_folder)] if info.working_folder else []), record.workspace_path]
     for name in _names(errors[-1]):
         relative = _relative(name, Path(record.layout.attempt(record.attempt).work))
         if relative is None:

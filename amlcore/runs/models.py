@@ -45,7 +45,7 @@ def last_model(record: Record) -> str | None:
 def note_unpublished(record: Record, *, exit_status: int) -> None:
     """Say so where a run completed and its driver ended before the model was registered, or packaged."""
     status = record.status
-    if status.state is not RunState.Completed or record.facts["parent"] is not None or status.exit_status:
+    if status.state is not RunState.Completed or record.info.parent is not None or status.exit_status:
         return
     try:
         job = read_yaml(record.layout.config, dict) or {}

@@ -28,7 +28,8 @@ def collect(record: Record) -> str | None:
         What could not be kept, and why.
     """
     attempt = record.layout.attempt(record.attempt)
-    began = (record.claim or {}).get("at", math.inf)
+    claim = record.claim
+    began = math.inf if claim is None else claim.at
     leading = [
         line for folder in (attempt.outputs, attempt.logs) for line in keep_linked(folder, str(record.folder), began)
     ]
@@ -63,9 +64,10 @@ def list_outputs(record: Record) -> None:
 
 def describe_discarded(record: Record) -> str | None:
     """What the script of the newest attempt wrote beside the folders that are kept, in words."""
-    strays = [str(stray["path"]) for stray in (record.result or {}).get("strays", [])]
-    if not strays:
+    result = record.result
+    if result is None or not result.strays:
         return None
+    strays = [file.path for file in result.strays]
     counts = Counter(f"{first}/" if rest else first for first, _, rest in (path.partition("/") for path in strays))
     files = [
         f"{name} ({number} file{'s' * (number > 1)})" if name[-1] == "/" else name for name, number in counts.items()

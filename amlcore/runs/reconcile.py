@@ -61,7 +61,7 @@ def unreconciled_reason(record: Record) -> str | None:
 def _backend(record: Record) -> Any:
     from amlcore.compute import BACKENDS  # what most commands never need: their runs have ended
 
-    kind = record.facts.get("compute") or "local"
+    kind = record.info.compute or "local"
     if kind not in BACKENDS:
         raise RecordError(f"{record.layout.run} is damaged: compute must be one of {', '.join(BACKENDS)}, not {kind!r}")
     return BACKENDS[kind]

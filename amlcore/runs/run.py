@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import NotFoundError, RequestError, RunError, suggest
+from amlcore.record.documents import RunInfo
 from amlcore.record.log_stream import LogStream, binary, last_lines
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
@@ -33,13 +34,13 @@ class Run(context.Run):
         return Record(Path(self.folder))
 
     @property
-    def facts(self) -> dict[str, Any]:
-        """What was known at submission."""
-        return self.record.facts
+    def info(self) -> RunInfo:
+        """What was known when the run was submitted."""
+        return self.record.info
 
     @property
     def created(self) -> str:
-        return str(self.facts["created"])
+        return self.info.created
 
     @property
     def status(self) -> RunStatus:
@@ -164,10 +165,11 @@ class Run(context.Run):
 
     def _whose(self) -> str:
         """Of a run that nobody submitted: what it ends with."""
-        if (parent := self.facts["parent"]) is not None:
+        if (parent := self.info.parent) is not None:
             return f"was begun by the script of run {parent} and ends with it"
-        script = self.record.driver or {"pid": "unknown", "host": "an unknown host"}
-        return f"was started by hand: end it where it was started (process {script['pid']} on {script['host']})"
+        script = self.record.driver
+        process = "unknown on an unknown host" if script is None else f"{script.pid} on {script.host}"
+        return f"was started by hand: end it where it was started (process {process})"
 
     @property
     def workspace_path(self) -> Path:
@@ -176,7 +178,7 @@ class Run(context.Run):
 
     def get_file_names(self) -> list[str]:
         """The files kept with the run, as paths in its folder: outputs/, and what it logged to logs/ and images/."""
-        outputs = [str(item["path"]) for item in self.record.listing]
+        outputs = [file.path for file in self.record.outputs]
         logged = [path for folder in (self.layout.logs, self.layout.images) for path in _files_below(Path(folder))]
         names = [*outputs, *(path.relative_to(self.folder).as_posix() for path in logged)]
         return [name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute()]

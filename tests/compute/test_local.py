@@ -18,10 +18,10 @@ from amlcore.compute.local.liveness import LOST
 from amlcore.compute.local.slots import MAX_TRIES, LocalSlots
 from amlcore.compute.local.target import Local
 from amlcore.compute.request import RunRequest, WorkerKind
+from amlcore.record.documents import Claim
 from amlcore.record.record import Record
 from amlcore.runs.cancellation import request_cancel
 from amlcore.worker.process.processes import children
-from amlcore.worker.process_identity import is_alive
 from tests.support.aml import Aml, Write, background, until
 from tests.support.compute_conformance import Conformance
 from tests.support.worker_queue import HandmadeQueue
@@ -72,7 +72,7 @@ class Laid:
 
         until(over)
         result = record.result
-        return self.ended[record.folder.name].reason if result is None else result["exit_status"]
+        return self.ended[record.folder.name].reason if result is None else result.exit_status
 
 
 def dies_after(rename: str, *, times: int, parent: bool = False) -> str:
@@ -167,14 +167,15 @@ def test_a_canceled_run_whose_supervisor_was_stopped_ends(
     monkeypatch.setattr(queue, "CANCEL_PATIENCE_S", 0.1)
     laid = Laid(tmp_path)
     run = laid.submit("import time\ntime.sleep(600)", kill_wait_s=0.1)
-    claim: dict[str, Any] = until(lambda: run.claim)
-    os.kill(claim["worker"]["pid"], signal.SIGSTOP)
+    claim: Claim = until(lambda: run.claim)
+    os.kill(claim.worker.pid, signal.SIGSTOP)
     request_cancel(run)
 
     if not driven:
         until(lambda: Local.observe(run) and run.result)
 
     assert laid.follow(run) is None
-    assert (run.result or {})["reason"] == "canceled"
-    assert not is_alive(claim["script"])
+    assert run.result is not None
+    assert run.result.reason == "canceled"
+    assert not claim.script.is_alive
     laid.slots.close()

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.app import runs
+from amlcore.record.documents import RunInfo
 from amlcore.record.record import Record
 from amlcore.runs.details import details
 from amlcore.worker.metrics import SHOWN_VALUES
@@ -23,8 +24,8 @@ def _lay(root: Path, moment: datetime, *, experiment: str = "e", child: str = ""
     folder = root / "outputs" / experiment / name
     (folder / "metrics").mkdir(parents=True)
     parent = name.rpartition("_")[0] if child else None
-    facts = {"id": name, "experiment": experiment, "parent": parent, "created": moment.isoformat()}
-    (folder / "run.json").write_text(json.dumps(facts))
+    info = {"id": name, "experiment": experiment, "parent": parent, "created": moment.isoformat()}
+    (folder / "run.json").write_text(json.dumps(info))
     (folder / "state.json").write_text('{"state": "Completed"}')
     record = {"kind": "scalar", "name": "score", "value": score, "step": None, "at": moment.timestamp()}
     (folder / "metrics/one.jsonl").write_text(json.dumps(record) + "\n")
@@ -35,14 +36,14 @@ def _lay(root: Path, moment: datetime, *, experiment: str = "e", child: str = ""
 def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the runs whose record was read, in the order of that."""
     read: list[str] = []
-    facts = Record.facts.fget  # type: ignore[attr-defined]
+    info = Record.info.fget  # type: ignore[attr-defined]
 
-    def counted(record: Record) -> dict[str, object]:
+    def counted(record: Record) -> RunInfo:
         if record.folder.name not in read:
             read.append(record.folder.name)
-        return facts(record)  # type: ignore[no-any-return]
+        return info(record)  # type: ignore[no-any-return]
 
-    monkeypatch.setattr(Record, "facts", property(counted))
+    monkeypatch.setattr(Record, "info", property(counted))
     return read
 
 

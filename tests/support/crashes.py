@@ -162,7 +162,7 @@ def _outcome(search: Search, record: Record) -> dict[str, Any]:
     runs = []
     for number, run in enumerate(_trials(record)):
         said = Path(run.layout.stdout).read_text() if Path(run.layout.stdout).exists() else ""
-        runs.append([number, run.status.state, place(run.facts["parameters"]["x"]), run.attempt, said, run.is_driven])
+        runs.append([number, run.status.state, place(run.info.parameters["x"]), run.attempt, said, run.is_driven])
     state = record.status
     found = {"trials": told, "runs": runs, "state": [state.state, state.reason, state.exit_status, record.is_driven]}
     return json.loads(json.dumps(found))  # type: ignore[no-any-return]

@@ -13,7 +13,6 @@ from amlcore.compute.target import Outcome
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.worker.process.processes import family, send
-from amlcore.worker.process_identity import is_alive
 
 LOST = Outcome(RunState.Failed, "lost: its processes are gone and left no result")
 
@@ -26,9 +25,9 @@ def is_lost(record: Record) -> bool:
 def kill_overdue(record: Record) -> None:
     """Kill a canceled run together with the supervisor that should have ended it: a stopped process does nothing."""
     claim = record.claim
-    if claim is None or not is_alive(claim["worker"]) or not _is_overdue(record):
+    if claim is None or not claim.worker.is_alive or not _is_overdue(record):
         return
-    supervisor, script = claim["worker"]["pid"], claim["script"]["pid"]
+    supervisor, script = claim.worker.pid, claim.script.pid
     send(signal.SIGKILL, script, family(supervisor, script))
     with suppress(ProcessLookupError):
         os.kill(supervisor, signal.SIGKILL)

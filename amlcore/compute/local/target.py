@@ -32,8 +32,8 @@ class Local(ComputeTarget):
                 return BackendStatus(outcome=LOST)
             kill_overdue(record)
             return BackendStatus()
-        queued = record.queued
-        queue = None if queued is None else LocalQueue.of_request(queued["path"])
+        entry = record.queue_entry
+        queue = None if entry is None else LocalQueue.of_request(entry.path)
         if queue is not None:
             queue.requeue_abandoned()
         if record.withdraw():

@@ -21,10 +21,10 @@ ASK_AGAIN_S = 10.0
 
 def observe(record: Record) -> BackendStatus:
     """How a run stands that no driver looks after, and has no result."""
-    queued = record.queued
-    if queued is None or not record.is_enqueued:
+    entry = record.queue_entry
+    if entry is None or not record.is_enqueued:
         return _lost("the process that drove it ended before it was queued")
-    queue, run = SlurmQueue.of_request(queued["path"]), record.folder.name
+    queue, run = SlurmQueue.of_request(entry.path), record.folder.name
     if os.path.exists(record.layout.cancel) and queue.withdraw(run):
         if not queue.new:
             with suppress(ExecutionError):

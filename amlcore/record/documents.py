@@ -1,0 +1,172 @@
+"""The files of a run's record, each as what it holds; see docs/files.md."""
+
+# Without `from __future__ import annotations`: the forms need the types themselves, see `forms.parse`.
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+from amlcore.record.forms import Moment
+from amlcore.worker.process_identity import identity, is_alive
+
+
+@dataclass(frozen=True)
+class ProcessIdentity:
+    """What names a process for as long as its machine is up."""
+
+    host: str
+    boot: str
+    pid: int
+    started: int | None  # clock ticks from boot to its start
+    uid: int | None = None
+
+    @classmethod
+    def current(cls) -> Self:
+        """This process's."""
+        return cls(**identity())
+
+    @property
+    def is_alive(self) -> bool | None:
+        """Whether the process still runs; None where this host cannot know."""
+        process = {"host": self.host, "boot": self.boot, "pid": self.pid, "started": self.started}
+        return is_alive(process if self.uid is None else {**process, "uid": self.uid})
+
+
+@dataclass(frozen=True)
+class SnapshotInfo:
+    """The snapshot of a run's source."""
+
+    id: str
+    files: int | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class InputInfo:
+    """An input as it was when the run was submitted."""
+
+    sha256: str
+    path: str | None = None
+    mode: str | None = None
+    size_bytes: int | None = None
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """run.json: what was known when the run was submitted, or begun by a script."""
+
+    id: str
+    experiment: str
+    created: Moment
+    parent: str | None = None
+    name: str | None = None
+    script: str | None = None
+    module: str | None = None
+    source_directory: str | None = None
+    working_folder: str | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    arguments: list[str] | None = None  # of the script, as it got them
+    overrides: list[str] = field(default_factory=list)
+    environment: str | None = None  # its name
+    compute: str | None = None  # the kind of its target
+    snapshot: SnapshotInfo | None = None  # None for a run that a script began by itself
+    inputs: dict[str, InputInfo] = field(default_factory=dict)
+    git: dict[str, Any] | None = None
+    versions: dict[str, Any] | None = None
+    user: str | None = None
+    sweep: dict[str, Any] | None = None
+    trial: int | None = None
+    document: dict[str, Any] = field(default_factory=dict)  # as it was written, for `aml show --json`
+
+
+@dataclass(frozen=True)
+class RunEnvironment:
+    """environment.json: what the run has run in."""
+
+    python: str  # the path of the interpreter
+    python_version: str
+    lock_sha256: str | None = None
+    document: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class RecordedRequest:
+    """request.json: what a worker was asked to do, as far as others than the worker read it."""
+
+    environment_variables: dict[str, str]
+    inputs: dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class QueueEntry:
+    """queued.json: where the request was put for a worker."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class CancelRequest:
+    """cancel.json: who asked for the run's end, and why."""
+
+    reason: str | None = None
+    pruned: bool = False  # by early termination
+    with_sweep: bool = False  # because the sweep of this trial ends
+
+
+@dataclass(frozen=True)
+class Claim:
+    """claim.json of an attempt: who runs it."""
+
+    worker: ProcessIdentity
+    script: ProcessIdentity
+    at: float  # when the script began, in seconds since the epoch
+    supervisor: ProcessIdentity | None = None  # where it is another process than the worker
+
+    @property
+    def processes(self) -> tuple[ProcessIdentity, ...]:
+        return tuple(process for process in (self.worker, self.supervisor, self.script) if process is not None)
+
+
+@dataclass(frozen=True)
+class DiscardedFile:
+    """A file that the script wrote outside of the folders that are kept."""
+
+    path: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class AttemptResult:
+    """result.json of an attempt: how it ended."""
+
+    reason: str | None  # what the worker ended it for: its time, its memory, a cancellation
+    message: str | None  # why it could not start
+    signal: int | None  # that killed the script
+    exit_status: int | None
+    ended: float | None = None  # in seconds since the epoch
+    strays: list[DiscardedFile] = field(default_factory=list)
+    full: str | None = None  # the folder whose disk was full at the end
+    cpu_s: float | None = None
+    max_rss_bytes: float | None = None
+
+
+@dataclass(frozen=True)
+class AttemptError:
+    """error.json of an attempt: the exception that ended the script."""
+
+    type: str | None = None
+    name: str | None = None  # of what could not be imported
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """An item of outputs.json: a file that the run kept."""
+
+    path: str  # in the run's folder
+    size: int  # in bytes
+    sha256: str
+
+
+@dataclass(frozen=True)
+class RegisteredModel:
+    """A line of models.jsonl."""
+
+    model: str  # NAME:VERSION
