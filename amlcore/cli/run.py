@@ -12,7 +12,7 @@ import yaml
 
 from amlcore.app import runs
 from amlcore.cli.arguments import Parser
-from amlcore.config import Search, answer_hydra_flag, compose, compose_search, quote_value
+from amlcore.config import Search, answer_hydra_flag, compose_search, quote_value
 from amlcore.errors import ConfigError
 from amlcore.execution.interrupts import catch_signals
 from amlcore.execution.submission import dry_run
@@ -40,18 +40,14 @@ def run(arguments: list[str]) -> int:
     if question := _question(options):
         answer_hydra_flag(overrides, root=root, flags=question, config_name=options.config_name)
         return 0
-    if not options.multirun:
-        job = compose(overrides, root=root, config_name=options.config_name)
-    if options.multirun or job.sweep is not None:
-        search = compose_search(overrides, root=root, config_name=options.config_name)
-        if search is not None:
-            return _sweep(search, options, overrides)
-        job = compose(overrides, root=root, config_name=options.config_name)
+    request = compose_search(overrides, root=root, config_name=options.config_name, multirun=options.multirun)
+    if isinstance(request, Search):
+        return _sweep(request, options, overrides)
     if options.dry_run:
-        _print_yaml(dry_run(job))
+        _print_yaml(dry_run(request))
         return 0
     catch_signals()
-    return runs.run_job(job, overrides=overrides, detach=options.detach, log=log)
+    return runs.run_job(request, overrides=overrides, detach=options.detach, log=log)
 
 
 def _sweep(search: Search, options: argparse.Namespace, overrides: list[str]) -> int:

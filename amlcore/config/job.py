@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import asdict, dataclass, field, replace
 from enum import Enum
 from pathlib import Path
@@ -14,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.compute import BACKENDS, ComputeTarget
+from amlcore.config.grammar.escaping import escape_interpolations
 from amlcore.environment import Environment
 from amlcore.model import Registration
 from amlcore.script.run_config import ScriptRunConfig
@@ -24,10 +24,6 @@ from amlcore.workspace import Workspace
 
 # Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.
 OmegaConf.register_new_resolver("input", lambda *name: f"${{input:{','.join(map(str, name))}}}", replace=True)
-
-# The text `???` means itself where it is given as text; OmegaConf would take it for a value that is not set.
-OmegaConf.register_new_resolver("question_marks", lambda: "???", replace=True)
-QUESTION_MARKS = "${question_marks:}"
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a sweep writes one configuration a trial
 
@@ -81,14 +77,18 @@ class Job:
         script = replace(self.script, source_directory=there(self.script.source_directory), inputs=inputs)
         return replace(self, script=script, workspace=replace(self.workspace, root=str(root)))
 
-    def to_yaml(self) -> str:
+    def to_value(self) -> dict[str, Any]:
+        """The job as plain values, fit for YAML and JSON."""
         script = replace(self.script, environment=None, compute_target=None)
         value = asdict(replace(self, script=script), dict_factory=_plain)
         for ignored in ("environment", "compute_target"):
             del value["script"][ignored]
         del value["experiment"]
         value["root"] = value["workspace"].pop("root")
-        return str(yaml.dump(value, Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
+        return value
+
+    def to_yaml(self) -> str:
+        return str(yaml.dump(self.to_value(), Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
 
     @classmethod
     def from_yaml(cls, text: str) -> Job:
@@ -101,7 +101,7 @@ class Job:
 
     @classmethod
     def from_value(cls, value: dict[str, Any]) -> Job:
-        """The job of a mapping that `to_yaml` wrote as YAML; raises ValueError where a key is missing or wrong."""
+        """The job that `to_value` gave; raises ValueError where a key is missing or wrong."""
         try:
             return cls.from_config(job_config(value)).rooted(Path(value["root"]))
         except OmegaConfBaseException as error:
@@ -117,13 +117,13 @@ def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _plain_value(value: Any) -> Any:
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain_value(item) for item in value]
     return value.value if isinstance(value, Enum) else value
 
 
 def job_config(value: dict[str, Any]) -> DictConfig:
-    """The typed configuration of a job from the mapping that `Job.to_yaml` wrote; its paths are not rooted yet."""
+    """The typed configuration of a job from the mapping that `Job.to_value` gave; its paths are not rooted yet."""
     schema = OmegaConf.structured(Job)
     schema.compute = OmegaConf.structured(BACKENDS[value["compute"]["kind"]])
     if value.get("sweep") is not None:
@@ -134,17 +134,6 @@ def job_config(value: dict[str, Any]) -> DictConfig:
         DictConfig,
         OmegaConf.merge(schema, {key: escape_interpolations(item) for key, item in value.items() if key != "root"}),
     )
-
-
-def escape_interpolations(value: Any) -> Any:
-    """`value` with its texts escaped, since they were resolved before and mean themselves now."""
-    if value == "???":
-        return QUESTION_MARKS
-    if isinstance(value, str):
-        return re.sub(r"(\\*)(\$\{)", r"\1\1\\\2", value)
-    if isinstance(value, dict):
-        return {key: escape_interpolations(item) for key, item in value.items()}
-    return [escape_interpolations(item) for item in value] if isinstance(value, list) else value
 
 
 def store_schemas() -> None:

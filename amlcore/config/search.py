@@ -7,38 +7,21 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
-import yaml
-from hydra.core.object_type import ObjectType
-from hydra.types import RunMode
 from omegaconf import Container, DictConfig, ListConfig, OmegaConf, open_dict
-from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+from omegaconf.errors import ConfigKeyError
 
-from amlcore.config.composition import add_implied_choices, compose, compose_declared, explaining_errors, loader
-from amlcore.config.grammar.override_parser import key_of, parent_of, parser
-from amlcore.config.grammar.requirement_lists import merge_requirement_lists
+from amlcore.config.grammar.escaping import escape_interpolations
 from amlcore.config.grammar.scalars import key_parts
-from amlcore.config.job import Job, escape_interpolations, job_config
-from amlcore.config.secrets import check_secrets
-from amlcore.config.space import build_space, error_prefix, flatten, parse_azure_override
+from amlcore.config.job import Job, job_config
 from amlcore.config.sweep_overrides import (
-    first_swept_value,
-    first_value,
     format_value,
-    showing_typed_overrides,
-    with_first_value,
 )
-from amlcore.errors import ConfigError
-from amlcore.sweep import Dimension, Space, Sweep, Values
-from amlcore.sweep.azure import is_call
+from amlcore.sweep import Space, Sweep, Values
 from amlcore.sweep.dimension import identity
 from amlcore.sweep.points import repetition_note
-from amlcore.sweep.sampler import SAMPLERS
-from amlcore.worker.values import text
 
-SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
 LIMITS = (
     *("max_total_runs", "max_concurrent_runs", "max_duration_minutes", "trial_timeout_min", "max_failures", "resume"),
     *("warm_start", "plots"),
@@ -80,7 +63,7 @@ class Base:
 
     @cached_property
     def _config(self) -> DictConfig:
-        config = job_config(yaml.safe_load(replace(self.job, sweep=None).to_yaml()))
+        config = job_config(replace(self.job, sweep=None).to_value())
         OmegaConf.set_struct(config, True)
         return config
 
@@ -157,144 +140,15 @@ class Search:
         return identity(self._essence()) == identity(other._essence())
 
     def _essence(self) -> tuple[Any, ...]:
-        bases = [(base.choices, replace(base.job, sweep=None).to_yaml()) for base in self.bases]
+        bases = [(base.choices, replace(base.job, sweep=None).to_value()) for base in self.bases]
         sweep = {key: value for key, value in asdict(self.sweep).items() if key not in LIMITS}
         return str(sweep), bases, self.space.to_json()
 
     def to_json(self) -> dict[str, Any]:
-        bases = [
-            {"choices": base.choices, "job": yaml.safe_load(base.job.to_yaml()), "added": base.added}
-            for base in self.bases
-        ]
+        bases = [{"choices": base.choices, "job": base.job.to_value(), "added": base.added} for base in self.bases]
         return {"bases": bases, "space": self.space.to_json(), "overrides": self.overrides}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Search:
         bases = [Base(base["choices"], Job.from_value(base["job"]), base["added"]) for base in value["bases"]]
         return cls(bases, Space.from_json(value["space"]), value["overrides"])
-
-
-def compose_search(overrides: list[str], *, root: Path, config_name: str = "config") -> Search | None:
-    """What `overrides` with several values, and the search space of their `sweep`, ask for; None where it is no sweep.
-
-    Raises
-    ------
-    ConfigError
-        A key, a value, an option or the space is wrong.
-    """
-    overrides = merge_requirement_lists(overrides)
-    azures = [
-        item for item in overrides if is_call(item.partition("=")[2]) and not item.startswith(("sweep", "+sweep"))
-    ]
-    with explaining_errors(root, overrides, config_name=config_name):
-        others = [override for override in overrides if override not in azures]
-        parsed = parser(loader()).parse_overrides(others)
-        fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
-        swept = [item for item in parsed if item.is_sweep_override()]
-        if not _chooses_sweep(add_implied_choices(fixed, root=root, config_name=config_name), config_name):
-            if not swept and not azures:
-                return None
-            fixed = ["sweep=grid", *(item for item in fixed if item != "sweep=none")]
-        groups = [item for item in swept if _options(key_of(item))]
-        values = [item for item in swept if item not in groups]
-        in_azures_terms = dict(map(parse_azure_override, azures))
-        firsts = [
-            *map(with_first_value, values),
-            *(f"{key}={first_value(item)}" for key, item in in_azures_terms.items()),
-        ]
-        first = [*fixed, *(f"{key_of(item)}={first_swept_value(item)}" for item in groups), *firsts]
-    with showing_typed_overrides(values):
-        job = compose(first, root=root, config_name=config_name)
-    assert job.sweep is not None
-    with explaining_errors(root, first, config_name=config_name) as explainer:
-        try:
-            space = build_space(job.sweep, swept, {key.lstrip("+"): item for key, item in in_azures_terms.items()})
-        except ConfigError as error:
-            if str(error).startswith(tuple(overrides)):  # it shows what was written
-                raise
-            raise explainer.located(error) from None
-    given = {*map(key_of, swept), *(key.lstrip("+") for key in in_azures_terms)}
-    added = [key[1:] for key, _ in flatten(job.sweep.search_space) if key.startswith("+") and key[1:] not in given]
-    groups_chosen = [key for key in space if _options(key)]
-    bases, declared = [], []
-    for combination in space.choices_of(groups_chosen):
-        choices = {key: str(name) for key, name in combination.items()}
-        here = [key for key in added if space.may_hold(key, combination, groups_chosen)]
-        words = [*fixed, *(f"{key}={name}" for key, name in choices.items()), *firsts]
-        words += [f"+{key}={first_value(space[key])}" for key in here]
-        declared.append(compose_declared(words, root=root, config_name=config_name))
-        bases.append(Base(choices, declared[-1].in_chosen_environment(), here))
-    search = Search(bases, space, fixed)
-    if search.job.workspace.secrets:
-        every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.ends]
-        check_secrets(search.job, [*overrides, *every_choice])
-    _check(search)
-    for base, job in zip(bases, declared, strict=True):
-        _check_one_environment(base, job, space)
-    return search
-
-
-def _check_one_environment(base: Base, declared: Job, space: Space) -> None:
-    """Refuse scripts for which `environment=auto` means different environments: all trials of a base have the same."""
-    for key in space.keys() & {"script.script", "script.module", "script.source_directory"}:
-        for value in space[key].ends:
-            trial = base.with_values({key: value})
-            found = replace(trial, environment=declared.environment).in_chosen_environment().environment
-            if replace(found, chosen=None) != replace(base.job.environment, chosen=None):
-                raise ConfigError(
-                    f"{key}={value}: has another environment than the first ({found.chosen or found.name}; of the "
-                    f"first: {base.job.environment.chosen or base.job.environment.name}); choose one for all by "
-                    "environment=NAME or environment.file=PATH"
-                )
-
-
-def _chooses_sweep(overrides: list[str], config_name: str) -> bool:
-    # An option inside of the sweep is known only once there is one.
-    outside = [override for override in overrides if not override.lstrip("+~").startswith("sweep/")]
-    listed = loader().compute_defaults_list(config_name, outside, RunMode.RUN)
-    return listed.overrides.known_choices.get("sweep", "none") != "none"
-
-
-def _check(search: Search) -> None:
-    """Make sure that the schema takes every end of every dimension."""
-    for key in search.space:
-        if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
-            several = f", or a list: {key}=[a,b]" if key in ("sweep.primary_metric", "sweep.goal") else ""
-            raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value{several}")
-    search.sweep.check()
-    numbers = SAMPLERS[search.sweep.sampler].numbers
-    if sum(dimension.kind != "choice" for dimension in search.space.values()) < numbers:
-        raise ConfigError(
-            f"sweep.sampler={search.sweep.sampler} needs at least {numbers} parameters that are numbers, such as "
-            "KEY=interval(0,1) or KEY=range(1,9); sweep=tpe takes any"
-        )
-    for base in search.bases:
-        for key in search.space.keys() - search.groups:
-            for value in _standing_for_all(key, search.space[key]) if search.may_hold(key, base) else ():
-                _check_value(base, key, value)
-
-
-def _standing_for_all(key: str, dimension: Dimension) -> list[Any]:
-    """Values of `dimension` such that the schema takes all where it takes these."""
-    if not key.startswith("script.arguments."):
-        return dimension.ends
-    # An argument may be of any type: one text is checked for many, but for those that no command line can hold.
-    found: dict[Any, Any] = {}
-    for number, value in enumerate(dimension.ends):
-        alike = not isinstance(value, list | dict) and not (isinstance(value, str) and "\0" in value)
-        found.setdefault(type(value) if alike else number, value)
-    return list(found.values())
-
-
-def _check_value(base: Base, key: str, value: Any) -> None:
-    with error_prefix(f"{key}={format_value(value)}"):
-        try:
-            base.with_values({key: value})
-        except (ConfigAttributeError, ConfigKeyError):
-            raise ConfigError(
-                f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {parent_of(key)}"
-            ) from None
-
-
-def _options(key: str) -> list[str]:
-    return loader().get_group_options(key, ObjectType.CONFIG) if "." not in key else []

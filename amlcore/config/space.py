@@ -12,8 +12,8 @@ from hydra.core.override_parser.types import Sweep as SweepValue
 from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
-from amlcore.config.composition import loader
 from amlcore.config.grammar.override_parser import key_of, parser
+from amlcore.config.session import loader
 from amlcore.errors import ConfigError
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call

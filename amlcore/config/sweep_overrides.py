@@ -9,7 +9,7 @@ from typing import Any
 import yaml
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 
-from amlcore.config.composition import quote_value
+from amlcore.config.grammar.escaping import quote_value
 from amlcore.config.grammar.override_parser import prefixed_key_of
 from amlcore.config.space import error_prefix
 from amlcore.errors import ConfigError

@@ -10,6 +10,6 @@ class ProjectSearchPath(SearchPathPlugin):
     def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
         main = [entry.path for entry in search_path.get_path() if entry.provider == "main"]
         if any(path.endswith("/amlcore/conf") for path in main):
-            from amlcore.config.composition import add_project_conf
+            from amlcore.config.session import add_project_conf
 
             add_project_conf(search_path)

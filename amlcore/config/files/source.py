@@ -6,13 +6,18 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
+from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra._internal.core_plugins.importlib_resources_config_source import ImportlibResourcesConfigSource
 from hydra._internal.sources_registry import SourcesRegistry
 from hydra.core.object_type import ObjectType
 from hydra.core.plugins import Plugins
 from hydra.plugins.config_source import ConfigLoadError, ConfigResult
+from omegaconf import OmegaConf
 
 from amlcore.config.files.yaml_reader import load
 from amlcore.errors import ConfigError
@@ -20,6 +25,11 @@ from amlcore.errors import ConfigError
 ENDINGS = (".yaml", ".yml")
 HEADER = re.compile(r"#+\s*@package\b[\s:]*(\S*)\s*(.*)")
 ABOVE_THE_KEYS = ("#", "---", "%")
+
+Document = tuple[str | None, dict[Any, Any] | list[Any]]  # the package that the header names, and the keys
+
+_DOCUMENTS: ContextVar[dict[Path, Document]] = ContextVar("documents")
+_PACKAGED: ContextVar[dict[tuple[str, str], ConfigResult]] = ContextVar("packaged")
 
 
 class YamlSource(FileConfigSource):
@@ -29,15 +39,22 @@ class YamlSource(FileConfigSource):
         file = self._file(config_path)
         if file is None:
             raise ConfigLoadError(f"Config not found : {config_path}")
+        documents = _DOCUMENTS.get()
+        if file not in documents:
+            documents[file] = self._read(file, config_path)
+        package, value = documents[file]
+        return ConfigResult(
+            config=OmegaConf.create(value),
+            path=f"{self.scheme()}://{self.path}",
+            provider=self.provider,
+            header={"package": package},
+        )
+
+    def _read(self, file: Path, config_path: str) -> Document:
         with file.open(encoding="utf-8") as stream:
-            header = {"package": _package(stream.read(), name=str(Path("conf", file.relative_to(self.path))))}
+            package = _package(stream.read(), name=str(Path("conf", file.relative_to(self.path))))
             stream.seek(0)
-            return ConfigResult(
-                config=load(stream, package=_path_of_keys(config_path, header["package"])),
-                path=f"{self.scheme()}://{self.path}",
-                provider=self.provider,
-                header=header,
-            )
+            return package, load(stream, package=_path_of_keys(config_path, package))
 
     def is_config(self, config_path: str) -> bool:
         return self._file(config_path) is not None
@@ -54,6 +71,16 @@ class YamlSource(FileConfigSource):
 
     def _file(self, config_path: str) -> Path | None:
         return find_config(Path(self.path), config_path)
+
+
+class PackagedFiles(ImportlibResourcesConfigSource):
+    """Hydra's own configs, inside its package."""
+
+    def load_config(self, config_path: str) -> ConfigResult:
+        loaded, key = _PACKAGED.get(), (self.path, config_path)
+        if key not in loaded:
+            loaded[key] = super().load_config(config_path)
+        return deepcopy(loaded[key])  # Hydra takes the defaults list out of it
 
 
 def find_config(folder: Path, config_path: str) -> Path | None:
@@ -76,15 +103,18 @@ def _path_of_keys(config_path: str, package: str | None) -> tuple[str, ...]:
 
 @contextmanager
 def yaml_sources() -> Iterator[None]:
-    """Let Hydra read files by `YamlSource` meanwhile; other Hydra programs of this process keep its own way."""
+    """Let Hydra read files by `YamlSource`, each once; other Hydra programs of this process keep Hydra's own source."""
     Plugins.instance()  # registers Hydra's own
     types = SourcesRegistry.instance().types
-    before = types["file"]
-    types["file"] = YamlSource
+    hydras = dict(types)
+    types.update(file=YamlSource, pkg=PackagedFiles)
+    documents, packaged = _DOCUMENTS.set({}), _PACKAGED.set({})
     try:
         yield
     finally:
-        types["file"] = before
+        _DOCUMENTS.reset(documents)
+        _PACKAGED.reset(packaged)
+        types.update(hydras)
 
 
 def check_config_files(conf: Path, groups: list[str]) -> None:

@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from functools import cache
 from typing import IO, Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf._utils import get_yaml_loader
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
@@ -25,8 +24,8 @@ TRUTH = ("true", "false")
 _TOLD: set[tuple[str, int, int]] = set()  # the places that were told of, since a job is composed more than once
 
 
-def load(stream: IO[str], *, package: Path) -> DictConfig | ListConfig:
-    """What OmegaConf.load would make of a file whose keys go to `package`, with its texts kept."""
+def load(stream: IO[str], *, package: Path) -> dict[Any, Any] | list[Any]:
+    """The keys of a file whose keys go to `package`, for OmegaConf.create, with texts kept as they were written."""
     loader = _loader()(stream)
     try:
         root = loader.get_single_node()
@@ -36,12 +35,12 @@ def load(stream: IO[str], *, package: Path) -> DictConfig | ListConfig:
     finally:
         loader.dispose()
     if value is None:
-        return OmegaConf.create()
+        return {}
     if isinstance(value, str):
-        value = {value: None}
+        return {value: None}
     if not isinstance(value, list | dict):
         raise ConfigError(f"{stream.name}: this is one value; a configuration is a mapping of keys to values")
-    return OmegaConf.create(value)
+    return value
 
 
 @cache

@@ -1,0 +1,203 @@
+"""The composition of a sweep: overrides in, a Search out, checked before its first trial."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from hydra.core.object_type import ObjectType
+from hydra.core.override_parser.types import Override
+from hydra.types import RunMode
+from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+from amlcore.config.composition import add_implied_choices, compose_declared
+from amlcore.config.grammar.override_parser import key_of, parent_of, parser
+from amlcore.config.grammar.requirement_lists import merge_requirement_lists
+from amlcore.config.job import Job
+from amlcore.config.search import Base, Search
+from amlcore.config.secrets import check_secrets
+from amlcore.config.session import explaining_errors, loader, session
+from amlcore.config.space import build_space, error_prefix, flatten, parse_azure_override
+from amlcore.config.sweep_overrides import (
+    first_swept_value,
+    first_value,
+    format_value,
+    showing_typed_overrides,
+    with_first_value,
+)
+from amlcore.errors import ConfigError
+from amlcore.sweep import Dimension, Space, Sweep
+from amlcore.sweep.azure import is_call
+from amlcore.sweep.sampler import SAMPLERS
+from amlcore.worker.values import text
+
+SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
+
+
+@dataclass(frozen=True)
+class _Typed:
+    """The overrides as typed, by what a sweep makes of them."""
+
+    fixed: list[str]  # the same for all trials
+    swept: list[Override] = field(default_factory=list)  # several options of a group, several values of a key, a range
+    groups: list[Override] = field(default_factory=list)  # those of `swept` that choose options
+    azure: dict[str, Dimension] = field(default_factory=dict)  # ranges in Azure ML's form, by key with its +
+
+    @property
+    def values(self) -> list[Override]:
+        return [item for item in self.swept if item not in self.groups]
+
+    @cached_property
+    def first_values(self) -> list[str]:
+        """The first value of each key, by which the sweep's own job is composed and checked."""
+        azure = [f"{key}={first_value(item)}" for key, item in self.azure.items()]
+        return [*map(with_first_value, self.values), *azure]
+
+    @property
+    def first(self) -> list[str]:
+        """The overrides with the first option and the first value of each."""
+        groups = [f"{key_of(item)}={first_swept_value(item)}" for item in self.groups]
+        return [*self.fixed, *groups, *self.first_values]
+
+
+def compose_search(
+    overrides: list[str], *, root: Path, config_name: str = "config", multirun: bool = True
+) -> Search | Job:
+    """The Search that `overrides` ask for, by several values or by the search space of their `sweep`; else the Job.
+
+    Parameters
+    ----------
+    multirun: whether a key may have several values, as `aml run -m` allows.
+
+    Raises
+    ------
+    ConfigError
+        A key, a value, an option or the space is wrong.
+    """
+    overrides = merge_requirement_lists(overrides)
+    jobs: dict[tuple[str, ...], Job] = {}  # each composition takes about 90 ms
+
+    def compose_once(overrides: list[str]) -> Job:
+        key = tuple(overrides)
+        if key not in jobs:
+            jobs[key] = compose_declared(overrides, root=root, config_name=config_name)
+        return jobs[key]
+
+    with session(root):
+        typed = _parse(overrides, root=root, config_name=config_name) if multirun else _Typed(overrides)
+        with showing_typed_overrides(typed.values):
+            job = compose_once(typed.first)
+        if job.sweep is None:
+            return job.in_chosen_environment()
+        space = _space(job.sweep, typed, overrides, root=root, config_name=config_name)
+        in_space = {*map(key_of, typed.swept), *(key.lstrip("+") for key in typed.azure)}
+        flat = [key for key, _ in flatten(job.sweep.search_space)]
+        added = [key[1:] for key in flat if key.startswith("+") and key[1:] not in in_space]
+        groups = [key for key in space if _options(key)]
+        bases, declared = [], []
+        for combination in space.choices_of(groups):
+            choices = {key: str(name) for key, name in combination.items()}
+            held = [key for key in added if space.may_hold(key, combination, groups)]
+            chosen = [f"{key}={name}" for key, name in choices.items()]
+            first_added = [f"+{key}={first_value(space[key])}" for key in held]
+            declared.append(compose_once([*typed.fixed, *chosen, *typed.first_values, *first_added]))
+            bases.append(Base(choices, declared[-1].in_chosen_environment(), held))
+    search = Search(bases, space, typed.fixed)
+    if search.job.workspace.secrets:
+        every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.ends]
+        check_secrets(search.job, [*overrides, *every_choice])
+    _check(search)
+    for base, job in zip(bases, declared, strict=True):
+        _check_one_environment(base, job, space)
+    return search
+
+
+def _parse(overrides: list[str], *, root: Path, config_name: str) -> _Typed:
+    azure = [item for item in overrides if is_call(item.partition("=")[2]) and not item.startswith(("sweep", "+sweep"))]
+    with explaining_errors(root, overrides, config_name=config_name):
+        parsed = parser(loader()).parse_overrides([override for override in overrides if override not in azure])
+        fixed = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
+        swept = [item for item in parsed if item.is_sweep_override()]
+        if (swept or azure) and not _chooses_sweep(fixed, root=root, config_name=config_name):
+            fixed = ["sweep=grid", *(item for item in fixed if item != "sweep=none")]
+        groups = [item for item in swept if _options(key_of(item))]
+        return _Typed(fixed, swept, groups, dict(map(parse_azure_override, azure)))
+
+
+def _chooses_sweep(overrides: list[str], *, root: Path, config_name: str) -> bool:
+    choices = add_implied_choices(overrides, root=root, config_name=config_name)
+    # An option inside of the sweep is known only once there is one.
+    outside = [override for override in choices if not override.lstrip("+~").startswith("sweep/")]
+    defaults = loader().compute_defaults_list(config_name, outside, RunMode.RUN)
+    return defaults.overrides.known_choices.get("sweep", "none") != "none"
+
+
+def _options(key: str) -> list[str]:
+    return loader().get_group_options(key, ObjectType.CONFIG) if "." not in key else []
+
+
+def _space(sweep: Sweep, typed: _Typed, overrides: list[str], *, root: Path, config_name: str) -> Space:
+    with explaining_errors(root, typed.first, config_name=config_name) as explainer:
+        try:
+            return build_space(sweep, typed.swept, {key.lstrip("+"): item for key, item in typed.azure.items()})
+        except ConfigError as error:
+            if str(error).startswith(tuple(overrides)):  # it quotes what was typed
+                raise
+            raise explainer.located(error) from None
+
+
+def _check_one_environment(base: Base, declared: Job, space: Space) -> None:
+    """Refuse scripts for which `environment=auto` means different environments: all trials of a base have the same."""
+    for key in space.keys() & {"script.script", "script.module", "script.source_directory"}:
+        for value in space[key].ends:
+            trial = base.with_values({key: value})
+            found = replace(trial, environment=declared.environment).in_chosen_environment().environment
+            if replace(found, chosen=None) != replace(base.job.environment, chosen=None):
+                raise ConfigError(
+                    f"{key}={value}: has another environment than the first ({found.chosen or found.name}; of the "
+                    f"first: {base.job.environment.chosen or base.job.environment.name}); choose one for all by "
+                    "environment=NAME or environment.file=PATH"
+                )
+
+
+def _check(search: Search) -> None:
+    """Make sure that the schema takes every end of every dimension."""
+    for key in search.space:
+        if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
+            several = f", or a list: {key}=[a,b]" if key in ("sweep.primary_metric", "sweep.goal") else ""
+            raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value{several}")
+    search.sweep.check()
+    numbers = SAMPLERS[search.sweep.sampler].numbers
+    if sum(dimension.kind != "choice" for dimension in search.space.values()) < numbers:
+        raise ConfigError(
+            f"sweep.sampler={search.sweep.sampler} needs at least {numbers} parameters that are numbers, such as "
+            "KEY=interval(0,1) or KEY=range(1,9); sweep=tpe takes any"
+        )
+    for base in search.bases:
+        for key in search.space.keys() - search.groups:
+            for value in _standing_for_all(key, search.space[key]) if search.may_hold(key, base) else ():
+                _check_value(base, key, value)
+
+
+def _standing_for_all(key: str, dimension: Dimension) -> list[Any]:
+    """Values of `dimension` such that the schema takes all where it takes these."""
+    if not key.startswith("script.arguments."):
+        return dimension.ends
+    # An argument may be of any type: one text is checked for many, but for those that no command line can hold.
+    found: dict[Any, Any] = {}
+    for number, value in enumerate(dimension.ends):
+        alike = not isinstance(value, list | dict) and not (isinstance(value, str) and "\0" in value)
+        found.setdefault(type(value) if alike else number, value)
+    return list(found.values())
+
+
+def _check_value(base: Base, key: str, value: Any) -> None:
+    with error_prefix(f"{key}={format_value(value)}"):
+        try:
+            base.with_values({key: value})
+        except (ConfigAttributeError, ConfigKeyError):
+            raise ConfigError(
+                f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {parent_of(key)}"
+            ) from None
