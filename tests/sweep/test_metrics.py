@@ -23,7 +23,7 @@ from tests.support.aml import HERE, Aml, Write
 from tests.support.sweep_loop import Clock, Made, run
 from tests.support.sweeps import TORCH, sweep_and_trials
 
-SWEEPS = sorted(path.stem for path in (Path(amlcore.__file__).parent / "conf/sweep").glob("*.yaml"))
+SWEEPS = sorted(path.stem for path in (Path(amlcore.__file__).parent / "conf/sweep").glob("[!_]*.yaml"))
 SPACE = Space({"x": Dimension.between(0.0, 1.0), "n": Dimension.between(1, 9), "k": Dimension.of(["a", "b"])})
 
 

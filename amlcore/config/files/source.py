@@ -60,14 +60,17 @@ class YamlSource(FileConfigSource):
         return self._file(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        found = set()
+        """The options and groups of a folder; a file such as `_common.yaml` is shared by options and not one itself."""
+        names = set()
         for entry in os.scandir(os.path.join(self.path, config_path)):
             stem, ending = os.path.splitext(entry.name)
+            if stem.startswith("_"):
+                continue
             if ending in ENDINGS and entry.is_file() and results_filter in (None, ObjectType.CONFIG):
-                found.add(stem)
-            elif entry.is_dir() and entry.name != "__pycache__" and results_filter in (None, ObjectType.GROUP):
-                found.add(entry.name)
-        return sorted(found)
+                names.add(stem)
+            elif entry.is_dir() and results_filter in (None, ObjectType.GROUP):
+                names.add(entry.name)
+        return sorted(names)
 
     def _file(self, config_path: str) -> Path | None:
         return find_config(Path(self.path), config_path)
