@@ -9,6 +9,8 @@ import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
+
 from tests.support.opens import below, count_opens
 
 
@@ -34,3 +36,31 @@ def test_twenty_runs_open_the_files_of_twenty(project: Path, tmp_path: Path) -> 
         assert len({path.parts[2] for path in opens if path.parts[0] == "outputs"}) == 20
 
     assert counts[0] == counts[1]
+
+
+SPACE = "sweep:\n  search_space:\n    script.arguments.penalty: [0.5, 1.0]\n"
+
+
+@pytest.mark.parametrize(
+    ("conf", "arguments", "most"),
+    [
+        ("", ["script=train_iris"], 16),
+        ("", ["experiment=iris"], 17),
+        ("", ["-m", "script=train_iris", "script.arguments.penalty=0.5,1.0"], 19),
+        ("", ["-m", "script=train_iris", "environment=sklearn,sklearn-1.2"], 20),
+        (f"defaults: [base, override script: train_iris, override sweep: grid, _self_]\n{SPACE}", [], 18),
+    ],
+    ids=["run", "experiment", "grid", "groups", "sweep-in-config"],
+)
+def test_a_request_opens_each_config_once(
+    conf: str, arguments: list[str], most: int, project: Path, tmp_path: Path
+) -> None:
+    """Its options' files, base.yaml, config.yaml, sweep/_common.yaml, and six of Hydra's own."""
+    if conf:
+        (project / "conf").mkdir()
+        (project / "conf/config.yaml").write_text(conf)
+    opens = count_opens(tmp_path, "run", *arguments, "--dry-run", cwd=project)
+    configs = {path: count for path, count in opens.items() if path.suffix == ".yaml"}
+
+    assert {path: count for path, count in configs.items() if count > 1} == {}
+    assert len(configs) <= most
