@@ -16,7 +16,7 @@ from amlcore.config.hydra_settings import check_hydra_settings
 from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets, keep_references
 from amlcore.config.session import explaining_errors, loader, session
-from amlcore.errors import AmlcoreError, NotFoundError, must_be
+from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, must_be
 
 if TYPE_CHECKING:
     from amlcore.compute import ComputeTarget
@@ -107,9 +107,12 @@ def _honour_none(config: DictConfig, overrides: list[str]) -> None:
 
 
 def _job(config: DictConfig, root: Path, explainer: Explainer) -> Job:
-    keep_references(config)
     for key in _unknown(config, ""):
         raise explainer.of_unknown(config, key)
+    try:
+        keep_references(config)
+    except ConfigError as error:
+        raise explainer.located(error) from None
     for key in sorted(OmegaConf.missing_keys(config)):
         raise explainer.of_unset(str(key))
     # `file: ???` in the option would not do: it does not override the null of the schema.
@@ -131,10 +134,15 @@ def _unknown(node: Any, prefix: str) -> list[str]:
     if not is_dataclass(noun):
         return []
     names = {field.name for field in fields(noun) if not field.metadata.get("omegaconf_ignore")}
+    own = {field.name for field in fields(noun) if field.metadata.get("set_by_amlcore")}
     unknown = []
     for key in node:
-        if key not in names:
+        if key not in names or (key in own and _is_set(node, key)):
             unknown.append(f"{prefix}{key!s}")
         elif not OmegaConf.is_interpolation(node, key):
             unknown += _unknown(node._get_node(key), f"{prefix}{key!s}.")
     return unknown
+
+
+def _is_set(node: DictConfig, key: Any) -> bool:
+    return OmegaConf.is_interpolation(node, key) or node[key] is not None

@@ -293,7 +293,8 @@ def _root_of(error: BaseException) -> BaseException | None:
 def _keys(kind: Any) -> list[str]:
     if not is_dataclass(kind):
         return []
-    return [field.name for field in fields(kind) if not field.metadata.get("omegaconf_ignore")]
+    hidden = ("omegaconf_ignore", "set_by_amlcore")
+    return [field.name for field in fields(kind) if not any(field.metadata.get(name) for name in hidden)]
 
 
 def _first_unknown(key: str, kind: Any) -> str:

@@ -17,7 +17,7 @@ from amlcore.config.grammar.override_parser import key_of, parent_of, parser
 from amlcore.config.grammar.requirement_lists import merge_requirement_lists
 from amlcore.config.job import Job
 from amlcore.config.search import Base, Search
-from amlcore.config.secrets import check_secrets
+from amlcore.config.secrets import check_secrets, is_resolved_at_start
 from amlcore.config.session import explaining_errors, loader, session
 from amlcore.config.space import build_space, error_prefix, flatten, parse_azure_override
 from amlcore.config.sweep_overrides import (
@@ -168,6 +168,9 @@ def _check(search: Search) -> None:
         if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
             several = f", or a list: {key}=[a,b]" if key in ("sweep.primary_metric", "sweep.goal") else ""
             raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value{several}")
+        for value in search.space[key].ends:
+            if is_resolved_at_start(key, value):
+                raise ConfigError(f"{key}={value}: only the script's arguments and variables can vary by references")
     search.sweep.check()
     numbers = SAMPLERS[search.sweep.sampler].numbers
     if sum(dimension.kind != "choice" for dimension in search.space.values()) < numbers:

@@ -1,4 +1,4 @@
-"""Secrets: references to environment variables stay references, and no value of a named one gets into a job."""
+"""Secrets: references to environment variables stay references, and no secret's value gets into a job."""
 
 from __future__ import annotations
 
@@ -8,56 +8,100 @@ from collections.abc import Iterator
 from dataclasses import asdict, replace
 from typing import Any
 
-from omegaconf import DictConfig, ListConfig, OmegaConf, open_dict
+from omegaconf import DictConfig, ListConfig, open_dict
 
+from amlcore.config.grammar.scalars import ScalarRule, key_parts, scalar_rule
 from amlcore.config.job import Job
 from amlcore.errors import ConfigError
 from amlcore.worker.references import REFERENCE
 from amlcore.worker.values import text
 
-ESCAPED = re.compile(r"(\\*)(\$\{oc\.env:[^{}]*\})")
-LEAST_CHARACTERS = 4  # of a value that is looked for inside of others; a shorter one would be found by chance
+KEPT = ("script.environment_variables", "script.arguments")
+"""The keys whose references the worker resolves, in the script's process alone."""
+
+RESOLVED = (
+    *("script.source_directory", "script.script", "script.inputs"),
+    *("environment.file", "environment.python", "workspace.environments_folder", "compute"),
+)
+"""The keys of texts whose references amlcore itself needs the value of: paths, and names on a cluster."""
+
+RECORDED = ("compute.setup", "compute.options")
+"""The keys below those whose references are refused."""
+
+OPEN = re.compile(r"(?<!\\)((?:\\\\)*)\$\{\s*oc\.env\s*:")
+WHOLE = re.compile(r"(\\*)(\$\{oc\.env:[^{}]*\})")
+MIN_LENGTH = 4  # of a secret that is looked for inside longer texts; a shorter one would be found by chance
 
 
 def keep_references(config: DictConfig) -> None:
-    """Let `${oc.env:NAME}` in a script's variables and arguments stand for itself: the worker resolves it.
+    """Let `${oc.env:NAME}` in a script's variables and arguments stay a reference, and refuse it in other texts.
 
     Raises
     ------
     ConfigError
-        A reference stands inside of another interpolation, by which its value would be recorded.
+        A reference would be recorded with its value: it is in a text that is no path, or in another interpolation.
     """
-    for key in ("script.environment_variables", "script.arguments"):
-        node = OmegaConf.select(config, key)
-        if isinstance(node, DictConfig | ListConfig):
-            with open_dict(config):
-                _keep(node, key)
+    with open_dict(config):
+        for parent, name, key, raw in list(_references(config, ())):
+            if _starts(key, KEPT):
+                parent[name] = _escape_references(raw, ".".join(key))
+            elif not _may_be_resolved(key):
+                raise ConfigError(
+                    f"{'.'.join(key)}: {raw} would be recorded with its value; references to environment variables "
+                    f"are kept in {' and '.join(KEPT)} only"
+                )
 
 
-def _keep(node: DictConfig | ListConfig, key: str) -> None:
+def _references(node: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, Any, tuple[str, ...], str]]:
+    """The texts with references below `node`: the node and the name they are at, their key, and the text."""
     if node._is_none() or node._is_missing() or node._is_interpolation():
         return
     for name in list(node) if isinstance(node, DictConfig) else range(len(node)):
         child = node._get_node(name)
-        if isinstance(child, DictConfig | ListConfig):
-            _keep(child, f"{key}.{name}")
-        elif child is not None and isinstance(raw := child._value(), str) and "${oc.env:" in raw:  # type: ignore[union-attr]
-            node[name] = _kept(raw, f"{key}.{name}")
+        key = _key(path, name) if isinstance(node, DictConfig) else path
+        if isinstance(child, DictConfig | ListConfig) and not child._is_interpolation():
+            yield from _references(child, key)
+        elif child is not None and isinstance(raw := child._value(), str) and OPEN.search(raw):
+            yield node, name, key, raw
 
 
-def _kept(raw: str, key: str) -> str:
-    for match in re.finditer(r"\$\{oc\.env:", raw):
-        before = raw[: match.start()]
-        if before.count("${") > before.count("}"):
-            raise ConfigError(f"{key}: ${{oc.env:…}} inside of another interpolation would be recorded with its value")
+def _key(path: tuple[str, ...], name: Any) -> tuple[str, ...]:
+    if path == ("sweep", "search_space"):  # there the reference belongs to the key that is searched
+        return key_parts(str(name).lstrip("+"))
+    return (*path, str(name))
 
-    def escaped(match: re.Match[str]) -> str:
+
+def is_resolved_at_start(key: str, value: Any) -> bool:
+    """Whether `value` is a reference at a key where the worker would not resolve it."""
+    return isinstance(value, str) and OPEN.search(value) is not None and not _starts(key_parts(key), KEPT)
+
+
+def _starts(key: tuple[str, ...], dotted_keys: tuple[str, ...]) -> bool:
+    return any(f"{'.'.join(key)}.".startswith(f"{dotted}.") for dotted in dotted_keys)
+
+
+def _may_be_resolved(key: tuple[str, ...]) -> bool:
+    is_number = scalar_rule(key) is ScalarRule.kept
+    return (is_number or _starts(key, RESOLVED)) and not _starts(key, RECORDED)
+
+
+def _escape_references(raw: str, key: str) -> str:
+    plain = OPEN.sub(r"\1${oc.env:", raw)
+
+    def escape(match: re.Match[str]) -> str:
         backslashes, reference = match.groups()
         if len(backslashes) % 2:  # it is escaped already
             return str(match[0])
         return f"{backslashes * 2}\\{reference}"
 
-    return ESCAPED.sub(escaped, raw)
+    for match in OPEN.finditer(plain):
+        before = plain[: match.start()]
+        if before.count("${") > before.count("}"):
+            raise ConfigError(f"{key}: ${{oc.env:…}} inside another interpolation would be recorded with its value")
+    escaped = WHOLE.sub(escape, plain)
+    if OPEN.search(escaped):
+        raise ConfigError(f"{key}: {raw} would be recorded with its value; the default must be a plain text")
+    return escaped
 
 
 def check_secrets(job: Job, overrides: list[str]) -> None:
@@ -66,33 +110,33 @@ def check_secrets(job: Job, overrides: list[str]) -> None:
     Raises
     ------
     ConfigError
-        It does; the message tells where, and not the value.
+        It does; the message says where, without the value.
     """
     for name in job.workspace.secrets:
-        given = job.script.environment_variables.get(name)
-        if given is not None and not REFERENCE.search(given):
+        value = job.script.environment_variables.get(name)
+        if value is not None and not REFERENCE.search(value):
             raise ConfigError(
-                f"script.environment_variables.{name}: workspace.secrets names it, so that its value must not be "
-                f"recorded; write ${{oc.env:{name}}}"
+                f"script.environment_variables.{name}: workspace.secrets names it, so its value must not be recorded; "
+                f"write ${{oc.env:{name}}}"
             )
-        value = os.environ.get(name)
-        if value:
-            _check_value(name, value, job, overrides)
+        secret = os.environ.get(name)
+        if secret:
+            _check_absent(name, secret, job, overrides)
 
 
-def _check_value(name: str, value: str, job: Job, overrides: list[str]) -> None:
+def _check_absent(name: str, secret: str, job: Job, overrides: list[str]) -> None:
     instead = f"write ${{oc.env:{name}}} in script.environment_variables or script.arguments"
     for override in overrides:
-        if _holds(override.partition("=")[2], value):
+        if _holds(override.partition("=")[2], secret):
             raise ConfigError(f"{override.partition('=')[0]}: holds the value of {name}, a secret; {instead}")
     script = replace(job.script, environment=None, compute_target=None)
-    for key, held in _scalars(asdict(replace(job, script=script)), ""):
-        if _holds(held, value) if isinstance(held, str) else text(held) == value:
+    for key, value in _scalars(asdict(replace(job, script=script)), ""):
+        if _holds(value, secret) if isinstance(value, str) else text(value) == secret:
             raise ConfigError(f"{key}: holds the value of {name}, a secret, and would be recorded; {instead}")
 
 
-def _holds(words: str, value: str) -> bool:
-    return value in words if len(value) >= LEAST_CHARACTERS else value == words
+def _holds(words: str, secret: str) -> bool:
+    return secret in words if len(secret) >= MIN_LENGTH else secret == words
 
 
 def _scalars(value: Any, key: str) -> Iterator[tuple[str, str | int | float]]:

@@ -40,8 +40,8 @@ class Environment:
     add: list[str] = field(default_factory=list)
     # Of environment=auto: what is taken where neither the script nor a file beside it says what it needs.
     otherwise: "Environment | None" = None
-    # What environment=auto has found; written by amlcore.
-    chosen: str | None = None
+    # What environment=auto found; written by amlcore, so not a key that a user can set.
+    chosen: str | None = field(default=None, metadata={"set_by_amlcore": True})
 
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", self.name):

@@ -53,6 +53,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         ),
         (["+compute.partition=x"], ["compute.partition:", "no such key", "slots", "+compute.partition=x"]),
         (["++compute.slot=3"], ["compute.slot:", "did you mean 'slots'"]),
+        (["environment.chosen=x"], ["environment.chosen:", "no such key", "on the command line: environment.chosen=x"]),
         (["++script.argument.a=3"], ["script.argument:", "did you mean 'arguments'"]),
         (["+colour=red"], ["colour:", "no such key", "compute"]),
         (["compute.slots=two"], ["compute.slots=two", "a whole number", "on the command line"]),

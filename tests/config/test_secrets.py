@@ -7,11 +7,13 @@ import stat
 from pathlib import Path
 
 import pytest
+import yaml
 
 from amlcore import Workspace
-from amlcore.config import compose, compose_search, quote_value
-from amlcore.config.job import Job
-from amlcore.errors import ConfigError, RequestError
+from amlcore.config import Job, Search, compose, compose_search, quote_value
+from amlcore.config.grammar.scalars import _is_text, _leaves
+from amlcore.config.secrets import RESOLVED
+from amlcore.errors import AmlcoreError, ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.snapshot.listing import listing
 from amlcore.worker.references import missing, resolved
@@ -134,6 +136,71 @@ def test_a_secret_is_refused_among_the_values_of_a_sweep_and_in_python(secret: P
     with pytest.raises(ConfigError, match=r"script\.arguments: holds the value of TOKEN"):
         Experiment(workspace, "e").submit(config)
     assert workspace.redacted(f"failed for {CANARY}") == "failed for ${oc.env:TOKEN}"
+
+
+TEXTS = {".".join(path) for path, kind in _leaves(Job, ()) if _is_text(kind)}
+GROUPS = ["sweep=random", "sweep/early_termination=patient", "deployment=bento", "model=sklearn", "compute=slurm"]
+NEEDED = [*RESOLVED[:-1], "compute.partition", "compute.account", "compute.qos", "compute.constraint"]
+
+
+@pytest.mark.parametrize("key", sorted(TEXTS - {"compute.kind", "environment.chosen"}))
+def test_a_reference_in_a_text_is_kept_refused_or_the_value_of_a_path(
+    key: str, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "canary7f3a")
+    kind = dict(_leaves(Job, ()))[tuple(key.split("."))]
+    reference = "${oc.env:TOKEN}"
+    override = f"+{key}.n={reference}" if "dict" in kind else f"{key}=[{reference}]" if "list" in kind else ""
+    override = override or f"++{key}={reference}"
+    try:
+        record = compose([*GROUPS, "model.name=m", "script.script=t.py", override], root=project).to_yaml()
+    except AmlcoreError as error:
+        record = str(error)
+        assert key in record
+
+    assert ("canary" in record) == any(key.startswith(one) for one in NEEDED)
+
+
+@pytest.mark.parametrize(
+    ("text", "argument"),
+    [
+        ("${ oc.env:TOKEN }", "${oc.env:TOKEN }"),
+        ("a ${oc.env :TOKEN}", "a ${oc.env:TOKEN}"),
+        (r"\${oc.env:TOKEN}", "${oc.env:TOKEN}"),
+        ("${oc.env:TOKEN,${oc.env:OTHER}}", None),
+        ("${oc.env:TOKEN,${script.script}}", None),
+        ("${oc.decode:${oc.env:TOKEN}}", None),
+    ],
+)
+def test_each_form_of_a_reference_is_kept_or_refused(
+    text: str, argument: str | None, write: Write, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "canary7f3a")
+    script = {"defaults": ["/schema/script@_here_", "_self_"], "script": "t.py", "arguments": {"a": text}}
+    write("conf/script/s.yaml", yaml.safe_dump(script))
+
+    if argument is None:
+        with pytest.raises(ConfigError, match=r"script\.arguments\.a: .*recorded with its value"):
+            compose(["script=s"], root=project)
+    else:
+        assert compose(["script=s"], root=project).script.arguments == {"a": argument}
+
+
+def test_references_in_a_search_space_are_kept_or_refused(
+    write: Write, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOKEN", "canary7f3a")
+    space = "defaults: [random, _self_]\nsearch_space: {%s: ['${oc.env:TOKEN}', b]}\n"
+    script = ["script=script", "script.script=t.py", "environment=current"]
+    write("t.py", "")
+    write("conf/sweep/args.yaml", space % "+script.arguments.a")
+
+    search = compose_search([*script, "sweep=args"], root=project)
+    assert isinstance(search, Search)
+    assert search.trial({"script.arguments.a": "${oc.env:TOKEN}"})[0].script.arguments == {"a": "${oc.env:TOKEN}"}
+    assert "canary" not in str(search.to_json())
+    with pytest.raises(ConfigError, match=r"compute\.account=\$\{oc\.env:TOKEN\}: only"):
+        compose_search([*script, "compute=slurm", "compute.account='${oc.env:TOKEN}',b"], root=project)
 
 
 @pytest.mark.parametrize(("pin", "argument"), [("12345678", "12345678"), ("-0.5", "-0.5"), ("true!", "'true!'")])
