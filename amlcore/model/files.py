@@ -1,6 +1,5 @@
 """The files of a model: found in what a run wrote, and copied for good."""
 
-import hashlib
 import os
 import shutil
 import uuid
@@ -12,6 +11,7 @@ from typing import Any
 
 from amlcore.errors import ModelError
 from amlcore.model.trusted_types import SKOPS
+from amlcore.worker.hashes import stream_sha256
 from amlcore.worker.layout import RunLayout
 
 MODEL_FILES = (".joblib", ".pkl", ".pickle", SKOPS)
@@ -123,10 +123,7 @@ def _listed(outputs: Path) -> str:
 
 def _copy(source: Path, target: Path, relative: str) -> ModelFile:
     target.parent.mkdir(parents=True, exist_ok=True)
-    hashed = hashlib.sha256()
-    with source.open("rb") as read, target.open("xb") as write:
-        while chunk := read.read(1 << 20):
-            hashed.update(chunk)
-            write.write(chunk)
+    with source.open("rb") as stream, target.open("xb") as copy:
+        sha256, size = stream_sha256(stream, copy=copy)
     target.chmod(0o444)
-    return ModelFile(relative, target.stat().st_size, hashed.hexdigest())
+    return ModelFile(relative, size, sha256)

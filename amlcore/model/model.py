@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 import warnings
@@ -17,6 +16,7 @@ from amlcore.log import Log
 from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
 from amlcore.record.reading import OUTPUT, Moment, check, read_mapping
+from amlcore.worker.hashes import file_sha256
 
 
 class HasModels(Protocol):
@@ -134,8 +134,7 @@ class Model:
     def _verify_file(self, relative: str, sha256: str) -> None:
         path = self.folder / relative
         try:
-            with path.open("rb") as stream:
-                actual = hashlib.file_digest(stream, "sha256").hexdigest()
+            actual = file_sha256(path)
         except OSError as error:
             raise ModelError(f"{self.id}: {path} cannot be read: {error.strerror}") from None
         if actual != sha256:

@@ -24,6 +24,7 @@ from amlcore.model.trusted_types import SKOPS, TRUSTED_TYPES
 from amlcore.record.ownership import open_tree_to_group
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, write_json
+from amlcore.worker.hashes import file_sha256
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.process_identity import identity
 
@@ -303,8 +304,7 @@ def _sample(registration: Registration, provenance: Provenance) -> Sample | None
         if provenance.hashes and path.name in provenance.hashes:
             raise ModelError(f"{key}: {path} was removed after run {provenance.run} had ended")
         return None
-    with path.open("rb") as stream:
-        provenance.check({path: hashlib.file_digest(stream, "sha256").hexdigest()}, key=key)
+    provenance.check({path: file_sha256(path)}, key=key)
     return read_sample(path)
 
 

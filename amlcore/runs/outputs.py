@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import os
 import shutil
@@ -13,6 +12,7 @@ from pathlib import Path
 
 from amlcore.record.record import Record
 from amlcore.worker.files import write_json
+from amlcore.worker.hashes import file_sha256
 from amlcore.worker.process.links import keep_linked
 from amlcore.worker.process.workcopy import MAX_STRAYS
 
@@ -121,5 +121,4 @@ def _files_below(folder: Path, inside: Path) -> Iterator[Path]:
 def _digest(path: Path) -> str:
     if not os.access(path, os.R_OK):
         path.chmod(path.stat().st_mode | 0o400)
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(path)

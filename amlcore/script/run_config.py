@@ -18,6 +18,7 @@ from amlcore.environment import Environment
 from amlcore.environment.search_path import check_search_path
 from amlcore.errors import ConfigError, RequestError, must_be, suggest
 from amlcore.script.file import check_file
+from amlcore.worker.hashes import file_sha256
 from amlcore.worker.layout import input_variable
 from amlcore.worker.module_file import MAIN, find_module
 from amlcore.worker.process.inputs import UnreadableInputError, is_folder, walk
@@ -59,7 +60,7 @@ class Input:
         """
         path = Path(self.path)
         try:
-            return _folder_digest(path) if is_folder(self.path) else (_file_digest(path), path.stat().st_size)
+            return _folder_digest(path) if is_folder(self.path) else (file_sha256(path), path.stat().st_size)
         except UnreadableInputError as error:
             raise RequestError(f"script.inputs: {error}") from None
         except OSError as error:
@@ -302,11 +303,6 @@ def _folder_digest(folder: Path) -> tuple[str, int]:
     for parent, names in walk(str(folder)):
         for file in (Path(parent, name) for name in names):
             relative = file.relative_to(folder).as_posix()
-            whole.update(f"{relative}\0{_file_digest(file)}\n".encode(errors="surrogateescape"))
+            whole.update(f"{relative}\0{file_sha256(file)}\n".encode(errors="surrogateescape"))
             size += file.stat().st_size
     return whole.hexdigest(), size
-
-
-def _file_digest(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

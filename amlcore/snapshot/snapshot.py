@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -16,9 +16,9 @@ from amlcore.errors import SnapshotError
 from amlcore.snapshot.listing import Listing, SourceFile, listing, megabytes, unreadable
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, read_json, write_json
+from amlcore.worker.hashes import stream_sha256
 from amlcore.worker.objects import DamagedError, copy_object, object_path
 
-CHUNK_BYTES = 1 << 20
 GIVEN_UP_AT = 5  # times the limit
 SMALL_BYTES = 8 << 20
 LONG_S = 600.0  # by then the kernel has written all that there was to write
@@ -100,7 +100,7 @@ def digest(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequen
     """What `take` would return, with nothing written."""
     found = _checked(source, store=store, limits=limits, exclude=exclude)
     cache = StatCache.load(store, source)
-    stored = [_stored(file, found.folder, cache=cache, read=_hash) for file in found.files]
+    stored = [_stored(file, found.folder, cache=cache, read=stream_sha256) for file in found.files]
     return _snapshot(stored, found.links, store=store)[0]
 
 
@@ -218,19 +218,6 @@ def _opened(path: Path) -> IO[bytes]:
         raise unreadable(path, error) from None
 
 
-def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
-    while chunk := stream.read(CHUNK_BYTES):
-        yield chunk
-
-
-def _hash(stream: IO[bytes]) -> tuple[str, int]:
-    hashed, size = hashlib.sha256(), 0
-    for chunk in _chunks(stream):
-        hashed.update(chunk)
-        size += len(chunk)
-    return hashed.hexdigest(), size
-
-
 def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:
     """Store what `stream` gives under the hash of exactly that, even if the file changes meanwhile."""
     start = stream.read(SMALL_BYTES)
@@ -238,19 +225,15 @@ def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:
         sha256 = hashlib.sha256(start).hexdigest()
         _create(_object(objects, sha256), start)
         return sha256, len(start)
-    hashed, size = hashlib.sha256(start), len(start)
     handle, temporary = tempfile.mkstemp(prefix=".", dir=objects)
     try:
         with os.fdopen(handle, "wb") as copy:
             copy.write(start)
-            for chunk in _chunks(stream):
-                hashed.update(chunk)
-                size += len(chunk)
-                copy.write(chunk)
-        _publish(Path(temporary), _object(objects, hashed.hexdigest()))
+            sha256, size = stream_sha256(stream, start=start, copy=copy)
+        _publish(Path(temporary), _object(objects, sha256))
     finally:
         Path(temporary).unlink(missing_ok=True)
-    return hashed.hexdigest(), size
+    return sha256, size
 
 
 def _create(path: Path, content: bytes) -> bool:

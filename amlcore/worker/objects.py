@@ -1,9 +1,8 @@
 """The objects of a snapshot: each lies under the sha256 of its content, by which a copy of it is verified."""
 
-import hashlib
 import os
 
-CHUNK_BYTES = 1 << 20
+from amlcore.worker.hashes import stream_sha256
 
 
 class DamagedError(Exception):
@@ -27,17 +26,6 @@ def copy_object(objects, sha256, target, *, name):
     except FileNotFoundError:
         raise DamagedError("the stored object of {} is gone: there is no file {}; submit again".format(name, path))
     with stream, open(target, "wb", buffering=0) as copy:
-        if _copy(stream, copy) != sha256:
+        if stream_sha256(stream, copy=copy)[0] != sha256:
             words = "the stored object of {} is damaged; remove {} and submit again"
             raise DamagedError(words.format(name, path))
-
-
-def _copy(stream, copy):
-    """Copy all of `stream`; the sha256 of what was copied comes back."""
-    hashed = hashlib.sha256()
-    while True:
-        chunk = stream.read(CHUNK_BYTES)
-        if not chunk:
-            return hashed.hexdigest()
-        hashed.update(chunk)
-        copy.write(chunk)

@@ -1,0 +1,34 @@
+"""The sha256 of files and streams."""
+
+import hashlib
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import os  # noqa: F401
+    import typing  # noqa: F401
+
+CHUNK_BYTES = 1 << 20
+
+
+def file_sha256(path):
+    # type: (str | os.PathLike[str]) -> str
+    """The sha256 of a file's content, in hex."""
+    with open(str(path), "rb", buffering=0) as stream:
+        return stream_sha256(stream)[0]
+
+
+def stream_sha256(stream, start=b"", copy=None):
+    # type: (typing.IO[bytes], bytes, typing.IO[bytes] | None) -> tuple[str, int]
+    """The sha256 of the rest of `stream`, in hex, and its size in bytes.
+
+    Parameters: `start` is what was read of it before; what is read from here on is written to `copy`.
+    """
+    sha256, size = hashlib.sha256(start), len(start)
+    while True:
+        chunk = stream.read(CHUNK_BYTES)
+        if not chunk:
+            return sha256.hexdigest(), size
+        sha256.update(chunk)
+        size += len(chunk)
+        if copy is not None:
+            copy.write(chunk)
