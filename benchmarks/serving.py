@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from tests.support.serving_models import LOCK, register
+from tests.support.serving_models import LOCK, package, register
 
 HERE = Path(__file__).parent
 CLIENT = "wrk" if shutil.which("wrk") else "tests/support/load.py"
@@ -241,8 +241,8 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
     """A folder with the model in the form of each server."""
     import joblib
 
-    from amlcore.serving.bento import package, service_settings
     from amlcore.serving.deployment import Deployment
+    from amlcore.serving.packaging import service_settings
     from amlcore.serving.proof import run_proof
 
     place.mkdir()

@@ -5,8 +5,8 @@ from __future__ import annotations
 from amlcore.errors import RequestError
 from amlcore.log import Log
 from amlcore.serving.address import check_port, find_address
-from amlcore.serving.packaging import find_service, interpreter, service_keys
-from amlcore.serving.service import serve_in_foreground
+from amlcore.serving.find import find_service
+from amlcore.serving.launch import interpreter, serve_in_foreground, service_keys
 from amlcore.workspace import Workspace
 
 

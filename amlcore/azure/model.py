@@ -11,7 +11,7 @@ from amlcore.errors import DeploymentError
 from amlcore.model import list_models
 from amlcore.model.model import HasModels
 from amlcore.model.registration import Registration, ResourceConfiguration, register_file
-from amlcore.serving import packaging
+from amlcore.serving import launch, packaging
 from amlcore.serving.service import Service
 
 Asked = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
@@ -99,7 +99,7 @@ class Model(nouns.Model):
         """
         if inference_config is not None:
             raise DeploymentError("inference_config: there is no entry script here; the service is made from the model")
-        return packaging.deploy(workspace, name, models, deployment_config, overwrite=overwrite)
+        return launch.deploy(workspace, name, models, deployment_config, overwrite=overwrite)
 
     @staticmethod
     def package(workspace: Any, models: Sequence[Model]) -> Any:

@@ -87,7 +87,7 @@ def check_models(search: Search) -> None:
 
 def _check_python(asked: PythonRequest | None) -> None:
     """Raises ConfigError where the training's Python is none that a service runs on."""
-    from amlcore.serving.bento import supported_python
+    from amlcore.serving.deployment import supported_python
 
     supported = supported_python()
     if asked is not None and not asked.can_be(supported):

@@ -6,6 +6,7 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import metadata
 
 from amlcore.errors import DeploymentError
 
@@ -102,3 +103,8 @@ def _check_name(name: str, what: str) -> None:
         f"{what} '{name}' is no name for a service: 3 to 32 lower-case letters, digits and dashes, a letter first and "
         f"no dash last{hint}"
     )
+
+
+def supported_python() -> str:
+    """The versions of Python that BentoML runs on, as a specifier of PEP 440."""
+    return str(metadata.metadata("bentoml")["Requires-Python"])

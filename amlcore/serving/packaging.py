@@ -1,31 +1,49 @@
-"""From a registered model to a service: its lock, its Bento, the interpreter that serves it."""
+"""Packaging: a registered model becomes a Bento, with the lock of its service and the proof of its fast paths."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import subprocess
 import sys
-from collections.abc import Sequence
-from dataclasses import replace
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
+from typing import Any
 
-from amlcore.environment import build_lock
-from amlcore.errors import DeploymentError, ModelError, NotFoundError
+import yaml
+
+from amlcore.environment.temporary_folder import temporary_folder
+from amlcore.errors import AmlcoreError, DeploymentError, ModelError
 from amlcore.log import Log
-from amlcore.model import Model, find
-from amlcore.serving.bento import Bento, check_model, find_bento, is_here, list_bentos, package, service_settings
-from amlcore.serving.deployment import Deployment
-from amlcore.serving.keys import ServiceKeys
+from amlcore.model import Model
+from amlcore.model.trusted_types import TRUSTED_TYPES
+from amlcore.serving.bento import LATEST, Bento, find_bento, store
+from amlcore.serving.child_environment import plain_environment
+from amlcore.serving.deployment import Deployment, supported_python
+from amlcore.serving.interpreter import find_interpreter
 from amlcore.serving.locks import serving_lock
-from amlcore.serving.proof import memory_warning, run_proof, summary, uses
+from amlcore.serving.proof import copy_service, memory_warning, run_proof, summary, uses
 from amlcore.serving.runtime.cores import cores
 from amlcore.serving.runtime.paths.ensembles import ENSEMBLES
-from amlcore.serving.service import Service, check_replaceable, list_services, start
+from amlcore.worker import durable
+from amlcore.worker.files import write_json
 from amlcore.workspace import Workspace
 
 FAST = ("httptools", "uvloop", "orjson")
-"""What makes a service fast, and what it does without where it does not fit beside the locked packages."""
+"""Packages that make a service fast; it runs without those that conflict with the locked packages."""
 
 OF_PATHS = {"trees": ("treelite",), "onnx": ("onnxruntime", "skl2onnx")}
-"""What a predict path needs of its own."""
+"""The packages of a fast path of its own."""
+
+FULL_MESSAGES = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+"""How uv, BentoML and the proof's process report a full disk: they pass on no error number."""
 
 
 def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
@@ -34,146 +52,235 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     Raises
     ------
     BuildError
-        bentoml does not fit beside the locked packages; the message names them.
+        bentoml conflicts with the locked packages; the message names them.
     DeploymentError
         The model cannot be served, or not as `deployment` says.
+    ModelError
+        Its files are not those that were registered.
+    OSError
+        A disk is full; the error names the folder.
     """
-    deployment.check()
-    check_model(model)
     settings = service_settings(model, deployment)
-    path = "trees" if model.last_step in ENSEMBLES else "onnx" if deployment.onnx else None
-    wishes = OF_PATHS.get(path or "", ())
-    lock = _serving_lock(workspace, model, wishes=[*FAST, *wishes], log=log)
-    proof = run_proof(model, settings, python=_python(workspace, lock, version=model.python, log=log))
-    if path is not None and not uses(proof, path):
-        lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
-    refused = proof.pop("refused", None)
-    if refused:
-        log(f"warning: the service refuses {refused}")
-    log(summary(proof, deployment))
-    stated = deployment.memory_in_gb or (model.resource_configuration or {}).get("memory_in_gb")
-    workers = settings["workers"] or cores()  # this machine's, until one serves it
-    warning = memory_warning(proof, workers=workers, memory_in_gb=stated)
-    if warning is not None:
-        log(f"warning: {warning}")
-    return package(model, deployment, serving_lock=lock, proof=proof)
+    with full_disk_as_oserror(workspace.environments_path), staged(model) as staged_model:
+        path = "trees" if model.last_step in ENSEMBLES else "onnx" if deployment.onnx else None
+        wishes = OF_PATHS.get(path or "", ())
+        lock = _serving_lock(workspace, model, wishes=[*FAST, *wishes], log=log)
+        python = find_interpreter(workspace, lock, version=model.python, log=log)
+        proof = run_proof(staged_model, settings, python=python)
+        if path is not None and not uses(proof, path):
+            lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
+        _report(proof, model, deployment, settings, log=log)
+        return package(staged_model, deployment, settings, lock=lock, proof=proof)
+
+
+def package_only(workspace: Workspace, models: Sequence[Model] | Model) -> Bento:
+    """Package exactly one model under its own name."""
+    return package_model(workspace, single_model(models), Deployment(), log=log_to_stderr)
+
+
+def single_model(models: Sequence[Model] | Model) -> Model:
+    if isinstance(models, Model):
+        return models
+    if len(models) != 1:
+        raise DeploymentError(f"a service without an entry script takes exactly one model, not {len(models)}")
+    return models[0]
+
+
+def log_to_stderr(line: str) -> None:
+    print(line, file=sys.stderr)
+
+
+@contextmanager
+def staged(model: Model) -> Iterator[Model]:
+    """A verified copy of `model`, in the folder that its Bento is built from.
+
+    The copy is hashed, and not the original: what is proven and packaged is what was hashed, and each file is hashed
+    once in a packaging.
+
+    Raises
+    ------
+    ModelError
+        A file is not the one that was registered.
+    """
+    with temporary_folder("bento") as folder:
+        copied = copy(model)
+        copied.folder = folder / "model"
+        try:
+            _copy_tree(model.folder, copied.folder)
+            copied.verify()
+        except ModelError as error:
+            raise ModelError(str(error).replace(str(copied.folder), str(model.folder))) from None
+        yield copied
+
+
+@contextmanager
+def full_disk_as_oserror(cache: Path) -> Iterator[None]:
+    """Turn what a child process says of a full disk into an OSError that names a folder: callers wait or explain."""
+    try:
+        yield
+    except AmlcoreError as error:
+        if not any(message in str(error) for message in FULL_MESSAGES):
+            raise
+        folders = {folder: _free_bytes(folder) for folder in (Path(tempfile.gettempdir()), store(), cache)}
+        fullest = min(folders, key=lambda folder: folders[folder])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(fullest)) from error
+
+
+def _free_bytes(folder: Path) -> int:
+    """Of the filesystem that holds `folder`, which may be yet to come."""
+    while not folder.exists() and folder != folder.parent:
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _copy_tree(source: Path, target: Path) -> None:
+    """As shutil.copytree, whose own error would hide the error number of a full disk."""
+    target.mkdir()
+    for path in sorted(source.iterdir()):
+        if path.is_dir():
+            _copy_tree(path, target / path.name)
+        else:
+            shutil.copy2(path, target / path.name)
 
 
 def _serving_lock(workspace: Workspace, model: Model, *, wishes: list[str], log: Log) -> str:
     def python() -> Path:
-        return _python(workspace, model.lock, version=model.python, log=log)
+        return find_interpreter(workspace, model.lock, version=model.python, log=log)
 
     return serving_lock(model, wishes, cache=workspace.environments_path, python=python, log=log)
 
 
-def package_only(workspace: Workspace, models: Sequence[Model]) -> Bento:
-    """Package exactly one model under its own name."""
-    return package_model(workspace, _only(models), Deployment(), log=_to_stderr)
+def _report(proof: dict[str, Any], model: Model, deployment: Deployment, settings: dict[str, Any], *, log: Log) -> None:
+    """Tell the user how the service will answer, and what is wrong with it."""
+    refused = proof.pop("refused", None)
+    if refused:
+        log(f"warning: the service refuses {refused}")
+    log(summary(proof, deployment))
+    memory_in_gb = deployment.memory_in_gb or (model.resource_configuration or {}).get("memory_in_gb")
+    workers = settings["workers"] or cores()  # this machine's, until another serves it
+    warning = memory_warning(proof, workers=workers, memory_in_gb=memory_in_gb)
+    if warning is not None:
+        log(f"warning: {warning}")
 
 
-def deploy(
-    workspace: Workspace,
-    name: str,
-    models: Sequence[Model] | Model,
-    deployment: Deployment | None = None,
-    *,
-    overwrite: bool = False,
-) -> Service:
-    """Package exactly one model and serve it on loopback in the background.
+def package(
+    staged_model: Model, deployment: Deployment, settings: dict[str, Any], *, lock: str, proof: dict[str, Any] | None
+) -> Bento:
+    """Build a new version of the service's Bento.
+
+    Parameters
+    ----------
+    staged_model : Model
+        A verified copy, as `staged` gives it; the Bento is built in the folder that holds it.
+    settings : dict
+        As `service_settings` gives them.
+    lock : str
+        The training lock with bentoml added.
+    proof : dict, optional
+        As `run_proof` gives it; without one the service has no fast path.
+    """
+    stage, name = staged_model.folder.parent, str(settings["name"])
+    copy_service(stage)
+    sealed = {**settings, "lock_sha256": hashlib.sha256(lock.encode()).hexdigest()}
+    write_json(str(stage / "service.json"), sealed)
+    if proof is not None:
+        write_json(str(stage / "proof.json"), proof)
+    (stage / "requirements.txt").write_text(lock)
+    (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(staged_model, deployment, settings)))
+    version = _build(stage, name=name)
+    bento = find_bento(f"{name}:{version}")
+    durable.sync_tree(bento.path, bento.path.parent / LATEST)
+    durable.sync_parents(bento.path, bento.path.parents[3])  # as far as the folder that holds the store
+    return bento
+
+
+def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
+    """What the service reads beside the model: `service.json`.
 
     Raises
     ------
     DeploymentError
-        A service of that name is running and `overwrite` is false, or the model cannot be served.
+        The model cannot be served, or not as `deployment` says.
     """
-    running = next((one for one in list_services(workspace.state_path / "services") if one.name == name), None)
-    if running is not None and running.state != "Failed" and not overwrite:
+    deployment.check()
+    check_servable(model)
+    resources = model.resource_configuration or {}
+    size = deployment.size(cpu=resources.get("cpu"), memory_in_gb=resources.get("memory_in_gb"))
+    return {
+        "name": deployment.service_name(model.name),
+        "scikit_learn": model.trained_with or model.framework_version,
+        "workers": size.workers,
+        "threads": size.threads,
+        "timeout_s": deployment.timeout_s,
+        "azure_default": deployment.azure_default,
+        "trusted_types": [*TRUSTED_TYPES, *model.trusted_types],
+        "max_concurrency": deployment.max_concurrency,
+        "max_body_bytes": int(deployment.max_body_mb * 1_000_000),
+        "auth": deployment.auth.value,
+        "access_log": deployment.access_log,
+        "onnx": deployment.onnx,
+        "resources": size.resources,
+    }
+
+
+def check_servable(model: Model) -> None:
+    """Raises DeploymentError where BentoML cannot serve `model`."""
+    from packaging.specifiers import SpecifierSet
+
+    if model.framework != model.Framework.SCIKITLEARN:
+        raise DeploymentError(f"{model.id} is a {model.framework} model; only ScikitLearn models can be packaged")
+    if not {"predict", "transform"} & set(model.methods):
         raise DeploymentError(
-            f"service '{name}' is {running.state} already ({running.bento}); "
-            f"deploy(…, overwrite=True) replaces it, service.delete() ends it"
+            f"{model.id} ({model.class_name}) has neither predict nor transform, so it cannot be served"
         )
-    check_replaceable(workspace.state_path / "services" / name)
-    named = replace(deployment or Deployment(), name=name)
-    bento = package_model(workspace, _only(models), named, log=_to_stderr)
-    python = interpreter(workspace, bento, log=_to_stderr)
-    keys = service_keys(workspace, bento)
-    return start(bento, python=python, folder=workspace.state_path / "services" / name, keys=keys)
+    supported = supported_python()
+    if model.python not in SpecifierSet(supported):
+        raise DeploymentError(
+            f"{model.id} was trained on Python {model.python}, but BentoML needs {supported}; to serve it, train it in "
+            "an environment with a newer Python, such as environment.python=3.11"
+        )
 
 
-def service_keys(workspace: Workspace, bento: Bento) -> ServiceKeys | None:
-    """The keys of a service that was packaged with deployment.auth=key; the first who asks makes them."""
-    if not bento.needs_key:
-        return None
-    keys = ServiceKeys.of(workspace.state_path, bento.name)
-    keys.read()  # another user's keys, or damaged ones, are said before anything starts
-    return keys
+def _bentofile(model: Model, deployment: Deployment, settings: dict[str, Any]) -> dict[str, Any]:
+    labels = {
+        "model": model.name,
+        "model_version": str(model.version),
+        "run": model.run or "",
+        "sha256": model.sha256,
+    }
+    text = model.description or f"{model.class_name}, trained with scikit-learn {settings['scikit_learn']}."
+    return {
+        "service": "amlcore_service.app:service",
+        "name": settings["name"],
+        "description": f"# {model.name}, version {model.version}\n\n{text}\n",
+        "labels": labels,
+        "include": ["*"],
+        "python": {"requirements_txt": "./requirements.txt", "lock_packages": False},
+        "docker": {
+            "python_version": ".".join(model.python.split(".")[:2]),
+            **({"base_image": deployment.base_image} if deployment.base_image else {}),
+        },
+    }
 
 
-def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
-    """The Bento that a reference means in `workspace`: BentoML's store is that of all workspaces.
+def _build(stage: Path, *, name: str) -> str:
+    """Build in a separate process: BentoML changes the directory, modules and logging of its own.
 
-    NAME and NAME:latest mean the newest; VERSION is the Bento's own, or that of the model in it.
-
-    Raises
-    ------
-    NotFoundError
-        There is none, or only others packaged one under the name of a model that is registered here.
+    The version is chosen here and not parsed from BentoML's output, which is coloured and wrapped for a terminal.
     """
-    name, _, version = reference.partition(":")
-    newest = version in ("", "latest")
-    bentos = list_bentos(name)
-    here = next((bento for bento in bentos if _is_of(workspace, bento)), None)
-    if newest and here is not None:
-        return here
-    if version.isdecimal():
-        of_model = (bento for bento in bentos if bento.model.endswith(f":{int(version)}") and _is_of(workspace, bento))
-        if (bento_of_model := next(of_model, None)) is not None:
-            return bento_of_model
-    if newest and _has_model(workspace, name):
-        others = f"; {bentos[0].tag} is another workspace's" if bentos else ""
-        raise NotFoundError(f"model '{name}' is registered, and not packaged yet: aml deploy {name}{others}")
-    bento = find_bento(reference)
-    if not _is_of(workspace, bento):
-        log(f"note: {bento.tag} is another workspace's: here is no model {bento.model} of run {bento.labels['run']}")
-    return bento
+    version, temporary = _new_version(), stage.with_name("bentoml")  # removed with the stage
+    temporary.mkdir()
+    command = [sys.executable, "-m", "bentoml", "build", str(stage), "--version", version]
+    environment = {**plain_environment(), "TMPDIR": str(temporary)}
+    process = subprocess.run(
+        command, cwd=stage, env=environment, capture_output=True, text=True, errors="replace", check=False
+    )
+    if process.returncode != 0 or not (store() / name / version).is_dir():
+        lines = (process.stderr.strip() or process.stdout.strip()).splitlines()[-10:]
+        raise DeploymentError(f"BentoML could not build '{name}':\n" + "\n".join(lines))
+    return version
 
 
-def interpreter(workspace: Workspace, bento: Bento, *, log: Log) -> Path:
-    """The Python that serves `bento` as its model was trained: this one if it has the same packages, else its own."""
-    return _python(workspace, bento.lock, version=bento.python, log=log)
-
-
-def _is_of(workspace: Workspace, bento: Bento) -> bool:
-    """Whether the model in `bento` is registered in `workspace`."""
-    try:
-        model = find(workspace.models_path, bento.model)
-    except (NotFoundError, ModelError):
-        return False
-    return (model.sha256, model.run or "") == (bento.labels["sha256"], bento.labels["run"])
-
-
-def _has_model(workspace: Workspace, name: str) -> bool:
-    try:
-        find(workspace.models_path, name)
-    except NotFoundError:
-        return False
-    return True
-
-
-def _only(models: Sequence[Model] | Model) -> Model:
-    if isinstance(models, Model):
-        return models
-    if len(models) != 1:
-        raise DeploymentError(f"a service without code takes exactly one model, not {len(models)}")
-    return models[0]
-
-
-def _to_stderr(line: str) -> None:
-    print(line, file=sys.stderr)
-
-
-def _python(workspace: Workspace, lock: str, *, version: str, log: Log) -> Path:
-    if is_here(lock, python=version):
-        return Path(sys.executable)
-    cache = workspace.environments_path
-    return build_lock(lock, python_version=version, cache=cache, log=log, name="service").python
+def _new_version() -> str:
+    """Sixteen letters and digits, as in BentoML's own versions; versions sort by time."""
+    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(3)[:5]}"

@@ -44,7 +44,11 @@ def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[s
             done = subprocess.run(
                 [str(python), "-m", "amlcore_service.proof", str(stage)],
                 cwd=stage,
-                env={**plain_environment(), **dict.fromkeys(THREADS, str(settings["threads"]))},
+                env={
+                    **plain_environment(),
+                    **dict.fromkeys(THREADS, str(settings["threads"])),
+                    "PYTHONDONTWRITEBYTECODE": "1",  # beside the model's own modules, which are packaged
+                },
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,

@@ -15,7 +15,7 @@ import pytest
 from amlcore.environment import Environment, build_lock, extend_lock, list_environments, prune
 from amlcore.errors import BuildError, EnvironmentSpecError
 from amlcore.serving.bento import Bento
-from amlcore.serving.service import start
+from amlcore.serving.launch import start
 from tests.support.wheels import wheel
 
 BUILD = """
@@ -324,7 +324,7 @@ def test_prune_leaves_what_a_service_runs_in(way, tmp_path, cache):
     else:
         code = (
             "import sys\nfrom pathlib import Path\nfrom amlcore.serving.bento import Bento\n"
-            "from amlcore.serving.service import serve_in_foreground\n"
+            "from amlcore.serving.launch import serve_in_foreground\n"
             "serve_in_foreground(Bento('service', '1', Path(sys.argv[2]), '', {}), python=Path(sys.argv[1]))\n"
         )
         server = subprocess.Popen([sys.executable, "-c", code, str(built.python), str(tmp_path)])

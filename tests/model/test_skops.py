@@ -18,9 +18,11 @@ from sklearn.preprocessing import StandardScaler
 
 from amlcore.errors import ConfigError, ModelError
 from amlcore.model import Model, Provenance, Registration, register
-from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.runtime.predictor import ModelFault, PackagedModel
+from amlcore.serving.packaging import service_settings
+from amlcore.serving.runtime.errors import ModelFault
+from amlcore.serving.runtime.packaged_model import PackagedModel
+from amlcore.serving.runtime.predictor import Predictor
 
 DATA, LABELS = load_iris(return_X_y=True)
 
@@ -55,7 +57,9 @@ def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, prov
     assert model.path == "model.skops"
     assert [file.name for file in (model.folder / "files").iterdir()] == ["model.skops"]
     assert model.last_step == "RandomForestClassifier"
-    status, body = served(tmp_path, model).load().answer("predict", json.dumps({"data": DATA.tolist()}).encode())
+    status, body = Predictor.load(served(tmp_path, model)).answer(
+        "predict", json.dumps({"data": DATA.tolist()}).encode()
+    )
     assert (status, json.loads(body)["predictions"]) == (200, fitted.predict(DATA).tolist())
 
 
@@ -63,7 +67,7 @@ def test_only_what_is_trusted_is_built(tmp_path: Path, provenance: Provenance) -
     forest(tmp_path)
     model = register(Registration(name="m", format="skops"), provenance, models=tmp_path / "models")
     with pytest.raises(ModelFault, match=r"Untrusted types .*sklearn\.tree\._tree\.Tree"):
-        served(tmp_path, model, {"trusted_types": []}).load()
+        Predictor.load(served(tmp_path, model, {"trusted_types": []}))
 
 
 def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(
@@ -77,7 +81,7 @@ def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(
     asked.trusted_types = ["numpy.mean"]
     model = register(asked, provenance, models=tmp_path / "models")
     body = json.dumps({"data": DATA[:3].tolist()}).encode()
-    status, answer = served(tmp_path, model).load().answer("transform", body)
+    status, answer = Predictor.load(served(tmp_path, model)).answer("transform", body)
     assert status == 200
     np.testing.assert_allclose(json.loads(answer)["transformed"], fitted.transform(DATA[:3]))
 

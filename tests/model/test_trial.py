@@ -20,8 +20,8 @@ from amlcore.execution import publication
 from amlcore.model import Model, Registration
 from amlcore.model.inspection import TrainingContext, inspect_model
 from amlcore.record.record import Record
-from amlcore.serving.bento import service_settings
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.packaging import service_settings
 from amlcore.serving.proof import run_proof
 from amlcore.snapshot.snapshot import SnapshotLimits, take
 from tests.support.aml import Aml

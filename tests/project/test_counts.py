@@ -10,8 +10,11 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
 
 from tests.support.opens import below, count_opens
+from tests.support.serving_models import register
 
 
 def _write_runs(root: Path, numbers: range) -> None:
@@ -64,3 +67,19 @@ def test_a_request_opens_each_config_once(
 
     assert {path: count for path, count in configs.items() if count > 1} == {}
     assert len(configs) <= most
+
+
+def test_a_model_is_hashed_once_a_packaging(project: Path, tmp_path: Path) -> None:
+    """One copy of it is made, hashed, loaded for the proof and taken into the Bento: nobody hashes it again."""
+    register(project, LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), name="flowers")
+    environment = {"TMPDIR": str(tmp_path / "tmp"), "BENTOML_HOME": str(tmp_path / "store")}
+    Path(environment["TMPDIR"]).mkdir()
+
+    opens = count_opens(tmp_path, "deploy", "flowers", cwd=project, env=environment)
+
+    def count(pattern: str) -> int:
+        return sum(number for path, number in opens.items() if path.match(pattern))
+
+    assert count("models/flowers/1/files/model.joblib") == 1  # to copy it
+    assert count("amlcore-bento-*/content/model/files/model.joblib") == 2  # to hash it, and for BentoML to copy it
+    assert count("amlcore-proof-*/content/model/files/model.joblib") == 1  # to load it

@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from amlcore.errors import DeploymentError, ModelError, NotFoundError
-from amlcore.serving.bento import Bento, find_bento, list_bentos, package
+from amlcore.serving.bento import Bento, find_bento, list_bentos
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.packaging import find_service
+from amlcore.serving.find import find_service
 from amlcore.serving.service import Service
 from amlcore.worker.process_identity import identity
 from amlcore.workspace import Workspace
-from tests.support.serving_models import LOCK, iris, register
+from tests.support.serving_models import LOCK, iris, package, register
 
 
 @pytest.fixture
@@ -206,9 +206,9 @@ def test_a_service_is_asked_at_the_route_that_answers(tmp_path, methods, route):
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
-        ({"python": "3.6.15"}, r"Python 3\.6\.15, and BentoML needs >=3\.9"),
+        ({"python": "3.6.15"}, r"Python 3\.6\.15, but BentoML needs >=3\.9"),
         ({"framework": "Custom"}, "only ScikitLearn models"),
-        ({"methods": ["fit_predict"]}, "has no predict and no transform"),
+        ({"methods": ["fit_predict"]}, "has neither predict nor transform"),
         ({"name": "My_Model"}, "deployment.name=my-model"),
         ({"code_sha256": {"gone.py": "0"}}, r"gone\.py cannot be read"),
     ],

@@ -16,9 +16,9 @@ import pytest
 from amlcore.errors import DeploymentError, RequestError
 from amlcore.serving.address import check_port, find_address
 from amlcore.serving.keys import ServiceKeys
+from amlcore.serving.processes import check_replaceable, stop
 from amlcore.serving.runtime.http.access_log import AccessLog
 from amlcore.serving.runtime.http.request_log import LoggedRequest
-from amlcore.serving.service import check_replaceable, stop
 from amlcore.worker.files import write_json
 from amlcore.worker.process_identity import identity
 from tests.support.serving_models import iris, packaged
@@ -146,7 +146,7 @@ def test_a_service_of_another_user_is_left_alone(tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from amlcore.errors import DeploymentError\n"
-        "from amlcore.serving.service import check_replaceable, stop\n"
+        "from amlcore.serving.processes import check_replaceable, stop\n"
         "os.setuid(int(sys.argv[2]))\n"
         "for act in (stop, check_replaceable):\n"
         "    try: act(Path(sys.argv[1]))\n"
@@ -154,7 +154,7 @@ def test_a_service_of_another_user_is_left_alone(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(folder), str(stranger)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    assert said == ["service 'flowers' was started by root, and only they can stop it"] * 2
+    assert said == ["service 'flowers' was started by root, who alone can stop it"] * 2
     assert (folder / "service.json").exists()
     check_replaceable(folder.parent / "none")
     write_json(str(folder / "service.json"), {"name": "x", "process": {**identity(1), "host": "elsewhere"}})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from amlcore.serving.runtime.errors import KeysFault
 from amlcore.serving.runtime.http import app, concurrency, metrics
 from amlcore.serving.runtime.http import keys as service_keys
 from amlcore.serving.runtime.http.access_log import ATOMIC, AccessLog
@@ -18,10 +19,11 @@ from amlcore.serving.runtime.http.app import Limits, ModelApp, WorkerState
 from amlcore.serving.runtime.http.concurrency import InFlight, Pace
 from amlcore.serving.runtime.http.errors import HttpError, check_content
 from amlcore.serving.runtime.http.header_limit import limit_headers
-from amlcore.serving.runtime.http.keys import KeyGuard, KeysFault
+from amlcore.serving.runtime.http.keys import KeyGuard
 from amlcore.serving.runtime.http.metrics import MOST_LABELS
 from amlcore.serving.runtime.http.request_log import MANY_OPEN, MOST_OPEN, SETTLED_S, LoggedRequest, RequestLog
-from amlcore.serving.runtime.predictor import PackagedModel
+from amlcore.serving.runtime.packaged_model import PackagedModel
+from amlcore.serving.runtime.predictor import Predictor
 from tests.support.serving_models import iris, register
 
 BODY = b'{"data": [[5.1, 3.5, 1.4, 0.2]]}'
@@ -45,7 +47,7 @@ def worker(model):
 def make(model, *, keys=None, logs=False, **limits):
     sizes = {"timeout_s": 30.0, "max_concurrency": 8, "max_body_bytes": 1000, "threads": 1, **limits}
     worker = WorkerState(model, Limits(**sizes), keys=keys, logs=logs)
-    worker.predictor = model.load()
+    worker.predictor = Predictor.load(model)
     return worker
 
 

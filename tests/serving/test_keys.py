@@ -7,11 +7,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from amlcore.errors import DeploymentError
-from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.runtime.http.keys import VARIABLE, KeyGuard
-from tests.support.serving_models import LOCK, iris, register
+from tests.support.serving_models import LOCK, iris, package, register
 
 
 def test_keys_are_made_once_and_only_for_their_owner(tmp_path):

@@ -17,10 +17,10 @@ import numpy as np
 import pytest
 
 from amlcore.errors import DeploymentError, NotFoundError
-from amlcore.serving.bento import package
 from amlcore.serving.deployment import Deployment
-from amlcore.serving.service import Service, list_services, start
-from tests.support.serving_models import LOCK, iris, mixed_pipeline, register
+from amlcore.serving.launch import start
+from amlcore.serving.service import Service, list_services
+from tests.support.serving_models import LOCK, iris, mixed_pipeline, package, register
 
 pytestmark = pytest.mark.slow
 
@@ -258,7 +258,7 @@ def test_the_foreground_ends_with_its_children(root):
         port = probe.getsockname()[1]
     script = (
         "import sys; from pathlib import Path; from amlcore.serving.bento import find_bento; "
-        "from amlcore.serving.service import serve_in_foreground; "
+        "from amlcore.serving.launch import serve_in_foreground; "
         f"serve_in_foreground(find_bento('front'), python=Path(sys.executable), port={port})"
     )
     with subprocess.Popen([PYTHON, "-c", script], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as server:

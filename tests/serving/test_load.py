@@ -16,13 +16,12 @@ import httpx
 import pytest
 
 from amlcore.errors import DeploymentError
-from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import ServiceKeys
+from amlcore.serving.launch import start
 from amlcore.serving.runtime.http.request_log import MOST_OPEN
-from amlcore.serving.service import start
 from tests.support.load import Outcome, ask, request
-from tests.support.serving_models import LOCK, iris, register
+from tests.support.serving_models import LOCK, iris, package, register
 
 pytestmark = pytest.mark.slow
 

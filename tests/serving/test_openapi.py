@@ -9,11 +9,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from amlcore.serving.bento import package
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import ServiceKeys
-from amlcore.serving.service import start
-from tests.support.serving_models import LOCK, iris, mixed_pipeline, register
+from amlcore.serving.launch import start
+from tests.support.serving_models import LOCK, iris, mixed_pipeline, package, register
 
 pytestmark = pytest.mark.slow
 

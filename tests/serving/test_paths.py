@@ -47,13 +47,14 @@ from sklearn.preprocessing import (
 from sklearn.svm import SVC, LinearSVC
 from threadpoolctl import threadpool_limits
 
+from amlcore.serving.runtime.inputs.signature import Signature
+from amlcore.serving.runtime.packaged_model import PackagedModel
 from amlcore.serving.runtime.paths.linear import Classification
 from amlcore.serving.runtime.paths.trees import Trees, trees
 from amlcore.serving.runtime.paths.unchecked import UncheckedScorer
-from amlcore.serving.runtime.predictor import PackagedModel
+from amlcore.serving.runtime.predictor import Predictor
 from amlcore.serving.runtime.proof import proof
 from amlcore.serving.runtime.proof.synthetic_rows import around
-from amlcore.serving.runtime.rows.rows import Signature
 from tests.support.serving_models import iris, mixed_pipeline, packaged
 
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -299,7 +300,7 @@ def test_a_service_without_treelite_warns_and_answers_by_the_model(
     assert packaged(tmp_path, boosting, sample_rows=DATA[:5].tolist())._fast_paths is not None
     monkeypatch.setitem(sys.modules, "treelite.sklearn", None)
     with caplog.at_level(logging.WARNING, "bentoml.serve"):
-        service = PackagedModel(tmp_path / "bento").load()
+        service = Predictor.load(PackagedModel(tmp_path / "bento"))
     assert "'trees' is not to be had in this environment" in caplog.text
     status, body = service.answer("predict", json.dumps({"data": DATA[:3].tolist()}).encode())
     assert (status, json.loads(body)["predictions"]) == (200, boosting.predict(DATA[:3]).tolist())
@@ -312,8 +313,9 @@ import json, sys
 from pathlib import Path
 if sys.argv[2] == "without":
     sys.modules["orjson"] = None
-from amlcore.serving.runtime.predictor import PackagedModel
-service = PackagedModel(Path(sys.argv[1])).load()
+from amlcore.serving.runtime.packaged_model import PackagedModel
+from amlcore.serving.runtime.predictor import Predictor
+service = Predictor.load(PackagedModel(Path(sys.argv[1])))
 for data in ("[[5.1, 3.5, 1.4, 0.2], [6.3, 3.3, 6.0, 2.5]]", "[[5.1, 3.5]]", "[[5.1,"):
     status, body = service.answer("predict", b'{"data": %s}' % data.encode())
     print(status, json.loads(body))

@@ -17,11 +17,11 @@ from amlcore.environment.lock import installed_lock, pins
 from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
 from amlcore.serving import proof
-from amlcore.serving.bento import package, service_settings
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.locks import serving_lock
+from amlcore.serving.packaging import service_settings
 from amlcore.serving.proof import memory_warning, run_proof, summary, uses
-from tests.support.serving_models import LOCK, register
+from tests.support.serving_models import LOCK, package, register
 
 DATA, LABELS = load_iris(return_X_y=True)
 PYTHON = Path(sys.executable)

@@ -9,8 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from amlcore.serving.runtime.errors import ModelFault
 from amlcore.serving.runtime.http.response import Writer, dumps, plain
-from amlcore.serving.runtime.predictor import ModelFault, PackagedModel
+from amlcore.serving.runtime.packaged_model import PackagedModel
+from amlcore.serving.runtime.predictor import Predictor
 from tests.support.serving_models import KeepsNoColumns, iris, mixed_pipeline, packaged, passengers, register
 
 
@@ -303,7 +305,7 @@ def test_a_file_that_is_not_the_registered_one_is_not_loaded(tmp_path):
     loading = PackagedModel(tmp_path)
     loading.settings["scikit_learn"] = loading.about["framework_version"]
     with pytest.raises(ModelFault, match="is not the file that was registered"):
-        loading.load()
+        Predictor.load(loading)
 
 
 def test_another_version_of_scikit_learn_is_refused(tmp_path):
@@ -311,7 +313,7 @@ def test_another_version_of_scikit_learn_is_refused(tmp_path):
     (tmp_path / "model").symlink_to(model.folder)
     (tmp_path / "service.json").write_text(json.dumps({"name": "flowers", "scikit_learn": "1.2.2"}))
     with pytest.raises(ModelFault, match=r"trained with scikit-learn 1\.2\.2 .* `aml serve flowers`"):
-        PackagedModel(tmp_path).load()
+        Predictor.load(PackagedModel(tmp_path))
 
 
 values = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)

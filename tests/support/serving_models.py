@@ -10,7 +10,11 @@ import sklearn
 from amlcore.model import Model
 from amlcore.model.inputs.signature_inference import infer_signature
 from amlcore.model.sample import read_sample
-from amlcore.serving.runtime.predictor import PackagedModel, Predictor
+from amlcore.serving import packaging
+from amlcore.serving.bento import Bento
+from amlcore.serving.deployment import Deployment
+from amlcore.serving.runtime.packaged_model import PackagedModel
+from amlcore.serving.runtime.predictor import Predictor
 from amlcore.serving.runtime.proof.proof import make_proof
 from amlcore.worker.probe import METHODS, last_step
 from amlcore.worker.script import samples
@@ -77,6 +81,13 @@ def register(
     return Model.load_record(folder)
 
 
+def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: dict | None = None) -> Bento:
+    """The Bento of `model`, without the environment that packaging builds for its proof."""
+    settings = packaging.service_settings(model, deployment)
+    with packaging.staged(model) as staged_model:
+        return packaging.package(staged_model, deployment, settings, lock=serving_lock, proof=proof)
+
+
 def as_read(root: Path, logged: dict | None) -> dict | None:
     """A sample as registration reads what run.log_sample has written."""
     if logged is None:
@@ -101,7 +112,7 @@ def packaged(root: Path, estimator, *, sample_rows=None, proven=True, settings=N
     if proven:
         report = make_proof(served.load_estimator(), served.signature, (served.sample or {}).get("rows") or [])
         (bento / "proof.json").write_text(json.dumps(report))
-    return PackagedModel(bento).load()
+    return Predictor.load(PackagedModel(bento))
 
 
 def iris(**options):

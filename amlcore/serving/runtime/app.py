@@ -22,13 +22,15 @@ from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
 
 from .cores import cores
+from .errors import KeysFault, ModelFault
 from .http.app import Limits, ModelApp, WorkerState
 from .http.header_limit import limit_headers
-from .http.keys import KeysFault, key_guard
+from .http.keys import key_guard
 from .http.lookups import avoid as avoid_lookups
 from .http.openapi import VERSION, describe, taken_types
 from .http.streams import never_wait
-from .predictor import ModelFault, PackagedModel
+from .packaged_model import PackagedModel
+from .predictor import Predictor
 
 avoid_lookups()
 
@@ -149,7 +151,7 @@ class ModelWorker:
         # BentoML's handlers make uvicorn put a line together for each request, which its level then drops
         logging.getLogger("uvicorn.access").propagate = False
         try:
-            self.predictor = self.model.load()
+            self.predictor = Predictor.load(self.model)
         except ModelFault as fault:
             _give_up(fault)
         self.worker_state().predictor = self.predictor

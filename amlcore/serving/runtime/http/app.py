@@ -13,8 +13,9 @@ from itertools import count
 from time import perf_counter
 from typing import Any
 
-from ..predictor import PackagedModel, Predictor
-from ..rows.rows import quoted
+from ..inputs.errors import quoted
+from ..packaged_model import PackagedModel
+from ..predictor import Predictor
 from .access_log import AccessLog
 from .concurrency import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
 from .errors import HttpError, check_content, check_method

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..rows.rows import RequestError
+from ..inputs.errors import RequestError
 
 
 class HttpError(RequestError):

@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..errors import KeysFault
+
 VARIABLE = "AMLCORE_SERVICE_KEYS"
 """The environment variable that names the file; the keys themselves stand in no environment, Bento or log."""
 
@@ -18,10 +20,6 @@ LOOK_S = 0.5
 """How long a key that was replaced is still taken."""
 
 log = logging.getLogger("bentoml.serve")
-
-
-class KeysFault(Exception):  # noqa: N818 - the message is all that is read
-    """Keys that no service can be guarded with."""
 
 
 class KeyGuard:

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..predictor import PackagedModel
-from ..rows.rows import Column
+from ..inputs.columns import Column
+from ..packaged_model import PackagedModel
 from .response import KEYS
 
 VERSION = "3.1.0"  # the first that can say what stands at which place of a row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
-from ..rows.rows import RequestError, quoted
+from ..inputs.errors import RequestError, quoted
 
 FORMS = (
     '{"data": rows}, where rows is a list of lists or of records by column name, one of these, or columns by their '

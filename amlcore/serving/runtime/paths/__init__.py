@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..rows.rows import NotHandled, Signature
+from ..errors import NotHandled
+from ..inputs.signature import Signature
 from .forest import forest
 from .linear import linear
 from .onnx import onnx

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..rows.rows import NotHandled
+from ..errors import NotHandled
 
 Step = Callable[[Any], Any]
 

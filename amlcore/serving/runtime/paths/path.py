@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from ..rows.rows import NotHandled
+from ..errors import NotHandled
 
 if TYPE_CHECKING:
     from .preparation import Preparation

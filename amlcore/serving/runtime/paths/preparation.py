@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from ..rows.rows import Column, Signature
+from ..inputs.columns import Column
+from ..inputs.signature import Signature
 from . import encoders, scalers
 from .encoders import Texts
 from .ensembles import HISTOGRAMS

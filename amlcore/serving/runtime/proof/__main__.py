@@ -7,8 +7,10 @@ import resource
 import sys
 from pathlib import Path
 
+from ..errors import ModelFault
+from ..packaged_model import PackagedModel
 from ..paths import candidates
-from ..predictor import ModelFault, PackagedModel, Predictor
+from ..predictor import Predictor
 from .first_answer import first_answer
 from .proof import make_proof
 
@@ -17,7 +19,7 @@ def main(folder: Path) -> None:
     import bentoml  # noqa: F401 - a worker has it in its memory
 
     model = PackagedModel(folder)
-    estimator = model.load_estimator()
+    estimator = model.load_estimator(is_verified=True)
     sample = (model.sample or {}).get("rows") or []
     with_onnx = bool(model.settings.get("onnx"))
     paths = candidates(estimator, model.signature, with_onnx=with_onnx)  # noqa: F841 - as above

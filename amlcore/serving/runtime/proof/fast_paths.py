@@ -6,9 +6,9 @@ import logging
 from typing import Any
 
 from ..inputs.equality import Different
+from ..inputs.signature import Signature
 from ..paths import NotHandled, PredictPath, candidates
 from ..rows.row_encoder import RowEncoder
-from ..rows.rows import Signature
 from . import proof
 
 log = logging.getLogger("bentoml.serve")

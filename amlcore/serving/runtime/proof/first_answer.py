@@ -6,7 +6,8 @@ import json
 import logging
 from typing import Any
 
-from ..predictor import PackagedModel, Predictor
+from ..packaged_model import PackagedModel
+from ..predictor import Predictor
 
 CAUSES = (OSError, ImportError)
 """What a model lacks, whatever it is asked."""

@@ -12,9 +12,9 @@ import numpy as np
 
 from ..inputs.equality import TOLERANCE, Different, by_row, require_equal
 from ..inputs.reference_model import ReferenceModel
+from ..inputs.signature import Signature
 from ..paths import UNCHECKED, NotHandled, PredictPath, Preparation, candidates
 from ..rows.row_encoder import RowEncoder
-from ..rows.rows import Signature
 from .synthetic_rows import STYLES, UNSEEN, SyntheticRows, at_thresholds
 
 MADE = 3000

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from ..inputs.signature import Signature
 from ..paths import Preparation
-from ..rows.rows import Signature
 
 UNSEEN = "never seen before"
 STYLES = ("wild", "positive", "near the sample")

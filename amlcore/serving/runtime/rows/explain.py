@@ -6,8 +6,8 @@ import logging
 import time
 from typing import Any
 
+from ..inputs.errors import RequestError
 from ..inputs.reference_model import Miscounted, ReferenceModel, is_refusal
-from .rows import RequestError
 
 log = logging.getLogger("bentoml.serve")
 

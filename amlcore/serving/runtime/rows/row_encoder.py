@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 
+from ..errors import NotHandled
+from ..inputs.signature import Signature
 from ..paths.encoders import UNKNOWN
 from ..paths.path import EXACT, HUGE, is_tame
 from ..paths.preparation import Preparation
-from .rows import NotHandled, Signature
 
 NUMBERS = frozenset((int, float))
 
