@@ -72,6 +72,11 @@ class Queue:
                     return True
         return False
 
+    def discard(self, run: str) -> None:
+        """Remove the request of `run`, even if a worker that is gone had claimed it."""
+        for path in (*Path(self.layout.new).glob(f"{run}.*"), *Path(self.layout.claimed).glob(f"*/{run}.*")):
+            path.unlink(missing_ok=True)
+
     def is_waiting(self, run: str) -> bool:
         """Whether no worker has the request of `run` yet."""
         return any(name.startswith(f"{run}.") for name in self.new)

@@ -13,6 +13,8 @@ from amlcore.record.status import RunState
 from amlcore.worker.values import plain
 from amlcore.workspace import Workspace
 
+LOST_PREFIX = "lost: "
+
 
 @dataclass(frozen=True)
 class Outcome:
@@ -20,6 +22,15 @@ class Outcome:
 
     state: RunState
     reason: str
+
+    @classmethod
+    def lost(cls, why: str) -> Outcome:
+        """The end of a run whose processes are gone without a result, which is no fault of its script."""
+        return cls(RunState.Failed, f"{LOST_PREFIX}{why}")
+
+    @property
+    def is_lost(self) -> bool:
+        return self.reason.startswith(LOST_PREFIX)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from amlcore.compute.request import PRIVATE_MODE
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, suggest
+from amlcore.execution import adoption
 from amlcore.execution.driver import keep_environment
 from amlcore.execution.run_request import run_request
 from amlcore.execution.source import SourceState, capture_source
@@ -93,15 +94,13 @@ class TrialRuns:
         retry_while_full(lambda: self._start(trial), str(self._record.folder))
 
     def _start(self, trial: Trial) -> None:
-        """Lay what is not laid yet; a folder of this trial may be there, of a driver that ended before."""
+        """Enqueue a trial unless an earlier driver did, which may have left a folder for it."""
         record = self.record_of(trial.number)
         job, overrides = self._search.trial(trial.values)
         job = self._limited(job)
-        if Path(record.layout.run).exists() and record.is_readable:
-            self._check_same(record, overrides)
-        else:
-            # What a driver left that was killed while it made the folder is no run yet, nor is what a power cut left.
-            shutil.rmtree(record.folder, ignore_errors=True)
+        if not adoption.can_continue(record, overrides):
+            for folder in (record.folder, *record.child_folders):
+                shutil.rmtree(folder, ignore_errors=True)
             record.folder.mkdir()
             open_to_group(str(record.folder), keep_private=True)
             write_run_record(
@@ -114,10 +113,10 @@ class TrialRuns:
             )
         running = TrialRun(trial, record, self._open(job), MetricsTail(record.layout.metrics), self._intervals())
         self._running[trial.number] = running
-        if record.result is not None or (record.has_ended() and not self._never_began(record)):
+        if record.result is not None or (record.has_ended() and not adoption.never_began(record)):
             return
         record.drive()
-        if self._is_laid(record):
+        if adoption.is_claimed(record):
             running.adopted = True
             return
         built = self.environment(job)
@@ -196,26 +195,6 @@ class TrialRuns:
         if key not in self._built:
             self._built[key] = self._build(job)
         return self._built[key]
-
-    @staticmethod
-    def _check_same(record: Record, overrides: list[str]) -> None:
-        """Make sure that a folder that is there already is this trial's: a study can be lost or changed."""
-        before = record.info.overrides
-        if before != overrides:
-            raise RecordError(
-                f"{record.folder} holds another trial than the study has by this number: "
-                f"{' '.join(before)}, not {' '.join(overrides)}; move it away to go on"
-            )
-
-    @staticmethod
-    def _never_began(record: Record) -> bool:
-        """Whether a run was settled as lost before a worker had it; what was canceled has not got lost."""
-        return record.attempt == 0 and not Path(record.layout.cancel).exists()
-
-    @staticmethod
-    def _is_laid(record: Record) -> bool:
-        """Whether a worker has the request of an earlier driver; one that none has is taken back."""
-        return record.claim is not None or not record.withdraw()
 
     def _limited(self, job: Job) -> Job:
         """The job of one trial: within the sweep's own time for it, and nothing is registered from it by itself."""

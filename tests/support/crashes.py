@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.app import sweeps
+from amlcore.app.drive import drive
 from amlcore.config import Search, compose_search
 from amlcore.execution.sweep_driver import submit_sweep
 from amlcore.record.record import Record
@@ -108,7 +109,7 @@ def _driven(
             if again:
                 status = sweeps.resume(again.job.workspace, record.folder.name, detach=False, log=lambda _: None)
             else:
-                status = sweeps.drive(record.folder)
+                status = drive(record.folder, log=lambda _: None)
             if told:
                 told(counted)
         except KeyboardInterrupt:

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from amlcore.app import sweeps
+from amlcore.app.drive import drive
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.sweep.study import Trial
 from amlcore.worker.files import read_json
@@ -144,7 +144,8 @@ def test_a_driver_may_end_at_any_of_its_file_operations(sampler: str, number: st
 def resumed(project: Path, folder: Path) -> subprocess.CompletedProcess[str]:
     """A driver that does not look first whether there is another, as one that lost the race for it would."""
     code = (
-        f"import sys, pathlib; from amlcore import app_sweep; sys.exit(app_sweep.drive(pathlib.Path({str(folder)!r})))"
+        "import sys, pathlib; from amlcore.app.drive import drive; "
+        f"sys.exit(drive(pathlib.Path({str(folder)!r}), log=print))"
     )
     return subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=False)
 
@@ -185,7 +186,7 @@ def test_an_interruption_while_a_sweep_is_taken_up_again_cancels_what_was_left_o
 
     monkeypatch.setattr(TrialRuns, "start", interrupted)
 
-    assert sweeps.drive(sweep.folder) == 130
+    assert drive(sweep.folder, log=print) == 130
 
     parent, trials = sweep_and_trials(aml)
     assert (parent["state"], [run["state"] for run in trials]) == ("Canceled", ["Canceled"] * SLOTS)
@@ -195,7 +196,10 @@ def test_an_interruption_while_a_sweep_is_taken_up_again_cancels_what_was_left_o
     ("damage", "said"),
     [
         ("study", ["study.jsonl, line 2, is no journal of Optuna's"]),
-        ("no study", ["_0 holds another trial than the study has by this number", "move it away to go on"]),
+        (
+            "no study",
+            ["_0 holds a different trial than this number has in the study", "move the folder away to continue"],
+        ),
     ],
 )
 def test_a_study_that_was_damaged_or_lost_overwrites_nothing(
@@ -244,4 +248,34 @@ def test_a_trial_whose_worker_died_before_it_began_is_carried_out(project: Path,
     number = int(unbegun["run"].rpartition("_")[2])
     assert trials[number]["state"] == "Completed"
     assert sorted(run["state"] for run in trials) == ["Completed", "Completed", "Failed"]
+    assert parent["state"] == "Completed"
+
+
+@pytest.mark.parametrize("looked", [False, True])
+def test_a_trial_whose_processes_ended_with_the_machine_is_tried_again(
+    looked: bool, project: Path, aml: Aml, write: Write
+) -> None:
+    write("train.py", GATED)
+    sweep = Killed(project)
+    sweep.let_end(0)
+    with sweep.driven([*sweep.command, "sweep.max_total_runs=3"]) as process:
+        claims = until(lambda: (found := [*project.glob("outputs/*/*/attempts/1/claim.json")])[1:] and found)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    processes = []
+    for claim in map(read_json, map(str, claims)):
+        supervisor = claim["worker"]["pid"]
+        worker = int(Path(f"/proc/{supervisor}/stat").read_text().rpartition(")")[2].split()[1])
+        processes += [worker, supervisor, claim["script"]["pid"]]
+    for number in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: none may write how another one ended
+        for pid in processes:
+            os.kill(pid, number)
+    if looked:
+        until(lambda: "Failed" in [run["state"] for run in sweep_and_trials(aml)[1]])
+    sweep.let_end(3)
+
+    aml("resume", "latest")
+
+    parent, trials = sweep_and_trials(aml)
+    assert [(run["state"], run["reason"]) for run in trials] == [("Completed", None)] * 3
     assert parent["state"] == "Completed"

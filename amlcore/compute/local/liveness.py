@@ -11,10 +11,9 @@ from amlcore.compute.queue import is_cancel_overdue
 from amlcore.compute.request import RunRequest
 from amlcore.compute.target import Outcome
 from amlcore.record.record import Record
-from amlcore.record.status import RunState
 from amlcore.worker.process.processes import family, send
 
-LOST = Outcome(RunState.Failed, "lost: its processes are gone and left no result")
+LOST = Outcome.lost("its processes are gone and left no result")
 
 
 def is_lost(record: Record) -> bool:

@@ -9,7 +9,6 @@ from amlcore.compute.local.queue import LocalQueue
 from amlcore.compute.local.slots import LocalSlots
 from amlcore.compute.target import BackendStatus, ComputeTarget, Outcome
 from amlcore.record.record import Record
-from amlcore.record.status import RunState
 from amlcore.workspace import Workspace
 
 
@@ -37,8 +36,8 @@ class Local(ComputeTarget):
         if queue is not None:
             queue.requeue_abandoned()
         if record.withdraw():
-            reason = f"lost: its driver ended while the run was {record.status.state}"
-            return BackendStatus(outcome=Outcome(RunState.Failed, reason))
+            reason = f"its driver ended while the run was {record.status.state}"
+            return BackendStatus(outcome=Outcome.lost(reason))
         is_held = queue is not None and queue.is_run_held(record.folder.name)
         return BackendStatus(outcome=None if is_held else LOST)
 

@@ -49,7 +49,7 @@ def observe(record: Record) -> BackendStatus:
 
 
 def _lost(why: str) -> BackendStatus:
-    return BackendStatus(outcome=Outcome(RunState.Failed, f"lost: {why}"))
+    return BackendStatus(outcome=Outcome.lost(why))
 
 
 class _Asked:

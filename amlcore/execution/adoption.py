@@ -1,0 +1,63 @@
+"""Adoption: what becomes of a trial that an earlier driver of its sweep began."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from amlcore.compute import BACKENDS
+from amlcore.compute.queue import Queue
+from amlcore.compute.target import LOST_PREFIX
+from amlcore.errors import RecordError
+from amlcore.record.record import Record
+
+
+def can_continue(record: Record, overrides: list[str]) -> bool:
+    """Whether the trial in this folder goes on, rather than being tried again from the start.
+
+    It is tried again if its driver was killed while it created the folder, if a power cut damaged it, or if all its
+    processes ended with the machine: its script did nothing wrong.
+
+    Raises
+    ------
+    RecordError
+        The folder holds another trial.
+    """
+    if not Path(record.layout.run).exists() or not record.is_readable:
+        return False
+    _check_same(record, overrides)
+    if not _was_lost(record):
+        return True
+    if (entry := record.queue_entry) is not None:  # or the request of the lost attempt could be enqueued again
+        Queue.of_request(entry.path).discard(record.folder.name)
+    return False
+
+
+def never_began(record: Record) -> bool:
+    """Whether a run was ended as lost before a worker had claimed it; a canceled run was not lost."""
+    return record.attempt == 0 and not Path(record.layout.cancel).exists()
+
+
+def is_claimed(record: Record) -> bool:
+    """Whether a worker has the request of an earlier driver; an unclaimed request is withdrawn."""
+    return record.claim is not None or not record.withdraw()
+
+
+def _was_lost(record: Record) -> bool:
+    """Whether the processes of a trial that had begun are gone without a result, and nobody canceled it."""
+    if record.attempt == 0 or record.result is not None or Path(record.layout.cancel).exists():
+        return False
+    status = record.status
+    if status.state.ended:
+        return (status.reason or "").startswith(LOST_PREFIX)
+    outcome = BACKENDS[record.info.compute].observe(record).outcome
+    return outcome is not None and outcome.is_lost
+
+
+def _check_same(record: Record, overrides: list[str]) -> None:
+    """Check that an existing folder holds this trial: a study can be lost or changed."""
+    before = record.info.overrides
+    if before != overrides:
+        raise RecordError(
+            f"{record.folder} holds a different trial than this number has in the study: "
+            f"{' '.join(before)}, not {' '.join(overrides)}; move the folder away to continue"
+        )
