@@ -49,7 +49,7 @@ def _was_lost(record: Record) -> bool:
     status = record.status
     if status.state.ended:
         return (status.reason or "").startswith(LOST_PREFIX)
-    outcome = BACKENDS[record.info.compute].observe(record).outcome
+    outcome = BACKENDS[record.info.compute or "local"].observe(record).outcome
     return outcome is not None and outcome.is_lost
 
 
