@@ -1,7 +1,47 @@
-"""Log: whoever takes a line of amlcore's own, as the terminal does, or a run's driver.log."""
+"""Log, which takes amlcore's own messages to the user; what keeps secrets out of them; and timings for `aml -v`."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import sys
+import time
+from collections.abc import Callable, Iterable
+from functools import wraps
+from typing import ParamSpec, TypeVar
 
 Log = Callable[[str], None]
+Parameters = ParamSpec("Parameters")
+Result = TypeVar("Result")
+
+LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
+secret_names: set[str] = set()
+"""The environment variables that this process's workspaces name as secret; the debug log never shows their values."""
+
+
+def redact(text: str, names: Iterable[str]) -> str:
+    """`text` with the values of the environment variables `names` as references to them."""
+    for name in names:
+        value = os.environ.get(name, "")
+        text = text.replace(value, f"${{oc.env:{name}}}") if len(value) >= LEAST_SECRET else text
+    return text
+
+
+def timed(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
+    """Let the logger of the function's module say how long each call took, where `aml -v` or logging asks for it."""
+
+    @wraps(function)
+    def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
+        if "logging" not in sys.modules:  # nobody has asked for it, and importing it takes its time
+            return function(*args, **kwargs)
+        import logging
+
+        logger = logging.getLogger(function.__module__)
+        if not logger.isEnabledFor(logging.DEBUG):
+            return function(*args, **kwargs)
+        started = time.perf_counter()
+        try:
+            return function(*args, **kwargs)
+        finally:
+            logger.debug("%s took %.3f s", function.__qualname__.lstrip("_"), time.perf_counter() - started)
+
+    return call

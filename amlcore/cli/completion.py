@@ -3,45 +3,48 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 
-from amlcore.cli.arguments import verbs
 from amlcore.workspace import Workspace
 
 OF_RUNS = ("show", "logs", "cancel", "wait", "rerun", "resume", "register", "ui")
 SHELLS = ("bash", "zsh", "fish")
 
 
-def complete(arguments: list[str]) -> int:
+def complete(arguments: list[str], *, verbs: Sequence[str]) -> int:
     """Answer `aml -sc install=bash`, `uninstall=bash` and the shell's own `query=bash`; zsh and fish likewise."""
     from amlcore.config import answer_hydra_flag
-    from amlcore.errors import ConfigError
+    from amlcore.errors import ConfigError, must_be
 
-    asked, _, shell = (arguments[:1] or [""])[0].partition("=")
-    if asked not in ("install", "uninstall", "query") or shell not in SHELLS:
+    action, _, shell = (arguments[:1] or [""])[0].partition("=")
+    if action not in ("install", "uninstall", "query") or shell not in SHELLS:
         raise ConfigError(
-            f"-sc {' '.join(arguments)}: say install=SHELL or uninstall=SHELL; legal: {', '.join(SHELLS)}"
+            f"-sc {' '.join(arguments)}: use install=SHELL or uninstall=SHELL; SHELL {must_be(shell, SHELLS)}"
         )
-    if asked == "query":
+    if action == "query":
         line = os.environ.get("COMP_LINE", "")
         words = line.split()
-        begun = "" if line.endswith(" ") else words.pop() if len(words) > 1 else ""
+        prefix = "" if line.endswith(" ") else words.pop() if len(words) > 1 else ""
         if words[1:2] != ["run"]:
-            print("\n".join(choice for choice in _choices(words[1:]) if choice.startswith(begun)))
+            print("\n".join(choice for choice in _choices(words[1:], verbs) if choice.startswith(prefix)))
             return 0
-        if begun.startswith("-"):
+        if prefix.startswith("-"):
             return 0
         os.environ["COMP_LINE"] = line.replace(" run", "", 1)
     answer_hydra_flag(arguments, root=Workspace.at().path, flags=["--shell-completion"])
     return 0
 
 
-def _choices(words: list[str]) -> list[str]:
+def _choices(words: list[str], verbs: Sequence[str]) -> list[str]:
     """What may follow `words`, which come after `aml`."""
+    nested = [verb.removeprefix(f"{words[0]} ") for verb in verbs if words and verb.startswith(f"{words[0]} ")]
     if not words:
-        return verbs()
-    workspace = Workspace.at()
+        return [verb for verb in verbs if " " not in verb]
     if len(words) > 1:
         return []
+    if nested:
+        return nested
+    workspace = Workspace.at()
     if words[0] in OF_RUNS:
         return ["latest", *sorted((folder.name for folder in workspace.run_folders), reverse=True)]
     if words[0] == "deploy":

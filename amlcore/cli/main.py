@@ -1,88 +1,156 @@
-"""The verbs of `aml`: arguments in, a call of the app, what it found printed."""
+"""The command line: finds the verb, calls its action, and turns errors into messages and exit statuses."""
 
 from __future__ import annotations
 
 import errno
 import os
-import shlex
 import signal
 import sys
 import warnings
-from argparse import Namespace
-from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from collections.abc import Sequence
+from typing import TextIO
 
-from amlcore.cli import models
-from amlcore.cli.arguments import parser
-from amlcore.errors import AmlcoreError, LeftOutWarning, suggest
-from amlcore.execution.interrupts import catch_signals
+from amlcore.cli import environments, internal, models, project, runs, services
+from amlcore.cli.parser import Parser, Verb
+from amlcore.cli.typing_errors import check_dashes
+from amlcore.errors import AmlcoreError, LeftOutWarning
 from amlcore.record.status import INTERRUPTED
-from amlcore.terminal.output import log, log_none, print_json, print_line, printable
+from amlcore.terminal.output import log
+from amlcore.version import __version__
 
-if TYPE_CHECKING:
-    from amlcore.runs.run import Run
-    from amlcore.workspace import Workspace
-
+RUN = "run"
+RUN_SUMMARY = "compose a job, submit it, stream its output, register and package its model"
+VERBS: dict[str, Verb] = {
+    **runs.VERBS,
+    **models.VERBS,
+    **services.VERBS,
+    **environments.VERBS,
+    **project.VERBS,
+}
+VERBOSE = ("-v", "--verbose")
+COMPLETION = ("-sc", "--shell-completion")
+WRONG_REQUEST = 2
 MACHINE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
 
 _SHOW_WARNING = warnings.showwarning
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Carry out one command line; the exit status is the return value."""
+    """Carry out one command line and return its exit status."""
     warnings.showwarning = _show_warning
+    words, is_verbose = _without_verbose(list(arguments))
+    if is_verbose or os.environ.get("AMLCORE_DEBUG", "0") not in ("", "0"):
+        from amlcore.terminal.debug_log import debug_log
+
+        with debug_log(words):
+            return _carry_out(words)
+    return _carry_out(words)
+
+
+def _carry_out(words: list[str]) -> int:
     try:
-        status = _call(list(arguments))
+        status = _dispatch(words)
         sys.stdout.flush()
         return status
     except AmlcoreError as error:
+        _log_traceback()
         log(f"error: {error}")
         return error.exit_status
     except KeyboardInterrupt:
+        _log_traceback()
         return INTERRUPTED
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
+        _log_traceback()
         return _machine_failed(error)
 
 
-def _call(arguments: list[str]) -> int:
-    match arguments[:1]:
-        case ["run"]:
-            from amlcore.cli.run import run
+def _dispatch(words: list[str]) -> int:
+    """Call the action of the verb that `words` begin with."""
+    match words:
+        case []:
+            help_parser().print_help(sys.stderr)
+            return WRONG_REQUEST
+        case ["-h" | "--help" | "help"]:
+            help_parser().print_help()
+            return 0
+        case ["help", *verb]:
+            return _dispatch([*verb, "--help"])
+        case ["--version"]:
+            print(f"amlcore {__version__}")
+            return 0
+        case ["run", *further]:
+            from amlcore.cli.run import run  # Hydra, which no other verb needs at its start
 
-            return run(arguments[1:])
-        case ["-sc" | "--shell-completion"]:
+            return run(further)
+        case [word, *further] if word in COMPLETION:
             from amlcore.cli.completion import complete
 
-            return complete(arguments[1:])
-        case ["_drive"]:  # what a detached run's driver is started as
-            from amlcore.app.drive import drive
+            return complete(further, verbs=[RUN, *VERBS])
+        case [word, folder] if word in internal.VERBS:
+            return internal.VERBS[word](folder)
+    name = " ".join(words[:2]) if " ".join(words[:2]) in VERBS else words[0]
+    if name not in VERBS:
+        from amlcore.cli.suggestions import unknown_verb
 
-            catch_signals()
-            return drive(Path(arguments[1]), log=print_line)
-        case ["_allocation"]:  # what a job of Slurm is
-            from amlcore.compute.slurm.allocation import Allocation
+        raise unknown_verb(words, VERBS)
+    return _call(name, words[len(name.split()) :])
 
-            Allocation.load(arguments[1])()
-            return 0
-        case ["_plot"]:  # what a sweep leaves to a process of its own
-            from amlcore.execution import sweep_report
 
-            sweep_report.draw(Path(arguments[1]))
-            return 0
-    aml = parser()
-    options, further = aml.parse_known_args(arguments)
-    if further and (not hasattr(options, "overrides") or any(item.startswith("-") for item in further)):
-        aml.error(f"unrecognized arguments: {' '.join(further)}")
-    if further:  # argparse does not take a list up again behind a flag
-        options.overrides += further
-    return VERBS[options.verb](options)
+def _call(name: str, words: list[str]) -> int:
+    verb = VERBS[name]
+    parser = verb.parser(name)
+    if {"-h", "--help"} & {*words}:  # argparse loses the defaults in the help of intermixed arguments
+        parser.print_help()
+        return 0
+    check_dashes(words, parser.flags)
+    options, further = parser.parse_known_intermixed_args(words)
+    if further:
+        from amlcore.cli.suggestions import unexpected
+
+        raise unexpected(further, name, VERBS)
+    return verb.action(options)
+
+
+def _without_verbose(words: list[str]) -> tuple[list[str], bool]:
+    """The words without -v, which may stand anywhere before `--`, and whether it was there."""
+    end = words.index("--") if "--" in words else len(words)
+    kept = [word for word in words[:end] if word not in VERBOSE]
+    return [*kept, *words[end:]], len(kept) < end
+
+
+def help_parser() -> Parser:
+    """A parser that only prints the help of `aml`."""
+    aml = Parser(
+        prog="aml",
+        description="What Azure ML does for a scikit-learn script, on your own machines.",
+        epilog="`aml VERB --help` shows what a verb takes.",
+        usage="aml [-h] [--version] [-v] VERB ...",
+    )
+    aml.add_argument("--version", action="store_true", help="print the version")
+    aml.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="log tracebacks, timings and subprocesses; so does AMLCORE_DEBUG=1",
+    )
+    verbs = aml.add_subparsers(metavar="VERB")
+    for name, summary in [(RUN, RUN_SUMMARY), *((name, verb.summary) for name, verb in VERBS.items())]:
+        if " " not in name:
+            verbs.add_parser(name, help=summary)
+    return aml
+
+
+def _log_traceback() -> None:
+    if "amlcore.terminal.debug_log" in sys.modules:
+        from amlcore.terminal.debug_log import log_traceback
+
+        log_traceback()
 
 
 def _machine_failed(error: OSError) -> int:
-    """Say what the machine refused; a reader that has gone is told nothing."""
+    """Report what the machine refused; a reader that has gone is told nothing."""
     if error.errno == errno.EPIPE or error.filename is None:
         # Nothing more can be written there, not even by the interpreter when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -105,193 +173,3 @@ def _show_warning(
         log(f"warning: {message}")
     else:
         _SHOW_WARNING(message, category, filename, lineno, file, line)
-
-
-def _runs(options: Namespace) -> int:
-    from amlcore.app import runs
-    from amlcore.terminal import tables
-
-    workspace = _workspace()
-    found = runs.list_runs(
-        workspace,
-        experiment=options.experiment,
-        sort=options.sort,
-        children=options.children,
-        sweeps=options.json or not options.children,
-        limit=None if options.all else options.limit,
-        log=log,
-    )
-    if not found.total:
-        _log_no_runs(workspace, options.experiment)
-    if options.json:
-        print_json(found.rows)
-    elif found.total:
-        tables.runs(found.rows)
-        if not options.all and options.limit < found.total:
-            log(f"{found.total - options.limit} more; --all lists them")
-    return 0
-
-
-def _log_no_runs(workspace: Workspace, experiment: str | None) -> None:
-    known = {folder.parent.name for folder in workspace.run_folders}
-    if not known:
-        log_none("runs", workspace.path)
-    elif experiment is not None:
-        log(f"no runs of experiment '{experiment}'; {suggest(experiment, known)}")
-
-
-def _show(options: Namespace) -> int:
-    from amlcore.terminal import tables
-
-    details = _run(options).get_details()
-    if options.json:
-        print_json(details)
-    else:
-        tables.details(details)
-    return 0
-
-
-def _logs(options: Namespace) -> int:
-    from amlcore.app import runs
-
-    runs.logs(_run(options), file=options.file, follow=options.follow)
-    return 0
-
-
-def _cancel(options: Namespace) -> int:
-    from amlcore.app import runs
-
-    run = _run(options)
-    log(f"run {run.id} is {runs.cancel(run)}")
-    return 0
-
-
-def _wait(options: Namespace) -> int:
-    from amlcore.app import runs
-
-    run = _run(options)
-    status = runs.wait(run, log=log)
-    log(run.explanation if status else f"run {run.id} is {run.get_status()}")
-    return status
-
-
-def _rerun(options: Namespace) -> int:
-    from amlcore.app import runs
-
-    catch_signals()
-    return runs.rerun(_workspace(), options.run, detach=options.detach, log=log)
-
-
-def _resume(options: Namespace) -> int:
-    from amlcore.app import sweeps
-
-    catch_signals()
-    return sweeps.resume(_workspace(), options.run, detach=options.detach, log=log)
-
-
-def _ui(options: Namespace) -> int:
-    from amlcore.app import dashboard
-
-    catch_signals()
-    dashboard.show(_workspace(), options.sweep, port=options.port, log=log)
-    return 0
-
-
-def _env_list(options: Namespace) -> int:
-    from amlcore.app.environments import environments
-    from amlcore.terminal import tables
-
-    found = environments(_composed_workspace())
-    if options.json:
-        print_json(found)
-    else:
-        tables.environments(found)
-    return 0
-
-
-def _env_build(options: Namespace) -> int:
-    from amlcore.config import compose
-
-    workspace = _workspace()
-    chosen = options.name if "=" in options.name else f"environment={options.name}"
-    job = compose([chosen, *options.overrides], root=workspace.path)
-    cache = job.workspace.environments_path
-    built = job.environment.build(root=workspace.path, cache=cache, log=log, upgrade=options.upgrade)
-    print(built.python)
-    return 0
-
-
-def _env_prune(options: Namespace) -> int:
-    from amlcore.environment import prune
-
-    removed = prune(_composed_workspace().environments_path, unused_days=options.days)
-    log(f"removed {len(removed)} environments")
-    return 0
-
-
-def _doctor(options: Namespace) -> int:
-    import shutil
-
-    from amlcore.app import doctor
-    from amlcore.config import compose
-
-    workspace = _workspace()
-    wanted = any(item.startswith("compute=") for item in options.overrides)
-    chosen = [] if wanted else ["compute=slurm" if shutil.which("sbatch") else "compute=local"]
-    target = compose([*chosen, *options.overrides], root=workspace.path).compute
-    status = 0
-    for finding in doctor.examine(workspace, target):
-        print(printable(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.words}"), flush=True)
-        status = status if finding.good else 1
-    if target.kind == "local":
-        log("runs go on this machine; for a cluster: aml doctor compute=slurm")
-    return status
-
-
-def _init(options: Namespace) -> int:
-    from amlcore.app.init import init
-
-    for path in init(Path(options.folder)):
-        print(path)
-    log(f"now: cd {shlex.quote(options.folder)} && aml run")
-    return 0
-
-
-def _composed_workspace() -> Workspace:
-    from amlcore.config import compose_workspace
-
-    return compose_workspace(_workspace().path)
-
-
-def _workspace() -> Workspace:
-    from amlcore.workspace import Workspace
-
-    return Workspace.at()
-
-
-def _run(options: Namespace) -> Run:
-    from amlcore.app.runs import find_run
-
-    return find_run(_workspace(), options.run)
-
-
-VERBS: dict[str, Callable[[Namespace], int]] = {
-    "runs": _runs,
-    "show": _show,
-    "logs": _logs,
-    "cancel": _cancel,
-    "wait": _wait,
-    "rerun": _rerun,
-    "resume": _resume,
-    "register": models.register,
-    "models": models.models,
-    "deploy": models.deploy,
-    "serve": models.serve,
-    "ui": _ui,
-    "keys": models.keys,
-    "env": _env_list,
-    "env build": _env_build,
-    "env prune": _env_prune,
-    "doctor": _doctor,
-    "init": _init,
-}

@@ -1,12 +1,25 @@
-"""The verbs of `aml` for models and services: arguments in, what was found or made printed."""
+"""The verbs for models: register, models, deploy."""
 
 from __future__ import annotations
 
 from argparse import Namespace
 
+from amlcore.cli.parser import Parser, Verb, add_json, add_run
 from amlcore.errors import ConfigError
 from amlcore.terminal.output import log, log_none, print_json
 from amlcore.workspace import Workspace
+
+
+def _add_register(parser: Parser) -> None:
+    add_run(parser)
+    parser.add_argument("--name", required=True, help="the model's name; its versions count from 1")
+    parser.add_argument(
+        "--path", default="outputs/model.joblib", help="the file that the script wrote (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--framework-version", metavar="VERSION", help="the version to state; the lock's own is recorded beside it"
+    )
+    add_json(parser)
 
 
 def register(options: Namespace) -> int:
@@ -32,21 +45,29 @@ def models(options: Namespace) -> int:
     from amlcore.terminal import tables
 
     workspace = Workspace.at()
-    found = [model.to_json() for model in list_models(workspace.models_path, warn=_unsaid)]
+    rows = [model.to_json() for model in list_models(workspace.models_path, warn=_ignore)]
     for damaged in damaged_models(workspace.models_path):
         log(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.words}")
-        found.append(damaged.to_json())
-    if not found:
+        rows.append(damaged.to_json())
+    if not rows:
         log_none("models", workspace.path)
     if options.json:
-        print_json(found)
-    elif found:
-        tables.models(found)
+        print_json(rows)
+    elif rows:
+        tables.models(rows)
     return 0
 
 
-def _unsaid(_: str) -> None:
-    """What is damaged is listed as that."""
+def _ignore(_: str) -> None:
+    """Drop a warning: damaged models get rows of their own."""
+
+
+def _add_deploy(parser: Parser) -> None:
+    parser.add_argument("model", metavar="MODEL[:VERSION]")
+    parser.add_argument(
+        "overrides", nargs="*", metavar="OVERRIDE", help="such as deployment.name=iris deployment.workers=2"
+    )
+    add_json(parser)
 
 
 def deploy(options: Namespace) -> int:
@@ -56,10 +77,10 @@ def deploy(options: Namespace) -> int:
 
     workspace = Workspace.at()
     model = find(workspace.models_path, options.model)
-    chosen = [] if any(item.startswith("deployment=") for item in options.overrides) else ["deployment=bento"]
-    job = compose([*chosen, *options.overrides], root=workspace.path)
+    default = [] if any(item.startswith("deployment=") for item in options.overrides) else ["deployment=bento"]
+    job = compose([*default, *options.overrides], root=workspace.path)
     if job.deployment is None:
-        raise ConfigError("deployment: there is none to package with; choose deployment=bento")
+        raise ConfigError("nothing to package: set deployment=bento")
     bento = package_model(job.workspace, model, job.deployment, log=log)
     if options.json:
         print_json(
@@ -77,23 +98,8 @@ def deploy(options: Namespace) -> int:
     return 0
 
 
-def serve(options: Namespace) -> int:
-    from amlcore.app import services
-    from amlcore.config import compose_workspace
-
-    return services.serve(
-        compose_workspace(Workspace.at().path), options.service, host=options.host, port=options.port, log=log
-    )
-
-
-def keys(options: Namespace) -> int:
-    from amlcore.app import services
-
-    found = services.keys(Workspace.at(), options.service, regenerate=options.regenerate, log=log)
-    if options.json:
-        print_json(found)
-    else:
-        for which in ("primary", "secondary"):
-            print(f"{which} {found[which]}")
-        log(f"they lie in {found['file']}")
-    return 0
+VERBS = {
+    "register": Verb("register a model from a completed run", register, _add_register),
+    "models": Verb("list registered models, newest first", models, add_json),
+    "deploy": Verb("package a model as a Bento", deploy, _add_deploy),
+}

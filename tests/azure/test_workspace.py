@@ -70,7 +70,7 @@ def test_environments_lie_where_they_are_said_to(
 
 @pytest.mark.parametrize("days", ["-1", "nan", "soon"])
 def test_days_are_no_less_than_none(days: str, aml: Aml) -> None:
-    assert f"{days} is no number of days" in aml("env", "prune", f"--days={days}", status=2).err
+    assert f"must be a number of days, 0 or more, not {days}" in aml("env", "prune", f"--days={days}", status=2).err
 
 
 def test_the_way_into_a_new_project_can_be_pasted(aml: Aml) -> None:

@@ -640,7 +640,7 @@ def test_tab_completes_verbs_groups_and_keys(line: str, choices: set[str], aml: 
 
 def test_tab_completion_installs(aml: Aml) -> None:
     assert "complete" in aml("-sc", "install=bash").out
-    assert "legal: bash" in aml("-sc", "install=foo", status=2).err
+    assert "SHELL must be one of bash, fish, zsh" in aml("-sc", "install=foo", status=2).err
 
 
 def test_tab_completes_the_ids_of_runs(aml: Aml, write: Write) -> None:

@@ -1,0 +1,163 @@
+"""The verbs for runs and sweeps that were submitted: runs, show, logs, cancel, wait, rerun, resume, ui."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from typing import TYPE_CHECKING
+
+from amlcore.cli.parser import Parser, Verb, add_json, add_run, port, positive
+from amlcore.errors import suggest
+from amlcore.terminal.output import log, log_none, print_json
+from amlcore.workspace import Workspace
+
+if TYPE_CHECKING:
+    from amlcore.runs.run import Run
+
+
+def _add_runs(parser: Parser) -> None:
+    parser.add_argument("--experiment", metavar="NAME", help="only the runs of this experiment")
+    parser.add_argument("--sort", metavar="METRIC", help="sort by the last value of METRIC, the highest first")
+    parser.add_argument(
+        "--children", action="store_true", help="list child runs too, and the trials of each sweep instead of the sweep"
+    )
+    number = parser.add_mutually_exclusive_group()
+    number.add_argument("--limit", type=positive, default=20, help="how many runs to list (default: %(default)s)")
+    number.add_argument("--all", action="store_true", help="list every run")
+    add_json(parser)
+
+
+def runs(options: Namespace) -> int:
+    from amlcore.app import runs
+    from amlcore.terminal import tables
+
+    workspace = Workspace.at()
+    listing = runs.list_runs(
+        workspace,
+        experiment=options.experiment,
+        sort=options.sort,
+        children=options.children,
+        sweeps=options.json or not options.children,
+        limit=None if options.all else options.limit,
+        log=log,
+    )
+    if not listing.total:
+        _log_no_runs(workspace, options.experiment)
+    if options.json:
+        print_json(listing.rows)
+    elif listing.total:
+        tables.runs(listing.rows)
+        if not options.all and options.limit < listing.total:
+            log(f"{listing.total - options.limit} more; list them with --all")
+    return 0
+
+
+def _log_no_runs(workspace: Workspace, experiment: str | None) -> None:
+    experiments = {folder.parent.name for folder in workspace.run_folders}
+    if not experiments:
+        log_none("runs", workspace.path)
+    elif experiment is not None:
+        log(f"no runs of experiment '{experiment}'; {suggest(experiment, experiments)}")
+
+
+def _add_show(parser: Parser) -> None:
+    add_run(parser)
+    add_json(parser)
+
+
+def show(options: Namespace) -> int:
+    from amlcore.terminal import tables
+
+    details = _find(options).get_details()
+    if options.json:
+        print_json(details)
+    else:
+        tables.details(details)
+    return 0
+
+
+def _add_logs(parser: Parser) -> None:
+    add_run(parser)
+    parser.add_argument("file", metavar="FILE", nargs="?", help="a file that the script wrote to ./logs")
+    parser.add_argument("--follow", action="store_true", help="keep printing until the run has ended")
+
+
+def logs(options: Namespace) -> int:
+    from amlcore.app import runs
+
+    runs.logs(_find(options), file=options.file, follow=options.follow)
+    return 0
+
+
+def cancel(options: Namespace) -> int:
+    from amlcore.app import runs
+
+    run = _find(options)
+    log(f"run {run.id} is {runs.cancel(run)}")
+    return 0
+
+
+def wait(options: Namespace) -> int:
+    from amlcore.app import runs
+
+    run = _find(options)
+    status = runs.wait(run, log=log)
+    log(run.explanation if status else f"run {run.id} is {run.get_status()}")
+    return status
+
+
+def _add_rerun(parser: Parser) -> None:
+    add_run(parser)
+    parser.add_argument("--detach", action="store_true", help="return at once and run in the background")
+
+
+def rerun(options: Namespace) -> int:
+    from amlcore.app import runs
+    from amlcore.execution.interrupts import catch_signals
+
+    catch_signals()
+    return runs.rerun(Workspace.at(), options.run, detach=options.detach, log=log)
+
+
+def _add_resume(parser: Parser) -> None:
+    add_run(parser, "SWEEP")
+    parser.add_argument("--detach", action="store_true", help="return at once and run in the background")
+
+
+def resume(options: Namespace) -> int:
+    from amlcore.app import sweeps
+    from amlcore.execution.interrupts import catch_signals
+
+    catch_signals()
+    return sweeps.resume(Workspace.at(), options.run, detach=options.detach, log=log)
+
+
+def _add_ui(parser: Parser) -> None:
+    add_run(parser, "SWEEP", is_required=False)
+    parser.add_argument("--port", type=port, default=8080, help="from 1 to 65535 (default: %(default)s)")
+
+
+def ui(options: Namespace) -> int:
+    from amlcore.app import dashboard
+    from amlcore.execution.interrupts import catch_signals
+
+    catch_signals()
+    dashboard.show(Workspace.at(), options.run, port=options.port, log=log)
+    return 0
+
+
+def _find(options: Namespace) -> Run:
+    from amlcore.app.runs import find_run
+
+    return find_run(Workspace.at(), options.run)
+
+
+VERBS = {
+    "runs": Verb("list runs, newest first", runs, _add_runs),
+    "show": Verb("show everything about a run", show, _add_show),
+    "logs": Verb("print what a run printed", logs, _add_logs),
+    "cancel": Verb("cancel a run and its children", cancel, add_run),
+    "wait": Verb("wait until a run has ended, and exit with its exit status", wait, add_run),
+    "rerun": Verb("run again with the same snapshot, lock, configuration and inputs", rerun, _add_rerun),
+    "resume": Verb("resume a sweep that was canceled or has lost its driver", resume, _add_resume),
+    "ui": Verb("show a sweep in the browser, in optuna-dashboard", ui, _add_ui),
+}

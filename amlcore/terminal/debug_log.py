@@ -1,0 +1,92 @@
+"""The debug log of `aml -v` and AMLCORE_DEBUG=1: tracebacks, timings and subprocesses, on stderr."""
+
+from __future__ import annotations
+
+import logging
+import re
+import shlex
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from amlcore import log
+from amlcore.terminal.output import printable
+from amlcore.version import __version__
+
+LOGGER = logging.getLogger("amlcore")
+logger = logging.getLogger(__name__)
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+
+
+@contextmanager
+def debug_log(words: Sequence[str]) -> Iterator[None]:
+    """Show what amlcore's loggers and subprocesses do while the block carries out the command line `words`."""
+    handler = _Stderr()
+    handler.setFormatter(_Formatter())
+    level, popen, started = LOGGER.level, subprocess.Popen, time.perf_counter()
+    LOGGER.addHandler(handler)
+    LOGGER.setLevel(logging.DEBUG)
+    subprocess.Popen = LoggedPopen  # type: ignore[misc]
+    logger.debug("amlcore %s, Python %s: aml %s", __version__, sys.version.split()[0], shlex.join(words))
+    try:
+        yield
+    finally:
+        logger.debug("aml took %.3f s", time.perf_counter() - started)
+        subprocess.Popen = popen  # type: ignore[misc]
+        LOGGER.removeHandler(handler)
+        LOGGER.setLevel(level)
+
+
+def log_traceback() -> None:
+    """Show where the error that is being handled came from."""
+    logger.debug("traceback of the error below", exc_info=True)
+
+
+class LoggedPopen(subprocess.Popen[Any]):
+    """A subprocess whose command and exit status are logged."""
+
+    def __init__(self, args: Any, *rest: Any, **options: Any) -> None:
+        self._command = shlex.join(map(str, args)) if isinstance(args, (list, tuple)) else str(args)
+        self._started = time.perf_counter()
+        self._is_logged = False
+        super().__init__(args, *rest, **options)
+        logger.debug("process %d: %s", self.pid, self._command)
+
+    def poll(self) -> int | None:
+        return self._log_end(super().poll())
+
+    def wait(self, timeout: float | None = None) -> int:
+        status = super().wait(timeout)
+        self._log_end(status)
+        return status
+
+    def _log_end(self, status: int | None) -> int | None:
+        if status is not None and not self._is_logged:
+            self._is_logged = True
+            logger.debug(
+                "process %d: exit status %d after %.3f s", self.pid, status, time.perf_counter() - self._started
+            )
+        return status
+
+
+class _Stderr(logging.Handler):
+    """Writes to what stderr is at the moment: a live table takes its place for a while."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print(self.format(record), file=sys.stderr, flush=True)
+        except Exception:
+            self.handleError(record)
+
+
+class _Formatter(logging.Formatter):
+    """Each line with amlcore's prefix and the module it comes from, without secrets and control codes."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = log.redact(super().format(record), log.secret_names)
+        lines = printable(_CREDENTIALS.sub("***", text)).splitlines()
+        return "\n".join(f"aml: debug: {record.name.removeprefix('amlcore.')}: {line}" for line in lines)
