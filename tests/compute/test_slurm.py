@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,13 +21,16 @@ import pytest
 
 from amlcore.compute import Slurm
 from amlcore.record.record import Record
+from tests.support import users
 from tests.support.aml import TRAIN, Aml, Write, background, runs, until
 from tests.support.compute_conformance import Conformance, require
+from tests.support.users import User, group_workspace
 
 pytestmark = [pytest.mark.slurm, pytest.mark.timeout(600)]
 
 HOME = Path(os.environ.get("SLURM_HOME", "/var/tmp/amlcore-slurm"))
 SLURM = ("environment=current", "compute=slurm")
+COLLEAGUES = (41001, 41002)  # as tests/slurm/up makes them
 WAITS = """
 import os, socket, sys, time
 from amlcore import Run
@@ -597,3 +601,88 @@ def test_a_model_is_trained_registered_and_packaged(aml: Aml, write: Write) -> N
     assert "registered iris:1" in said.err
     assert "packaged iris:" in said.err
     assert aml("models", "--json").json[0]["metrics"]["accuracy"] > 0.9
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A group's workspace where the nodes see it, and so may its users: pytest's own folders are for root alone."""
+    if reason := users.unable():
+        pytest.skip(reason)
+    closed = [folder for folder in (Path(sys.base_prefix), Path(sys.prefix)) if not users.may_enter(folder)]
+    if closed:
+        pytest.skip(f"only root may enter {closed[0]}, and jobs of other users run that Python")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+        Path(folder).chmod(0o755)
+        yield group_workspace(Path(folder, "workspace"))
+        for uid in COLLEAGUES:
+            slurm("scancel", f"--user={uid}")
+
+
+def test_colleagues_share_a_workspace(shared: Path) -> None:
+    owner, other = (User(uid) for uid in COLLEAGUES)
+    (shared / "a.py").write_text(WAITS)
+    go = shared / "go"
+    command = ("run", "a.py", *SLURM, "--detach", "--", str(go))
+
+    owner.aml(shared, *command)
+    until(lambda: other.aml(shared, "runs", "--json").json[0]["state"] == "Running")
+    assert other.aml(shared, "logs", "latest").out.startswith("attempt 1 on n")
+    other.aml(shared, "cancel", "latest")
+    assert owner.aml(shared, "wait", "latest", status=130).status == 130
+    assert until(lambda: slurm("squeue", "--noheader") == "")
+
+    other.aml(shared, *command)  # and the one who looked on can run there too, in folders that the owner made
+    until(lambda: owner.aml(shared, "runs", "--json").json[0]["state"] == "Running")
+    owner.aml(shared, "cancel", "latest")
+    assert other.aml(shared, "wait", "latest", status=130).status == 130
+
+
+def test_what_lost_its_driver_is_its_owners_alone(shared: Path) -> None:
+    """A colleague is refused before anything is done; the owner's next command ends or resumes it."""
+    owner, other = (User(uid) for uid in COLLEAGUES)
+    (shared / "a.py").write_text(HELD)
+    sweep = ("sweep=grid", "sweep.primary_metric=score", "compute.slots=2", "+script.arguments.x=1,2,3")
+    owner.aml(shared, "run", "-m", "a.py", *SLURM, *sweep, f"+script.arguments.folder={shared}", "--detach")
+    run = until(lambda: [*shared.glob("outputs/a/*_0/attempts/1/claim.json")])[0].parents[2].name.removesuffix("_0")
+    os.kill(json.loads((shared / f"outputs/a/{run}/driver.json").read_text())["pid"], signal.SIGKILL)
+
+    for verb in ("cancel", "resume"):
+        said = other.aml(shared, verb, run, status=2)
+        assert said.err.count("aml: error: ") == 1
+        assert owner.name in said.err
+    assert not (shared / f"outputs/a/{run}/cancel.json").exists()
+    assert len(slurm("squeue", "--noheader").splitlines()) == 2
+
+    for value in "123":
+        (shared / value).touch()
+    owner.aml(shared, "resume", run)
+    assert other.aml(shared, "show", run, "--json").json["state"] == "Completed"
+
+
+def test_a_module_runs_with_a_secret_that_only_the_job_resolves(
+    aml: Aml, write: Write, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "canary-4711")
+    write("src/mine/__init__.py", "")
+    write("src/mine/words.py", "WORDS = 'relative import'\n")
+    write("src/mine/train.py", "import os, sys\nfrom .words import WORDS\n"
+          "print(__name__, WORDS, sys.argv[1:], len(os.environ['SECRET']))\n")  # fmt: skip
+    secret = "+script.environment_variables.SECRET='${oc.env:CANARY}'"
+
+    said = aml("run", "-M", "mine.train", "script.source_directory=src", *SLURM, secret, "--", "--depth", "3")
+
+    assert said.out == "__main__ relative import ['--depth', '3'] 11\n"
+    written = [path for path in project.rglob("*") if path.is_file() and b"canary-4711" in path.read_bytes()]
+    assert written == []
+
+
+def test_a_reference_that_the_job_cannot_resolve_is_named(
+    aml: Aml, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CANARY", "canary-4711")
+    write("a.py", "print(1)\n")
+    secret = "+script.environment_variables.SECRET='${oc.env:CANARY}'"
+
+    said = aml("run", "a.py", *SLURM, secret, "+compute.options.export=NONE", status=1)
+
+    assert "environment variable CANARY is not set where the script runs" in said.err

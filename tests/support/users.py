@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import shutil
 import subprocess
 import sys
@@ -28,6 +29,11 @@ def unable() -> str:
     return ""
 
 
+def may_enter(folder: Path) -> bool:
+    """Whether everybody may reach what is in `folder`."""
+    return all(path.stat().st_mode & 0o001 for path in (folder, *folder.parents))
+
+
 def group_workspace(folder: Path) -> Path:
     """A workspace that all of GROUP may write, below `folder`."""
     (folder / ".amlcore").mkdir(parents=True)
@@ -44,6 +50,14 @@ class User:
 
     uid: int
     umask: int = 0o022
+
+    @property
+    def name(self) -> str:
+        """As messages name this user."""
+        try:
+            return pwd.getpwuid(self.uid).pw_name
+        except KeyError:
+            return f"uid {self.uid}"
 
     def command(self, workspace: Path, *arguments: str) -> list[str]:
         """The command line by which this user calls `aml` in `workspace`."""
