@@ -29,7 +29,7 @@ from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
 from amlcore.log import Log
-from amlcore.worker.files import open_to_group
+from amlcore.worker.files import write_text
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
 _COMPILED_BY_UV = (3, 7)
@@ -197,7 +197,7 @@ def build_specification(
             age = ago(time.time() - resolved.stat().st_mtime)
             log(f"warning: {build.label}: it could not be resolved anew, and stays as it was resolved {age}")
             return _reused(build, resolved).install(lock)
-        _write(resolved, lock)
+        write_text(str(resolved), lock, for_group=True)
         return build.install(lock)
 
 
@@ -271,10 +271,3 @@ def _read(path: Path) -> str | None:
         return path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError, PermissionError):  # what cannot be written is said where it is
         return None
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    open_to_group(str(temporary))
-    temporary.rename(path)

@@ -6,6 +6,7 @@ import csv
 import os
 import sys
 from collections.abc import Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from amlcore.record.record import Record
 from amlcore.runs.outputs import list_outputs
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Trial
-from amlcore.worker.files import write_json
+from amlcore.worker.files import write_json, write_text
 from amlcore.worker.values import text
 
 NICENESS = 10
@@ -47,12 +48,11 @@ def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str],
     table["reason"] = [trial.reason for trial in ranked]
     outputs = Path(record.layout.outputs)
     outputs.mkdir(exist_ok=True)
-    temporary = outputs / ".trials.csv"
-    with temporary.open("w", encoding="utf-8", newline="") as stream:
-        writer = csv.writer(stream)
-        writer.writerow(table)
-        writer.writerows(zip(*table.values(), strict=True))
-    temporary.rename(outputs / "trials.csv")
+    stream = StringIO()
+    writer = csv.writer(stream)
+    writer.writerow(table)
+    writer.writerows(zip(*table.values(), strict=True))
+    write_text(str(outputs / "trials.csv"), stream.getvalue())
     list_outputs(record)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import secrets
 import stat
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from amlcore.errors import DeploymentError, suggest
 from amlcore.worker import durable
-from amlcore.worker.files import make_folder, read_json
+from amlcore.worker.files import create_json, make_folder, read_json, write_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
 """The environment variable by which a service is told its file; serving/runtime/http/keys.py reads it."""
@@ -76,21 +75,8 @@ class ServiceKeys:
             yield
 
     def _write(self, keys: dict[str, str], *, replace: bool) -> None:
-        temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                json.dump(keys, stream)
-                stream.flush()
-                os.fsync(stream.fileno())
-            if replace:
-                temporary.replace(self.path)
-            elif not self.path.exists():
-                os.link(temporary, self.path)
-        except FileExistsError:  # another process made some at the same moment
-            pass
-        finally:
-            temporary.unlink(missing_ok=True)
+        write = write_json if replace else create_json  # another process may create some at the same moment
+        write(str(self.path), keys, sync=True, mode=0o600)
         durable.sync_parents(self.path, self.path.parent.parent)
 
 

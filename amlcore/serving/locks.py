@@ -16,7 +16,7 @@ from amlcore.environment.lock import blocks, installed_lock, pins
 from amlcore.errors import BuildError
 from amlcore.log import Log
 from amlcore.model import Model
-from amlcore.worker.files import make_folder, open_to_group
+from amlcore.worker.files import make_folder, write_text
 
 # BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
 UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
@@ -119,12 +119,9 @@ def _read(path: Path) -> str | None:
 
 
 def _keep(path: Path, lock: str) -> None:
-    temporary = path.with_suffix(f".{os.getpid()}.tmp")
     with suppress(OSError):  # it is resolved again then
         make_folder(path.parent)
-        temporary.write_text(f"{_seal(lock)}\n{lock}", encoding="utf-8")
-        open_to_group(str(temporary))
-        temporary.rename(path)
+        write_text(str(path), f"{_seal(lock)}\n{lock}", for_group=True)
 
 
 def _seal(lock: str) -> str:

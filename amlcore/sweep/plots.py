@@ -6,6 +6,7 @@ import html
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from amlcore.log import Log
 from amlcore.sweep import timeline
 from amlcore.sweep.goal import Goal
 from amlcore.sweep.timeline import Spans
+from amlcore.worker.files import write_bytes, write_text
 
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
@@ -88,7 +90,7 @@ def draw(
         for name, error in _draw_pngs(study, plots, folder):
             log(f"warning: {name}.png was not drawn: {error}")
         body = "\n".join(_divs(study, plots, log))
-    _write(folder / "report.html", _page(title, body))
+    write_text(str(folder / "report.html"), _page(title, body))
 
 
 def _draw_pngs(study: OptunaStudy, plots: list[Plot], folder: Path) -> Iterator[tuple[str, Exception]]:
@@ -105,9 +107,9 @@ def _draw_pngs(study: OptunaStudy, plots: list[Plot], folder: Path) -> Iterator[
         try:
             axes = (timeline.png if plot == TIMELINE else getattr(drawn, f"plot_{plot}"))(study, **options)
             figure = (axes.flat[0] if isinstance(axes, np.ndarray) else axes).figure
-            temporary = path.with_name(f".{path.name}")
-            figure.savefig(temporary, format="png", bbox_inches="tight", dpi=110)
-            temporary.rename(path)
+            image = BytesIO()
+            figure.savefig(image, format="png", bbox_inches="tight", dpi=110)
+            write_bytes(str(path), image.getvalue())
         except Exception as error:
             yield name, error
         finally:
@@ -152,9 +154,3 @@ def _unwarned() -> Iterator[None]:
 
 def _safe(name: str) -> str:
     return "".join(letter if letter.isalnum() or letter in "-_." else "_" for letter in name)
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_name(f".{path.name}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.rename(path)

@@ -4,6 +4,7 @@ import json
 import os
 import stat
 import tempfile
+from contextlib import contextmanager
 
 from amlcore.worker.full_disk import retry_while_full
 
@@ -14,34 +15,32 @@ if TYPE_CHECKING:
 
 def write_json(path, value, sync=False, mode=0o644):
     # type: (str, object, bool, int) -> None
-    """Write `value` whole or not at all: a temporary file in the same folder, then a rename.
+    """Write `value` as JSON, as `write_bytes` does."""
+    write_text(path, _json(value), sync, mode)
 
-    With `sync` that holds after a power cut too: what stands at `path` then is whole, be it the old or the new.
+
+def write_text(path, text, sync=False, mode=0o644, for_group=False):
+    # type: (str, str, bool, int, bool) -> None
+    """Write `text` in UTF-8, as `write_bytes` does."""
+    write_bytes(path, text.encode("utf-8"), sync, mode, for_group)
+
+
+def write_bytes(path, content, sync=False, mode=0o644, for_group=False):
+    # type: (str, bytes, bool, int, bool) -> None
+    """Write a file whole or not at all: a temporary file in the same folder, then a rename.
+
+    With `sync` that holds after a power cut too: what is at `path` then is whole, be it the old or the new. With
+    `for_group` the file may be used by the group as its folder may.
     """
-    write_text(path, json.dumps(value, indent=1) + "\n", sync, mode)
 
+    def write():
+        # type: () -> None
+        with _temporary(path, content, sync, mode) as temporary:
+            if for_group:
+                open_to_group(temporary)
+            os.rename(temporary, path)
 
-def write_text(path, text, sync=False, mode=0o644):
-    # type: (str, str, bool, int) -> None
-    """Write `text` in the same way."""
-    retry_while_full(lambda: _write_text(path, text, sync, mode), path)
-
-
-def _write_text(path, text, sync, mode):
-    # type: (str, str, bool, int) -> None
-    folder = os.path.dirname(path)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            if sync:
-                stream.flush()
-                os.fsync(stream.fileno())
-        os.chmod(temporary, mode)
-        os.rename(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+    retry_while_full(write, path)
 
 
 def read_json(path):
@@ -54,29 +53,48 @@ def read_json(path):
         return None
 
 
-def create_json(path, value):
-    # type: (str, object) -> bool
+def create_json(path, value, sync=False, mode=0o644):
+    # type: (str, object, bool, int) -> bool
     """Write `value` only if `path` does not exist yet.
 
     Returns whether this call created it.
     """
-    return retry_while_full(lambda: _create_json(path, value), path)  # type: ignore[no-any-return]
 
-
-def _create_json(path, value):
-    # type: (str, object) -> bool
-    folder = os.path.dirname(path)
-    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=folder)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1)
-        os.chmod(temporary, 0o644)
-        os.link(temporary, path)
-        return True
-    except FileExistsError:
-        return False
-    finally:
+    def create():
+        # type: () -> bool
+        with _temporary(path, _json(value).encode("utf-8"), sync, mode) as temporary:
+            try:
+                os.link(temporary, path)
+                is_new = True
+            except FileExistsError:
+                is_new = False
         os.unlink(temporary)
+        return is_new
+
+    return retry_while_full(create, path)  # type: ignore[no-any-return]
+
+
+def _json(value):
+    # type: (object) -> str
+    return json.dumps(value, indent=1) + "\n"
+
+
+@contextmanager
+def _temporary(path, content, sync, mode):
+    # type: (str, bytes, bool, int) -> typing.Iterator[str]
+    """A file with `content` beside `path`, for the caller to rename or remove; gone where it fails to."""
+    handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=os.path.dirname(path))
+    try:
+        with os.fdopen(handle, "wb") as stream:
+            stream.write(content)
+            if sync:
+                stream.flush()
+                os.fsync(stream.fileno())
+        os.chmod(temporary, mode)
+        yield temporary
+    except BaseException:
+        os.unlink(temporary)
+        raise
 
 
 def append_line(path, value):
