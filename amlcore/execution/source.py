@@ -12,7 +12,7 @@ from typing import Any
 from amlcore.config.job import Job
 from amlcore.log import Log
 from amlcore.model import registered
-from amlcore.script.run_config import Input
+from amlcore.script.inputs import Input
 from amlcore.snapshot import snapshot
 from amlcore.snapshot.listing import DOTENV, IgnoreRules
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits

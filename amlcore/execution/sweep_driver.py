@@ -26,7 +26,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState, RunStatus
 from amlcore.runs import cancellation, lifecycle, outputs
 from amlcore.runs.missing_files import missing_file
-from amlcore.script.run_config import check_references
+from amlcore.script.arguments import check_references
 from amlcore.sweep.loop import Loop, SweepProgress
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials

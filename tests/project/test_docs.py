@@ -20,7 +20,8 @@ from amlcore.compute import Local, Slurm
 from amlcore.config import compose
 from amlcore.environment import Environment
 from amlcore.model import Registration, ResourceConfiguration
-from amlcore.script.run_config import Input, ScriptRunConfig
+from amlcore.script.inputs import Input
+from amlcore.script.run_config import ScriptRunConfig
 from amlcore.serving.deployment import Deployment
 from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.layout import AttemptLayout, QueueLayout, RunLayout

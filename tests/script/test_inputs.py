@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from amlcore.errors import ConfigError, RequestError
-from amlcore.script.run_config import Input, ScriptRunConfig
+from amlcore.script.inputs import Input
+from amlcore.script.run_config import ScriptRunConfig
 from tests.support.aml import Aml
 
 
