@@ -16,7 +16,7 @@ from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
 from amlcore.execution.source import log_skipped_dotenv
 from amlcore.execution.submission import log_unread_block
-from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
+from amlcore.execution.sweep_driver import SweepDriver, check_search_references, submit_sweep
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
 from amlcore.log import Log
 from amlcore.record.ownership import may_reconcile, owner_of
@@ -93,6 +93,7 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
             f"sweep {name} belongs to {owner}, and only they can resume it; "
             f"the same command with sweep.warm_start=[{name}] begins one of your own that learns from it"
         )
+    check_search_references(search)
     write_json(record.layout.sweep, search.to_json(), sync=True)
     Path(record.layout.cancel).unlink(missing_ok=True)
     log(f"sweep {record.folder.name} goes on in {record.folder}")

@@ -36,6 +36,8 @@ def run(arguments: list[str]) -> int:
     request = compose_search(overrides, root=root, config_name=options.config_name, multirun=options.multirun)
     if isinstance(request, Search):
         return _sweep(request, options, overrides)
+    if options.multirun:
+        log("note: -m found nothing to sweep over, so this is a single run; several values sweep, as in KEY=1,2")
     if options.dry_run:
         print_yaml(dry_run(request))
         return 0

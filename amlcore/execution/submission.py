@@ -46,7 +46,9 @@ def check(job: Job, *, pinned: bool = False) -> None:
         job.script.check()
     check_experiment(job.name)
     check_secrets(job, [])  # a job of Python was never composed
-    if not pinned:
+    if pinned:  # what an unset variable would only show in the worker is refused here
+        job.script.check_references()
+    else:
         job.script.check()
         job.environment.specify(job.workspace.path)
     job.environment.check_folder(job.workspace.environments_path)

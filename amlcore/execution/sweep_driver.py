@@ -50,15 +50,26 @@ def check_search(search: Search) -> None:
     past_trials(search)
     for base in search.bases:
         check(base.job)
-    for key, dimension in search.space.items():
-        for choice in dimension.ends:
-            if key.startswith("script.") and isinstance(choice, str):
-                check_references(key, choice)
+    _check_searched_references(search)
     if search.job.model.name is not None and not search.sweep.metrics:
         raise RequestError(
             "sweep.primary_metric is not set: which trial's model would be registered? Name what the script logs, "
             "such as sweep.primary_metric=accuracy"
         )
+
+
+def check_search_references(search: Search) -> None:
+    """Raise RequestError if a trial would refer to an environment variable that is not set here."""
+    for base in search.bases:
+        base.job.script.check_references()
+    _check_searched_references(search)
+
+
+def _check_searched_references(search: Search) -> None:
+    for key, dimension in search.space.items():
+        for choice in dimension.ends:
+            if key.startswith("script.") and isinstance(choice, str):
+                check_references(key, choice)
 
 
 def _check_nesting() -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, RecordError
 from amlcore.record.documents import AttemptError, AttemptResult
+from amlcore.record.log_stream import last_lines
 from amlcore.record.reading import read_document, read_yaml
 from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState
@@ -70,8 +71,13 @@ def finalize(record: Record) -> None:
 
 
 def _advice(record: Record) -> str | None:
-    """What would let the script run, where it ended for a module that it cannot import."""
+    """What would let the script run, if it ended because it could not import a module."""
     error = read_document(record.layout.attempt(record.attempt).error, AttemptError)
+    if error is not None and error.type == "ImportError" and not error.name:
+        from amlcore.script.relative_imports import relative_import_advice
+
+        info = record.info
+        return relative_import_advice(info.source_directory, info.script, last_lines(record.layout))
     if error is None or error.type != "ModuleNotFoundError" or not error.name:
         return None
     # Here since what it imports would slow each command's start.

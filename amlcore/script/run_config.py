@@ -10,6 +10,7 @@ from typing import Any
 
 from amlcore.compute import ComputeTarget
 from amlcore.environment import Environment
+from amlcore.environment.search_path import check_search_path
 from amlcore.errors import ConfigError, RequestError, suggest
 from amlcore.script.arguments import (
     as_path,
