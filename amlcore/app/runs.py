@@ -19,9 +19,9 @@ from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.runs import cancellation, models, outputs, reconcile
-from amlcore.runs.details import DAMAGED, row
 from amlcore.runs.find import find, is_child, newest_first
 from amlcore.runs.run import Run
+from amlcore.runs.view import DAMAGED, RunView
 from amlcore.terminal.attached import attached
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.metrics import last_values
@@ -108,14 +108,14 @@ def list_runs(
     rows = []
     for run in islice(found, limit):
         try:
-            told = row(run.record)
+            row = RunView(run.record).summary()
         except (UnreadableError, NotFoundError, OSError) as error:
             if Path(run.folder).exists():  # somebody may remove runs meanwhile
                 log(f"warning: a run is left out: {error}")
             continue
-        if told["state"] == DAMAGED:
-            log(f"warning: run {told['id']} is damaged: {told['reason']}")
-        rows.append(told)
+        if row["state"] == DAMAGED:
+            log(f"warning: run {row['id']} is damaged: {row['reason']}")
+        rows.append(row)
     return Listing(rows, len(folders))
 
 

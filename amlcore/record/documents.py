@@ -166,7 +166,7 @@ class OutputFile:
 
 
 @dataclass(frozen=True)
-class RegisteredModel:
-    """A line of models.jsonl."""
+class ModelSample:
+    """sample.json: rows as the model takes them, see `run.log_sample`."""
 
-    model: str  # NAME:VERSION
+    rows: list[Any]

@@ -1,109 +1,164 @@
-"""What of a run's record is damaged: each of its files read once, as whoever needs it would read it."""
+"""The files of a run's record, each read once as whoever needs it reads it: what they hold, and which are damaged."""
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
-from amlcore.record.reading import damaged_line, read_mapping, read_text, read_yaml, unreadable
+from amlcore.record.documents import ModelSample, OutputFile, RunEnvironment, RunInfo
+from amlcore.record.reading import damaged_line, read_document, read_mapping, read_text, read_yaml, unreadable
 from amlcore.record.record import Record
-from amlcore.worker.metrics import find_damage
+from amlcore.record.series import LoggedSeries, read_series
+from amlcore.record.status import RunStatus
+from amlcore.worker.metrics import metric_files
+
+T = TypeVar("T")
 
 
-def inspect_record(record: Record, *, thorough: bool = True) -> list[str]:
-    """One line for each file of the run that is not what was written, with the file's path.
+class RecordContents:
+    """What the files of a run hold at this moment.
 
     Parameters
     ----------
     thorough : bool
-        Whether long files are read to their ends: the metrics, the configuration and a sweep's study.
+        Read long files to their ends too: the metrics, the configuration, a sweep's study.
+    status : RunStatus, optional
+        What state.json holds, where that was read already.
+
+    Attributes
+    ----------
+    info, status, environment, outputs, model
+        As the record has them; None or empty where the file is damaged, or may only be read by its owner.
+    series : LoggedSeries or None
+        What the run logged; None unless `thorough`.
+    damages : list of str
+        A line for each file that is not what was written, with its path.
+
+    Raises
+    ------
+    NotFoundError
+        The folder holds no run.
+    UnreadableError
+        The run belongs to another user, who lets nobody else read it.
     """
-    found = []
-    _check_allowed(record)
-    for look in (*_short(record), *(_long(record) if thorough else ())):
+
+    def __init__(self, record: Record, *, thorough: bool, status: RunStatus | None = None) -> None:
+        self._record = record
+        self.damages: list[str] = []
+        self.info: RunInfo | None = self._read_info()
+        self.status: RunStatus | None = status or self._read(lambda: record.status)
+        self.environment: RunEnvironment | None = self._read(lambda: record.environment)
+        self.outputs: list[OutputFile] = self._read(lambda: record.outputs) or []
+        self.model: str | None = self._read(self._last_model)
+        self.series: LoggedSeries | None = None
+        self._check_short_files()
+        if thorough:
+            self._read_long_files()
+        elif os.path.exists(record.layout.config):  # a submitted run has both from its beginning
+            self._read(lambda: read_text(record.layout.config))
+            self._read(lambda: read_text(record.layout.overrides))
+
+    def _read_info(self) -> RunInfo | None:
         try:
-            look()
-        except UnreadableError:  # such as what only the owner of a run may see
-            continue
+            return self._record.info
+        except UnreadableError:
+            raise
+        except RecordError as error:
+            self.damages.append(str(error))
+            return None
+
+    def _read(self, read: Callable[[], T]) -> T | None:
+        try:
+            return read()
+        except UnreadableError:  # such as the request, which holds secrets
+            return None
         except (RecordError, NotFoundError) as error:
-            found.append(str(error))
-    return found
+            self.damages.append(str(error))
+            return None
+
+    def _check_short_files(self) -> None:
+        record, layout = self._record, self._record.layout
+        self._read(lambda: record.request)
+        self._read(lambda: record.cancel_request)
+        self._read(lambda: record.queue_entry)
+        self._read(lambda: record.driver)
+        self._read(lambda: record.claim)
+        self._read(lambda: record.result)
+        self._read(lambda: read_mapping(layout.sources))
+        self._read(lambda: read_document(layout.sample, ModelSample))
+        self._read(self._check_metrics_begun)
+
+    def _read_long_files(self) -> None:
+        layout = self._record.layout
+        self._read(lambda: self._record.lock_of(self.environment))
+        self._read(lambda: read_yaml(layout.config, dict))
+        self._read(lambda: read_yaml(layout.overrides, list))
+        self._read(lambda: _check_lines(layout.study))
+        self._read(lambda: read_mapping(layout.sweep))
+        self.series = read_series(layout.metrics)
+        if self._has_ended:  # until then a line may be half written
+            for path, line in self.series.damaged_lines.items():
+                message = f"{path} is damaged: line {line} is not what was logged; the other lines still count"
+                self.damages.append(message)
+
+    @property
+    def _has_ended(self) -> bool:
+        return self.status is not None and self.status.state.ended
+
+    def _last_model(self) -> str | None:
+        """The model registered from the run last; a damaged line among others does not hide it."""
+        path = self._record.layout.models
+        try:
+            lines = Path(path).read_bytes().splitlines(keepends=True)
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise unreadable(path, error) from None
+        self._read(lambda: _check_whole(path, damaged_line(lines, required="model"), is_empty=not lines))
+        try:
+            return str(json.loads(lines[-1])["model"])
+        except (ValueError, LookupError, TypeError):
+            return None
+
+    def _check_metrics_begun(self) -> None:
+        """A file of metrics is made with its first line: one that is empty once the run has ended has lost it."""
+        if not self._has_ended:
+            return
+        folder = self._record.layout.metrics
+        for name in metric_files(folder):
+            path = os.path.join(folder, name)
+            if os.path.getsize(path) == 0:
+                raise RecordError(f"{path} is damaged: it is empty")
 
 
-def _check_allowed(record: Record) -> None:
-    """Raises UnreadableError where the run is another user's, who lets nobody else read it."""
+def inspect_record(record: Record) -> list[str]:
+    """A line for each file of the run that is damaged; long files are read to their ends."""
     try:
-        _ = record.info
+        return RecordContents(record, thorough=True).damages
     except UnreadableError:
         raise
-    except (RecordError, NotFoundError):
-        pass
+    except NotFoundError as error:
+        return [str(error)]
 
 
-def _short(record: Record) -> Iterator[Callable[[], object]]:
-    layout = record.layout
-    yield lambda: record.info
-    yield lambda: record.status
-    yield lambda: (record.environment, record.request, record.outputs)
-    yield lambda: (record.cancel_request, record.queue_entry, record.driver)
-    yield lambda: (record.claim, record.result)
-    yield lambda: read_mapping(layout.sources)
-    yield lambda: _lines(layout.models, required="model")
-    yield lambda: _begun_metrics(record)
-    yield lambda: read_mapping(layout.sample, {"rows": list})
-    if os.path.exists(layout.config):  # what was submitted has these from its beginning
-        yield lambda: (read_text(layout.config), read_text(layout.overrides))
-
-
-def _long(record: Record) -> Iterator[Callable[[], object]]:
-    layout = record.layout
-    yield lambda: record.lock
-    yield lambda: read_yaml(layout.config, dict)
-    yield lambda: read_yaml(layout.overrides, list)
-    if os.path.isdir(layout.metrics):
-        yield lambda: _metrics(record)
-    yield lambda: _lines(layout.study)
-    yield lambda: read_mapping(layout.sweep)
-
-
-def _begun_metrics(record: Record) -> None:
-    """A file of metrics is made with its first line: one that is empty once the run has ended has lost it."""
-    if not record.has_ended():
-        return
-    for name in _names(record.layout.metrics):
-        path = os.path.join(record.layout.metrics, name)
-        if os.path.getsize(path) == 0:
-            raise RecordError(f"{path} is damaged: it is empty")
-
-
-def _metrics(record: Record) -> None:
-    if not record.has_ended():  # a line may be being written
-        return
-    for name in _names(record.layout.metrics):
-        path = os.path.join(record.layout.metrics, name)
-        line = find_damage(path)
-        if line is not None:
-            raise RecordError(f"{path} is damaged: line {line} is not what was logged; the other lines still count")
-
-
-def _names(folder: str) -> list[str]:
-    try:
-        return sorted(name for name in os.listdir(folder) if name.endswith(".jsonl"))
-    except OSError:
-        return []
-
-
-def _lines(path: str, required: str | None = None) -> None:
+def _check_lines(path: str) -> None:
     try:
         with open(path, "rb") as lines:
-            line = damaged_line(lines, required=required)
-            size = os.fstat(lines.fileno()).st_size
+            line = damaged_line(lines)
+            is_empty = os.fstat(lines.fileno()).st_size == 0
     except FileNotFoundError:
         return
     except OSError as error:
         raise unreadable(path, error) from None
-    if size == 0:
+    _check_whole(path, line, is_empty=is_empty)
+
+
+def _check_whole(path: str, line: int | None, *, is_empty: bool) -> None:
+    if is_empty:
         raise RecordError(f"{path} is damaged: it is empty")
     if line is not None:
         raise RecordError(f"{path} is damaged: line {line} is not what was written")

@@ -8,6 +8,7 @@ import math
 import os
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,9 @@ class Record:
         """The root of the workspace that the run belongs to: outputs/<experiment>/<run> lies in it."""
         return self.folder.parent.parent.parent
 
-    @property
+    @cached_property
     def info(self) -> RunInfo:
-        """What was known when the run was submitted."""
+        """What was known when the run was submitted; it is written once."""
         info = read_document(self.layout.run, RunInfo)
         if info is None:
             raise NotFoundError(f"{self.folder} holds no run")
@@ -84,7 +85,16 @@ class Record:
     @property
     def lock(self) -> str | None:
         """The packages that the run had, as they were locked; None before its environment was built."""
-        environment = self.environment
+        return self.lock_of(self.environment)
+
+    def lock_of(self, environment: RunEnvironment | None) -> str | None:
+        """The same for an environment that was read before.
+
+        Raises
+        ------
+        RecordError
+            The lock is gone, or is not the one that the environment was built from.
+        """
         expected = None if environment is None else environment.lock_sha256
         text = read_text(self.layout.lock, may_be_empty=expected is not None)
         if expected is None:

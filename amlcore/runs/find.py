@@ -11,8 +11,8 @@ from itertools import groupby
 from pathlib import Path
 
 from amlcore.errors import LeftOutWarning, NotFoundError, RecordError
-from amlcore.runs.details import created
 from amlcore.runs.run import Run
+from amlcore.runs.view import creation_time
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
 _CHILD = re.compile(rf"{_ID.pattern}_")
@@ -31,19 +31,19 @@ def newest_first(folders: Iterable[Path]) -> Iterator[Run]:
         if _ID.fullmatch(folder.name):
             plain.append(run)
         else:
-            read.append((created(run.record), run))
+            read.append((creation_time(run.record), run))
     plain.sort(key=lambda run: run.id, reverse=True)
     seconds = (list(runs) for _, runs in groupby(plain, key=lambda run: run.id[:15]))
     in_order = (
         run
         for runs in seconds
-        for run in (runs if len(runs) == 1 else sorted(runs, key=lambda run: created(run.record), reverse=True))
+        for run in (runs if len(runs) == 1 else sorted(runs, key=lambda run: creation_time(run.record), reverse=True))
     )
     if not read:
         yield from in_order
         return
     read.sort(key=lambda pair: pair[0], reverse=True)
-    dated = ((created(run.record), run) for run in in_order)  # read one by one, as far as the list is shown
+    dated = ((creation_time(run.record), run) for run in in_order)  # read one by one, as far as the list is shown
     yield from (run for _, run in heapq.merge(read, dated, key=lambda pair: pair[0], reverse=True))
 
 

@@ -13,9 +13,15 @@ from typing import Any
 from amlcore.errors import RecordError
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
+from amlcore.record.status import RunStatus
 from amlcore.runs.lifecycle import end_without_result, finalize, update_state
 from amlcore.runs.models import note_unpublished
 from amlcore.worker.full_disk import FULL
+
+
+def needs_reconciling(record: Record, status: RunStatus) -> bool:
+    """Whether `status` is not the last word on a run: it has not ended, or its driver never said that all is done."""
+    return not status.state.ended or _is_left(record)
 
 
 def reconcile(record: Record) -> None:
@@ -29,7 +35,7 @@ def reconcile(record: Record) -> None:
 
 def _reconcile(record: Record) -> None:
     """Bring the state of a run whose driver is gone up to date with its files; one that is driven is left alone."""
-    if record.has_ended() and not _is_left(record):
+    if not needs_reconciling(record, record.status):
         return
     if not may_reconcile(record.folder) or record.is_driven:
         return

@@ -18,9 +18,9 @@ from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.cancellation import request_cancel, was_pruned
-from amlcore.runs.details import details, duration_s, summary
 from amlcore.runs.models import last_model
 from amlcore.runs.reconcile import reconcile
+from amlcore.runs.view import RunView, duration_s
 from amlcore.worker.script import context
 
 POLL_S = 0.05
@@ -63,14 +63,14 @@ class Run(context.Run):
 
     def summary(self) -> dict[str, Any]:
         """The run as one row of a list; its keys are a contract."""
-        return summary(self.record)
+        return RunView(self.record).summary()
 
     def get_details(self) -> dict[str, Any]:
         """All that is recorded of the run, as `aml show --json` prints it; its metrics by their last values.
 
         Of a series of very many values some are left out, evenly; `thinned` says how many there are.
         """
-        return details(self.record, children=[child.id for child in self.get_children()])
+        return RunView(self.record, thorough=True).details(children=[child.id for child in self.get_children()])
 
     @property
     def duration_s(self) -> float | None:

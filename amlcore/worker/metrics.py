@@ -14,12 +14,6 @@ if TYPE_CHECKING:
 
 _writers = {}  # type: dict[int, str]
 
-SHOWN_VALUES = 10000
-"""So many values of one series are shown of a run; the others are in its record."""
-
-READ_WHOLE_BYTES = 5 << 20
-SKIMMED = 100
-
 _SHAPES = {"list": list, "row": dict, "table": dict}
 
 
@@ -59,8 +53,8 @@ class MetricsTail(object):
     def read_new(self):
         # type: () -> list[dict[str, typing.Any]]
         """The records since the last call in the order of time; a line that is not whole yet waits for the next."""
-        records = [record for name in _files(self._folder) for record in self._read(name)]
-        return sorted(records, key=_order)
+        records = [record for name in metric_files(self._folder) for record in self._read(name)]
+        return sorted(records, key=time_order)
 
     def _read(self, name):
         # type: (str) -> list[dict[str, typing.Any]]
@@ -73,19 +67,21 @@ class MetricsTail(object):
             data = stream.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._offsets[name] = offset + len(whole)
-        return [record for record in map(_parsed, whole.splitlines()) if record is not None]
+        return [record for record in map(parse_record, whole.splitlines()) if record is not None]
 
 
-def _files(folder):
+def metric_files(folder):
     # type: (str) -> list[str]
+    """The names of the files of metrics in a folder, one of each process that logged."""
     try:
         return sorted(name for name in os.listdir(folder) if name.endswith(".jsonl"))
     except FileNotFoundError:
         return []
 
 
-def _parsed(line):
-    """A record; None for what a full disk left of one, or what is none."""
+def parse_record(line):
+    # type: (bytes) -> dict[str, typing.Any] | None
+    """The record on a line; None for what a full disk left of one, or what is not a record."""
     try:
         record = json.loads(line.decode("utf-8"))
     except ValueError:
@@ -113,7 +109,7 @@ def attempt_of(record):
     return record.get("attempt", 1)  # type: ignore[no-any-return]
 
 
-def _order(record):
+def time_order(record):
     # type: (dict[str, typing.Any]) -> tuple[int, float]
     """Attempts one after the other: the clocks of their nodes may differ."""
     return attempt_of(record), record["at"]
@@ -151,85 +147,6 @@ def _together(records):
     return values
 
 
-def thinned(folder, at_most=SHOWN_VALUES):
-    # type: (str | os.PathLike[str], int) -> tuple[list[dict[str, typing.Any]], dict[str, int]]
-    """The records in the order of time, with at most about so many of each name; the last of each is among them.
-
-    Returns them, and how many there are of each name of which some were left out. Read as a stream: a run may log
-    millions.
-    """
-    found = []  # type: list[dict[str, typing.Any]]
-    counts = {}  # type: dict[str, int]
-    for name in _files(str(folder)):
-        with open(os.path.join(str(folder), name), "rb") as lines:
-            for series in _every_so_often(lines, at_most):
-                kept = [record for record in map(_parsed, series.lines()) if record is not None]
-                found += kept
-                for record in kept[-1:]:
-                    counts[record["name"]] = counts.get(record["name"], 0) + series.count
-    shown = {}  # type: dict[str, int]
-    for record in found:
-        shown[record["name"]] = shown.get(record["name"], 0) + 1
-    left_out = {name: count for name, count in counts.items() if count > shown[name]}
-    return sorted(found, key=_order), left_out
-
-
-class _Series(object):
-    """The lines of one kind and name: each of the first ones, then every second, every fourth, and so on."""
-
-    def __init__(self, at_most):
-        # type: (int) -> None
-        self.count = 0
-        self._at_most = at_most
-        self._stride = 1
-        self._kept = []  # type: list[bytes]
-        self._last = b""
-
-    def add(self, line):
-        # type: (bytes) -> None
-        if self.count % self._stride == 0:
-            self._kept.append(line)
-            if len(self._kept) > self._at_most:
-                self._kept = self._kept[::2]
-                self._stride *= 2
-        self.count += 1
-        self._last = line
-
-    def lines(self):
-        # type: () -> list[bytes]
-        is_in = (self.count - 1) % self._stride == 0
-        return self._kept if is_in else self._kept + [self._last]
-
-
-def _every_so_often(lines, at_most):
-    # type: (typing.Iterable[bytes], int) -> list[_Series]
-    """The series of one file; what stands before the value is the same in all lines of one."""
-    found = {}  # type: dict[bytes, _Series]
-    for line in lines:
-        start = line.partition(b', "value": ')[0]
-        if start not in found:
-            if _parsed(line) is None:
-                continue
-            found[start] = _Series(at_most)
-        if line.endswith(b"}\n"):
-            found[start].add(line)
-    return list(found.values())
-
-
-def find_damage(path):
-    # type: (str) -> int | None
-    """The number of the first line in a file of metrics that is none; None where all are. Long files are skimmed."""
-    is_long = os.path.getsize(path) > READ_WHOLE_BYTES
-    with open(path, "rb") as lines:
-        for number, line in enumerate(lines, 1):
-            if is_long and number % SKIMMED:
-                if not (line.startswith(b'{"kind": "') and line.endswith(b"}\n")):
-                    return number
-            elif not line.endswith(b"\n") or _parsed(line) is None:
-                return number
-    return None
-
-
 def last_by_name(records, kind):
     # type: (list[dict[str, typing.Any]], str) -> dict[str, typing.Any]
     """The last value of each name among the records of one kind."""
@@ -239,11 +156,15 @@ def last_by_name(records, kind):
 def last_values(folder, kind):
     # type: (str | os.PathLike[str], str) -> dict[str, typing.Any]
     """The last value of each name among the records of one kind, at a fraction of the cost of reading them all."""
-    records = [_parsed(line) for name in _files(str(folder)) for line in _last_lines(os.path.join(str(folder), name))]
+    records = [
+        parse_record(line)
+        for name in metric_files(str(folder))
+        for line in _last_lines(os.path.join(str(folder), name))
+    ]
     known = [record for record in records if record is not None]
     if len(known) < len(records):  # a line that is no record hides the one before it
         return last_by_name(read_metrics(folder), kind)
-    return last_by_name(sorted(known, key=_order), kind)
+    return last_by_name(sorted(known, key=time_order), kind)
 
 
 def _last_lines(path):

@@ -6,6 +6,7 @@ A count that grew is a second reader of the same fact, which costs time and may 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -13,8 +14,13 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+from tests.conftest import Aml
 from tests.support.opens import below, count_opens
 from tests.support.serving_models import register
+
+Write = Callable[[str, str], Path]
+
+SCRIPT = "from amlcore import Run\nRun.get_context().log('accuracy', 0.5)\nopen('outputs/model.txt', 'w').write('x')\n"
 
 
 def _write_runs(root: Path, numbers: range) -> None:
@@ -28,6 +34,17 @@ def _write_runs(root: Path, numbers: range) -> None:
         (folder / "run.json").write_text(json.dumps(info))
         (folder / "state.json").write_text('{"state": "Completed"}')
         (folder / "metrics/1.jsonl").write_text('{"kind": "scalar", "name": "a", "value": 1, "step": null, "at": 1}\n')
+
+
+def test_show_parses_each_file_of_a_run_once(project: Path, aml: Aml, write: Write, tmp_path: Path) -> None:
+    write("train.py", SCRIPT)
+    aml("run", "train.py", "environment=current")
+
+    opens = below(count_opens(tmp_path, "show", "latest", cwd=project), project / "outputs")
+
+    names = {path.name for path in opens}
+    assert {"run.json", "state.json", "environment.json", "result.json", "outputs.json"} <= names
+    assert {str(path): count for path, count in opens.items() if count > 1 and path.suffix in (".json", ".jsonl")} == {}
 
 
 def test_twenty_runs_open_the_files_of_twenty(project: Path, tmp_path: Path) -> None:

@@ -12,8 +12,8 @@ import pytest
 from amlcore.app import runs
 from amlcore.record.documents import RunInfo
 from amlcore.record.record import Record
-from amlcore.runs.details import details
-from amlcore.worker.metrics import SHOWN_VALUES
+from amlcore.record.series import SHOWN_VALUES
+from amlcore.runs.view import RunView
 from amlcore.workspace import Workspace
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
@@ -36,12 +36,12 @@ def _lay(root: Path, moment: datetime, *, experiment: str = "e", child: str = ""
 def listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The names of the runs whose record was read, in the order of that."""
     read: list[str] = []
-    info = Record.info.fget  # type: ignore[attr-defined]
+    info = Record.info.func
 
     def counted(record: Record) -> RunInfo:
         if record.folder.name not in read:
             read.append(record.folder.name)
-        return info(record)  # type: ignore[no-any-return]
+        return info(record)
 
     monkeypatch.setattr(Record, "info", property(counted))
     return read
@@ -102,7 +102,7 @@ def test_a_long_series_is_thinned_and_says_so(tmp_path: Path) -> None:
             lines.write(f'{{"kind": "scalar", "name": "loss", "value": {step}, "step": {step}, "at": {step}.5}}\n')
 
     tracemalloc.start()
-    found = details(record, children=[])
+    found = RunView(record, thorough=True).details(children=[])
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 

@@ -1,0 +1,133 @@
+"""The RunView: a run at one moment as it is listed and shown, even where a file of its record is damaged."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Any
+
+from amlcore.errors import NotFoundError, RecordError, UnreadableError
+from amlcore.record.inspection import RecordContents
+from amlcore.record.record import Record
+from amlcore.record.status import RunState, RunStatus
+from amlcore.runs.reconcile import needs_reconciling, reconcile
+from amlcore.worker.metrics import last_by_name, last_values
+
+DAMAGED = "Damaged"
+"""The state in lists of a run whose record is not what was written."""
+
+
+class RunView:
+    """What is told of a run; each file of its record is read once.
+
+    Parameters
+    ----------
+    thorough : bool
+        Read long files to their ends: `details` needs it.
+
+    Raises
+    ------
+    NotFoundError
+        The folder holds no run.
+    UnreadableError
+        The run belongs to another user, who lets nobody else read it.
+    """
+
+    def __init__(self, record: Record, *, thorough: bool = False) -> None:
+        self._record = record
+        status, failure = _bring_up_to_date(record)
+        self._contents = RecordContents(record, thorough=thorough, status=status)
+        self.damages = self._contents.damages or ([] if failure is None else [failure])
+
+    def summary(self) -> dict[str, Any]:
+        """The run as one row of a list; its keys are a contract. The state of a damaged one is Damaged."""
+        info, status, folder = self._contents.info, self._contents.status, self._record.folder
+        state = RunState.NotStarted if status is None else status.state
+        return {
+            "id": folder.name if info is None else info.id,
+            "experiment": folder.parent.name if info is None else info.experiment,
+            "parent": (folder.name.rpartition("_")[0] or None) if info is None else info.parent,
+            "state": DAMAGED if self.damages else state.value,
+            "reason": "; ".join(self.damages) if self.damages else status and status.reason,
+            "script": None if info is None else info.script,
+            "parameters": {} if info is None else info.parameters,
+            "metrics": self._metrics,
+            "model": self._contents.model,
+            "attempt": self._record.attempt,
+            "created": creation_time(self._record).isoformat() if info is None else str(info.created),
+            "duration_s": None if status is None else duration_s(status),
+            "folder": str(folder),
+        }
+
+    def details(self, *, children: Sequence[str]) -> dict[str, Any]:
+        """All that is recorded of the run; `thinned` counts the series of which only evenly spread values are there."""
+        contents, series = self._contents, self._contents.series
+        assert series is not None  # the view is thorough
+        info, environment = contents.info, contents.environment
+        status = contents.status or RunStatus(RunState.NotStarted)
+        recorded = {} if info is None else {"parent": None, "script": None, **info.document}
+        return {
+            **self.summary(),
+            **{key: value for key, value in recorded.items() if key != "parameters"},
+            "exit_status": status.exit_status,
+            "times": status.times,
+            "usage": status.usage,
+            "tags": last_by_name(series.records, "tag"),
+            "properties": last_by_name(series.records, "property"),
+            "environment": {"name": info and info.environment} if environment is None else environment.document,
+            "outputs": [asdict(file) for file in contents.outputs],
+            "children": list(children),
+            "series": [record for record in series.records if record["kind"] not in ("tag", "property")],
+            "thinned": series.thinned,
+            "damaged": self.damages,
+        }
+
+    @property
+    def _metrics(self) -> dict[str, Any]:
+        series = self._contents.series
+        if series is None or series.damaged_lines:  # a damaged line must not hide the one before it
+            return last_values(self._record.layout.metrics, "scalar")
+        return series.last_scalars
+
+
+def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:
+    """Reconcile a run whose driver is gone.
+
+    Returns
+    -------
+    tuple
+        The status where that was final already, and why reconciling failed, if the record is damaged.
+    """
+    try:
+        status = record.status
+        if not needs_reconciling(record, status):
+            return status, None
+        reconcile(record)
+    except UnreadableError:
+        raise
+    except RecordError as error:
+        return None, str(error)
+    return None, None
+
+
+def creation_time(record: Record) -> datetime:
+    """When a run was created; where its record is damaged, as far as its id tells."""
+    try:
+        return record.info.created.datetime
+    except (RecordError, NotFoundError):
+        pass
+    try:
+        return datetime.strptime(record.folder.name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
+    except ValueError:  # somebody has given the folder another name
+        return datetime.fromtimestamp(0, UTC)
+
+
+def duration_s(status: RunStatus) -> float | None:
+    """Seconds from the script's start to its end, or until now; None before it began."""
+    started = status.times.get(RunState.Running)
+    if started is None:
+        return None
+    ended = status.times.get(RunState.Finalizing, status.at) if status.state.ended else time.time()
+    return round(ended - started, 3)
