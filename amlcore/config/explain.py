@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import fields, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.files.key_locations import KeyLocations, first_undecodable_line
 from amlcore.config.grammar.override_parser import dotted, parent_of
+from amlcore.config.grammar.syntax_errors import explain_syntax
 from amlcore.config.job import Job
+from amlcore.config.schema_keys import keys_of, suggest_key
 from amlcore.errors import AmlcoreError, ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ NO_FILE = re.compile(r"In '([^']*)': Could not load '([^']*)'")
 NO_PRIMARY = re.compile(r"primary config '([^']*)' must be a DictConfig")
 NO_PACKAGE = re.compile(r"In '?(experiment/[\w./-]+)'?: Could not override '[^']*@experiment\.")
 IN_FILE = re.compile(r"In '?([\w./-]+)'?: (.*)", re.DOTALL)
+CHOSEN_TWICE = re.compile(r"Multiple values for ([\w/@.-]+)\. To override a value use")
 NO_GROUP = re.compile(r"Could not override '([^']*)'\.\s*No match in the defaults list")
 
 
@@ -54,12 +57,15 @@ class Explainer:
         if isinstance(cause, yaml.YAMLError):
             return ConfigError(self._yaml_problem(cause))
         if isinstance(error, OverrideParseException):
-            return ConfigError(_unreadable(error))
+            return ConfigError(explain_syntax(error))
         if isinstance(error, MissingConfigException):
             return self._no_option(error)
         if isinstance(cause, OmegaConfBaseException):
             return self._no_value(error, cause)
-        text = dotted(str(error))
+        return self._of_text(dotted(str(error)))
+
+    def _of_text(self, text: str) -> ConfigError:
+        """The error for one of Hydra that is told by its message alone."""
         if text.startswith(("Ambiguous value", "Sweep parameters")):
             return self._several(text.split("'")[1])
         if match := APPENDED.match(text):
@@ -74,14 +80,15 @@ class Explainer:
             return ConfigError(f"{self._locations.file(match[1])}: must be a mapping of keys, not a list or a text")
         if match := NO_PACKAGE.match(text):
             return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
-        if match := IN_FILE.match(text):
-            return ConfigError(f"{self._locations.file(match[1])}: {' '.join(match[2].split())}")
-        return ConfigError(" ".join(text.split()))
+        if match := CHOSEN_TWICE.search(text):
+            return self._chosen_twice(match[1])
+        match = IN_FILE.match(text)
+        return ConfigError(" ".join((f"{self._locations.file(match[1])}: {match[2]}" if match else text).split()))
 
     def _several(self, given: str) -> ConfigError:
         """The error for several values, or a range, where one run was asked for."""
         key, _, values = given.partition("=")
-        known = _keys(Job)
+        known = keys_of(Job)
         if "." not in key and key not in known:
             return ConfigError(f"{key}: there is no such key; {self._suggestion(key, known)}")
         if "(" in values:
@@ -123,7 +130,7 @@ class Explainer:
         """The error for a key that the schema does not have."""
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(config, parent) if parent else config
-        known = _keys(OmegaConf.get_type(node))
+        known = keys_of(OmegaConf.get_type(node))
         return ConfigError(f"{key}: there is no such key{self._locations.where(key)}; {suggest(name, known)}")
 
     def of_experiment(self, chosen: str | None, value: Any) -> ConfigError:
@@ -180,6 +187,16 @@ class Explainer:
             )
         return ConfigError(f"{file}: {' '.join(said.split())}")
 
+    def _chosen_twice(self, group: str) -> ConfigError:
+        """The error for a defaults list that chooses another option of a group without `override`."""
+        for location, entry, option in self._locations.choices(group, everywhere=True):
+            if "override" not in entry:
+                return ConfigError(
+                    f"{location}: `{entry}: {option}`: an option of {group} is chosen before; to replace it write "
+                    f"`override {entry}: {option}`"
+                )
+        return ConfigError(f"{group}: the defaults lists choose several options; write `override {group}: NAME`")
+
     def _no_file(self, config_path: str, missing: str) -> ConfigError:
         top = f"; one at the top of conf/ is named /{Path(missing).name}" if "/" in missing else ""
         return ConfigError(
@@ -202,18 +219,18 @@ class Explainer:
         hint = self._suggestion(key, known)
         return ConfigError(f"{key}{self._locations.where(key)}: there is no such group of options; {hint}")
 
-    def _suggestion(self, key: str, known: list[str]) -> str:
-        """What is legal in place of `key`, or how an argument of the script is given, which it looks like."""
-        said = suggest(key, known)
-        written = next((item for item in self.overrides if item.lstrip("+").startswith(f"{key}=")), None)
-        if written is None or said.startswith("did you mean"):
-            return said
-        value = written.partition("=")[2]
-        plus = "" if self._has_argument(key, besides=written) else "+"
-        return (
-            f"an argument of the script is {plus}script.arguments.{key}={value}, or stands after --, as in "
-            f"`-- --{key} {value}`; {said}"
-        )
+    def _suggestion(self, key: str, names: list[str]) -> str:
+        """The nearest of `names`, or how to give an argument of the script, which `key` looks like."""
+        nearest = suggest(key, names)
+        return nearest if nearest.startswith("did you mean") else f"{self._argument_hint(key)}{nearest}"
+
+    def _argument_hint(self, key: str) -> str:
+        typed = next((item for item in self.overrides if item.lstrip("+").startswith(f"{key}=")), None)
+        if typed is None:
+            return ""
+        value = typed.partition("=")[2]
+        plus = "" if self._has_argument(key, besides=typed) else "+"
+        return f"for an argument of the script use {plus}script.arguments.{key}={value} or `-- --{key} {value}`; "
 
     def _has_argument(self, key: str, *, besides: str) -> bool:
         others = [item for item in self.overrides if item != besides]
@@ -239,8 +256,8 @@ class Explainer:
             return ConfigError(f"{self._interpolation(said) or key or 'conf/'}: {said[:1].lower()}{said[1:]}")
         if said.startswith("Key "):
             if is_dataclass(kind):
-                known = self._suggestion(_first_unknown(key, kind), _keys(kind))
-                return ConfigError(f"{key}: there is no such key{where}; {known}")
+                hint = suggest_key(key, kind) if "." in key else self._suggestion(key, keys_of(kind))
+                return ConfigError(f"{key}: there is no such key{where}; {hint}")
             parent = parent_of(key)
             if parent == "experiment":
                 return self.of_experiment(None, None)
@@ -290,39 +307,10 @@ def _root_of(error: BaseException) -> BaseException | None:
     return seen
 
 
-def _keys(kind: Any) -> list[str]:
-    if not is_dataclass(kind):
-        return []
-    hidden = ("omegaconf_ignore", "set_by_amlcore")
-    return [field.name for field in fields(kind) if not any(field.metadata.get(name) for name in hidden)]
-
-
-def _first_unknown(key: str, kind: Any) -> str:
-    """The part of a dotted key at which it leaves the schema, if that is not its last one."""
-    known, parts = set(_keys(kind)), key.split(".")
-    return parts[-2] if len(parts) > 2 and parts[-1] not in known and parts[-2] not in known else parts[-1]
-
-
 def _package_key(config_path: str, key: str) -> str:
     """The whole key of one that a file of a group names without its package."""
     package = config_path.rpartition("/")[0].replace("/", ".")
     return f"{package}.{key}" if package and not key.startswith(f"{package}.") else key
-
-
-def _unreadable(error: OverrideParseException) -> str:
-    """What is wrong with an override that Hydra's grammar does not know."""
-    if re.match(r"[^=]*=\w+\(", error.override or ""):
-        return (
-            f"'{error.override}' on the command line cannot be read: a range is choice(a,b), range(1,10), "
-            "interval(0,1), int(interval(1,9)) or tag(log,interval(0.1,10)); "
-            "a text with brackets stands in quotes of its own, such as KEY=\"'f(x)'\""
-        )
-    said = re.sub(r"^\w*Exception: ", "", _first_line(error.message))
-    why = "" if error.override in said else f" ({said})"
-    return (
-        f"'{error.override}' on the command line cannot be read{why}: a text with quotes, commas, brackets, spaces "
-        "or letters beyond ASCII stands in quotes of its own, such as KEY=\"'a, b'\""
-    )
 
 
 def _first_line(text: str) -> str:

@@ -14,6 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.compute import BACKENDS, ComputeTarget
 from amlcore.config.grammar.escaping import escape_interpolations
+from amlcore.config.grammar.resolvers import register_resolver
 from amlcore.environment import Environment
 from amlcore.model import Registration
 from amlcore.script.run_config import ScriptRunConfig
@@ -23,7 +24,7 @@ from amlcore.worker.run_names import experiment_of
 from amlcore.workspace import Workspace
 
 # Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.
-OmegaConf.register_new_resolver("input", lambda *name: f"${{input:{','.join(map(str, name))}}}", replace=True)
+register_resolver("input", lambda *name: f"${{input:{','.join(map(str, name))}}}")
 
 _DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a sweep writes one configuration a trial
 

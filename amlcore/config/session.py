@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING
 import yaml
 from hydra._internal.utils import create_config_search_path
 from hydra.errors import HydraException
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.explain import Explainer
 from amlcore.config.files.key_locations import SHIPPED
 from amlcore.config.files.loader import Loader
 from amlcore.config.files.source import check_config_files, yaml_sources
+from amlcore.config.grammar.resolvers import register_resolver
 from amlcore.config.job import store_schemas
 from amlcore.errors import AmlcoreError
 
@@ -101,4 +101,4 @@ def _shipped(path: str) -> str:
     return path if (root / path).exists() else str(SHIPPED.parent / path)
 
 
-OmegaConf.register_new_resolver("shipped", _shipped, replace=True)
+register_resolver("shipped", _shipped)

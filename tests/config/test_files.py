@@ -234,3 +234,25 @@ def test_null_is_refused_for_a_text_and_the_word_is_taken(root: Path, write: Wri
     said = refusal(root, f"+{key}=null")
     assert all(part in said for part in (key, "must not be null", "'null'", "on the command line"))
     assert compose([f"+{key}='null'"], root=root).script.environment_variables == {"MODE": "null"}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "place", "instead"),
+    [
+        ("config", "defaults: [base, _self_, {script: b}]\n", "conf/config.yaml:1:", "override script: b"),
+        (
+            "experiment/e",
+            f"{HEADER}\ndefaults:\n  - /compute: slurm\n",
+            "conf/experiment/e.yaml:3:",
+            "override /compute: slurm",
+        ),
+    ],
+)
+def test_an_option_that_is_chosen_twice_is_named_with_its_line(
+    name: str, text: str, place: str, instead: str, root: Path, write: Write
+) -> None:
+    write(f"conf/{name}.yaml", text)
+    message = refusal(root, *([] if name == "config" else ["experiment=e"]))
+
+    assert message.startswith(place)
+    assert f"`{instead}`" in message

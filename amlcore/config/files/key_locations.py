@@ -37,18 +37,25 @@ class KeyLocations:
             name = override.lstrip("+~").partition("=")[0].partition("@")[0]
             if name == key:
                 return f" (on the command line: {override})"
-        for path, line in (*self._lines(key), *self._choices(key)):
+        for path, line in self._lines(key):
             return f" ({path}:{line})"
+        for location, _, _ in self.choices(key):
+            return f" ({location})"
         return ""
 
-    def _choices(self, group: str) -> Iterator[tuple[str, int]]:
-        """The files and lines whose defaults lists choose an option of `group`, the config that was named first."""
+    def choices(self, group: str, *, everywhere: bool = False) -> Iterator[tuple[str, str, str]]:
+        """Where the project's defaults lists choose an option of `group`: file and line, the entry, and the option.
+
+        The config that was named comes first, then the experiments, then, if asked for, every other file of conf/.
+        """
+        conf = self._root / "conf"
         experiments = [item.partition("=")[2] for item in self._overrides if item.startswith("experiment=")]
-        for config_path in (self._config_name, *(f"experiment/{name}" for name in experiments)):
-            path = find_config(self._root / "conf", config_path)
-            line = None if path is None else _line_of_choice(path, group)
-            if path is not None and line is not None:
-                yield self.short(path), line
+        named = [self._config_name, *(f"experiment/{name}" for name in experiments)]
+        files = [file for name in named if (file := find_config(conf, name)) is not None]
+        files += sorted(conf.rglob("*.y*ml")) if everywhere else []
+        for path in dict.fromkeys(files):
+            for line, entry, option in _choices_in(path, group):
+                yield f"{self.short(path)}:{line}", entry, option
 
     def _lines(self, key: str) -> Iterator[tuple[str, int]]:
         """The files and lines that set `key`, the one that counts first."""
@@ -111,16 +118,19 @@ def _line_of(path: Path, keys: list[str]) -> int | None:
     return line
 
 
-def _line_of_choice(path: Path, group: str) -> int | None:
-    """The line of a defaults list in which an option of `group` is chosen."""
-    node = yaml.compose(path.read_text(encoding="utf-8"))
+def _choices_in(path: Path, group: str) -> Iterator[tuple[int, str, str]]:
+    """The lines of a defaults list that choose an option of `group`, with the entry and the option."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError):
+        return
     for key, value in node.value if isinstance(node, yaml.MappingNode) else []:
-        if key.value == "defaults" and isinstance(value, yaml.SequenceNode):
-            for item in value.value:
-                for name, _ in item.value if isinstance(item, yaml.MappingNode) else []:
-                    if name.value.split(" ")[-1].partition("@")[0].lstrip("/") == group:
-                        return int(name.start_mark.line) + 1
-    return None
+        if key.value != "defaults" or not isinstance(value, yaml.SequenceNode):
+            continue
+        for item in value.value:
+            for name, option in item.value if isinstance(item, yaml.MappingNode) else []:
+                if name.value.split(" ")[-1].partition("@")[0].lstrip("/") == group:
+                    yield name.start_mark.line + 1, name.value, str(option.value)
 
 
 def first_undecodable_line(path: Path) -> int | None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from omegaconf import OmegaConf
+from amlcore.config.grammar.resolvers import register_resolver
 
 # OmegaConf takes the text `???` for a value that is not set; this interpolation gives the text itself.
-OmegaConf.register_new_resolver("question_marks", lambda: "???", replace=True)
+register_resolver("question_marks", lambda: "???")
 QUESTION_MARKS = "${question_marks:}"
 
 

@@ -13,7 +13,7 @@ def merge_requirement_lists(overrides: list[str]) -> list[str]:
     """The overrides with all `+environment.packages=[…]` as one list: Hydra itself never appends to a list."""
     renamed = [_ADDED.sub("environment.add=", item) if _ADDED.match(item) else item for item in overrides]
     found = [match for item in renamed if (match := _LIST.fullmatch(item)) and match["key"] == "environment.add="]
-    lists = [match for match in found if _pieces(match["items"])]
+    lists = [match for match in found if split_items(match["items"])]
     if renamed == overrides or len(lists) < 2:
         return renamed
     whole = f"environment.add=[{','.join(match['items'] for match in lists)}]"
@@ -23,7 +23,7 @@ def merge_requirement_lists(overrides: list[str]) -> list[str]:
 def quote_requirements(override: str) -> str:
     """The override with quotes about each requirement of its list that has none; any other is what it is."""
     found = _LIST.fullmatch(override)
-    pieces = None if found is None else _pieces(found["items"])
+    pieces = None if found is None else split_items(found["items"])
     if found is None or not pieces:
         return override
     requirements: list[str] = []
@@ -35,7 +35,7 @@ def quote_requirements(override: str) -> str:
     return f"{found['key']}[{','.join(map(_quoted, requirements))}]"
 
 
-def _pieces(items: str) -> list[str] | None:
+def split_items(items: str) -> list[str] | None:
     """What stands between the commas outside of quotes and brackets; None where it is more than one list."""
     pieces, depth, quote = [""], 0, ""
     for letter in items:

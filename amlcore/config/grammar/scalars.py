@@ -114,12 +114,24 @@ def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
     return found
 
 
+def nouns_at(path: Path) -> tuple[type, ...]:
+    """The dataclasses that can be at `path` in the schema; none where it is a value or does not exist."""
+    nouns: tuple[type, ...] = (Job,)
+    for part in path:
+        nouns = NOUNS.get(_bare(_kind(nouns, part)), ())
+    return nouns
+
+
+def _kind(nouns: tuple[type, ...], name: str) -> str:
+    """The annotation of a field; an empty text where there is none of that name."""
+    return next((_annotation(field) for noun in nouns for field in _fields(noun) if field.name == name), "")
+
+
 @cache
 def _of_schema(path: Path) -> ScalarRule:
     nouns: tuple[type, ...] = (Job,)
     for depth, part in enumerate(path):
-        kinds = [_annotation(field) for noun in nouns for field in _fields(noun) if field.name == part]
-        kind = kinds[0] if kinds else ""
+        kind = _kind(nouns, part)
         nouns = NOUNS.get(_bare(kind), ())
         if not nouns:
             return ScalarRule.text if _is_text(kind) else ScalarRule.kept
