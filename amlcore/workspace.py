@@ -96,6 +96,10 @@ class Workspace:
         return self.path / ".amlcore"
 
     @property
+    def snapshots_path(self) -> Path:
+        return self.state_path / "snapshots"
+
+    @property
     def environments_path(self) -> Path:
         """Where built environments are cached, by content."""
         if self.environments_folder is not None:

@@ -44,7 +44,7 @@ def provenance_of(record: Record) -> Provenance:
             cache=cache,
             log=lambda line: print(line, file=sys.stderr),
         ).python
-    taken = snapshot.load(record.snapshot_id, store=workspace.state_path / "snapshots")
+    taken = snapshot.load(record.snapshot_id, store=workspace.snapshots_path)
     given = _python_path(record)
     return Provenance(
         run=run,

@@ -58,7 +58,7 @@ def pinned_inputs(run: Run) -> tuple[Job, PinnedInputs]:
     _check_inputs(job, info.inputs, run=run.id)
     return job, PinnedInputs(
         run=run.id,
-        snapshot=snapshot.load(record.snapshot_id, store=job.workspace.state_path / "snapshots"),
+        snapshot=snapshot.load(record.snapshot_id, store=job.workspace.snapshots_path),
         lock=read_lock(record),
         environment=environment.document,
         git=info.git,

@@ -8,13 +8,14 @@ from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment
 from amlcore.record.record import Record
+from amlcore.worker.layout import SnapshotLayout
 from amlcore.worker.process import top_imports
 
 
 def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunRequest, WorkerKind]:
     """The request for `job`, and the worker kind it needs."""
     info = record.info
-    store = job.workspace.state_path / "snapshots"
+    store = SnapshotLayout(job.workspace.snapshots_path)
     script = job.script
     file = script.file
     assert file is not None
@@ -27,8 +28,8 @@ def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunR
     request = RunRequest(
         run=record.folder.name,
         folder=str(record.folder),
-        objects=str(store / "objects"),
-        manifest=str(store / "manifests" / f"{record.snapshot_id}.json"),
+        objects=store.objects,
+        manifest=store.manifest(record.snapshot_id),
         script=file,
         module=script.module,
         argv=info.arguments or [],

@@ -84,7 +84,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
 def _snapshot_options(job: Job) -> dict[str, Any]:
     workspace = job.workspace
     return {
-        "store": workspace.state_path / "snapshots",
+        "store": workspace.snapshots_path,
         "limits": SnapshotLimits(workspace.snapshot_max_mb, workspace.snapshot_max_files),
         "exclude": (workspace.outputs_path, *registered(workspace.models_path), workspace.state_path),
     }

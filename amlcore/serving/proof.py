@@ -11,6 +11,7 @@ from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import DeploymentError
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment
+from amlcore.serving.runtime.cores import THREAD_VARIABLES
 from amlcore.worker.files import read_json, write_json
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 RUNTIME = Path(__file__).parent / "runtime"
 TIMEOUT_S = 600
 WORTH_SAYING = 1.5
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
 
 
 def copy_service(stage: Path) -> None:
@@ -46,7 +45,7 @@ def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[s
                 cwd=stage,
                 env={
                     **plain_environment(),
-                    **dict.fromkeys(THREADS, str(settings["threads"])),
+                    **dict.fromkeys(THREAD_VARIABLES, str(settings["threads"])),
                     "PYTHONDONTWRITEBYTECODE": "1",  # beside the model's own modules, which are packaged
                 },
                 stdin=subprocess.DEVNULL,

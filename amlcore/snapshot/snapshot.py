@@ -17,6 +17,7 @@ from amlcore.snapshot.listing import Listing, SourceFile, listing, megabytes, un
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.hashes import stream_sha256
+from amlcore.worker.layout import SnapshotLayout
 from amlcore.worker.objects import DamagedError, copy_object, object_path
 
 GIVEN_UP_AT = 5  # times the limit
@@ -84,7 +85,7 @@ def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence
         The folder cannot be taken: past a limit, a link that leaves it, a file that cannot be read.
     """
     found = _checked(source, store=store, limits=limits, exclude=exclude)
-    objects = store / "objects"
+    objects = Path(SnapshotLayout(store).objects)
     make_folder(objects)
     cache = StatCache.load(store, source)
     cache.drop_unless(partial(_is_kept, objects))
@@ -112,14 +113,15 @@ def load(identifier: str, *, store: Path) -> Snapshot:
     SnapshotError
         It is not in the store, or its manifest is not what was stored.
     """
-    path = store / "manifests" / f"{identifier}.json"
+    layout = SnapshotLayout(store)
+    path = Path(layout.manifest(identifier))
     if not path.exists():
         raise SnapshotError(f"there is no snapshot {identifier} in {store}")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != identifier:
         raise SnapshotError(f"{path} is not what was stored: its sha256 is not its name")
     files = json.loads(content)["files"]
-    return Snapshot(identifier, path, store / "objects", len(files), sum(size for *_, size in files))
+    return Snapshot(identifier, path, Path(layout.objects), len(files), sum(size for *_, size in files))
 
 
 def files_of(manifest: Path) -> list[StoredFile]:
@@ -286,8 +288,10 @@ def _snapshot(files: list[StoredFile], links: list[tuple[str, str]], *, store: P
     rows = [[file.path, file.sha256, file.mode, file.size] for file in files]
     manifest = json.dumps({"files": rows, "links": links}, sort_keys=True, separators=(",", ":")).encode()
     identifier = hashlib.sha256(manifest).hexdigest()
-    path = store / "manifests" / f"{identifier}.json"
-    return Snapshot(identifier, path, store / "objects", len(files), sum(file.size for file in files)), manifest
+    layout, size_bytes = SnapshotLayout(store), sum(file.size for file in files)
+    return Snapshot(
+        identifier, Path(layout.manifest(identifier)), Path(layout.objects), len(files), size_bytes
+    ), manifest
 
 
 def _object(objects: Path, sha256: str) -> Path:

@@ -89,6 +89,20 @@ class AttemptLayout(object):
         self.logs = os.path.join(self.work, "logs")
 
 
+class SnapshotLayout(object):
+    """The folder of all snapshots of a workspace, each content in it once."""
+
+    def __init__(self, folder):
+        # type: (str | os.PathLike[str]) -> None
+        self.folder = os.path.abspath(str(folder))
+        self.objects = os.path.join(self.folder, "objects")  # the files, by the sha256 of their content
+        self.manifests = os.path.join(self.folder, "manifests")  # a file for each snapshot, by its id
+
+    def manifest(self, identifier):
+        # type: (str) -> str
+        return os.path.join(self.manifests, identifier + ".json")
+
+
 class QueueLayout(object):
     """A folder of requests for workers of one kind."""
 

@@ -13,6 +13,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.svm import SVC
 
+from amlcore.compute import worker_process
 from amlcore.environment.lock import installed_lock, pins
 from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
@@ -21,6 +22,7 @@ from amlcore.serving.deployment import Deployment
 from amlcore.serving.locks import serving_lock
 from amlcore.serving.packaging import service_settings
 from amlcore.serving.proof import memory_warning, run_proof, summary, uses
+from amlcore.serving.runtime import cores
 from tests.support.serving_models import LOCK, package, register
 
 DATA, LABELS = load_iris(return_X_y=True)
@@ -123,3 +125,7 @@ def test_too_little_memory_is_named_with_what_is_enough():
     assert said is not None
     assert "memory_in_gb=0.5 is too little: a worker needs 300 MB" in said
     assert "state at least 1.2, or lower deployment.workers" in said
+
+
+def test_a_service_limits_the_threads_of_the_same_libraries_as_a_run() -> None:
+    assert cores.THREAD_VARIABLES == worker_process.THREAD_VARIABLES

@@ -21,7 +21,7 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
 
-from .cores import cores
+from .cores import THREAD_VARIABLES, cores
 from .errors import KeysFault, ModelFault
 from .http.app import Limits, ModelApp, WorkerState
 from .http.header_limit import limit_headers
@@ -113,7 +113,6 @@ def create(folder: Path) -> Any:
     about = {"__doc__": f"{model.name}, version {model.version}", "model": model, "workers": workers}
     hooks = {"check_before_start": bentoml.on_deployment(lambda: _check(model))}
     worker_class = type("ModelWorker", (ModelWorker,), {**about, **hooks, **endpoints})
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     service = bentoml.service(
         name=settings["name"],
         service_class=ModelAppService if goes_in_front() else BentoService,
@@ -125,7 +124,7 @@ def create(folder: Path) -> Any:
         # its labels are paths as clients send them, and its lines cost more than a small answer
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
-        envs=[{"name": name, "value": str(settings["threads"])} for name in names],
+        envs=[{"name": name, "value": str(settings["threads"])} for name in THREAD_VARIABLES],
         **({"resources": settings["resources"]} if settings["resources"] else {}),
     )(worker_class)
     if not isinstance(service, ModelAppService):

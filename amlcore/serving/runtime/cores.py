@@ -5,6 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "LOKY_MAX_CPU_COUNT",
+)
+"""What numeric libraries read their number of threads from; compute/worker_process.py has the same for runs."""
+
 ROOT = Path("/sys/fs/cgroup")
 
 
