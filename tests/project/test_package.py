@@ -49,6 +49,7 @@ def test_a_wheel_carries_the_shipped_conf_and_works_outside_the_checkout(tmp_pat
     (wheel,) = tmp_path.glob("*.whl")
     installed = tmp_path / "installed"
     zipfile.ZipFile(wheel).extractall(installed)
+    assert (installed / "amlcore/py.typed").exists()
     project = tmp_path / "project"
     aml = [sys.executable, "-m", "amlcore"]
     environment = {**os.environ, "PYTHONPATH": str(installed)}

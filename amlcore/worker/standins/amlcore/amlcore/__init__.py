@@ -12,13 +12,17 @@ from amlcore.worker.script.context import Run  # noqa: E402
 __all__ = ["Run"]
 
 DRIVER_NAMES = (
+    "AmlcoreError",
     "ComputeTarget",
+    "Deployment",
     "Environment",
     "Experiment",
+    "Local",
     "Model",
     "ResourceConfiguration",
     "ScriptRunConfig",
     "Service",
+    "Slurm",
     "Workspace",
 )
 

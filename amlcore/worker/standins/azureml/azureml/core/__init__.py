@@ -18,7 +18,6 @@ OFFERED = (
 )
 
 UNSUPPORTED = (
-    "ComputeTarget",
     "ContainerRegistry",
     "Dataset",
     "Datastore",
