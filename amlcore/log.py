@@ -26,22 +26,37 @@ def redact(text: str, names: Iterable[str]) -> str:
     return text
 
 
+def is_debugging() -> bool:
+    """Whether the debug log is on: by `aml -v`, by AMLCORE_DEBUG, or by what Python configured `logging` to."""
+    if "logging" not in sys.modules:  # nobody has asked for it, and importing it takes its time
+        return False
+    import logging
+
+    return logging.getLogger("amlcore").isEnabledFor(logging.DEBUG)
+
+
+def log_traceback(error: BaseException) -> None:
+    """Let the debug log show where an error came from whose message alone the user gets."""
+    if is_debugging():
+        import logging
+
+        logging.getLogger("amlcore").debug("traceback:", exc_info=error)
+
+
 def timed(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
     """Let the logger of the function's module say how long each call took, where `aml -v` or logging asks for it."""
 
     @wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:
-        if "logging" not in sys.modules:  # nobody has asked for it, and importing it takes its time
+        if not is_debugging():
             return function(*args, **kwargs)
         import logging
 
-        logger = logging.getLogger(function.__module__)
-        if not logger.isEnabledFor(logging.DEBUG):
-            return function(*args, **kwargs)
         started = time.perf_counter()
         try:
             return function(*args, **kwargs)
         finally:
-            logger.debug("%s took %.3f s", function.__qualname__.lstrip("_"), time.perf_counter() - started)
+            seconds = time.perf_counter() - started
+            logging.getLogger(function.__module__).debug("%s took %.3f s", function.__qualname__, seconds)
 
     return call

@@ -7,11 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from amlcore import log
 from amlcore.errors import ConfigError, RequestError
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
-
-LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
 
 
 @dataclass
@@ -34,6 +33,7 @@ class Workspace:
         if self.snapshot_max_files <= 0:
             raise ConfigError(f"workspace.snapshot_max_files={self.snapshot_max_files}: must be above 0")
         self.root = str(Path(self.root).absolute())
+        log.secret_names.update(self.secrets)
 
     @classmethod
     def at(cls, start: Path | None = None) -> Workspace:
@@ -77,10 +77,7 @@ class Workspace:
 
     def redacted(self, text: str) -> str:
         """`text` with the values of secrets as references to them."""
-        for name in self.secrets:
-            value = os.environ.get(name, "")
-            text = text.replace(value, f"${{oc.env:{name}}}") if len(value) >= LEAST_SECRET else text
-        return text
+        return log.redact(text, self.secrets)
 
     @property
     def outputs_path(self) -> Path:

@@ -14,6 +14,7 @@ from amlcore.cli import environments, internal, models, project, runs, services
 from amlcore.cli.parser import Parser, Verb
 from amlcore.cli.typing_errors import check_dashes
 from amlcore.errors import AmlcoreError, LeftOutWarning
+from amlcore.log import log_traceback
 from amlcore.record.status import INTERRUPTED
 from amlcore.terminal.output import log
 from amlcore.version import __version__
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str]) -> int:
     if is_verbose or os.environ.get("AMLCORE_DEBUG", "0") not in ("", "0"):
         from amlcore.terminal.debug_log import debug_log
 
-        with debug_log(words):
+        with debug_log():
             return _carry_out(words)
     return _carry_out(words)
 
@@ -53,16 +54,16 @@ def _carry_out(words: list[str]) -> int:
         sys.stdout.flush()
         return status
     except AmlcoreError as error:
-        _log_traceback()
+        log_traceback(error)
         log(f"error: {error}")
         return error.exit_status
-    except KeyboardInterrupt:
-        _log_traceback()
+    except KeyboardInterrupt as interrupt:
+        log_traceback(interrupt)
         return INTERRUPTED
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
-        _log_traceback()
+        log_traceback(error)
         return _machine_failed(error)
 
 
@@ -140,13 +141,6 @@ def help_parser() -> Parser:
         if " " not in name:
             verbs.add_parser(name, help=summary)
     return aml
-
-
-def _log_traceback() -> None:
-    if "amlcore.terminal.debug_log" in sys.modules:
-        from amlcore.terminal.debug_log import log_traceback
-
-        log_traceback()
 
 
 def _machine_failed(error: OSError) -> int:

@@ -17,6 +17,7 @@ from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets, keep_references
 from amlcore.config.session import explaining_errors, loader, session
 from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, must_be
+from amlcore.log import timed
 
 if TYPE_CHECKING:
     from amlcore.compute import ComputeTarget
@@ -28,6 +29,7 @@ FILE_OPTION = "file"
 """The option of `environment` that reads everything from a requirements file."""
 
 
+@timed
 def compose(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
     """Compose the job that `overrides` ask for in the workspace at `root`, apart from any Hydra program that runs.
 

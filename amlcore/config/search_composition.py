@@ -28,6 +28,7 @@ from amlcore.config.sweep_overrides import (
     with_first_value,
 )
 from amlcore.errors import ConfigError
+from amlcore.log import timed
 from amlcore.sweep import Dimension, Space, Sweep
 from amlcore.sweep.azure import is_call
 from amlcore.sweep.sampler import SAMPLERS
@@ -62,6 +63,7 @@ class _Typed:
         return [*self.fixed, *groups, *self.first_values]
 
 
+@timed
 def compose_search(
     overrides: list[str], *, root: Path, config_name: str = "config", multirun: bool = True
 ) -> Search | Job:

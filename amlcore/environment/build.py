@@ -28,7 +28,7 @@ from amlcore.environment.resolver_options import (
 from amlcore.environment.specification import Specification
 from amlcore.environment.uv import UnsolvableError, run_uv, stream
 from amlcore.errors import BuildError
-from amlcore.log import Log
+from amlcore.log import Log, timed
 from amlcore.worker.files import write_text
 
 # uv compiles bytecode with a part of py_compile that Python 3.6 does not have.
@@ -159,6 +159,7 @@ class EnvironmentBuild:
             stream(compileall, folder=layout.folder, guard=guard, log=tell)
 
 
+@timed
 def build_specification(
     specification: Specification, *, name: str, cache: Path, log: Log, upgrade: bool = False
 ) -> BuiltEnvironment:
@@ -218,6 +219,7 @@ def ago(seconds: float) -> str:
     return "just now" if seconds < 60 else "a minute ago"
 
 
+@timed
 def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: str | None = None) -> BuiltEnvironment:
     """The interpreter for an existing lock, on the Python that it was made with or the same minor.
 

@@ -12,7 +12,7 @@ from amlcore.environment.resolver_options import command_line_flags, file_lines
 from amlcore.environment.specification import Specification, split_hashes
 from amlcore.environment.uv import run_uv
 from amlcore.errors import BuildError
-from amlcore.log import Log
+from amlcore.log import Log, timed
 
 _COMPILE = (
     "pip",
@@ -28,6 +28,7 @@ _COMPILE = (
 )
 
 
+@timed
 def resolve(
     specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Log, refresh: bool = False
 ) -> str:

@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 from amlcore.config.job import Job
-from amlcore.log import Log
+from amlcore.log import Log, is_debugging
 from amlcore.record.record import Record
 from amlcore.worker.files import write_json
 from amlcore.worker.process_identity import identity
@@ -19,7 +19,7 @@ def start(verb: str, record: Record) -> int:
     with open(record.layout.driver_log, "ab") as log:
         process = subprocess.Popen(
             # -P: a module in the user's folder must not shadow one of the standard library.
-            [sys.executable, "-P", "-m", "amlcore", verb, str(record.folder)],
+            [sys.executable, "-P", "-m", "amlcore", *(["-v"] if is_debugging() else []), verb, str(record.folder)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

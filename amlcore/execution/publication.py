@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, ConfigError
-from amlcore.log import Log
+from amlcore.log import Log, log_traceback, timed
 from amlcore.model import Model, Registration
 from amlcore.model import register as register_model
 from amlcore.record.record import Record
@@ -36,12 +36,14 @@ def publish(job: Job, record: Record, *, log: Log) -> int:
     except (AmlcoreError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in FULL:
             raise
+        log_traceback(error)
         log(f"error: {error}")
         record.enter(RunState.Completed, str(error), exit_status=1)
         return 1
     return 0
 
 
+@timed
 def register(record: Record, registration: Registration) -> Model:
     """Register what `registration` names from a run that has completed, and note it in the run's record."""
     from amlcore.execution.provenance import provenance_of

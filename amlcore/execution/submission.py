@@ -20,7 +20,7 @@ from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets
 from amlcore.errors import ConfigError, RequestError
 from amlcore.execution.source import PinnedInputs, SourceState, capture_source, describe_inputs, digest_source
-from amlcore.log import Log
+from amlcore.log import Log, timed
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.version import __version__
@@ -76,6 +76,7 @@ def check_experiment(name: Any) -> None:
         )
 
 
+@timed
 def submit(job: Job, *, overrides: list[str], pinned: PinnedInputs | None = None) -> Record:
     """Check `job`, take its snapshot, hash its inputs and write its record, in the state NotStarted."""
     check(job, pinned=pinned is not None)

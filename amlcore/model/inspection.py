@@ -12,6 +12,7 @@ from typing import Any
 import amlcore.worker
 from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import ModelError
+from amlcore.log import timed
 from amlcore.model.data_files import check_fitted, lacking, link_rest, opened_files
 from amlcore.model.sample import Sample
 from amlcore.model.trusted_types import SKOPS
@@ -55,6 +56,7 @@ class TrainingContext:
 
 
 @contextmanager
+@timed
 def inspect_model(
     model: Path, *, training: TrainingContext, sample: Sample | None, trusted: list[str], where: str
 ) -> Iterator[Inspection]:

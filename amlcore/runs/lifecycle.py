@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, RecordError
+from amlcore.log import log_traceback
 from amlcore.record.documents import AttemptError, AttemptResult
 from amlcore.record.log_stream import last_lines
 from amlcore.record.reading import read_document, read_yaml
@@ -124,6 +125,7 @@ def fail_with(record: Record, error: BaseException, *, redacted: Callable[[str],
     RecordError
         Both errors, where the first is amlcore's own.
     """
+    log_traceback(error)
     known = isinstance(error, AmlcoreError)
     words = str(error) if known else f"amlcore itself failed: {type(error).__name__}: {error}"
     try:

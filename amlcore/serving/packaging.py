@@ -21,7 +21,7 @@ import yaml
 
 from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import AmlcoreError, DeploymentError, ModelError
-from amlcore.log import Log
+from amlcore.log import Log, timed
 from amlcore.model import Model
 from amlcore.model.trusted_types import TRUSTED_TYPES
 from amlcore.serving.bento import LATEST, Bento, find_bento, store
@@ -46,6 +46,7 @@ FULL_MESSAGES = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 """How uv, BentoML and the proof's process report a full disk: they pass on no error number."""
 
 
+@timed
 def package_model(workspace: Workspace, model: Model, deployment: Deployment, *, log: Log) -> Bento:
     """Package `model` as a new Bento; its requirements are the training lock with bentoml added.
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from amlcore.errors import SnapshotError
+from amlcore.log import timed
 from amlcore.snapshot.listing import Listing, SourceFile, listing, megabytes, unreadable
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, read_json, write_json
@@ -76,6 +77,7 @@ class StoredFile:
     size: int
 
 
+@timed
 def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path] = ()) -> Snapshot:
     """Keep `source` in `store`, without its ignored files and without the folders `exclude`.
 

@@ -8,7 +8,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -17,33 +17,29 @@ from amlcore.terminal.output import printable
 from amlcore.version import __version__
 
 LOGGER = logging.getLogger("amlcore")
-logger = logging.getLogger(__name__)
+PROCESSES = logging.getLogger("amlcore.subprocess")
 
 _CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
 
 
 @contextmanager
-def debug_log(words: Sequence[str]) -> Iterator[None]:
-    """Show what amlcore's loggers and subprocesses do while the block carries out the command line `words`."""
+def debug_log() -> Iterator[None]:
+    """Show what amlcore's loggers and subprocesses do while the block runs."""
     handler = _Stderr()
     handler.setFormatter(_Formatter())
     level, popen, started = LOGGER.level, subprocess.Popen, time.perf_counter()
     LOGGER.addHandler(handler)
     LOGGER.setLevel(logging.DEBUG)
     subprocess.Popen = LoggedPopen  # type: ignore[misc]
-    logger.debug("amlcore %s, Python %s: aml %s", __version__, sys.version.split()[0], shlex.join(words))
+    # The command line itself is not shown: which of its values are secret is known only once it is composed.
+    LOGGER.debug("amlcore %s, Python %s (%s)", __version__, sys.version.split()[0], sys.executable)
     try:
         yield
     finally:
-        logger.debug("aml took %.3f s", time.perf_counter() - started)
+        LOGGER.debug("aml took %.3f s", time.perf_counter() - started)
         subprocess.Popen = popen  # type: ignore[misc]
         LOGGER.removeHandler(handler)
         LOGGER.setLevel(level)
-
-
-def log_traceback() -> None:
-    """Show where the error that is being handled came from."""
-    logger.debug("traceback of the error below", exc_info=True)
 
 
 class LoggedPopen(subprocess.Popen[Any]):
@@ -54,7 +50,7 @@ class LoggedPopen(subprocess.Popen[Any]):
         self._started = time.perf_counter()
         self._is_logged = False
         super().__init__(args, *rest, **options)
-        logger.debug("process %d: %s", self.pid, self._command)
+        PROCESSES.debug("%d started: %s", self.pid, self._command)
 
     def poll(self) -> int | None:
         return self._log_end(super().poll())
@@ -67,8 +63,8 @@ class LoggedPopen(subprocess.Popen[Any]):
     def _log_end(self, status: int | None) -> int | None:
         if status is not None and not self._is_logged:
             self._is_logged = True
-            logger.debug(
-                "process %d: exit status %d after %.3f s", self.pid, status, time.perf_counter() - self._started
+            PROCESSES.debug(
+                "%d ended: exit status %d after %.3f s", self.pid, status, time.perf_counter() - self._started
             )
         return status
 
