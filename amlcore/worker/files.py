@@ -102,11 +102,24 @@ def append_line(path, value):
     """Append `value` as one line of JSON by one write, so that no two lines are ever mixed."""
     data = (json.dumps(value) + "\n").encode("utf-8")
     handle = retry_while_full(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
+    written = 0
     try:
-        while data:  # a full disk takes a part: the next write says so
-            data = data[retry_while_full(lambda: os.write(handle, data), path) :]  # noqa: B023 - called at once
+        while written < len(data):  # a full disk takes a part: the next write says so
+            written += retry_while_full(lambda: os.write(handle, data[written:]), path)  # noqa: B023 - called at once
+    except OSError:
+        _take_back(handle, path, written)
+        raise
     finally:
         os.close(handle)
+
+
+def _take_back(handle, path, written):
+    # type: (int, str, int) -> None
+    """Remove the part of a line that was written, and the file if it held nothing else: half a line is damage."""
+    size = os.fstat(handle).st_size - written
+    os.ftruncate(handle, size)
+    if size == 0:
+        os.unlink(path)
 
 
 def make_folder(path, keep_private=False):
