@@ -184,7 +184,7 @@ def _run_probe(
 
 
 def _findings(found: dict[str, Any], *, told: list[str]) -> Inspection:
-    warnings = [*found["load_warnings"], *told]
+    warnings = [*found["load_warnings"], *found["input_warnings"], *told]
     if not {"predict", "transform"} & set(found["methods"]):
         warnings.append(f"the model is a {found['class']}, which has no predict and no transform: it cannot be served")
     if found["sample_error"] is not None:

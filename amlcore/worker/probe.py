@@ -100,6 +100,7 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
         "signature": found["signature"],
         "sample": found["sample"],
         "sample_error": found["sample_error"],
+        "input_warnings": found["warnings"],
     }
 
 
@@ -206,6 +207,7 @@ def learnt(model, sample, inputs):
             "signature": {"n_features": width, "columns": columns, "dtypes": None},
             "sample": sample,
             "sample_error": None,
+            "warnings": [],
         }
     package = "amlcore_inputs"
     spec = importlib.util.spec_from_file_location(

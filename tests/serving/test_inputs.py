@@ -250,13 +250,30 @@ def test_null_is_what_it_was_in_training(tmp_path: Path, with_sample: bool) -> N
 
 def test_a_null_that_training_never_saw_is_not_guessed(tmp_path: Path) -> None:
     frame = pd.DataFrame({"city": pd.Series(["a", "a", "b"] * 20, dtype=object)})
-    encode = OneHotEncoder(handle_unknown="ignore")
-    model = make_pipeline(SimpleImputer(strategy="most_frequent"), encode, LinearRegression()).fit(frame, NUMBERS)
-    error = ask(serve(tmp_path, model, frame), [["a"], [None]])
+    error = ask(serve(tmp_path, Sees(), frame, proven=False), [["a"], [None]])
     assert (error["row"], error["column"]) == (1, "city")
     assert "null may stand for None or for NaN" in error["message"]
-    alike = make_pipeline(encode, LinearRegression()).fit(frame, NUMBERS)
+    alike = make_pipeline(OneHotEncoder(handle_unknown="ignore"), LinearRegression()).fit(frame, NUMBERS)
     assert len(ask(serve(tmp_path / "alike", alike, frame), [["a"], [None]])) == 2
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+@pytest.mark.parametrize(
+    ("dtype", "mark"),
+    [("object", None), *((dtype, np.nan) for dtype in ("object", "str", "float64", "int64"))],
+    ids=str,
+)
+def test_a_null_is_what_the_first_imputer_fills(tmp_path: Path, dtype: str, mark: Any, with_sample: bool) -> None:
+    """Though the sample has none: what the imputer takes for missing is what null stands for."""
+    values = ["a", "a", "b"] if dtype in ("object", "str") else [3, 3, 5]
+    frame = pd.DataFrame({"n": NUMBERS, "c": pd.Series(values * 20, dtype=dtype)})
+    impute = SimpleImputer(strategy="most_frequent", missing_values=mark)
+    encode = make_column_transformer((make_pipeline(impute, OneHotEncoder(handle_unknown="ignore")), ["c"]))
+    model = make_pipeline(encode, LinearRegression()).fit(frame, NUMBERS)
+    service = serve(tmp_path, model, frame if with_sample else None)
+    expected = model.predict(frame[:1])[0]  # of the most frequent value, which the imputer fills in
+    assert np.allclose(ask(service, [[0.0, values[0]], [0.0, None]]), expected)
+    assert np.allclose(ask(service, [[0.0, None]]), expected)
 
 
 def test_integers_and_floats_are_one_where_no_type_is_known(tmp_path: Path) -> None:

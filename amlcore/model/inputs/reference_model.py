@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .casting import PLAIN, Interpretation
 from .equality import Different, by_row, require_equal
 from .errors import RequestError
-from .introspection import last
+from .introspection import last_step
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ class ReferenceModel:
 
     def _ask(self, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular) -> Any:
         result = getattr(self.estimator, method)(self.signature.to_input(rows, interpretation, irregular))
-        if len(rows) == 1 and method == "transform" and hasattr(last(self.estimator), "components_"):
+        if len(rows) == 1 and method == "transform" and hasattr(last_step(self.estimator), "components_"):
             result = result.reshape(1, -1)  # SparsePCA leaves out the row of one
         found = count_of(result)
         if found != len(rows):

@@ -1,4 +1,4 @@
-"""Learning: the signature of a model, from itself and from its sample, tried in the interpreter that trained it."""
+"""The signature of a model, from itself and from its sample, tried in the interpreter that trained it."""
 
 from __future__ import annotations
 
@@ -7,15 +7,26 @@ import sys
 from typing import Any
 
 from .errors import RequestError
-from .introspection import attribute, form_of, known_columns, names_of, same_names, width_of
+from .introspection import attribute, form_of, names_of, same_names, width_of
+from .known_columns import KnownColumns, known_columns
 from .reference_model import Miscounted, ReferenceModel
 from .signature import FLAT, Signature
+
+SHOWN = 5
+"""As many columns as a warning names."""
 
 UNTYPED = ("columns", "labels", "dtypes", "details")
 
 
 def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]:
-    """The `signature` of a model, its `sample` with the columns that it takes, and why it refuses that, if it does."""
+    """What registration keeps of a model's input.
+
+    Returns
+    -------
+    dict
+        `signature`; `sample`, with the columns that the model takes; `sample_error`, why it refuses that, or None;
+        `warnings`, what neither the model nor the sample tells.
+    """
     names = names_of(model)
     width = width_of(model)
     aliases = {}
@@ -32,21 +43,60 @@ def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]
     if sample is None:
         form = form_of(model) or ("frame" if names else "array" if width is not None else None)
         signature = _signature(form, names, width, {}, known)
-        return {
-            "signature": {**signature, **({"aliases": aliases} if aliases else {})},
-            "sample": None,
-            "sample_error": None,
-        }
-    sample = _with_texts(sample, known)
-    first_error: tuple[dict[str, Any], str] | None = None
+        if aliases:
+            signature["aliases"] = aliases
+        return _inferred(signature, None, None, known)
+    sample = _with_texts(sample, known.details)
+    refusals = []
     for form in _forms(model, names, sample):
         signature = _signature(form, names, width, sample, known)
-        error = _refusal(model, signature, sample)
-        if error is None:
-            return {"signature": signature, "sample": _shown(sample), "sample_error": None}
-        first_error = first_error or (signature, error)
-    assert first_error is not None
-    return {"signature": first_error[0], "sample": _shown(sample), "sample_error": first_error[1]}
+        refusal = _refusal(model, signature, sample)
+        if refusal is None:
+            return _inferred(signature, sample, None, known)
+        refusals.append((signature, refusal))
+    return _inferred(refusals[0][0], sample, refusals[0][1], known)
+
+
+def _inferred(
+    signature: dict[str, Any], sample: dict[str, Any] | None, sample_error: str | None, known: KnownColumns
+) -> dict[str, Any]:
+    if known.lost_categories and "category" not in ((sample or {}).get("dtypes") or ()):
+        signature = {**signature, "lost_categories": _labels(signature, list(known.lost_categories))}
+    return {
+        "signature": signature,
+        "sample": None if sample is None else _shown(sample),
+        "sample_error": sample_error,
+        "warnings": [*_lost(signature), *([] if sample is not None else _unknown_types(signature, known))],
+    }
+
+
+def _lost(signature: dict[str, Any]) -> list[str]:
+    if "lost_categories" not in signature:
+        return []
+    columns = ", ".join(map(repr, signature["lost_categories"]))
+    return [
+        f"the model was trained on pandas categories in {columns} and its library did not keep them, so it cannot be "
+        "served: call run.log_sample(X) in the script"
+    ]
+
+
+def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
+    """A warning about the columns that the user's own code reads, where nothing tells their types."""
+    labels = _labels(signature, list(known.code))
+    if not labels:
+        return []
+    code = " and ".join(sorted(set(known.code.values())))
+    more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
+    return [
+        f"no sample was logged, and {code} reads the columns {', '.join(map(repr, labels[:SHOWN]))}{more} whose types "
+        "the model does not keep: the service passes numbers and texts as they are sent, which may not be what "
+        "training had (dates, codes such as '007', categories); call run.log_sample(X) in the script"
+    ]
+
+
+def _labels(signature: dict[str, Any], places: list[int]) -> list[str | int]:
+    names = signature.get("columns")
+    return [names[place] if names else place for place in sorted(places)]
 
 
 def _forms(model: Any, names: list[str] | None, sample: dict[str, Any]) -> list[str]:
@@ -77,7 +127,7 @@ def _keeps_names(model: Any, sample: dict[str, Any]) -> bool:
 
 
 def _signature(
-    form: str | None, names: list[str] | None, width: int | None, sample: dict[str, Any], known: dict[int, Any]
+    form: str | None, names: list[str] | None, width: int | None, sample: dict[str, Any], known: KnownColumns
 ) -> dict[str, Any]:
     sampled = len(sample["rows"][0]) if sample else None
     is_typed = bool(sample) and (width is None or width == sampled or form in FLAT)
@@ -87,19 +137,36 @@ def _signature(
     width = width if width is not None else sampled if sample else None
     dtypes = sample["dtypes"] if is_typed else None
     details = sample.get("details") if is_typed and dtypes is not None else None
-    if details is None and known and width is not None:
-        details = [known.get(position) for position in range(width)]
-        if dtypes is None and any((detail or {}).get("is_object") for detail in details):
-            dtypes = ["object" if (detail or {}).get("is_object") else None for detail in details]
-        if dtypes is not None:
-            are_objects = [dtype == "object" for dtype in dtypes]
-            details = [detail if is_object else None for detail, is_object in zip(details, are_objects)]
-    found = {"n_features": width, "columns": columns, "dtypes": dtypes, "form": form}
+    if known.details and width is not None and form not in FLAT:
+        dtypes, details = _completed(dtypes, details, known.details, width)
+    signature = {"n_features": width, "columns": columns, "dtypes": dtypes, "form": form}
     if details and any(details):
-        found["details"] = details
+        signature["details"] = details
     if columns and sample.get("labels"):
-        found["labels"] = sample["labels"]
-    return found
+        signature["labels"] = sample["labels"]
+    return signature
+
+
+def _completed(
+    dtypes: list[str] | None, details: list[Any] | None, known: dict[int, dict[str, Any]], width: int
+) -> tuple[list[str | None] | None, list[Any]]:
+    """The types of the sample's columns, and where it leaves them open, what the model knows of them."""
+    pairs = [
+        _merged(dtypes[place] if dtypes else None, details[place] if details else None, known.get(place) or {})
+        for place in range(width)
+    ]
+    typed = [dtype for dtype, _ in pairs]
+    return (typed if any(typed) else None), [detail for _, detail in pairs]
+
+
+def _merged(dtype: str | None, sampled: Any, known: dict[str, Any]) -> tuple[str | None, Any]:
+    if "categories" in known:  # the sample of a script that makes the categories itself has other dtypes
+        return ("category", sampled if dtype == "category" and sampled else known)
+    if dtype not in (None, "object"):
+        return dtype, sampled
+    if sampled:
+        return dtype, {**sampled, "missing": sampled.get("missing") or known.get("missing") or []}
+    return ("object" if dtype or known.get("is_object") else None), known or None
 
 
 def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> str | None:
@@ -136,11 +203,16 @@ def _with_texts(sample: dict[str, Any], known: dict[int, Any]) -> dict[str, Any]
     """A sample of a CSV, which keeps no types, with the text of what the model knows as text."""
     if not sample.get("texts"):
         return sample
-    places = {place for place, detail in known.items() if detail["types"] == ["str"]}
+    places = {place for place, detail in known.items() if _is_text(detail)}
     pairs = zip(sample["rows"], sample["texts"])
     rows = [[(text or None) if at in places else row[at] for at, text in enumerate(texts)] for row, texts in pairs]
     dtypes = ["object" if at in places else dtype for at, dtype in enumerate(sample["dtypes"] or [])]
     return {**sample, "rows": rows, "dtypes": dtypes or None}
+
+
+def _is_text(detail: dict[str, Any]) -> bool:
+    categories = detail.get("categories") or []
+    return detail.get("types") == ["str"] or bool(categories and isinstance(categories[0], str))
 
 
 def _shown(sample: dict[str, Any]) -> dict[str, Any]:

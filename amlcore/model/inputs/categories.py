@@ -1,0 +1,101 @@
+"""The pandas categories that LightGBM and XGBoost keep of their training data.
+
+Both give their trees the codes of a category column, and the codes depend on the categories: rebuilt from the values of
+a request they would mean other categories.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from .introspection import attribute, library_of, names_of
+
+if TYPE_CHECKING:
+    Categories = dict[int, dict[str, Any]]
+    """Details as in a sample, by the position of the column."""
+
+CATEGORICAL = re.compile(r"^\[categorical_feature: ([\d,]*)\]$", re.MULTILINE)
+INFOS = re.compile(r"^feature_infos=(.*)$", re.MULTILINE)
+XGBOOST_INTEGERS = {
+    9: "int8",
+    10: "uint8",
+    11: "int16",
+    12: "uint16",
+    13: "int32",
+    14: "uint32",
+    15: "int64",
+    16: "uint64",
+}
+"""The types of integers, as XGBoost numbers them in the JSON of a model since 3.1."""
+
+DTYPES = {bool: "bool", int: "int64", float: "float64", str: "object"}
+
+
+def trained_categories(model: Any, width: int) -> tuple[Categories, set[int]]:
+    """The categories of each category column of `model`, and the columns whose categories it did not keep."""
+    readers = {"lightgbm": _of_lightgbm, "xgboost": _of_xgboost}
+    read = readers.get(library_of(model))
+    if read is None:
+        return {}, set()
+    details, columns = read(model)
+    if max(columns, default=-1) >= width:
+        return {}, set()
+    return details, columns - set(details)
+
+
+def _of_lightgbm(model: Any) -> tuple[Categories, set[int]]:
+    booster = attribute(model, "booster_") or model
+    kept = attribute(booster, "pandas_categorical") or []
+    if not kept:
+        return {}, set()
+    text = booster.model_to_string(num_iteration=1)
+    infos = [info for line in INFOS.findall(text)[:1] for info in line.split(" ")]
+    declared = [int(place) for line in CATEGORICAL.findall(text)[:1] for place in line.split(",") if place]
+    columns = declared or [place for place, info in enumerate(infos) if not info.startswith(("[", "none"))]
+    pairs = dict(zip(sorted(columns), kept))
+    # an ordered category is a number to LightGBM, and a column of integers may be declared to be one of categories
+    is_one_to_one = len(columns) == len(kept) and all(
+        max(map(int, infos[place].split(":"))) < len(values)
+        for place, values in pairs.items()
+        if infos[place] != "none"
+    )
+    if not is_one_to_one:
+        codes = {f"[{least}:{len(values) - 1}]" for values in kept for least in (-1, 0)}
+        return {}, {place for place, info in enumerate(infos) if not info.startswith("[") or info in codes}
+    details = {place: _detail(values, DTYPES.get(type(values[0]))) for place, values in pairs.items() if values}
+    return {place: detail for place, detail in details.items() if detail is not None}, set(columns)
+
+
+def _of_xgboost(model: Any) -> tuple[Categories, set[int]]:
+    booster = model.get_booster() if hasattr(model, "get_booster") else model
+    columns = {place for place, kind in enumerate(attribute(booster, "feature_types") or ()) if kind == "c"}
+    if not columns or attribute(model, "feature_types") is not None or names_of(model) is None:
+        return {}, set()  # no categories, or the data itself has their codes
+    if not hasattr(booster, "get_categories"):  # XGBoost before 3.1 forgets them
+        return {}, columns
+    try:  # its own export needs pyarrow, which XGBoost does not come with
+        learner = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]
+        encodings = (learner.get("gbtree") or learner)["model"]["cats"]["enc"]
+    except Exception:  # 3.2 writes no valid JSON of some integers
+        return {}, columns
+    details = {place: _of_encoding(encodings[place]) for place in columns if place < len(encodings)}
+    return {place: detail for place, detail in details.items() if detail is not None}, columns
+
+
+def _of_encoding(encoding: dict[str, Any]) -> dict[str, Any] | None:
+    values = encoding["values"]
+    if "offsets" not in encoding:
+        return _detail(values, XGBOOST_INTEGERS.get(encoding.get("type", -1)))
+    if not all(0 < byte < 128 for byte in values):  # XGBoost 3.2 cuts these bytes by the length in characters
+        return None
+    spans = ((start, encoding["offsets"][place]) for place, start in enumerate(encoding["offsets"][:-1], start=1))
+    return _detail([bytes(values[start:end]).decode() for start, end in spans], "object")
+
+
+def _detail(values: list[Any], dtype: str | None) -> dict[str, Any] | None:
+    """As the detail of a sample's column; None where the categories are not all of one plain type."""
+    if not values or dtype is None or len(set(map(type, values))) != 1:
+        return None
+    return {"categories": values, "of": dtype, "ordered": False}

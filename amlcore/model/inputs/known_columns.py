@@ -1,0 +1,167 @@
+"""What the fitted steps of a model tell of its columns: types, categories, and which of the user's code reads them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from .categories import trained_categories
+from .introspection import attribute, is_passthrough, library_of, names_of
+
+LIBRARIES = ("sklearn", "imblearn", "lightgbm", "xgboost", "catboost")
+ARRAY_LIBRARIES = ("numpy", "scipy", "sklearn")
+MISSING = {"float": "nan", "float64": "nan", "NoneType": "None", "NAType": "NA"}
+
+
+@dataclass
+class KnownColumns:
+    """By the position of a column; a column that no step tells anything of is in none of these."""
+
+    details: dict[int, dict[str, Any]] = field(default_factory=dict)
+    """As in a sample's details: the types or categories that an encoder or a model of trees knows."""
+    code: dict[int, str] = field(default_factory=dict)
+    """The user's own function or class that reads it first."""
+    lost_categories: set[int] = field(default_factory=set)
+    """Trained on pandas categories that the model does not keep."""
+
+    def add(self, position: int, detail: dict[str, Any]) -> None:
+        """Merge `detail` into what earlier steps told; a later step knows better what stands for a missing value."""
+        earlier = self.details.get(position, {})
+        missing = detail.get("missing") or earlier.get("missing") or []
+        self.details[position] = {**detail, **earlier, "missing": missing}
+
+
+def known_columns(model: Any, width: int | None) -> KnownColumns:
+    known = KnownColumns()
+    if width is not None:
+        _walk(model, list(range(width)), [], known)
+    return known
+
+
+def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns) -> bool:
+    """Note what `step` knows of the columns at `positions`; whether the next step gets the same columns."""
+    if is_passthrough(step):
+        return True
+    names = names_of(step) or names
+    best, steps = attribute(step, "best_estimator_"), attribute(step, "steps")
+    if best is not None:
+        return _walk(best, positions, names, known)
+    if isinstance(steps, list):
+        passes_on = all(_walk(inner, positions, names, known) for _, inner in steps)
+        if len(steps) > 1 and isinstance(attribute(steps[-2][1], "transformers_"), list):
+            _note_behind(steps[-2][1], steps[-1][1], dict(zip(names, positions)), known)
+        return passes_on
+    if isinstance(attribute(step, "transformer_list"), list):
+        for _, inner in step.transformer_list:
+            _walk(inner, positions, names, known)
+        return False
+    if isinstance(attribute(step, "transformers_"), list):
+        for _, inner, chosen in step.transformers_:
+            _walk(inner, _positions(chosen, positions, names), [], known)
+        return False
+    inner = _inner(step)
+    if inner is not None:
+        return _walk(inner, positions, names, known)
+    return _note(step, positions, known)
+
+
+def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known: KnownColumns) -> None:
+    """The categories of `model` in the columns that a ColumnTransformer before it passes on with their names."""
+    passed = {
+        place
+        for _, inner, chosen in transformer.transformers_
+        if is_passthrough(inner)
+        for place in _positions(chosen, list(positions.values()), list(positions))
+    }
+    names = names_of(model) or []
+    categories, lost = trained_categories(model, len(names))
+    for place, name in enumerate(names):
+        position = positions.get(name, positions.get(name.rpartition("__")[2]))
+        if position is not None and position in passed:
+            if place in categories:
+                known.add(position, categories[place])
+            elif place in lost:
+                known.lost_categories.add(position)
+
+
+def _note(step: Any, positions: list[int], known: KnownColumns) -> bool:
+    """What a step that holds no other one tells; whether the next step gets the same columns."""
+    code = _own_code(step)
+    if code is not None:
+        known.code.update({position: code for position in positions if position not in known.code})
+        return False
+    categories, lost = trained_categories(step, len(positions))
+    for place, detail in categories.items():
+        known.add(positions[place], detail)
+    known.lost_categories.update(positions[place] for place in lost)
+    per_column = attribute(step, "categories_")
+    if isinstance(per_column, list) and len(per_column) == len(positions):
+        for position, values in zip(positions, per_column):
+            types = _types_of(values)
+            if types is not None:
+                known.add(position, types)
+        return False
+    missing = MISSING.get(type(attribute(step, "missing_values")).__name__) if _imputes(step) else None
+    if missing is not None:
+        for position in positions:
+            known.add(position, {"missing": [missing]})
+    statistics = attribute(step, "statistics_")
+    return statistics is not None and len(statistics) == len(positions) and not attribute(step, "add_indicator")
+
+
+def _imputes(step: Any) -> bool:
+    return hasattr(step, "missing_values") and attribute(step, "missing_values") != 0
+
+
+def _inner(step: Any) -> Any:
+    """The first of the models that `step` gives its columns to as they are."""
+    if attribute(step, "estimators_features_") is not None:  # each gets columns of its own, in another order
+        return None
+    encoder = attribute(step, "_preprocessor")  # of HistGradientBoosting, for its categories
+    if encoder is not None and library_of(step) == "sklearn":
+        return encoder
+    for name in ("calibrated_classifiers_", "estimators_", "estimator_"):
+        inner = attribute(step, name)
+        if isinstance(inner, list) and inner:
+            inner = attribute(inner[0], "estimator") or inner[0]
+        if hasattr(inner, "get_params"):
+            return inner
+    return None
+
+
+def _own_code(step: Any) -> str | None:
+    """The name of the function or class, where it is none of the libraries'."""
+    if type(step).__name__ == "FunctionTransformer" and library_of(step) == "sklearn":
+        function = step.func
+        module = getattr(function, "__module__", None) or ("numpy" if "ufunc" in type(function).__name__ else "")
+        return None if module.partition(".")[0] in ARRAY_LIBRARIES else getattr(function, "__name__", "a function")
+    return None if library_of(step) in LIBRARIES else type(step).__name__
+
+
+def _positions(chosen: Any, positions: list[int], names: list[str]) -> list[int]:
+    try:
+        if isinstance(chosen, str):
+            return [positions[names.index(chosen)]]
+        if isinstance(chosen, slice):
+            if isinstance(chosen.start, str) or isinstance(chosen.stop, str):
+                return []
+            return positions[chosen]
+        chosen = list(chosen) if hasattr(chosen, "__iter__") else [chosen]
+        if chosen and all(isinstance(one, bool) or type(one).__name__ in ("bool_", "bool") for one in chosen):
+            return [position for position, is_chosen in zip(positions, chosen) if is_chosen]
+        return [positions[names.index(one)] if isinstance(one, str) else positions[int(one)] for one in chosen]
+    except (ValueError, IndexError, TypeError):
+        return []
+
+
+def _types_of(categories: Any) -> dict[str, Any] | None:
+    kind = getattr(getattr(categories, "dtype", None), "kind", None)
+    if kind in ("i", "u"):
+        return {"types": ["int"], "missing": []}
+    values = list(categories) if kind in ("O", "U", "T") else []
+    missing = {"None" if one is None else "nan" for one in values if one is None or one != one}  # noqa: PLR0124
+    present = [one for one in values if one is not None and one == one]  # noqa: PLR0124
+    types = {next((kind.__name__ for kind in (bool, int, float, str) if isinstance(one, kind)), "") for one in present}
+    if not types or "" in types:
+        return None
+    return {"types": sorted(types), "missing": sorted(missing), "is_object": kind == "O" and types != {"str"}}
