@@ -83,7 +83,7 @@ def _lost(signature: dict[str, Any]) -> list[str]:
 def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
     """A warning about the columns that the user's own code reads, where nothing tells their types."""
     labels = _labels(signature, list(known.code))
-    if not labels:
+    if not labels or not signature.get("columns"):  # an array has one type, and mostly that of numbers
         return []
     code = " and ".join(sorted(set(known.code.values())))
     more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
