@@ -27,8 +27,9 @@ from amlcore.record.status import INTERRUPTED, RunState, RunStatus
 from amlcore.runs import cancellation, lifecycle, outputs
 from amlcore.runs.missing_files import missing_file
 from amlcore.script.arguments import check_references
-from amlcore.sweep.loop import Loop, SweepProgress
+from amlcore.sweep.loop import Loop
 from amlcore.sweep.pareto import ParetoFront
+from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from amlcore.worker.files import write_json
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout
@@ -202,7 +203,7 @@ class SweepDriver:
         return loop
 
     def _follow(self, loop: Loop, runs: TrialRuns) -> None:
-        while not loop.over:
+        while not loop.is_over:
             try:
                 with uninterrupted():  # else what a trial reached could be read, and lost before it is told
                     ended = loop.step()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from amlcore.record.status import EARLY_TERMINATION
 from amlcore.sweep.pareto import ParetoFront
+from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Study, Trial, TrialState
 from amlcore.sweep.sweep import Sweep
 
@@ -49,24 +50,6 @@ class Trials(Protocol):
         """What a trial that has ended logged of what it was judged by."""
 
 
-@dataclass
-class SweepProgress:
-    """How far a sweep is."""
-
-    front: ParetoFront
-    running: set[int] = field(default_factory=set)
-    counts: dict[TrialState, int] = field(default_factory=lambda: dict.fromkeys(TrialState, 0))
-
-    @property
-    def best(self) -> Trial | None:
-        return self.front.best
-
-    @property
-    def ended(self) -> int:
-        """How many came to an end of their own; those that were canceled with the sweep are tried again."""
-        return sum(self.counts.values()) - self.counts[TrialState.CANCELED]
-
-
 class Loop:
     """Keeps the slots of a sweep busy until nothing is left to try.
 
@@ -94,20 +77,20 @@ class Loop:
         self._clock = clock
         self._began = clock()
         self._known: dict[int, Trial] = {}
-        self.progress = SweepProgress(ParetoFront(sweep.goals))
+        self.progress = SweepProgress(ParetoFront(sweep.goals), slots=self._slots)
         self.stopped: str | None = None  # why no further trial begins, where it is not that all have been tried
         self._given_up: set[int] = set()
         self._histories: dict[int, list[float]] = {}
         for trial in study.trials():
             if trial.state is not TrialState.RUNNING:
-                self._count(trial)
+                self.progress.count(trial)
                 if self._keeps_history(trial):
                     self._histories[trial.number] = [*map(self._counted, trials.history(trial.number))]
         for trial in study.unfinished():
             self._start(trial)
 
     @property
-    def over(self) -> bool:
+    def is_over(self) -> bool:
         return not self.progress.running and (self.stopped is not None or self._study.remaining <= 0)
 
     @property
@@ -189,16 +172,16 @@ class Loop:
 
     def _start(self, trial: Trial) -> None:
         self._known[trial.number] = trial
-        self.progress.running.add(trial.number)
+        self.progress.start(trial.number, now=self._clock())
         self._trials.start(trial)
 
     def _tell(self, end: TrialEnded) -> Trial:
         end = self._compared(end)
-        self.progress.running.remove(end.number)
+        self.progress.end(end.number, now=self._clock())
         self._study.tell(end.number, end.state, end.value, end.reason, further=end.further)
         values = self._known.pop(end.number).values
         trial = Trial(end.number, values, end.state, end.value, end.reason, end.further)
-        self._count(trial)
+        self.progress.count(trial)
         return trial
 
     def _compared(self, end: TrialEnded) -> TrialEnded:
@@ -208,8 +191,3 @@ class Loop:
             if not math.isfinite(value):
                 return TrialEnded(end.number, TrialState.FAIL, reason=f"{metric} is {value}, which is no finite number")
         return end
-
-    def _count(self, trial: Trial) -> None:
-        self.progress.counts[trial.state] += 1
-        if trial.state is TrialState.COMPLETE and trial.value is not None:
-            self.progress.front.add(trial)

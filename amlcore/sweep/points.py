@@ -1,4 +1,4 @@
-"""How many points a space has, in words, and what that means for its sampler."""
+"""How many points a search space has, and what a sampler does with few of them."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from amlcore.sweep.sweep import Sweep
 
 
 def describe_points(sweep: Sweep, space: Space) -> str:
-    """The number of points for the first line of a sweep; empty where they cannot be counted."""
+    """The number of points, for the first line of a sweep; empty if they cannot be counted."""
     count, limit = space.points, sweep.max_total_runs
     if count is None:
         return ""
-    said = _counted(count)
+    points = _counted(count)
     if limit is None or (sweep.is_grid and limit >= count):
-        return said
-    return f"{said}, {limit} tried" if sweep.is_grid else f"{said}, {limit} trials"
+        return points
+    return f"{points}, {limit} tried" if sweep.is_grid else f"{points}, {limit} trials"
 
 
 def repetition_note(sweep: Sweep, space: Space, *, added: Collection[str]) -> str | None:
-    """What to say where a sampler has so few points that it tries some of them again.
+    """A note that a sampler will try some points more than once; None if it has enough of them.
 
     Parameters
     ----------
@@ -34,12 +34,16 @@ def repetition_note(sweep: Sweep, space: Space, *, added: Collection[str]) -> st
         return None
     numbers = {key: dimension for key, dimension in space.items() if dimension.kind is not Kind.choice}
     if any(dimension.when for dimension in numbers.values()):
-        how = " (its ranges leave their end out)"
+        ranges = " (in a grid, a range leaves out its end)"
     else:
-        how = "".join(f" '{'+' * (key in added)}{key}={_range(dimension)}'" for key, dimension in numbers.items())
+        ranges = "".join(f" '{'+' * (key in added)}{key}={_range(dimension)}'" for key, dimension in numbers.items())
+    if limit > count:
+        outcome = f"will try points more than once: at least {limit - count} of the trials are repeats"
+    else:
+        outcome = "may try some points more than once and miss others"
     return (
-        f"note: this space has {_counted(count)}, so that sweep.sampler={sweep.sampler} tries some of them again "
-        f"within sweep.max_total_runs={limit}; sweep=grid{how} tries each once"
+        f"note: the search space has {_counted(count)}, and sweep.max_total_runs={limit}, so "
+        f"sweep.sampler={sweep.sampler} {outcome}; to try each point once, use sweep=grid{ranges}"
     )
 
 
@@ -48,7 +52,7 @@ def _counted(count: int) -> str:
 
 
 def _range(dimension: Dimension) -> str:
-    """The range that has the same numbers in a grid, where its end is left out."""
+    """The range with the same numbers in a grid, which leaves out the end."""
     numbers = dimension.listed
     assert numbers is not None
     if not isinstance(numbers, Steps):

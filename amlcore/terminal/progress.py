@@ -13,7 +13,7 @@ from rich.text import Text
 
 from amlcore.log import Log
 from amlcore.sweep import Sweep
-from amlcore.sweep.loop import SweepProgress
+from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
 from amlcore.terminal.output import printable, printable_line
@@ -40,7 +40,6 @@ class Progress:
         self._keep = keep
         self._began = time.monotonic()
         self._drawn = 0.0
-        self._ended_before: int | None = None
         self._last: list[Trial] = []
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
@@ -63,8 +62,6 @@ class Progress:
 
     def step(self, progress: SweepProgress, ended: list[Trial]) -> None:
         """Show what has ended since the last step."""
-        if self._ended_before is None:
-            self._ended_before = progress.ended - len(ended)
         for trial in ended:
             line = f"{self._words(trial)}  [{progress.ended} of {self._total}{self._best(progress)}]"
             self._keep(line)
@@ -119,14 +116,13 @@ class Progress:
         return f", best {best.value:.6g} by trial {best.number}"
 
     def _left(self, progress: SweepProgress) -> str:
-        done = progress.ended - (self._ended_before or 0)
-        if not done:
+        now = time.monotonic()
+        remaining_s = progress.remaining_s(self._total, now=now)
+        if remaining_s is not None and self._sweep.timeout_s is not None:
+            remaining_s = min(remaining_s, self._sweep.timeout_s - (now - self._began))
+        if remaining_s is None or remaining_s < 1:  # the running trials take longer than those before
             return ""
-        spent = time.monotonic() - self._began
-        left = spent / done * (self._total - progress.ended)
-        if self._sweep.timeout_s is not None:
-            left = min(left, max(self._sweep.timeout_s - spent, 0.0))
-        return f", about {_duration(left)} left"
+        return f", about {_duration(remaining_s)} left"
 
 
 def _duration(seconds: float) -> str:

@@ -64,7 +64,7 @@ class Made:
 def run(loop: Loop, trials: Made, clock: Clock, *, steps: int = 10_000) -> None:
     for _ in range(steps):
         loop.step()
-        if loop.over:
+        if loop.is_over:
             return
         clock.now = max(clock.now, trials.next() if trials.running else clock.now)
     raise AssertionError("the loop does not end")

@@ -192,7 +192,7 @@ def test_the_loop_stops_what_falls_behind_and_finds_the_best_all_the_same(
         trials.running.clear()
         loop = Loop(study, trials, sweep=sweep, slots=3, clock=lambda: 0.0)
         for _ in range(steps):
-            if loop.over:
+            if loop.is_over:
                 break
             loop.step()
         found = study.trials()
@@ -238,7 +238,7 @@ def test_infinite_values_stop_nobody_else(policy: EarlyTermination, goal: Goal) 
     sweep = Sweep("random", primary_metric="m", goal=goal, seed=5, max_total_runs=4, early_termination=policy)
     trials = Diverging()
     loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=4, clock=lambda: 0.0)
-    while not loop.over:
+    while not loop.is_over:
         loop.step()
 
     if policy.is_azures:

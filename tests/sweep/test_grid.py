@@ -244,8 +244,9 @@ def test_a_sampler_over_few_points_says_how_to_try_each_once(
         assert note is None
         return
     assert note is not None
-    assert f"has {points} point{'s' * (points > 1)}, " in note
-    grid, *ranges = shlex.split(note.partition("; ")[2].partition(" tries")[0])
+    assert f"the search space has {points} point{'s' * (points > 1)}, and sweep.max_total_runs=100, " in note
+    assert f"at least {100 - points} of the trials are repeats" in note
+    grid, *ranges = shlex.split(note.partition("to try each point once, use ")[2])
     replaced = {item.partition("=")[0] for item in ranges}
     kept = [item for item in overrides if item.partition("=")[0] not in replaced | {"sweep"}]
     again = compose_search([*kept, grid, *ranges], root=project)

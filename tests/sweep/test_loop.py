@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -133,7 +134,7 @@ def test_what_was_canceled_with_the_sweep_is_tried_again_and_never_counted(
             run(loop, trials, clock)
         if told:
             loop.step()
-            assert loop.over
+            assert loop.is_over
         study.close()
 
     found = Study(sweep, space, file=file)
@@ -260,7 +261,7 @@ def test_the_best_is_the_earliest_of_the_best_completed(
                     yield TrialEnded(number, state, float(value) if state is TrialState.COMPLETE else None)
 
     loop = Loop(Study(sweep, SPACE), AsTold(clock, [1.0]), sweep=sweep, slots=20, clock=clock)
-    while not loop.over:
+    while not loop.is_over:
         loop.step()
 
     completed = [(value, number) for number, (state, value) in enumerate(reached) if state is TrialState.COMPLETE]
@@ -286,7 +287,7 @@ def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float]
 
     study = Study(sweep, SPACE)
     loop = Loop(study, AsTold(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
-    while not loop.over:
+    while not loop.is_over:
         loop.step()
 
     tried = study.trials()
@@ -328,7 +329,7 @@ def test_the_time_of_a_sweep_ends_it_with_its_running_trials() -> None:
     for clock.now in range(0, 70, 5):
         loop.step()
 
-    assert loop.over
+    assert loop.is_over
     assert trials.stopped == dict.fromkeys(trials.stopped, "the sweep reached sweep.max_duration_minutes=1")
     assert trials.stopped
     assert loop.progress.best is not None
@@ -389,3 +390,40 @@ def test_a_grid_point_that_was_killed_while_it_was_asked_for_is_not_lost(tmp_pat
         assert [trial.values for trial in again.unfinished()] == [GRID.grid().point(0)]
         assert again.ask().values == GRID.grid().point(1)
         again.close()
+
+
+def estimates(durations: list[float], *, slots: int, step_s: float = 1.0) -> list[tuple[int, float | None]]:
+    """After each step of a sweep: how many trials have ended, and how long it is expected to take."""
+    clock = Clock()
+    trials = Made(clock, durations)
+    sweep = sweep_of(len(durations))
+    loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=slots, clock=clock)
+    seen = []
+    while not loop.is_over:
+        loop.step()
+        seen.append((loop.progress.ended, loop.progress.remaining_s(len(durations), now=clock.now)))
+        clock.now += step_s
+    return seen
+
+
+@given(durations=lengths, slots=st.integers(1, 5))
+@settings(max_examples=60, deadline=None)
+def test_the_time_left_only_falls_while_no_trial_ends(durations: list[float], slots: int) -> None:
+    seen = estimates(durations, slots=slots)
+
+    for (ended, before), (ended_then, after) in pairwise(seen):
+        if ended == ended_then:
+            assert after is None if before is None else after is not None and after <= before
+    assert seen[-1] == (len(durations), 0)
+
+
+def test_the_time_left_of_equal_trials_is_exact() -> None:
+    seen = estimates([10.0] * 6, slots=2)
+
+    assert [remaining for ended, remaining in seen if ended] == [*range(20, -1, -1)]
+
+
+def test_a_trial_that_takes_longer_than_the_others_holds_the_time_left_still() -> None:
+    seen = estimates([4.0, 40.0, 4.0, 4.0], slots=1)
+
+    assert [remaining for ended, remaining in seen if ended == 1] == [12, 11, 10, 9, *[8] * 36]

@@ -126,7 +126,7 @@ def test_pruning_saves_fits_and_loses_no_score_in_the_loop(seed: int, write: Wri
     for policy in (None, EarlyTermination("bandit", slack_factor=0.03)):
         sweep, trials = replace(full, early_termination=policy), Folds(score)
         loop = Loop(Study(sweep, space), trials, sweep=sweep, slots=2, clock=time.monotonic)
-        while not loop.over:
+        while not loop.is_over:
             loop.step()
         assert loop.progress.best is not None
         assert loop.progress.best.value is not None

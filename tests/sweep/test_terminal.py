@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from amlcore.sweep import Goal, Sweep
-from amlcore.sweep.loop import SweepProgress
 from amlcore.sweep.pareto import ParetoFront
+from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
 from amlcore.terminal.progress import Progress, _duration
