@@ -7,10 +7,12 @@ import subprocess
 import sys
 import threading
 import time
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from amlcore.serving.runtime import compat
 from amlcore.serving.runtime.errors import KeysFault
 from amlcore.serving.runtime.http import app, concurrency, metrics
 from amlcore.serving.runtime.http import keys as service_keys
@@ -18,7 +20,6 @@ from amlcore.serving.runtime.http.access_log import ATOMIC, AccessLog
 from amlcore.serving.runtime.http.app import Limits, ModelApp, WorkerState
 from amlcore.serving.runtime.http.concurrency import InFlight, Pace
 from amlcore.serving.runtime.http.errors import HttpError, check_content
-from amlcore.serving.runtime.http.header_limit import limit_headers
 from amlcore.serving.runtime.http.keys import KeyGuard
 from amlcore.serving.runtime.http.metrics import MOST_LABELS
 from amlcore.serving.runtime.http.request_log import MANY_OPEN, MOST_OPEN, SETTLED_S, LoggedRequest, RequestLog
@@ -146,22 +147,58 @@ def test_another_method_is_405_and_says_which_is_taken(worker):
     assert (status, headers["allow"]) == (405, "POST")
 
 
-def test_heads_are_limited_where_uvicorn_is_the_one_that_is_known(monkeypatch):
-    from uvicorn.protocols.http import auto, httptools_impl
+class Connection:
+    """As uvicorn's of another version: a class of this name, whose connections have other attributes."""
 
-    class HttpToolsProtocol:
-        def __init__(self):
-            self.scope = self.cycle = self.headers = None
+    def __init__(self, *attributes):
+        self.received = b""
+        for name in attributes:
+            setattr(self, name, None)
 
-    known = httptools_impl.HttpToolsProtocol
-    for parser, is_limited in ((known, True), (HttpToolsProtocol, False)):
-        monkeypatch.setattr(auto, "AutoHTTPProtocol", parser)
-        limit_headers()
-        assert (auto.AutoHTTPProtocol is not parser) == is_limited
-    monkeypatch.setattr(auto, "AutoHTTPProtocol", known)
-    monkeypatch.delattr(httptools_impl, "RequestResponseCycle")
-    limit_headers()
-    assert auto.AutoHTTPProtocol is known
+    def data_received(self, data):
+        self.received += data
+
+
+@pytest.mark.parametrize("attributes", [(), ("scope",), ("scope", "headers")])
+def test_a_uvicorn_that_is_not_known_is_left_alone_and_logged_once(monkeypatch, caplog, attributes):
+    from uvicorn.protocols.http import auto
+
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", type("HttpToolsProtocol", (Connection,), {}))
+    compat.report_unknown.cache_clear()
+    compat.limit_headers()
+    for _ in range(3):
+        connection = auto.AutoHTTPProtocol(*attributes)
+        for _ in range(40):
+            connection.data_received(b"x" * 4096)
+        assert connection.received == b"x" * 4096 * 40
+    (line,) = caplog.messages
+    assert line.startswith(f"uvicorn {metadata.version('uvicorn')} differs from 0.3 to 0.54: ")
+
+
+def test_the_parser_of_h11_keeps_its_own_limit(monkeypatch):
+    from uvicorn.protocols.http import auto, h11_impl
+
+    monkeypatch.setattr(auto, "AutoHTTPProtocol", h11_impl.H11Protocol)
+    compat.limit_headers()
+    assert auto.AutoHTTPProtocol is h11_impl.H11Protocol
+
+
+def test_a_bentoml_that_is_not_known_is_not_wrapped_and_logged_once(caplog):
+    class Renamed:
+        pass
+
+    class Changed:
+        def to_asgi(self, is_main=True, more=None):
+            pass
+
+    class Known:
+        def to_asgi(self, is_main=True):
+            pass
+
+    compat.report_unknown.cache_clear()
+    assert [compat.can_wrap_asgi(service) for service in (Known, Changed, Renamed, Changed)] == [True, *[False] * 3]
+    (line,) = caplog.messages
+    assert "requests pass through its middleware first" in line
 
 
 @pytest.mark.parametrize(

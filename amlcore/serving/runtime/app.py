@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 
-os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # before BentoML is imported; see lookups.py for where it was already
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # before BentoML is imported; see compat.py for when it already was
 
 import gc
-import inspect
 import logging
 import math
 import signal
@@ -21,12 +20,11 @@ import bentoml
 from bentoml.exceptions import BentoMLException
 from starlette.responses import Response
 
+from .compat import avoid_lookups, can_wrap_asgi, limit_headers
 from .cores import THREAD_VARIABLES, cores
 from .errors import KeysFault, ModelFault
 from .http.app import Limits, ModelApp, WorkerState
-from .http.header_limit import limit_headers
 from .http.keys import key_guard
-from .http.lookups import avoid as avoid_lookups
 from .http.openapi import VERSION, describe, taken_types
 from .http.streams import never_wait
 from .packaged_model import PackagedModel
@@ -91,17 +89,6 @@ class ModelAppMiddleware(ModelApp):
         super().__init__(app, worker_class.worker_state())
 
 
-def goes_in_front() -> bool:
-    """Whether BentoML makes its application where the version that this was written for does."""
-    made = getattr(bentoml.Service, "to_asgi", None)
-    if made is None:
-        return False
-    return [(name, item.default) for name, item in inspect.signature(made).parameters.items()] == [
-        ("self", inspect.Parameter.empty),
-        ("is_main", True),
-    ]
-
-
 def create(folder: Path) -> Any:
     """The BentoML service of the model that was packaged into `folder`."""
     model = PackagedModel(folder)
@@ -115,7 +102,7 @@ def create(folder: Path) -> Any:
     worker_class = type("ModelWorker", (ModelWorker,), {**about, **hooks, **endpoints})
     service = bentoml.service(
         name=settings["name"],
-        service_class=ModelAppService if goes_in_front() else BentoService,
+        service_class=ModelAppService if can_wrap_asgi(bentoml.Service) else BentoService,
         workers=workers,
         # of what BentoML still answers itself; the model's requests have their own
         traffic={"timeout": settings["timeout_s"] + 5},
