@@ -15,10 +15,11 @@ def serve(workspace: Workspace, reference: str, *, host: str, port: int, log: Lo
     address = find_address(host, port)
     check_port(address, port)
     bento = find_service(workspace, reference, log=log)
+    pair = service_keys(workspace, bento)
     python = interpreter(workspace, bento, log=log)
     url_host = f"[{address}]" if ":" in address else address
     log(f"serving {bento.tag} (model {bento.model}) on http://{url_host}:{port}")
-    serve_in_foreground(bento, python=python, port=port, host=address, keys=service_keys(workspace, bento))
+    serve_in_foreground(bento, python=python, port=port, host=address, keys=pair)
 
 
 def keys(workspace: Workspace, reference: str, *, regenerate: str | None, log: Log) -> dict[str, str]:

@@ -12,9 +12,11 @@ from typing import Any
 import yaml
 
 from amlcore.errors import DeploymentError, NotFoundError, suggest
+from amlcore.record.ownership import owner_of
 from amlcore.serving.deployment import Auth
 
 LATEST = "latest"  # the file beside the versions in which BentoML names the newest
+MAX_SHOWN = 10
 OUR_LABELS = {"model", "model_version", "run", "sha256"}
 
 
@@ -47,27 +49,27 @@ class Bento:
         except OSError as error:
             raise DeploymentError(f"{self.tag}: {path} cannot be read: {error.strerror}") from None
         sha256 = hashlib.sha256(content).hexdigest()
-        if sha256 != self._told("service.json").get("lock_sha256", sha256):
+        if sha256 != self._read_json("service.json").get("lock_sha256", sha256):
             raise DeploymentError(f"{self.tag}: {path} is not what was packaged; package the model again")
         return content.decode("utf-8")
 
     @property
     def python(self) -> str:
         """The version of Python that its model was trained on."""
-        return str(self._told("model/model.json")["python"])
+        return str(self._read_json("model/model.json")["python"])
 
     @property
     def needs_key(self) -> bool:
         """Whether a request needs one of the service's keys."""
-        return bool(self._told("service.json").get("auth") == Auth.key)
+        return bool(self._read_json("service.json").get("auth") == Auth.key)
 
     @property
     def route(self) -> str:
         """That answers a request for the model's own method: `/transform` where it has no predict."""
-        return "/predict" if "predict" in self._told("model/model.json")["methods"] else "/transform"
+        return "/predict" if "predict" in self._read_json("model/model.json")["methods"] else "/transform"
 
-    def _told(self, name: str) -> dict[str, Any]:
-        """What a file of the Bento holds."""
+    def _read_json(self, name: str) -> dict[str, Any]:
+        """A JSON file of the Bento."""
         path = self.path / "src" / name
         try:
             value = json.loads(path.read_text(encoding="utf-8"))
@@ -86,23 +88,67 @@ class Bento:
 def find_bento(tag: str) -> Bento:
     """The Bento NAME, NAME:latest or NAME:VERSION that amlcore packaged."""
     name, _, version = tag.partition(":")
-    versions = list_bentos(name)
-    if not versions:
+    bentos = list_bentos(name)
+    if not bentos:
+        check_readable(name)
         raise NotFoundError(f"there is no service '{name}'; {suggest(name, {bento.name for bento in list_bentos()})}")
     if version in ("", "latest"):
-        return versions[0]
-    for bento in versions:
+        return bentos[0]
+    for bento in bentos:
         if bento.version == version:
             return bento
-    numbers = [bento.version for bento in versions]
-    raise NotFoundError(f"service '{name}' has no version '{version}'; {suggest(version, numbers)}")
+    models = sorted({bento.labels["model_version"] for bento in bentos}, key=lambda number: (len(number), number))
+    raise NotFoundError(
+        f"service '{name}' has no version '{version}'; model versions: {_shown(models[::-1])}; Bento versions: "
+        f"{_shown([bento.version for bento in bentos])}"
+    )
+
+
+def _shown(versions: list[str]) -> str:
+    """`versions`, newest first, as many as a line has room for."""
+    more = len(versions) - MAX_SHOWN
+    return ", ".join(versions[:MAX_SHOWN]) + (f" and {more} older" if more > 0 else "")
+
+
+def check_readable(name: str) -> None:
+    """Raises DeploymentError if Bentos of `name` are in the store, and this user may not read them."""
+    try:
+        folders = [folder for folder in store().iterdir() if folder.name == name]
+        unreadable = [
+            path
+            for folder in folders
+            for path in (folder, *folder.iterdir())
+            if path.is_dir() and not os.access(path, os.R_OK | os.X_OK)
+        ]
+    except PermissionError as error:
+        unreadable = [Path(str(error.filename))]
+    except OSError:
+        return
+    if unreadable:
+        owner = owner_of(unreadable[0])
+        raise DeploymentError(
+            f"service '{name}': {unreadable[0]} belongs to {owner} and you cannot read it; ask them for access, or "
+            "package the model in a store of your own (BENTOML_HOME)"
+        )
+
+
+def check_writable(name: str) -> None:
+    """Raises DeploymentError if this user cannot add a Bento of `name` to the store."""
+    folder = store() / name
+    while not os.path.lexists(folder) and folder != folder.parent:
+        folder = folder.parent
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise DeploymentError(
+            f"service '{name}': {folder} belongs to {owner_of(folder)} and you cannot write to it; set BENTOML_HOME to "
+            "a folder of your own"
+        )
 
 
 def list_bentos(name: str | None = None) -> list[Bento]:
     """The Bentos in BentoML's store that amlcore packaged, of one name or of all, newest first."""
-    # Not globbed by the name, which a user may have written as they like.
-    found = [_read(path) for path in store().glob("*/*/bento.yaml") if name in (None, path.parent.parent.name)]
-    return sorted((bento for bento in found if bento is not None), key=lambda bento: bento.created, reverse=True)
+    # the name is not part of the pattern: what a user typed may hold * or ..
+    bentos = [_read(path) for path in store().glob("*/*/bento.yaml") if name in (None, path.parent.parent.name)]
+    return sorted((bento for bento in bentos if bento is not None), key=lambda bento: bento.created, reverse=True)
 
 
 def store() -> Path:
@@ -112,17 +158,16 @@ def store() -> Path:
     try:
         return Path.home() / "bentoml" / "bentos"
     except RuntimeError:
-        words = "there is no home folder (HOME is not set); name BentoML's store in BENTOML_HOME"
-        raise DeploymentError(words) from None
+        raise DeploymentError("HOME is not set; name the folder of BentoML's store in BENTOML_HOME") from None
 
 
 def _read(path: Path) -> Bento | None:
-    """A Bento that amlcore packaged, by its own bento.yaml: asking BentoML costs half a second of import.
+    """A Bento that amlcore packaged, read from its bento.yaml: importing BentoML takes half a second.
 
-    None where it is another's, or cannot be read: the store is not ours.
+    None if another program built it, or it cannot be read: the store is not ours.
     """
     try:
-        # the C loader of libyaml where it was built in: a lock with its hashes is long
+        # libyaml's loader where there is one: a lock with its hashes is long
         about = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         labels = about["labels"]
         if not labels.keys() >= OUR_LABELS:

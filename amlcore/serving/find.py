@@ -5,19 +5,21 @@ from __future__ import annotations
 from amlcore.errors import ModelError, NotFoundError
 from amlcore.log import Log
 from amlcore.model import find
-from amlcore.serving.bento import Bento, find_bento, list_bentos
+from amlcore.serving.bento import Bento, check_readable, find_bento, list_bentos
 from amlcore.workspace import Workspace
 
 
 def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
-    """The Bento that a reference means in `workspace`: BentoML's store is that of all workspaces.
+    """The Bento that a reference means in `workspace`; all workspaces share BentoML's store.
 
-    NAME and NAME:latest mean the newest; VERSION is the Bento's own, or that of the model in it.
+    NAME and NAME:latest mean the newest; VERSION is that of the Bento, or of the model in it.
 
     Raises
     ------
     NotFoundError
-        There is none, or only others packaged one under the name of a model that is registered here.
+        There is none, or only another workspace packaged one under the name of a model that is registered here.
+    DeploymentError
+        It belongs to a user who lets nobody else read it.
     """
     name, _, version = reference.partition(":")
     newest = version in ("", "latest")
@@ -29,12 +31,20 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
         of_model = (bento for bento in bentos if bento.model.endswith(f":{int(version)}") and _is_of(workspace, bento))
         if (bento_of_model := next(of_model, None)) is not None:
             return bento_of_model
-    if newest and _has_model(workspace, name):
-        others = f"; {bentos[0].tag} is another workspace's" if bentos else ""
-        raise NotFoundError(f"model '{name}' is registered, and not packaged yet: aml deploy {name}{others}")
+    is_packaged = any(version == bento.version for bento in bentos)
+    model = name if newest else reference
+    if (newest or version.isdecimal()) and not is_packaged and _has_model(workspace, model):
+        check_readable(name)
+        others = f"; {bentos[0].tag} belongs to another workspace" if bentos and newest else ""
+        raise NotFoundError(
+            f"model '{model}' is registered but not packaged; package it with: aml deploy {model}{others}"
+        )
     bento = find_bento(reference)
     if not _is_of(workspace, bento):
-        log(f"note: {bento.tag} is another workspace's: here is no model {bento.model} of run {bento.labels['run']}")
+        log(
+            f"note: {bento.tag} belongs to another workspace: this one has no model {bento.model} of run "
+            f"{bento.labels['run']}"
+        )
     return bento
 
 

@@ -13,6 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 
 from amlcore.errors import DeploymentError, suggest
+from amlcore.record.ownership import owner_of
 from amlcore.worker import durable
 from amlcore.worker.files import create_json, make_folder, read_json, write_json
 
@@ -48,7 +49,8 @@ class ServiceKeys:
         try:
             found = read_json(str(self.path))
         except PermissionError:
-            raise DeploymentError(f"{self.path} can be read by its owner alone, who is somebody else") from None
+            owner = owner_of(self.path)
+            raise DeploymentError(f"{self.path} belongs to {owner}, who alone may read the service's keys") from None
         except (OSError, ValueError, RecursionError):
             found = None
         if not isinstance(found, dict) or not all(isinstance(found.get(which), str) for which in Which):

@@ -7,6 +7,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import stat
 import subprocess
 import sys
 import tempfile
@@ -24,7 +25,7 @@ from amlcore.errors import AmlcoreError, DeploymentError, ModelError
 from amlcore.log import Log, timed
 from amlcore.model import Model
 from amlcore.model.trusted_types import TRUSTED_TYPES
-from amlcore.serving.bento import LATEST, Bento, find_bento, store
+from amlcore.serving.bento import LATEST, Bento, check_writable, find_bento, store
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment, supported_python
 from amlcore.serving.interpreter import find_interpreter
@@ -62,6 +63,7 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
         A disk is full; the error names the folder.
     """
     settings = service_settings(model, deployment)
+    check_writable(settings["name"])
     with full_disk_as_oserror(workspace.environments_path), staged(model) as staged_model:
         path = "trees" if model.last_step in ENSEMBLES else "onnx" if deployment.onnx else None
         wishes = OF_PATHS.get(path or "", ())
@@ -285,6 +287,9 @@ def _build(stage: Path, *, name: str) -> str:
     if process.returncode != 0 or not (store() / name / version).is_dir():
         lines = (process.stderr.strip() or process.stdout.strip()).splitlines()[-10:]
         raise DeploymentError(f"BentoML could not build '{name}':\n" + "\n".join(lines))
+    # BentoML builds in a private temporary folder, whose mode would keep out everybody else who may read the store
+    versions = store() / name
+    (versions / version).chmod(stat.S_IMODE(versions.stat().st_mode))
     return version
 
 

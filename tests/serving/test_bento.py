@@ -148,10 +148,19 @@ def test_a_service_of_this_workspace_goes_before_others(tmp_path, store):
     assert found(tmp_path, f"iris:{theirs.name}") == theirs.name
     assert found(tmp_path, "iris:1") == ours.version  # the version of the model
     assert found(tmp_path / "elsewhere", "iris") == theirs.name
-    assert said == [f"note: iris:{theirs.name} is another workspace's: here is no model iris:1 of run theirs"] * 2
+    assert (
+        said
+        == [f"note: iris:{theirs.name} belongs to another workspace: this one has no model iris:1 of run theirs"] * 2
+    )
     shutil.rmtree(ours.path)
-    with pytest.raises(NotFoundError, match=f"not packaged yet: aml deploy iris; iris:{theirs.name} is another"):
+    with pytest.raises(
+        NotFoundError, match=f"not packaged; package it with: aml deploy iris; iris:{theirs.name} belongs"
+    ):
         found(tmp_path, "iris")
+    with pytest.raises(NotFoundError, match=r"model 'iris:1' is registered but not packaged; .* aml deploy iris:1$"):
+        found(tmp_path, "iris:1")
+    with pytest.raises(NotFoundError, match=f"no version '7'; model versions: 1; Bento versions: {theirs.name}$"):
+        found(tmp_path, "iris:7")
     with pytest.raises(NotFoundError, match="there is no service 'iri'; did you mean 'iris'"):
         found(tmp_path, "iri")
 

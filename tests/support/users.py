@@ -50,6 +50,8 @@ class User:
 
     uid: int
     umask: int = 0o022
+    bentoml_home: Path | None = None
+    """Below the workspace; None: one of their own."""
 
     @property
     def name(self) -> str:
@@ -65,7 +67,8 @@ class User:
         if not home.exists():
             home.mkdir(mode=0o700)
             os.chown(home, self.uid, GROUP)
-        inner = f'cd "$1" && umask {self.umask:o} && export HOME="$2" TMPDIR="$2" BENTOML_HOME="$2/bento" && shift 2'
+        store = self.bentoml_home or home / "bento"
+        inner = f'cd "$1" && umask {self.umask:o} && export HOME="$2" TMPDIR="$2" BENTOML_HOME="{store}" && shift 2'
         someone = ["setpriv", f"--reuid={self.uid}", f"--regid={GROUP}", "--clear-groups", "--inh-caps=-all"]
         aml = [*someone, sys.executable, "-m", "amlcore", *arguments]
         needed = {Path(sys.base_prefix), Path(sys.prefix), Path(amlcore.__file__).parents[1], workspace, home}
