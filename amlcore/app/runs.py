@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import NotFoundError, RequestError, RunError, UnreadableError
-from amlcore.execution.publication import check_model, publish
 from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
-from amlcore.runs import cancellation, models, outputs, reconcile
+from amlcore.runs.cancellation import kill_orphan
 from amlcore.runs.find import find, is_child, newest_first
+from amlcore.runs.models import note_driver_failure
+from amlcore.runs.reconcile import unreconciled_reason
 from amlcore.runs.run import Run
 from amlcore.runs.view import DAMAGED, RunView
 from amlcore.terminal.attached import attached
@@ -44,6 +45,7 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
     int
         The script's own exit status, or amlcore's.
     """
+    from amlcore.execution.publication import check_model
     from amlcore.execution.source import log_skipped_dotenv
     from amlcore.execution.submission import log_unread_block, submit
 
@@ -153,7 +155,7 @@ def wait(run: Run, *, log: Log) -> int:
     wait_reporter = WaitReporter(log)
     for status in run.follow(show_output=False):
         queued = status.reason if status.state is RunState.Queued else None
-        reason = reconcile.unreconciled_reason(run.record) or queued
+        reason = unreconciled_reason(run.record) or queued
         wait_reporter.report(reason, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status
@@ -167,7 +169,7 @@ def cancel(run: Run) -> RunState:
     begun = time.monotonic()
     while not run.has_ended() and time.monotonic() - begun < CANCEL_WAIT_S:
         if time.monotonic() - begun > ORPHAN_WAIT_S:
-            cancellation.kill_orphan(run.record)
+            kill_orphan(run.record)
         time.sleep(POLL_S)
     if not run.has_ended():
         raise RunError(f"run {run.id} was asked to end and has not within {CANCEL_WAIT_S:.0f} s: {run.status.state}")
@@ -194,10 +196,13 @@ def carry_out(job: Job, record: Record, *, log: Log, log_stream: LogStream | Non
 
 
 def _finish(driver: Driver, job: Job, record: Record, *, log: Log) -> int:
+    from amlcore.execution.publication import publish
+    from amlcore.runs.outputs import describe_discarded
+
     try:
         status = driver.drive()
         run = Run(str(record.folder))
-        discarded = outputs.describe_discarded(record)
+        discarded = describe_discarded(record)
         if discarded is not None:
             log(f"note: {discarded}")
         if status.state is not RunState.Completed:
@@ -206,7 +211,7 @@ def _finish(driver: Driver, job: Job, record: Record, *, log: Log) -> int:
         log(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
         return publish(job, run.record, log=log)
     except BaseException as error:
-        models.note_driver_failure(record, error)
+        note_driver_failure(record, error)
         raise
     finally:
         record.release()

@@ -1,6 +1,7 @@
 """The files of a run's record, each as what it holds; see docs/files.md."""
 
 # Without `from __future__ import annotations`: the forms need the types themselves, see `forms.parse`.
+# Not frozen and mostly without __eq__: making these methods for each class takes 3 % of the time of `aml runs`.
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -8,7 +9,7 @@ from amlcore.record.forms import Moment
 from amlcore.worker.process_identity import identity, is_alive
 
 
-@dataclass(frozen=True)
+@dataclass
 class ProcessIdentity:
     """What names a process for as long as its machine is up."""
 
@@ -30,7 +31,7 @@ class ProcessIdentity:
         return is_alive(process if self.uid is None else {**process, "uid": self.uid})
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class SnapshotInfo:
     """The snapshot of a run's source."""
 
@@ -39,7 +40,7 @@ class SnapshotInfo:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class InputInfo:
     """An input as it was when the run was submitted."""
 
@@ -49,7 +50,7 @@ class InputInfo:
     size_bytes: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RunInfo:
     """run.json: what was known when the run was submitted, or begun by a script."""
 
@@ -77,7 +78,7 @@ class RunInfo:
     document: dict[str, Any] = field(default_factory=dict)  # as it was written, for `aml show --json`
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RunEnvironment:
     """environment.json: what the run has run in."""
 
@@ -87,7 +88,7 @@ class RunEnvironment:
     document: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class RecordedRequest:
     """request.json: what a worker was asked to do, as far as others than the worker read it."""
 
@@ -95,14 +96,14 @@ class RecordedRequest:
     inputs: dict[str, dict[str, Any]]
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class QueueEntry:
     """queued.json: where the request was put for a worker."""
 
     path: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class CancelRequest:
     """cancel.json: who asked for the run's end, and why."""
 
@@ -111,7 +112,7 @@ class CancelRequest:
     with_sweep: bool = False  # because the sweep of this trial ends
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class Claim:
     """claim.json of an attempt: who runs it."""
 
@@ -125,7 +126,7 @@ class Claim:
         return tuple(process for process in (self.worker, self.supervisor, self.script) if process is not None)
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class DiscardedFile:
     """A file that the script wrote outside of the folders that are kept."""
 
@@ -133,7 +134,7 @@ class DiscardedFile:
     size: int | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class AttemptResult:
     """result.json of an attempt: how it ended."""
 
@@ -148,7 +149,7 @@ class AttemptResult:
     max_rss_bytes: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class AttemptError:
     """error.json of an attempt: the exception that ended the script."""
 
@@ -156,7 +157,7 @@ class AttemptError:
     name: str | None = None  # of what could not be imported
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class OutputFile:
     """An item of outputs.json: a file that the run kept."""
 
@@ -165,7 +166,7 @@ class OutputFile:
     sha256: str
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class ModelSample:
     """sample.json: rows as the model takes them, see `run.log_sample`."""
 

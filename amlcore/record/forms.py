@@ -70,7 +70,7 @@ def describe(value: Any) -> str:
     return text if len(text) <= 40 else f"{text[:40]}…"
 
 
-@dataclass(frozen=True)
+@dataclass(eq=False)
 class _Key:
     """A key of a JSON object and the types that its value may have."""
 

@@ -14,7 +14,6 @@ from amlcore.errors import RecordError
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
 from amlcore.record.status import RunStatus
-from amlcore.runs.lifecycle import end_without_result, finalize, update_state
 from amlcore.runs.models import note_unpublished
 from amlcore.worker.full_disk import FULL
 
@@ -39,6 +38,8 @@ def _reconcile(record: Record) -> None:
         return
     if not may_reconcile(record.folder) or record.is_driven:
         return
+    from amlcore.runs.lifecycle import end_without_result, finalize, update_state  # slow to import, seldom needed
+
     with _locked(record.folder):
         if record.has_ended():
             if _is_left(record) and not record.is_driven:

@@ -14,6 +14,7 @@ import pytest
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
+import amlcore
 from tests.conftest import Aml
 from tests.support.opens import below, count_opens
 from tests.support.serving_models import register
@@ -45,6 +46,20 @@ def test_show_parses_each_file_of_a_run_once(project: Path, aml: Aml, write: Wri
     names = {path.name for path in opens}
     assert {"run.json", "state.json", "environment.json", "result.json", "outputs.json"} <= names
     assert {str(path): count for path, count in opens.items() if count > 1 and path.suffix in (".json", ".jsonl")} == {}
+
+
+@pytest.mark.parametrize("arguments", [["runs"], ["show", "latest"], ["--help"]])
+def test_looking_at_runs_imports_nothing_that_only_carrying_them_out_needs(
+    arguments: list[str], project: Path, tmp_path: Path
+) -> None:
+    _write_runs(project, range(3))
+    opens = count_opens(tmp_path, *arguments, cwd=project)
+
+    package = Path(amlcore.__file__).parent
+    rooms = {path.relative_to(package).parts[0] for path in opens if path.is_relative_to(package)}
+    assert "cli" in rooms
+    assert rooms & {"config", "compute", "environment", "model", "serving", "snapshot", "sweep", "script"} == set()
+    assert [str(path) for path in opens if {"hydra", "omegaconf", "numpy", "multiprocessing"} & set(path.parts)] == []
 
 
 def test_twenty_runs_open_the_files_of_twenty(project: Path, tmp_path: Path) -> None:
