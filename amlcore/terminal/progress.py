@@ -6,9 +6,9 @@ import sys
 import time
 from contextlib import suppress
 
-from rich.console import Console
+from rich.cells import set_cell_size
+from rich.console import Console, Group
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from amlcore.log import Log
@@ -16,6 +16,7 @@ from amlcore.sweep import Sweep
 from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
+from amlcore.terminal.grid import encodable
 from amlcore.terminal.output import printable, printable_line
 from amlcore.terminal.tables import TRIAL_STYLES, parameters, reached, short
 
@@ -44,7 +45,7 @@ class Progress:
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty():
+        if sys.stderr.isatty() and not self._live.console.is_dumb_terminal:  # which would show nothing of it
             self._live.start()
         return self
 
@@ -56,7 +57,7 @@ class Progress:
         """Print a line of amlcore's own words, above the table where there is one."""
         self._keep(line)
         if self._is_live:
-            self._terminal.write(lambda: self._live.console.print(Text(f"aml: {printable(line)}")))
+            self._terminal.write(lambda: self._print_above(f"aml: {printable(line)}"))
         else:
             self._log(line)
 
@@ -73,7 +74,11 @@ class Progress:
         now = time.monotonic()
         if now - self._drawn >= REFRESH_S:
             self._drawn = now
-            self._terminal.write(lambda: self._live.update(self._table(progress), refresh=True))
+            self._terminal.write(lambda: self._live.update(self._view(progress), refresh=True))
+
+    def _print_above(self, line: str) -> None:
+        # Wrapped by the terminal itself, so that a path or a command can be copied whole.
+        self._live.console.print(encodable(Text(line), sys.stderr), soft_wrap=True)
 
     @property
     def _is_live(self) -> bool:
@@ -83,20 +88,28 @@ class Progress:
                 self._live.stop()
         return self._live.is_started
 
-    def _table(self, progress: SweepProgress) -> Table:
+    def _view(self, progress: SweepProgress) -> Group:
         counts = progress.counts
         title = (
             f"{len(progress.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
             f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(progress)}"
         )
-        table = Table(box=None, pad_edge=False, show_header=False, title=Text(title), title_justify="left")
-        table.add_column(no_wrap=True, overflow="ellipsis")  # one line each, so that the table keeps its place
+        lines = [Text(title)]
         if progress.best is not None:
             front = f", {len(progress.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
-            table.add_row(Text(f"best is {self._words(progress.best)}{front}", style="bold"))
-        for trial in self._last:
-            table.add_row(Text(self._words(trial), style=TRIAL_STYLES[trial.state]))
-        return table
+            lines.append(self._line(f"best is {self._words(progress.best)}{front}", style="bold"))
+        lines += [self._line(self._words(trial), style=TRIAL_STYLES[trial.state]) for trial in self._last]
+        return Group(*lines)
+
+    def _line(self, words: str, *, style: str) -> Text:
+        """The words on one line of the terminal, cut where they are longer, so that the view keeps its place."""
+        line, more = encodable(Text(words, style=style), sys.stderr), "…"
+        if encodable(Text(more), sys.stderr).plain != more:
+            more = "..."
+        width = self._live.console.width
+        if line.cell_len <= width:
+            return line
+        return Text(set_cell_size(line.plain, max(width - len(more), 0)).rstrip() + more, style=style)
 
     def _words(self, trial: Trial) -> str:
         values = parameters(short(trial.values))

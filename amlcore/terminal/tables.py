@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
 from amlcore.record.record import strict
 from amlcore.record.status import EARLY_TERMINATION
-from amlcore.terminal.output import printable_line
+from amlcore.terminal.grid import Grid, cell, encodable
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
     from amlcore.sweep.pareto import ParetoFront
     from amlcore.sweep.study import Trial
 
-ALIGNED_WIDTH = 60  # in a pipe, a longer cell moves the rest of its own row alone
 SHOWN_METRICS = 4
 SHOWN_TRIALS = 20
 SHOWN_CHARACTERS = 120  # of a list or a table that was logged
@@ -33,7 +29,7 @@ TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELE
 def runs(found: list[dict[str, Any]]) -> None:
     waits = {run["id"]: run["reason"] for run in found if run["state"] == "Queued" and run["reason"] is not None}
     columns = ("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
-    table = _table(*columns, *(["waits"] if waits else []))
+    table = Grid((*columns, *(["waits"] if waits else [])))
     for run in found:
         table.add_row(
             run["id"],
@@ -46,7 +42,7 @@ def runs(found: list[dict[str, Any]]) -> None:
             run["model"] or "",
             *([waits.get(run["id"], "")] if waits else []),
         )
-    _print(table)
+    table.print()
 
 
 def _state(run: dict[str, Any]) -> Text:
@@ -56,7 +52,7 @@ def _state(run: dict[str, Any]) -> Text:
 
 
 def models(found: list[dict[str, Any]]) -> None:
-    table = _table("model", "framework", "run", "metrics", "created")
+    table = Grid(("model", "framework", "run", "metrics", "created"))
     for model in found:
         table.add_row(
             f"{model['name']}:{model['version']}",
@@ -65,11 +61,11 @@ def models(found: list[dict[str, Any]]) -> None:
             pairs(dict(list(model["metrics"].items())[:SHOWN_METRICS])),
             _local(model["created"]),
         )
-    _print(table)
+    table.print()
 
 
 def environments(found: list[dict[str, Any]]) -> None:
-    table = _table("environment", "python", "state", "MB", "last used", "key")
+    table = Grid(("environment", "python", "state", "MB", "last used", "key"))
     for item in found:
         size = item["size_bytes"]
         table.add_row(
@@ -80,7 +76,7 @@ def environments(found: list[dict[str, Any]]) -> None:
             _local(item["last_used"]) if item["last_used"] else "",
             item["key"] or "",
         )
-    _print(table)
+    table.print()
 
 
 def details(found: dict[str, Any]) -> None:
@@ -92,14 +88,15 @@ def details(found: dict[str, Any]) -> None:
         if isinstance(value, (dict, list)):
             inner = _facts_of(key, value)
             lines += [Text(key, style="bold")] if inner else []
-            lines += [_cell(f"  {line}") for line in inner]
+            lines += [cell(f"  {line}") for line in inner]
         else:
-            fact = _cell(_local(value) if key == "created" else _plain(value))
+            fact = cell(_local(value) if key == "created" else _plain(value))
             lines.append(Text.assemble((key, "bold"), ": ", fact))
+    lines = [encodable(line, sys.stdout) for line in lines]
     if sys.stdout.isatty():
         console = Console()
         for line in lines:
-            console.print(line)
+            console.print(line, soft_wrap=True)  # the terminal wraps, so that a path can be copied whole
     else:
         print("\n".join(line.plain for line in lines))
 
@@ -122,14 +119,14 @@ def trials(found: list[Trial], *, metrics: Sequence[str], front: ParetoFront) ->
     """The trials of a sweep, the best first; of several metrics those of the Pareto front first, and marked so."""
     several = len(metrics) > 1
     keys = list(_all_values(found))
-    table = _table("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else []))
+    table = Grid(("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else [])))
     for trial in sorted(found, key=front.order)[:SHOWN_TRIALS]:
         reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
         values = [text(trial.values[key]) if key in trial.values else _plain(None) for key in keys]
         state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
         mark = [("yes" if trial in front else "")] if several else []
         table.add_row(str(trial.number), *reached, *values, state, *mark)
-    _print(table)
+    table.print()
 
 
 def reached(trial: Trial, metrics: Sequence[str]) -> str:
@@ -144,52 +141,6 @@ def short(values: dict[str, Any]) -> dict[str, Any]:
 
 def _all_values(found: list[Trial]) -> dict[str, Any]:
     return {key: value for trial in found for key, value in trial.values.items()}
-
-
-@dataclass
-class _Grid:
-    """The cells of a table: text as it is, never markup."""
-
-    columns: tuple[str, ...]
-    rows: list[list[Text]] = field(default_factory=list)
-
-    def add_row(self, *cells: str | Text) -> None:
-        self.rows.append([cell if isinstance(cell, Text) else _cell(cell) for cell in cells])
-
-    def lines(self) -> Iterator[str]:
-        """One line a row, whatever its width: who reads a pipe splits lines."""
-        rows = [
-            [column.plain for column in map(_cell, self.columns)],
-            *([cell.plain for cell in row] for row in self.rows),
-        ]
-        lengths = zip(*([cell_len(cell) for cell in row] for row in rows), strict=True)
-        widths = [max((length for length in column if length <= ALIGNED_WIDTH), default=0) for column in lengths]
-        for row in rows:
-            cells = (cell + " " * (width - cell_len(cell)) for cell, width in zip(row, widths, strict=True))
-            yield "  ".join(cells).rstrip()
-
-    def rich_table(self) -> Table:
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for column in self.columns:
-            table.add_column(_cell(column), overflow="fold")
-        for row in self.rows:
-            table.add_row(*row)
-        return table
-
-
-def _table(*columns: str) -> _Grid:
-    return _Grid(columns)
-
-
-def _cell(said: str) -> Text:
-    return Text(printable_line(said))
-
-
-def _print(table: _Grid) -> None:
-    if sys.stdout.isatty():
-        Console().print(table.rich_table())
-    else:
-        print("\n".join(table.lines()))
 
 
 def parameters(values: dict[str, Any]) -> str:
