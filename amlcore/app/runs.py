@@ -145,7 +145,7 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
 
 
 def wait(run: Run, *, log: Log) -> int:
-    """Wait until a run has ended, and say why as long as it is Queued.
+    """Wait until a run has ended; log why it is Queued, or why it stays in another state.
 
     Returns
     -------
@@ -156,7 +156,7 @@ def wait(run: Run, *, log: Log) -> int:
     for status in run.follow(show_output=False):
         queued = status.reason if status.state is RunState.Queued else None
         reason = unreconciled_reason(run.record) or queued
-        wait_reporter.report(reason, since=status.at)
+        wait_reporter.report(reason, state=status.state, since=status.at)
         time.sleep(POLL_S)
     return run.exit_status
 

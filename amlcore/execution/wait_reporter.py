@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from amlcore.log import Log
+from amlcore.record.status import RunState
 
 REMIND_S = 60.0
 """How often the same reason is logged again."""
@@ -22,24 +23,28 @@ class WaitReporter:
     def __init__(self, log: Log, *, after_s: float = 0.0) -> None:
         self._log = log
         self._after_s = after_s
-        self._reason: str | None = None
-        self._since: float | None = None
+        self._reported: tuple[RunState, str] | None = None
+        self._state: RunState | None = None
+        self._since = 0.0
         self._logged = 0.0
 
-    def report(self, reason: str | None, *, since: float | None = None) -> None:
+    def report(self, reason: str | None, *, state: RunState = RunState.Queued, since: float | None = None) -> None:
         """Take the current reason; None if nothing holds the run.
 
         Parameters
         ----------
+        state : RunState
+            The state that the run stays in for that reason.
         since : float, optional
-            When the wait began, in seconds since the epoch; default: with its first reason.
+            When the run came to that state, in seconds since the epoch; default: with the first reason.
         """
         now = time.time()
         if reason is None:
-            self._since, self._reason = None, None
+            self._state = self._reported = None
             return
-        self._since = self._since or since or now
+        if state is not self._state:
+            self._state, self._since = state, since or now
         waited = now - self._since
-        if waited >= self._after_s and (reason != self._reason or now - self._logged >= REMIND_S):
-            self._reason, self._logged = reason, now
-            self._log(f"Queued for {waited:.0f} s: {reason}" if waited >= 1 else f"Queued: {reason}")
+        if waited >= self._after_s and ((state, reason) != self._reported or now - self._logged >= REMIND_S):
+            self._reported, self._logged = (state, reason), now
+            self._log(f"{state} for {waited:.0f} s: {reason}" if waited >= 1 else f"{state}: {reason}")
