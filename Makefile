@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= $(shell nproc)
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test lint format faults bench bench-sweep bench-serving lock clean
+.PHONY: help run test lint format faults newest bench bench-sweep bench-serving lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1:\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/:/	/' | expand -t 24
@@ -26,6 +26,9 @@ format: .venv/installed ## sort the imports and format the code
 
 faults: .venv/installed ## kills, power cuts, full disks, damaged files: 100 or more of each, and a table
 	$(BIN)/python -m tests.faults
+
+newest: .venv/installed ## tests/config with the newest Hydra and OmegaConf, pre-releases too
+	tests/config/newest $(PYTEST)
 
 bench: .venv/installed ## what a run, a sweep and a Slurm job cost, as ratios measured side by side
 	$(BIN)/python -m benchmarks.runs

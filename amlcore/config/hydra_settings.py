@@ -14,7 +14,7 @@ VARIABLES = "use script.environment_variables"
 BASE_VALUES: dict[str, tuple[tuple[Any, ...], str]] = {
     "mode": ((None, RunMode.RUN, "RUN"), "amlcore sweeps by itself; say `aml run -m`, or choose sweep=grid"),
     "sweeper.params": ((None,), "use sweep.search_space"),
-    "job.chdir": ((None,), "each run works in its own copy of script.source_directory"),
+    "job.chdir": ((None, False), "each run works in its own copy of script.source_directory"),
     "job.env_set": (({},), VARIABLES),
     "job.env_copy": (([],), VARIABLES),
     "run.dir": ((".",), OWN_FOLDER),

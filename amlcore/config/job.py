@@ -14,7 +14,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.compute import BACKENDS, ComputeTarget
 from amlcore.config.grammar.escaping import escape_interpolations
-from amlcore.config.grammar.resolvers import register_resolver
+from amlcore.config.versions import register_resolver
 from amlcore.environment import Environment
 from amlcore.model import Registration
 from amlcore.script.run_config import ScriptRunConfig
@@ -138,8 +138,11 @@ def job_config(value: dict[str, Any]) -> DictConfig:
 
 
 def store_schemas() -> None:
-    """Tell Hydra the types of all groups; their options name them in their defaults lists."""
+    """Tell Hydra the types of all groups, once; the options name them in their defaults lists."""
     store = ConfigStore.instance()
+    job = store.repo.get("schema", {}).get("job.yaml")
+    if job is not None and OmegaConf.get_type(job.node) is Job:
+        return
     for name, noun in {
         "job": Job,
         "workspace": Workspace,

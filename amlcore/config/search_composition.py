@@ -203,6 +203,4 @@ def _check_value(base: Base, key: str, value: Any) -> None:
         try:
             base.with_values({key: value})
         except (ConfigAttributeError, ConfigKeyError):
-            raise ConfigError(
-                f"sweep.search_space.{key}: there is no such key; `+{key}` adds it to {parent_of(key)}"
-            ) from None
+            raise ConfigError(f"sweep.search_space.{key}: no such key; `+{key}` adds it to {parent_of(key)}") from None

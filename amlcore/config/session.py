@@ -21,8 +21,8 @@ from amlcore.config.explain import Explainer
 from amlcore.config.files.key_locations import SHIPPED
 from amlcore.config.files.loader import Loader
 from amlcore.config.files.source import check_config_files, yaml_sources
-from amlcore.config.grammar.resolvers import register_resolver
 from amlcore.config.job import store_schemas
+from amlcore.config.versions import register_resolver
 from amlcore.errors import AmlcoreError
 
 if TYPE_CHECKING:

@@ -57,7 +57,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["++script.argument.a=3"], ["script.argument:", "did you mean 'arguments'"]),
         (["+colour=red"], ["colour:", "no such key", "compute"]),
         (["compute.slots=two"], ["compute.slots=two", "a whole number", "on the command line"]),
-        (["+compute.slots=3"], ["compute.slots", "there already", "without the +"]),
+        (["+compute.slots=3"], ["compute.slots", "exists already", "without the +"]),
         (["model=sklearn"], ["model.name is not set"]),
         (["compute.slots=0"], ["compute.slots=0", "at least 1", "on the command line"]),
         (["compute.timeout_min=-1"], ["compute.timeout_min=-1", "above 0"]),
@@ -91,7 +91,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["+script.inputs.data=[3]"], ["script.inputs.data=['3']", "{path: …, mode: in_place|copy}"]),
         (["+script.inputs.data={path: a, mode: link}"], ["'link'", "copy", "in_place"]),
         (["script.arguments=7"], ["script.arguments=7", "mapping"]),
-        (["experiment=null"], ["experiment=null: null is no option", "iris"]),
+        (["experiment=null"], ["experiment=null: null is not an option", "iris"]),
         (["+script.arguments.a={b: 1}"], ["script.arguments.a", "number"]),
     ],
 )

@@ -7,6 +7,7 @@ import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import hydra
 import pytest
 from hydra._internal.sources_registry import SourcesRegistry
 from hypothesis import HealthCheck, given, settings
@@ -163,8 +164,12 @@ def test_an_option_that_is_not_there_names_the_file_that_was_perhaps_meant(path:
         ("defaults:\n  - base\n  - _self_\n  - override compute: lokal\n", ["compute=lokal (conf/night.yaml:4)"]),
         ("defaults: [base, _self_, override script: a, experiment: null]\n", ["conf/night.yaml: Override 'script"]),
         ("defaults: [base, _self_]\nexperiment: night\n", ["experiment: night (conf/night.yaml)", "experiment=NAME"]),
-        ("defaults: [sub/base, _self_]\n", ["conf/night.yaml: its defaults name 'sub/base'", "named /base"]),
-        ("defaults: [base]\ncompute: {slots: 2}\n", ["conf/night.yaml: its defaults list has no `_self_`"]),
+        ("defaults: [sub/base, _self_]\n", ["conf/night.yaml: its defaults list names 'sub/base'", "use /base"]),
+        pytest.param(
+            "defaults: [base]\ncompute: {slots: 2}\n",
+            ["conf/night.yaml: its defaults list has no `_self_`"],
+            marks=pytest.mark.skipif(not hydra.__version__.startswith("1.3"), reason="later a key counts by itself"),
+        ),
         ("- base\n", ["conf/night.yaml: must be a mapping"]),
     ],
 )

@@ -218,8 +218,8 @@ def test_a_name_that_cannot_be_typed_or_is_not_there_is_one_message(root: Path) 
     for override, said in [
         (f"+{A}.=5", "the name is missing"),
         (f"+{A}.a]b=5", "can only stand in a file"),
-        (f"~{A}.new.one", f"{A}.new.one: there is no such key to remove"),
-        (f"~{A}.new", f"{A}.new: there is no such key to remove"),
+        (f"~{A}.new.one", f"{A}.new.one: no such key to remove"),
+        (f"~{A}.new", f"{A}.new: no such key to remove"),
     ]:
         with pytest.raises(ConfigError, match=said):
             job(root, override)
@@ -232,9 +232,7 @@ def test_a_place_of_a_list_is_swept_and_a_key_in_nothing_is_one_message(root: Pa
     words = [swept.trial(values)[0].script.command_line() for values in swept.space.grid()]
     assert words == [["--x", "2.50"], ["--x", "3"]]
     write("conf/sweep/g.yaml", f"defaults: [grid, _self_]\nsearch_space: {{{A}.x: [1, 2]}}\n")
-    with pytest.raises(
-        ConfigError, match=r"script\.arguments\.x: there is no such key; `\+script\.arguments\.x` adds it"
-    ):
+    with pytest.raises(ConfigError, match=r"script\.arguments\.x: no such key; `\+script\.arguments\.x` adds it"):
         compose_search(["script=script", "script.script=train.py", "sweep=g"], root=root)
 
 

@@ -139,9 +139,9 @@ def test_a_module_and_a_script_exclude_each_other_and_a_name_is_recognised(
         (["pkg.train"], "did you mean -M pkg.train?"),
         (["train.py"], "did you mean "),
         (["train"], "scripts/deep/train.py"),
-        (["scripts/deep/train.py", "max_depth=3"], "+script.arguments.max_depth=3, or stands after --"),
+        (["scripts/deep/train.py", "max_depth=3"], "use +script.arguments.max_depth=3 or `-- --max_depth 3`"),
         (["scripts/deep/train.py", "--max_depth=3"], "-- --max_depth=3"),
-        (["script=train_iris", "kernel=rbf"], "is script.arguments.kernel=rbf, or stands after --"),
+        (["script=train_iris", "kernel=rbf"], "use script.arguments.kernel=rbf or `-- --kernel rbf`"),
         (["-m", "script=train_iris", "kernel=rbf,poly"], "script.arguments.kernel=rbf"),
     ):
         with pytest.raises((ConfigError, RequestError)) as caught:

@@ -224,7 +224,7 @@ def test_a_sweep_that_asks_for_too_little_is_refused_before_it_starts(project: P
         "primary_metric"
         in aml("run", "-m", "a.py", HERE, "compute.cores=1,2", "model=sklearn", "model.name=m", status=2).err
     )
-    assert "several values; -m" in aml("run", "a.py", HERE, "compute.cores=1,2", status=2).err
+    assert "several values need `aml run -m`" in aml("run", "a.py", HERE, "compute.cores=1,2", status=2).err
     assert not (project / "outputs").exists()
     aml("run", "-m", "a.py", HERE)
     assert json.loads(aml("runs", "--json").out)[0]["parent"] is None

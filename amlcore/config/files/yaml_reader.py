@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import IO, Any
 
-from omegaconf._utils import get_yaml_loader
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from amlcore.config.files.alias_limit import check_aliases
 from amlcore.config.grammar.literals import lossless_text
 from amlcore.config.grammar.scalars import ITEM, SPACE, SPACE_WORDS, Path, ScalarRule, scalar_rule
+from amlcore.config.versions import yaml_loader
 from amlcore.errors import ConfigError
 from amlcore.worker.values import text
 
@@ -45,7 +45,7 @@ def load(stream: IO[str], *, package: Path) -> dict[Any, Any] | list[Any]:
 
 @cache
 def _loader() -> Any:
-    return get_yaml_loader()
+    return yaml_loader()
 
 
 def _retag(node: Node | None, path: Path, seen: set[int], loader: Any) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from amlcore.config.grammar.resolvers import register_resolver
+from amlcore.config.versions import register_resolver
 
 # OmegaConf takes the text `???` for a value that is not set; this interpolation gives the text itself.
 register_resolver("question_marks", lambda: "???")

@@ -7,9 +7,14 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from antlr4 import CommonTokenStream, InputStream, ParserRuleContext  # type: ignore[import-untyped]
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.override_parser.overrides_parser import KEY_RULES, OverridesParser, create_functions
+from hydra.core.override_parser.overrides_parser import (  # type: ignore[attr-defined]
+    KEY_RULES,
+    CommonTokenStream,
+    InputStream,
+    OverridesParser,
+    create_functions,
+)
 from hydra.core.override_parser.overrides_visitor import HydraErrorListener, HydraOverrideVisitor
 from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.grammar.gen.OverrideLexer import OverrideLexer
@@ -31,7 +36,7 @@ PREFIX = re.compile(r"\+\+|\+|~|")
 class _Visitor(HydraOverrideVisitor):
     _kept: set[int] = NUMBERS | {OverrideLexer.BOOL}
 
-    def _createPrimitive(self, ctx: ParserRuleContext) -> Any:  # noqa: N802  Hydra's name
+    def _createPrimitive(self, ctx: OverrideParser.PrimitiveContext) -> Any:  # noqa: N802  Hydra's name
         value = super()._createPrimitive(ctx)
         symbols = [child.symbol for child in ctx.getChildren() if child.symbol.type in self._kept]
         if len(symbols) != 1 or not isinstance(value, int | float):
@@ -80,7 +85,8 @@ class Parser(OverridesParser):
         found = _Visitor(self.functions).visit(getattr(parser, rule_name)())
         if isinstance(found, Override):
             found.input_line = s
-            found.validate()
+            if hasattr(found, "validate"):  # Hydra 1.3
+                found.validate()
         return found
 
 

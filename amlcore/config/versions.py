@@ -1,4 +1,4 @@
-"""Registration of amlcore's own interpolations, by the name that OmegaConf's version has for it."""
+"""What differs between the versions of OmegaConf that amlcore works with: 2.3, and 2.4 with Hydra 1.4."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+try:
+    from omegaconf._yaml import get_yaml_loader  # type: ignore[import-not-found]  # 2.4
+except ImportError:
+    from omegaconf._utils import get_yaml_loader
+
 # OmegaConf 2.4 calls register_resolver() what was register_new_resolver(); before, that name had another meaning.
 _is_renamed = "replace" in signature(OmegaConf.register_resolver).parameters
 _register: Callable[..., None] = getattr(OmegaConf, "register_resolver" if _is_renamed else "register_new_resolver")
@@ -16,3 +21,10 @@ _register: Callable[..., None] = getattr(OmegaConf, "register_resolver" if _is_r
 def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
     """Let `${name:…}` mean what `resolver` returns."""
     _register(name, resolver, replace=True)
+
+
+def yaml_loader() -> Any:
+    """The class that OmegaConf reads YAML by, without a limit of its own on aliases: see alias_limit.py."""
+    if "max_yaml_expanded_nodes" in signature(get_yaml_loader).parameters:
+        return get_yaml_loader(max_yaml_expanded_nodes=None)
+    return get_yaml_loader()
