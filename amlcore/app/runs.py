@@ -133,9 +133,10 @@ def logs(run: Run, *, file: str | None, follow: bool) -> None:
     """Print a run's log, and go on while it grows if `follow`."""
     layout = run.record.layout
     if file is None:
-        log_stream = LogStream.of_run(layout, stdout=sys.stdout.buffer, stderr=sys.stderr.buffer)
+        pairs = [(Path(layout.stdout), sys.stdout.buffer), (Path(layout.stderr), sys.stderr.buffer)]
         if not run.record.attempt and Path(layout.build_log).exists() and not Path(layout.sweep).exists():
-            log_stream = LogStream([(Path(layout.build_log), sys.stderr.buffer)])
+            pairs.insert(0, (Path(layout.build_log), sys.stderr.buffer))
+        log_stream = LogStream(pairs)
     else:
         log_stream = LogStream([(_log_file(run, file), sys.stdout.buffer)])
     while follow and (not run.has_ended() or run.record.is_driven):

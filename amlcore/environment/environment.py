@@ -2,6 +2,7 @@
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -159,6 +160,11 @@ class Environment:
             With the resolver's or the installer's own words.
         """
         if self.user_managed_dependencies:
+            if upgrade:
+                log(
+                    f"note: nothing to upgrade: environment '{self.name}' is the interpreter that runs amlcore; "
+                    f"`{sys.executable} -m pip install --upgrade PACKAGE` upgrades a package there"
+                )
             return build_current(log=log)
         return build_specification(self.specify(root), name=self.name, cache=cache, log=log, upgrade=upgrade)
 

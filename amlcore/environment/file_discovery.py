@@ -9,6 +9,7 @@ from amlcore.environment.location import SourceLocation, location_of, read_text
 from amlcore.environment.metadata import dynamic_files
 from amlcore.environment.specification import logical_lines
 from amlcore.errors import EnvironmentSpecError
+from amlcore.record.reading import SAFE_LOADER
 
 FILE_NAMES = (
     *("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
@@ -94,7 +95,7 @@ def _lack_of_conda(text: str) -> str | None:
     import yaml
 
     try:
-        document = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        document = yaml.load(text, Loader=SAFE_LOADER)
     except yaml.YAMLError:
         return None
     is_conda = isinstance(document, dict) and "dependencies" in document

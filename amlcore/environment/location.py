@@ -29,7 +29,7 @@ def location_of(path: Path, *, root: Path) -> SourceLocation:
 def read_text(path: Path, *, location: SourceLocation) -> str:
     """The text of a file in UTF-8, or in UTF-16 as PowerShell's `pip freeze > requirements.txt` writes it."""
     try:
-        data = path.read_bytes()
+        data = content(path)
     except FileNotFoundError:
         raise EnvironmentSpecError(f"{location}: there is no such file ({path})") from None
     except OSError as error:
@@ -40,3 +40,17 @@ def read_text(path: Path, *, location: SourceLocation) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise EnvironmentSpecError(f"{location.at_line(line)}: not text in UTF-8: {error.reason}") from None
+
+
+def content(path: Path) -> bytes:
+    """What is in a file; it is read again only once it has changed, since each step of a run asks for it."""
+    stat = path.stat()
+    state = stat.st_ino, stat.st_size, stat.st_mtime_ns
+    known_state, data = _CONTENTS.get(path, (None, b""))
+    if known_state != state:
+        data = path.read_bytes()
+        _CONTENTS[path] = state, data
+    return data
+
+
+_CONTENTS: dict[Path, tuple[tuple[int, int, int], bytes]] = {}

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import SourceLocation, location_of, read_text
+from amlcore.environment.location import SourceLocation, content, location_of, read_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError
 
@@ -71,7 +71,7 @@ def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
 def has_block(path: Path) -> bool:
     """Whether the script says itself what it needs; one that is not there does not."""
     try:
-        return bool(_blocks(path.read_text(encoding="utf-8-sig", errors="replace")))
+        return bool(_blocks(content(path).decode("utf-8-sig", errors="replace")))
     except OSError:  # told by whoever runs it
         return False
 

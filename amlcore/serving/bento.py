@@ -13,6 +13,7 @@ import yaml
 
 from amlcore.errors import DeploymentError, NotFoundError, suggest
 from amlcore.record.ownership import owner_of
+from amlcore.record.reading import SAFE_LOADER
 from amlcore.serving.deployment import Auth
 
 LATEST = "latest"  # the file beside the versions in which BentoML names the newest
@@ -167,8 +168,7 @@ def _read(path: Path) -> Bento | None:
     None if another program built it, or it cannot be read: the store is not ours.
     """
     try:
-        # libyaml's loader where there is one: a lock with its hashes is long
-        about = yaml.load(path.read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        about = yaml.load(path.read_text(encoding="utf-8"), Loader=SAFE_LOADER)
         labels = about["labels"]
         if not labels.keys() >= OUR_LABELS:
             return None

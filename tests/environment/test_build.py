@@ -445,3 +445,13 @@ def test_curated_environment_trains(tmp_path, cache, log, option):
     """
     versions = {"sklearn": r"1\.9\.\d+ 2\.\d+\.\d+", "sklearn-1.2": r"1\.2\.\d+ 1\.23\.\d+"}
     assert re.fullmatch(f"{versions[option]} True", run(built.python, dedent(code)))
+
+
+def test_the_current_environment_says_that_it_has_nothing_to_upgrade(tmp_path: Path) -> None:
+    log: list[str] = []
+
+    Environment("current", user_managed_dependencies=True).build(
+        root=tmp_path, cache=tmp_path, log=log.append, upgrade=True
+    )
+
+    assert log[0].startswith("note: nothing to upgrade: environment 'current' is the interpreter that runs amlcore; ")

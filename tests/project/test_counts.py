@@ -18,6 +18,7 @@ import amlcore
 from tests.conftest import Aml
 from tests.support.opens import below, count_opens
 from tests.support.serving_models import register
+from tests.support.wheels import wheel
 
 Write = Callable[[str, str], Path]
 
@@ -99,6 +100,21 @@ def test_a_request_opens_each_config_once(
 
     assert {path: count for path, count in configs.items() if count > 1} == {}
     assert len(configs) <= most
+
+
+@pytest.mark.parametrize("mode", [[], ["-m", "script.arguments=[],[1],[2]"]], ids=["run", "sweep"])
+def test_a_requirements_file_is_read_once_a_run(mode: list[str], project: Path, tmp_path: Path) -> None:
+    wheel(project / "wheels", "first", "1.0")
+    (project / "t.py").write_text("from amlcore import Run\nRun.get_context().log('score', 1)\n")
+    (project / "requirements.txt").write_text("--no-index\n--find-links wheels\n-r more.txt\n")
+    (project / "more.txt").write_text("first\n")
+    environment = {"AMLCORE_ENVIRONMENTS": str(tmp_path / "cache")}
+    metric = ["sweep.primary_metric=score"] if mode else []
+
+    opens = count_opens(tmp_path, "run", "t.py", *mode, *metric, cwd=project, env=environment)
+
+    for name in ("requirements.txt", "more.txt"):
+        assert opens[project / name] == 2  # for the environment, and for the snapshot, which takes each file
 
 
 def test_a_model_is_hashed_once_a_packaging(project: Path, tmp_path: Path) -> None:

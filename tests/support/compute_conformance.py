@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -165,6 +166,18 @@ class Conformance:
             assert follower.communicate(timeout=60)[0].endswith("first\nlast\n")
         assert aml("wait", "latest").status == 0
         assert runs(aml)[0]["state"] == "Completed"
+
+    def test_a_run_that_waits_is_followed_to_its_end(self, project: Path, aml: Aml, write: Write) -> None:
+        write("a.py", "print('said')\n")
+        with ExitStack() as full:
+            full.enter_context(self.full(project, aml, write))
+            aml(*self.job("a.py", "--detach"))
+            until(lambda: [run for run in runs(aml, "--experiment", "a") if self.says_why(run)])
+            with background(project, "logs", "latest", "--follow") as follower:
+                assert follower.stderr is not None
+                assert "environment 'current'" in follower.stderr.readline()
+                full.close()
+                assert follower.communicate(timeout=60)[0] == "said\n"
 
     def test_a_detached_run_is_canceled_from_a_new_process(self, project: Path, aml: Aml, write: Write) -> None:
         write("a.py", SLEEPER)
