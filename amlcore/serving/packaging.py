@@ -15,13 +15,14 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from amlcore.environment.temporary_folder import temporary_folder
-from amlcore.errors import AmlcoreError, DeploymentError, ModelError
+from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, ModelError
 from amlcore.log import Log, timed
 from amlcore.model import Model
 from amlcore.model.trusted_types import TRUSTED_TYPES
@@ -35,6 +36,7 @@ from amlcore.serving.runtime.cores import cores
 from amlcore.serving.runtime.paths.ensembles import ENSEMBLES
 from amlcore.worker import durable
 from amlcore.worker.files import write_json
+from amlcore.worker.full_disk import FULL
 from amlcore.workspace import Workspace
 
 FAST = ("httptools", "uvloop", "orjson")
@@ -59,12 +61,12 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
         The model cannot be served, or not as `deployment` says.
     ModelError
         Its files are not those that were registered.
-    OSError
-        A disk is full; the error names the folder.
+    ExecutionError
+        A disk is full.
     """
     settings = service_settings(model, deployment)
     check_writable(settings["name"])
-    with full_disk_as_oserror(workspace.environments_path), staged(model) as staged_model:
+    with _explaining_full_disk(model, deployment, cache=workspace.environments_path), staged(model) as staged_model:
         path = "trees" if model.last_step in ENSEMBLES else "onnx" if deployment.onnx else None
         wishes = OF_PATHS.get(path or "", ())
         lock = _serving_lock(workspace, model, wishes=[*FAST, *wishes], log=log)
@@ -117,16 +119,24 @@ def staged(model: Model) -> Iterator[Model]:
 
 
 @contextmanager
-def full_disk_as_oserror(cache: Path) -> Iterator[None]:
-    """Turn what a child process says of a full disk into an OSError that names a folder: callers wait or explain."""
+def _explaining_full_disk(model: Model, deployment: Deployment, *, cache: Path) -> Iterator[None]:
+    """Raise what a full disk caused, here or in a child process, as one error that says how to repeat the packaging."""
     try:
         yield
-    except AmlcoreError as error:
-        if not any(message in str(error) for message in FULL_MESSAGES):
+    except (AmlcoreError, OSError) as error:
+        if getattr(error, "errno", None) not in FULL and not any(message in str(error) for message in FULL_MESSAGES):
             raise
         folders = {folder: _free_bytes(folder) for folder in (Path(tempfile.gettempdir()), store(), cache)}
         fullest = min(folders, key=lambda folder: folders[folder])
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(fullest)) from error
+        options = [
+            f" deployment.{field.name}={getattr(deployment, field.name)}"
+            for field in fields(deployment)
+            if getattr(deployment, field.name) != field.default
+        ]
+        raise ExecutionError(
+            f"the disk is full: {fullest} has {folders[fullest] / 1e6:.0f} MB left, so {model.id} was not packaged; "
+            f"free some space, then: aml deploy {model.id}{''.join(options)}"
+        ) from error
 
 
 def _free_bytes(folder: Path) -> int:
