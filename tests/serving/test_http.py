@@ -1,4 +1,4 @@
-"""The lean route in process: what it takes, what it refuses, what it counts and writes."""
+"""ModelApp in process: what it takes, what it refuses, what it counts and writes."""
 
 import asyncio
 import json
@@ -21,8 +21,8 @@ from amlcore.serving.runtime.http.app import Limits, ModelApp, WorkerState
 from amlcore.serving.runtime.http.concurrency import InFlight, Pace
 from amlcore.serving.runtime.http.errors import HttpError, check_content
 from amlcore.serving.runtime.http.keys import KeyGuard
-from amlcore.serving.runtime.http.metrics import MOST_LABELS
-from amlcore.serving.runtime.http.request_log import MANY_OPEN, MOST_OPEN, SETTLED_S, LoggedRequest, RequestLog
+from amlcore.serving.runtime.http.metrics import MAX_LABELS
+from amlcore.serving.runtime.http.request_log import FLUSH_S, FLUSH_SOON, MAX_OPEN, LoggedRequest, RequestLog
 from amlcore.serving.runtime.packaged_model import PackagedModel
 from amlcore.serving.runtime.predictor import Predictor
 from tests.support.serving_models import iris, register
@@ -104,7 +104,7 @@ class Client:
 
 def counted(worker):
     """The samples of the metrics that are not zero, by name and labels."""
-    worker.request_log.settle()
+    worker.request_log.flush()
     lines = worker.metrics.expose()[0].decode().splitlines()
     samples = dict(line.rsplit(" ", 1) for line in lines if not line.startswith("#"))
     return {name: float(value) for name, value in samples.items() if float(value) and "_bucket" not in name}
@@ -204,9 +204,9 @@ def test_a_bentoml_that_is_not_known_is_not_wrapped_and_logged_once(caplog):
 @pytest.mark.parametrize(
     ("path", "method", "status", "says"),
     [
-        ("/nowhere", "GET", 404, "there is no '/nowhere' here: rows go to /predict"),
-        ("/docs.json", "PUT", 405, "PUT is not taken here: GET is"),
-        ("/livez", "PUT", 405, "PUT is not taken here: GET is"),
+        ("/nowhere", "GET", 404, "'/nowhere' does not exist; send rows to /predict"),
+        ("/docs.json", "PUT", 405, "PUT is not allowed here; use GET"),
+        ("/livez", "PUT", 405, "PUT is not allowed here; use GET"),
     ],
 )
 def test_what_bentoml_does_not_have_is_refused_as_all_else_is(worker, path, method, status, says):
@@ -279,7 +279,7 @@ def test_either_key_opens_all_and_health_needs_none(model, keys_file):
 
 
 def test_a_replaced_key_is_taken_while_it_serves(model, keys_file, monkeypatch):
-    monkeypatch.setattr(service_keys, "LOOK_S", 0.0)
+    monkeypatch.setattr(service_keys, "RELOAD_S", 0.0)
     client = Client(make(model, keys=KeyGuard(keys_file)))
     fresh = keys_file.with_name("fresh")
     fresh.write_text(json.dumps({"primary": "n" * 20, "secondary": "s" * 20}))
@@ -296,7 +296,7 @@ def test_a_service_without_its_keys_says_where_they_come_from(tmp_path):
     short.write_text('{"primary": "a", "secondary": "b"}')
     broken.write_text("[]")
     for environment, says in (
-        ({}, "AMLCORE_SERVICE_KEYS is not set. `aml serve flowers` sets it"),
+        ({}, "AMLCORE_SERVICE_KEYS is not set. Start it with `aml serve flowers`"),
         ({"AMLCORE_SERVICE_KEYS": str(tmp_path / "none")}, "No such file"),
         ({"AMLCORE_SERVICE_KEYS": str(short)}, "holds no keys"),
         ({"AMLCORE_SERVICE_KEYS": str(broken)}, "holds no keys"),
@@ -552,13 +552,13 @@ def test_predictions_are_counted_by_label_and_the_many_as_other(worker):
     answer([0.5, 0.7])
     answer([[1, 2]])
     answer([])
-    answer(list(range(MOST_LABELS + 10)))
+    answer(list(range(MAX_LABELS + 10)))
     answer(["no"])
     answer(["no"])
     found = {name: value for name, value in counted(worker).items() if "predictions_total" in name}
     assert found['amlcore_predictions_total{label="yes"}'] == 2
     assert found['amlcore_predictions_total{label="no"}'] == 3
-    assert len(found) == MOST_LABELS + 1
+    assert len(found) == MAX_LABELS + 1
     assert found['amlcore_predictions_total{label="other"}'] == 12
 
 
@@ -590,7 +590,7 @@ def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
             await client.ask(headers={**JSON, "x-request-id": "one", "authorization": "Bearer secret"})
             await client.ask('/no"where\n' + "x" * 300, method="GET", headers={})
             await client.ask("/livez", method="GET")
-            await asyncio.sleep(2 * SETTLED_S)
+            await asyncio.sleep(2 * FLUSH_S)
             assert (tmp_path / "log").read_text().count("\n") == 2
             await client.ask("/metrics", method="GET", headers={})
             await ModelApp(stop, worker)({"type": "lifespan"}, None, None)  # a service that stops writes what it has
@@ -613,12 +613,12 @@ def test_what_a_killed_worker_takes_with_it_is_bounded():
     request_log, note = RequestLog(settled.extend), LoggedRequest("predict", 200, 0.1, "r", {}, 0, 0)
 
     async def scene():
-        for number in range(1, 3 * MOST_OPEN):
+        for number in range(1, 3 * MAX_OPEN):
             request_log.add(note)
-            assert number - len(settled) < MOST_OPEN
+            assert number - len(settled) < MAX_OPEN
         return len(settled)
 
-    assert asyncio.run(scene()) == 2 * MOST_OPEN
+    assert asyncio.run(scene()) == 2 * MAX_OPEN
 
 
 def test_many_notes_are_settled_behind_the_answers_of_their_turn():
@@ -629,16 +629,16 @@ def test_many_notes_are_settled_behind_the_answers_of_their_turn():
     )
 
     async def scene():
-        for _ in range(MANY_OPEN + 1):
+        for _ in range(FLUSH_SOON + 1):
             request_log.add(note)
         assert turns == []
         await asyncio.sleep(0)
-        assert turns == [MANY_OPEN + 1]
+        assert turns == [FLUSH_SOON + 1]
         request_log.add(note)
-        await asyncio.sleep(2 * SETTLED_S)
+        await asyncio.sleep(2 * FLUSH_S)
         request_log.add(note)
-        await asyncio.sleep(2 * SETTLED_S)
-        assert turns == [MANY_OPEN + 1, 1, 1]
+        await asyncio.sleep(2 * FLUSH_S)
+        assert turns == [FLUSH_SOON + 1, 1, 1]
 
     asyncio.run(scene())
 

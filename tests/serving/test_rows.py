@@ -85,9 +85,9 @@ def test_records_in_any_order_answer_as_the_model_does(service, request):
             b'{"data": [[1, 2, 3, 4]], "method": "predict_proba"}',
             400,
             (None, None),
-            "legal: predict, decision_function",
+            "available: predict, decision_function",
         ),
-        (b'{"data": [[1, 2, 3, NaN]]}', 400, (None, None), "a missing value is null"),
+        (b'{"data": [[1, 2, 3, NaN]]}', 400, (None, None), "send null for a missing value"),
         (b'{"data": [[1, 2, 3, 1e999]]}', 422, (0, 3), "too large"),
         ([[1, 2, 3, 10**400]], 422, (0, 3), "too large"),
         ([], 422, (None, None), "no rows"),
@@ -241,11 +241,11 @@ def test_a_request_names_its_method(flowers):
 @pytest.mark.parametrize(
     ("route", "method", "says"),
     [
-        ("predict", "transform", "method is 'transform'; legal: predict, predict_proba, decision_function"),
-        ("predict", "__class__", "method is '__class__'; legal: predict"),
-        ("predict", 5, "method must be a text, got 5"),
-        ("predict", None, "method must be a text, got null"),
-        ("predict_proba", "predict", "/predict_proba does not answer 'predict': send it to /predict"),
+        ("predict", "transform", "unknown method 'transform'; available: predict, predict_proba, decision_function"),
+        ("predict", "__class__", "unknown method '__class__'; available: predict"),
+        ("predict", 5, "method must be a string, not 5"),
+        ("predict", None, "method must be a string, not null"),
+        ("predict_proba", "predict", "/predict_proba does not answer 'predict'; send the request to /predict"),
     ],
 )
 def test_a_method_that_is_not_served(people, route, method, says):
@@ -312,7 +312,7 @@ def test_another_version_of_scikit_learn_is_refused(tmp_path):
     model = register(tmp_path, iris())
     (tmp_path / "model").symlink_to(model.folder)
     (tmp_path / "service.json").write_text(json.dumps({"name": "flowers", "scikit_learn": "1.2.2"}))
-    with pytest.raises(ModelFault, match=r"trained with scikit-learn 1\.2\.2 .* `aml serve flowers`"):
+    with pytest.raises(ModelFault, match=r"trained with scikit-learn 1\.2\.2 .* aml serve flowers$"):
         Predictor.load(PackagedModel(tmp_path))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # before BentoML is imported; see compat.py for when it already was
+os.environ["BENTOML_DO_NOT_TRACK"] = "True"  # before the import of BentoML; compat.py handles a later one
 
 import gc
 import logging
@@ -33,25 +33,25 @@ from .predictor import Predictor
 avoid_lookups()
 
 CONTAINERIZED = "BENTOML_CONTAINERIZED"
-"""What the images that BentoML builds set; the ports of a container are reached only as whoever runs it says."""
+"""Set in the images that BentoML builds; whoever runs a container decides which of its ports can be reached."""
 
 PER_WORKER = 128
-"""Requests at once that a worker takes where nothing is stated."""
+"""The default limit of concurrent requests to a worker."""
 
 
 SWITCH_S = 0.001
-"""After so long in Python a thread lets another one run: with four that work, the event loop has to wait for all."""
+"""Seconds until a thread gives way to another; Python's default would let four busy ones delay the event loop."""
 
 MANY_ROWS = 10_000
-"""Python looks for garbage after so many new objects; each row of a request is one, and none is garbage."""
+"""New objects until Python collects garbage: each row of a request is one, and none is garbage."""
 
 
 FLOATS = r"(overflow|underflow|invalid value|divide by zero) encountered in "
-"""What numpy warns of, on standard error, wherever it computes."""
+"""numpy's warnings, on standard error, about extreme numbers."""
 
 
 class Body(bentoml.IODescriptor):  # type: ignore[misc]
-    """A request's body as it came: BentoML's own parsing answers 500 where a row does not fit."""
+    """The raw body of a request: BentoML's own parsing answers 500 if a row does not fit."""
 
     data: Any
 
@@ -61,7 +61,7 @@ class Body(bentoml.IODescriptor):  # type: ignore[misc]
 
 
 class BentoService(bentoml.Service):  # type: ignore[misc]
-    """BentoML's service with an OpenAPI document that knows the model's columns."""
+    """BentoML's service, with the model's columns in its OpenAPI document."""
 
     __slots__ = ()
 
@@ -73,7 +73,7 @@ class BentoService(bentoml.Service):  # type: ignore[misc]
 
 
 class ModelAppService(BentoService):
-    """One whose requests are answered in front of BentoML's own stack."""
+    """A service that answers its requests ahead of BentoML's own stack."""
 
     __slots__ = ()
 
@@ -83,7 +83,7 @@ class ModelAppService(BentoService):
 
 
 class ModelAppMiddleware(ModelApp):
-    """The same among BentoML's own middleware, where it can be put without any of BentoML's private parts."""
+    """The same as one of BentoML's middleware, which needs none of its undocumented parts."""
 
     def __init__(self, app: Any, worker_class: Any) -> None:
         super().__init__(app, worker_class.worker_state())
@@ -104,11 +104,11 @@ def create(folder: Path) -> Any:
         name=settings["name"],
         service_class=ModelAppService if can_wrap_asgi(bentoml.Service) else BentoService,
         workers=workers,
-        # of what BentoML still answers itself; the model's requests have their own
+        # for what BentoML answers itself; requests to the model have their own timeout
         traffic={"timeout": settings["timeout_s"] + 5},
-        # where nobody says --host or BENTOML_HOST; BentoML's own default is every address of the machine
+        # without --host or BENTOML_HOST; BentoML's default is every address of the machine
         http={"host": "0.0.0.0" if os.environ.get(CONTAINERIZED) == "true" else "127.0.0.1"},
-        # its labels are paths as clients send them, and its lines cost more than a small answer
+        # the paths that clients send are its labels, and its log lines cost more than a small answer
         metrics={"enabled": False},
         logging={"access": {"enabled": False}},
         envs=[{"name": name, "value": str(settings["threads"])} for name in THREAD_VARIABLES],
@@ -120,7 +120,7 @@ def create(folder: Path) -> Any:
 
 
 class ModelWorker:
-    """What BentoML makes one of in each worker."""
+    """What BentoML instantiates in each worker."""
 
     model: PackagedModel
     workers: int
@@ -128,31 +128,31 @@ class ModelWorker:
     _types: dict[int, set[str]] | None = None
 
     def __init__(self) -> None:
-        if bentoml.server_context.worker_index is not None:  # a worker of a server, and no process of a user's own
+        if bentoml.server_context.worker_index is not None:  # in a worker of a server, not in a user's own process
             never_wait()
         sys.setswitchinterval(SWITCH_S)
         gc.set_threshold(MANY_ROWS, *gc.get_threshold()[1:])
-        # numbers near the limits of float64 are legal in a request, and what they become is in its answer
+        # a request may hold numbers near the limits of float64; what they become is in its answer
         warnings.filterwarnings("ignore", FLOATS, RuntimeWarning)
-        # BentoML's handlers make uvicorn put a line together for each request, which its level then drops
+        # uvicorn would format a line for each request, which the log level then drops
         logging.getLogger("uvicorn.access").propagate = False
         try:
             self.predictor = Predictor.load(self.model)
         except ModelFault as fault:
             _give_up(fault)
         self.worker_state().predictor = self.predictor
-        gc.freeze()  # what is loaded now stays: no collection looks at it again in the middle of an answer
+        gc.freeze()  # what is loaded now stays, so no collection needs to scan it during an answer
 
     @classmethod
     def taken_types(cls) -> dict[int, set[str]]:
-        """What each column takes; nothing is known where no model is loaded, as while the Bento is built."""
+        """The JSON types that each column accepts; empty while no model is loaded, as when the Bento is built."""
         if cls._types is None and cls._worker_state is not None and cls._worker_state.predictor is not None:
             cls._types = taken_types(cls.model, cls._worker_state.predictor.answer)
         return cls._types or {}
 
     @classmethod
     def worker_state(cls) -> WorkerState:
-        """What stands before the model in this process, made when it is first asked for."""
+        """What all requests of this process share, created on first use."""
         if cls._worker_state is None:
             settings = cls.model.settings
             limits = Limits(
@@ -180,7 +180,7 @@ def _endpoint(method: str) -> Any:
 
 
 def _check(model: PackagedModel) -> None:
-    """Runs in the supervisor before any worker: a wrong environment is one message and an exit status."""
+    """Runs in the supervisor before any worker starts, so that a wrong environment is one error message."""
     never_wait()
     try:
         model.check()
@@ -190,8 +190,8 @@ def _check(model: PackagedModel) -> None:
 
 
 def _give_up(fault: Exception) -> NoReturn:
-    """Stop supervisor and worker: BentoML would start a worker that cannot load its model again and again."""
-    if bentoml.server_context.worker_index is None:  # no server, so it is the caller's to handle
+    """Stop supervisor and worker: BentoML would restart a worker that cannot load its model for ever."""
+    if bentoml.server_context.worker_index is None:  # not in a server: the caller handles it
         raise fault
     print(f"Error: {fault}", file=sys.stderr, flush=True)
     os.kill(os.getppid(), signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The model of a Bento: its two records, its files checked and loaded."""
+"""PackagedModel: the model of a Bento, its records read, its files verified and loaded."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .inputs.signature import Signature
 
 
 class PackagedModel:
-    """What a Bento says of its model: `model.json` as it was registered, `service.json` as it was packaged."""
+    """A Bento's records of its model: `model.json` from registration, `service.json` from packaging."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "model"
@@ -29,12 +29,12 @@ class PackagedModel:
         self.sample_rows: list[Any] = (self.sample or {}).get(
             "records" if self.signature.form == "records" else "rows"
         ) or []
-        """As a request has them."""
+        """In the form that a request has."""
         self.all_methods = [name for name in KEYS if name in self.about["methods"]]
-        """Those that a request may ask for."""
+        """The methods that a request may ask for."""
         own_routes = [name for name in ("predict", "predict_proba") if name in self.all_methods]
         self.methods = own_routes if "predict" in own_routes else ["transform"]
-        """Those with a route of their own: a transformer has only the one."""
+        """The methods with a route of their own; a transformer has one."""
         azure = self.settings.get("azure_default") and "predict_proba" in self.methods
         self.default_method = "predict_proba" if azure else self.methods[0]
         proof = folder / "proof.json"
@@ -54,10 +54,10 @@ class PackagedModel:
     def _check_library(self) -> None:
         trained, serving = self.settings["scikit_learn"], _installed("scikit-learn")
         if trained is not None and serving != trained:
-            has = f"scikit-learn {serving}" if serving else "no scikit-learn"
+            installed = f"scikit-learn {serving}" if serving else "no scikit-learn"
             raise ModelFault(
-                f"{self.name}:{self.version} was trained with scikit-learn {trained} and this Python has {has}, so its "
-                f"answers could be wrong. `aml serve {self.settings['name']}` serves it in its own environment."
+                f"{self.name}:{self.version} was trained with scikit-learn {trained}, but this Python has {installed}, "
+                f"so its answers could be wrong. Serve it in its own environment: aml serve {self.settings['name']}"
             )
 
     def _check_file(self, path: str, sha256: str) -> None:
@@ -81,9 +81,9 @@ class PackagedModel:
         return joblib.load(path)
 
     def load_estimator(self, *, is_verified: bool = False) -> Any:
-        """The model itself; its files are checked first, since unpickling runs code.
+        """The estimator; its files are verified first, since unpickling runs code.
 
-        `is_verified` says that packaging has hashed them just now.
+        `is_verified`: packaging has just hashed them.
         """
         self._check_library()
         if not is_verified:
@@ -94,16 +94,16 @@ class PackagedModel:
         if code not in sys.path:
             sys.path.insert(0, code)
         with warnings.catch_warnings():
-            # scikit-learn before 1.3 has no class of its own for this warning
+            # scikit-learn before 1.3 warns with a UserWarning
             warnings.simplefilter("error", getattr(sklearn.exceptions, "InconsistentVersionWarning", UserWarning))
             try:
                 estimator = self._read(self.folder / "files" / self.about["path"])
             except Exception as error:
-                what = f"{type(error).__name__}: {error}"
-                raise ModelFault(f"{self.name}:{self.version} cannot be loaded: {what}") from error
+                message = f"{type(error).__name__}: {error}"
+                raise ModelFault(f"{self.name}:{self.version} cannot be loaded: {message}") from error
         for method in self.methods:
             if not hasattr(estimator, method):
-                raise ModelFault(f"{self.name}:{self.version} has no {method}, though its model.json says so")
+                raise ModelFault(f"{self.name}:{self.version} has no {method}, but its model.json lists it")
         return estimator
 
 

@@ -1,4 +1,4 @@
-"""Predictor: answers the requests of a model."""
+"""Predictor: answers requests with a model and its fast paths."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .rows.explain import score_or_explain
 
 log = logging.getLogger("bentoml.serve")
 
-MOST_FAILURES = 3
-"""A faster path that has raised so often is not asked any more."""
+MAX_FAILURES = 3
+"""Errors of the fast paths until they are switched off."""
 
 
 class Predictor:
-    """Answers requests, as a status and a body, and raises on none of them."""
+    """Answers each request with a status and a body; never raises."""
 
     def __init__(self, model: PackagedModel, estimator: Any) -> None:
-        # it loads numpy and scipy, which the supervisor, that only checks the model's files, has no use for
+        # these import numpy and scipy, which the supervisor does not need to check the model's files
         from .inputs.reference_model import ReferenceModel
         from .proof.fast_paths import load_fast_paths
 
@@ -46,23 +46,23 @@ class Predictor:
         return cls(model, model.load_estimator())
 
     def answer(self, method: str, body: bytes) -> tuple[int, bytes]:
-        """The answer of the route of `method`; the first route answers other methods too, if the body asks for one."""
+        """The answer of the route of `method`; the first route also answers other methods that a body asks for."""
         try:
             return 200, self._answer(method, body)
         except RequestError as error:
             return error.status, json.dumps(error.to_json()).encode()
         except Exception:
             log.exception("%s failed", method)
-            fault = RequestError(f"{method} failed; the service's log says why")
-            return 500, json.dumps(fault.to_json()).encode()
+            failure = RequestError(f"{method} failed; the reason is in the service's log")
+            return 500, json.dumps(failure.to_json()).encode()
 
     def _answer(self, route: str, body: bytes) -> bytes:
         request = read_quickly(body) or read(body)
-        method = self._defaults[route] if request.method is None else self._asked(route, request.method)
+        method = self._defaults[route] if request.method is None else self._checked(route, request.method)
         return self._writer.write(method, self._result(method, request))
 
     def _result(self, method: str, request: PredictRequest) -> Any:
-        """What the model's `method` returns: by a faster path for what is right at first sight."""
+        """What the model's `method` returns, by a fast path if one handles these rows."""
         if self._fast_paths is not None:
             try:
                 return self._fast_paths.score(method, request.data, is_numeric=request.is_numeric)
@@ -73,17 +73,19 @@ class Predictor:
         return score_or_explain(self._reference, method, self._signature.read(request.data))
 
     def _count_failure(self) -> None:
-        """A path that raises now and then is passed over, one that goes on with it is switched off."""
+        """Switch the fast paths off once they have failed MAX_FAILURES times."""
         self._failures += 1
-        if self._failures < MOST_FAILURES:
-            log.warning("a faster path failed, the model answers by itself", exc_info=True)
+        if self._failures < MAX_FAILURES:
+            log.warning("a fast path failed; the model itself answered", exc_info=True)
             return
         self._fast_paths = None
-        log.warning("a faster path failed %d times: it is switched off", self._failures, exc_info=True)
+        log.warning("a fast path failed %d times and is switched off", self._failures, exc_info=True)
 
-    def _asked(self, route: str, method: str) -> str:
+    def _checked(self, route: str, method: str) -> str:
         if method not in self._methods:
-            raise RequestError(f"method is {quoted(method)}; legal: {', '.join(self._methods)}", status=400)
+            raise RequestError(f"unknown method {quoted(method)}; available: {', '.join(self._methods)}", status=400)
         if route not in (self._general, method):
-            raise RequestError(f"/{route} does not answer {quoted(method)}: send it to /{self._general}", status=400)
+            raise RequestError(
+                f"/{route} does not answer {quoted(method)}; send the request to /{self._general}", status=400
+            )
         return method

@@ -1,4 +1,4 @@
-"""The access log: a line of JSON a request on standard output."""
+"""The access log: one line of JSON for each request on standard output."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from functools import lru_cache
 from .request_log import LoggedRequest
 
 ATOMIC = 4096
-"""A pipe takes this many bytes as a whole, so that the lines of two workers never mix: PIPE_BUF of Linux's pipe(7)."""
+"""Bytes that a pipe takes at once, so that the lines of two workers never mix: PIPE_BUF, see Linux's pipe(7)."""
 
 
 NOTICE = 80
-"""Room for the line that tells of those that were dropped."""
+"""Bytes for the line that counts dropped ones."""
 
 
 class AccessLog:
-    """Lines for what was answered; a reader that went away, or a full disk, stops no service."""
+    """Writes the lines; a reader that is gone, or a full disk, does not stop the service."""
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor
-        self._dropped = 0  # lines that nobody took; told as soon as somebody does
+        self._dropped = 0  # lines that could not be written; reported with the next that can
         self._second = 0
         self._stamp = ""
 
-    def write(self, notes: list[LoggedRequest]) -> None:
-        """A line a note."""
+    def write(self, requests: list[LoggedRequest]) -> None:
+        """A line for each request."""
         begin, whole = f'{{"time": "{self._time()}", "request": "', ""
-        for note in notes:
-            scope, client = note.scope, note.scope.get("client")
+        for request in requests:
+            scope, client = request.scope, request.scope.get("client")
             middle = _middle(client[0] if client else "", scope["method"], scope["path"][:200])
             line = (
-                f'{begin}{note.request}{middle}{note.status}, "ms": {note.seconds * 1000:.3f}, '
-                f'"received": {note.received}, "sent": {note.sent}}}\n'
+                f'{begin}{request.request}{middle}{request.status}, "ms": {request.seconds * 1000:.3f}, '
+                f'"received": {request.received}, "sent": {request.sent}}}\n'
             )
             if len(whole) + len(line) > ATOMIC - NOTICE:
                 self._put(whole)
@@ -43,10 +43,10 @@ class AccessLog:
         self._put(whole)
 
     def _put(self, text: str) -> None:
-        """Write lines if there is room for them; see streams.py for why nobody waits for it."""
+        """Write lines if there is room for them; streams.py says why nothing waits."""
         notice = f'{{"time": "{self._time()}", "dropped": {self._dropped}}}\n' if self._dropped else ""
         try:
-            # whatever is not ASCII is escaped in JSON already
+            # JSON escapes whatever is not ASCII
             os.write(self._descriptor, (notice + text).encode("ascii", "replace"))
         except OSError:
             self._dropped += text.count("\n")
@@ -63,6 +63,6 @@ class AccessLog:
 
 @lru_cache(maxsize=256)
 def _middle(client: str, method: str, path: str) -> str:
-    """What is the same in all lines about one client and one path."""
-    who = json.dumps(client[:100])  # uvicorn takes it from X-Forwarded-For, where a proxy on this machine sends one
+    """The part that all lines about one client and one path share."""
+    who = json.dumps(client[:100])  # uvicorn takes it from the X-Forwarded-For of a proxy on this machine
     return f'", "client": {who}, "method": {json.dumps(method)}, "path": {json.dumps(path)}, "status": '

@@ -1,4 +1,4 @@
-"""The lean route: requests to the model, answered in front of BentoML's own stack, with all that guards them."""
+"""ModelApp: answers requests to the model ahead of BentoML's own stack, with keys, limits, log and metrics."""
 
 from __future__ import annotations
 
@@ -31,26 +31,26 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 HEALTH = frozenset(("/livez", "/readyz", "/healthz"))
-"""What answers without a key, a line in the log or a place in the queue."""
+"""Answered without a key, a log line or a place in the queue."""
 
 REQUEST_ID = re.compile(rb"[\w.:/+=@-]{1,128}")
-"""Ids of clients that are taken over: nothing that breaks a line of the log."""
+"""Clients' ids that are kept: none that could break a line of the log."""
 
 ABSENT = frozenset((404, 405))
-"""What BentoML answers in plain text."""
+"""Statuses that BentoML answers in plain text; the service answers them in its own form."""
 
-CLIENT_GONE = 499  # as nginx notes it: the client did not wait for its answer
+CLIENT_GONE = 499  # nginx's number: the client did not wait for its answer
 
 log = logging.getLogger("bentoml.serve")
 
 
-class ClientGone(Exception):  # noqa: N818 - nobody is there to be told
-    """The client closed its connection before its request was whole."""
+class ClientGone(Exception):  # noqa: N818 - nobody is left to answer
+    """The client closed its connection before its request was complete."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What one worker takes."""
+    """The limits of one worker."""
 
     timeout_s: float
     max_concurrency: int
@@ -59,14 +59,14 @@ class Limits:
 
 
 class WorkerState:
-    """What a worker has in front of its model: made once the worker runs, and shared by all its requests."""
+    """What the requests of a worker share: limits, keys, log, metrics, threads and the model itself."""
 
     def __init__(self, model: PackagedModel, limits: Limits, *, keys: KeyGuard | None, logs: bool) -> None:
         self.limits = limits
         self.keys = keys
         self.access = AccessLog() if logs else None
         self.routes = {f"/{method}": method for method in model.methods}
-        self.predictor: Predictor | None = None  # until BentoML has loaded the model, which is before any request
+        self.predictor: Predictor | None = None  # set once BentoML has loaded the model, before any request
         self.metrics = Metrics(model=model.name, version=model.version, routes=[*model.methods, "metrics", "docs"])
         self.page = page(f"{model.name}, version {model.version}")
         self.paces = {method: Pace() for method in model.methods}
@@ -82,14 +82,14 @@ class WorkerState:
     def is_full(self) -> bool:
         return len(self.in_flight) + self.threads.abandoned >= self.limits.max_concurrency
 
-    def _count_and_write(self, request_log: list[LoggedRequest]) -> None:
-        self.metrics.count(request_log)
+    def _count_and_write(self, requests: list[LoggedRequest]) -> None:
+        self.metrics.count(requests)
         if self.access is not None:
-            self.access.write(request_log)
+            self.access.write(requests)
 
 
 class ModelApp:
-    """An ASGI application around BentoML's: it answers what goes to the model, and guards, counts and logs the rest."""
+    """An ASGI application around BentoML's: answers requests to the model; guards, counts and logs all others."""
 
     def __init__(self, app: App, worker: WorkerState) -> None:
         self._app = app
@@ -98,8 +98,8 @@ class ModelApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or (scope["path"] in HEALTH and scope["method"] in ("GET", "HEAD")):
             await self._app(scope, receive, send)
-            if scope["type"] == "lifespan":  # the service stops, and so does the loop
-                self._worker.request_log.settle()
+            if scope["type"] == "lifespan":  # the service is stopping, and the loop with it
+                self._worker.request_log.flush()
             return
         await Exchange(self._worker, scope, receive, send).carry_out(self._app)
 
@@ -107,22 +107,22 @@ class ModelApp:
 class Exchange:
     """One request and its answer."""
 
-    __slots__ = ("_begun", "_headers", "_receive", "_received", "_scope", "_send", "_worker", "request")
+    __slots__ = ("_headers", "_receive", "_received", "_scope", "_send", "_started", "_worker", "request")
 
     def __init__(self, worker: WorkerState, scope: Scope, receive: Receive, send: Send) -> None:
-        self._begun = perf_counter()
+        self._started = perf_counter()
         self._worker = worker
         self._scope = scope
         self._receive = receive
         self._send = send
         self._received = 0
         self._headers: dict[bytes, bytes] = dict(scope["headers"])
-        given = self._headers.get(b"x-request-id")
-        taken = given is not None and REQUEST_ID.fullmatch(given)
-        self.request = given.decode() if given is not None and taken else worker.new_id()
+        client_id = self._headers.get(b"x-request-id")
+        is_usable = client_id is not None and REQUEST_ID.fullmatch(client_id)
+        self.request = client_id.decode() if client_id is not None and is_usable else worker.new_id()
 
     async def carry_out(self, app: App) -> None:
-        """Answer as the model, as the metrics, or as `app`."""
+        """Answer with the model, the metrics, the page, or `app`."""
         worker, path = self._worker, self._scope["path"]
         route = worker.routes.get(path)
         try:
@@ -135,13 +135,13 @@ class Exchange:
                 await self._reply("docs", 200, worker.page, (POLICY,), kind=b"text/html; charset=utf-8")
             elif path == "/metrics":
                 check_method(self._scope["method"], "GET", "HEAD")
-                worker.request_log.settle()
+                worker.request_log.flush()
                 content, kind = worker.metrics.expose()
                 await self._reply("metrics", 200, content, kind=kind.encode())
             else:
                 await self._pass_on(app)
-        except HttpError as refusal:
-            await self._reply(route or "other", refusal.status, dumps(refusal.to_json()), refusal.headers)
+        except HttpError as error:
+            await self._reply(route or "other", error.status, dumps(error.to_json()), error.headers)
         except ClientGone:
             self._log_request(route or "other", CLIENT_GONE, 0)
 
@@ -149,20 +149,20 @@ class Exchange:
         if not keys.admit(self._headers.get(b"authorization")):
             raise HttpError(
                 401,
-                "this service takes requests with one of its keys: Authorization: Bearer KEY",
+                "this service requires one of its keys: Authorization: Bearer KEY",
                 (b"www-authenticate", b"Bearer"),
             )
 
     async def _ask(self, route: str) -> None:
-        """Most requests go through here and nowhere else: each coroutine less is a hundredth of a small answer."""
+        """The hot path, one coroutine on purpose: each extra await costs about 1 % of a small request."""
         worker = self._worker
-        self._check_head()
+        self._check_headers()
         if worker.is_full():
             limit = worker.limits.max_concurrency
             raise HttpError(
-                429, f"{limit} requests are being answered, and a worker takes no more at once", (b"retry-after", b"1")
+                429, f"too many requests: a worker answers at most {limit} at once; retry later", (b"retry-after", b"1")
             )
-        task = worker.in_flight.enter(self._begun)
+        task = worker.in_flight.enter(self._started)
         body: bytes | None = None
         try:
             message = await self._receive()
@@ -171,10 +171,10 @@ class Exchange:
             pace = worker.paces[route]
             if self._received <= pace.quick_bytes:
                 if worker.turn.seconds > TURN_S:
-                    await worker.turn.has_room()
+                    await worker.turn.wait_for_time()
                 status, answer = self._answer(route, body, pace)
             else:
-                status, answer = await self._have_answered(route, body, pace)
+                status, answer = await self._answer_in_thread(route, body, pace)
         except asyncio.CancelledError:
             if not worker.in_flight.is_overdue(task):
                 raise
@@ -183,8 +183,8 @@ class Exchange:
             worker.in_flight.leave(task)
         await self._reply(route, status, answer, predictions=answer if status == 200 and route == "predict" else None)
 
-    def _check_head(self) -> None:
-        """Refuse what needs no body to be refused."""
+    def _check_headers(self) -> None:
+        """Refuse what can be refused by the headers alone."""
         headers = self._headers
         if self._scope["method"] != "POST":
             check_method(self._scope["method"], "POST")
@@ -202,12 +202,12 @@ class Exchange:
             self._received = len(body)
             raise self._too_large()
         if not body and not message.get("more_body") and b"upgrade" in self._headers:
-            # as Java's client asks by default; uvicorn stays with HTTP/1.1 and drops the body
-            raise HttpError(400, "the body of a request with Upgrade is lost: ask in plain HTTP/1.1, without it")
+            # Java's client sends it by default; uvicorn stays with HTTP/1.1 and drops the body
+            raise HttpError(400, "the body of a request with Upgrade is lost; send plain HTTP/1.1 without it")
         return body
 
     async def _joined(self, message: dict[str, Any]) -> bytes:
-        """The body of which `message` holds the first part."""
+        """The whole body, whose first part is in `message`."""
         parts = [self._whole(message)]
         while message.get("more_body"):
             self._received += len(parts[-1])
@@ -221,16 +221,16 @@ class Exchange:
         """Answer on the event loop."""
         worker, size = self._worker, len(body)
         assert worker.predictor is not None
-        begun = perf_counter()
-        answered = worker.predictor.answer(route, body)
-        seconds = perf_counter() - begun
+        started = perf_counter()
+        answer = worker.predictor.answer(route, body)
+        seconds = perf_counter() - started
         worker.turn.spend(seconds)
         if seconds >= SLOW_S or pace.is_doubtful or (seconds <= QUICK_S and size * 2 > pace.quick_bytes):
             pace.learn(size, seconds)
-        return answered
+        return answer
 
-    async def _have_answered(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
-        """Let a thread answer."""
+    async def _answer_in_thread(self, route: str, body: bytes, pace: Pace) -> tuple[int, bytes]:
+        """Answer in a thread."""
         worker = self._worker
         assert worker.predictor is not None
         worker.metrics.in_flight.inc()
@@ -242,14 +242,14 @@ class Exchange:
         return result
 
     def _too_large(self) -> HttpError:
-        most = self._worker.limits.max_body_bytes
-        return HttpError(413, f"the body is larger than the {most} bytes that this service takes")
+        limit = self._worker.limits.max_body_bytes
+        return HttpError(413, f"the body is larger than {limit} bytes, the limit of this service")
 
     def _too_late(self, body: bytes | None) -> HttpError:
         seconds = f"{self._worker.limits.timeout_s:g} s"
         if body is None:
             return HttpError(408, f"the body did not arrive within {seconds}", (b"connection", b"close"))
-        return HttpError(504, f"there was no answer within {seconds}")
+        return HttpError(504, f"the model did not answer within {seconds}")
 
     async def _reply(
         self,
@@ -272,7 +272,7 @@ class Exchange:
         self._log_request(route, status, len(body), predictions)
 
     async def _pass_on(self, app: App) -> None:
-        """Let BentoML answer: its pages and its documents. What it does not have is refused in the service's form."""
+        """Let BentoML answer with its pages and documents; its own 404 and 405 become errors in the service's form."""
         status, sent, name = 500, 0, (b"x-request-id", self.request.encode())
         allow = b""
 
@@ -293,17 +293,17 @@ class Exchange:
         self._log_request("docs" if status < 400 else "other", status, sent)
 
     def _absent(self, status: int, allow: bytes) -> HttpError:
-        """`allow`: the methods that BentoML takes at this path, as far as it tells."""
+        """`allow`: the methods that BentoML names for this path; empty if it names none."""
         if status == 404:
             routes = " or ".join(self._worker.routes)
-            return HttpError(status, f"there is no {quoted(self._scope['path'])} here: rows go to {routes}")
-        taken = f": {allow.decode()} is" if allow else ""
+            return HttpError(status, f"{quoted(self._scope['path'])} does not exist; send rows to {routes}")
+        hint = f"; use {allow.decode()}" if allow else ""
         return HttpError(
-            status, f"{self._scope['method']} is not taken here{taken}", *([(b"allow", allow)] if allow else [])
+            status, f"{self._scope['method']} is not allowed here{hint}", *([(b"allow", allow)] if allow else [])
         )
 
     def _log_request(self, route: str, status: int, sent: int, predictions: bytes | None = None) -> None:
-        seconds = perf_counter() - self._begun
+        seconds = perf_counter() - self._started
         self._worker.request_log.add(
             LoggedRequest(route, status, seconds, self.request, self._scope, self._received, sent, predictions)
         )

@@ -1,4 +1,4 @@
-"""Work: who carries out a request, the event loop itself or one of a few threads, and for how long."""
+"""Concurrency: whether the event loop or a thread answers a request, and for how long."""
 
 from __future__ import annotations
 
@@ -10,31 +10,31 @@ from time import perf_counter
 from typing import Any
 
 QUICK_S = 0.001
-"""An answer as quick as this is given on the event loop: a thread would cost more than it."""
+"""Seconds up to which an answer is computed on the event loop: a thread would cost more."""
 
 SLOW_S = 0.005
-"""Two as slow as this, one after the other, send the next to a thread: the loop answers health in the meantime."""
+"""Two answers in a row as slow as this send the next to a thread, so that the loop can answer health checks."""
 
 STUCK_S = 0.1
-"""One as slow as this does so at once; below, a second one must follow, since any process is interrupted at times."""
+"""A single answer as slow as this does so at once; a faster one may just have been interrupted."""
 
 TURN_S = 0.01
-"""What all answers together may take of one turn of the loop."""
+"""Seconds for all answers in one iteration of the loop."""
 
 TINY_S = 0.00005
-"""What is not counted of that: two hundred such answers fill a turn, more than a worker takes at once by default."""
+"""Answers this short are not counted: it takes two hundred to fill an iteration, more than the default limit."""
 
-MOST_BYTES = 1 << 16
-"""A body above this is never worked on by the event loop."""
+MAX_BYTES = 1 << 16
+"""A larger body is never handled on the event loop."""
 
 
 class Pace:
-    """Up to which size of a body one method of a model answers quickly, learnt from the answers before."""
+    """The largest body that one method of a model answers quickly, learned from previous answers."""
 
     def __init__(self) -> None:
         self.quick_bytes = 0
         self.is_doubtful = False
-        """Whether the last answer was slow: the next one tells."""
+        """Whether the last answer was slow; the next one decides."""
 
     def learn(self, size: int, seconds: float) -> None:
         if seconds >= SLOW_S:
@@ -44,11 +44,11 @@ class Pace:
             return
         self.is_doubtful = False
         if seconds <= QUICK_S and size > self.quick_bytes:
-            self.quick_bytes = min(2 * size, MOST_BYTES)
+            self.quick_bytes = min(2 * size, MAX_BYTES)
 
 
 class Turn:
-    """What answers have taken of the present turn of the event loop: sixty-four quick ones at once are not quick."""
+    """The time that answers have used of the current loop iteration: sixty-four quick ones at once are not quick."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -60,8 +60,8 @@ class Turn:
             asyncio.get_running_loop().call_soon(self._end)
         self.seconds += seconds
 
-    async def has_room(self) -> None:
-        """Wait for a turn in which an answer may be given; what came in meanwhile, such as health, goes first."""
+    async def wait_for_time(self) -> None:
+        """Wait for an iteration with time left; what has arrived meanwhile, such as a health check, goes first."""
         while self.seconds > TURN_S:
             await asyncio.sleep(0)
 
@@ -70,7 +70,7 @@ class Turn:
 
 
 class ThreadCall:
-    """A call that a thread makes."""
+    """A call to be made by a thread."""
 
     __slots__ = ("call", "future", "is_abandoned", "loop", "seconds")
 
@@ -83,24 +83,24 @@ class ThreadCall:
 
 
 class Threads:
-    """A fixed number of threads; unlike those of an executor, they let a process end in the middle of a call."""
+    """A fixed number of daemon threads: unlike an executor's, they let the process end in the middle of a call."""
 
     def __init__(self, count: int) -> None:
         self._waiting: deque[ThreadCall] = deque()
-        self._given = threading.Semaphore(0)
-        self.abandoned = 0  # calls whose request was answered without them, and that still run
+        self._available = threading.Semaphore(0)
+        self.abandoned = 0  # calls that still run although their request has been answered
         for _ in range(count):
             threading.Thread(target=self._work, daemon=True).start()
 
     async def run(self, call: Callable[[], Any], pace: Pace, size: int) -> Any:
-        """What `call` gives; where the request is cancelled, a call that waits is dropped and one that runs counted."""
+        """The result of `call`; if the request is cancelled, a waiting call is dropped and a running one is counted."""
         job = ThreadCall(call)
         self._waiting.append(job)
-        self._given.release()
+        self._available.release()
         try:
             result = await job.future
         except asyncio.CancelledError:
-            if job.future.cancelled():  # otherwise the call has ended, in the same moment as the request's time
+            if job.future.cancelled():  # otherwise the call ended just as the request timed out
                 self._drop(job)
             raise
         pace.learn(size, job.seconds)
@@ -115,20 +115,20 @@ class Threads:
 
     def _work(self) -> None:
         while True:
-            self._given.acquire()
+            self._available.acquire()
             try:
                 job = self._waiting.popleft()
             except IndexError:  # it was dropped
                 continue
-            begun = perf_counter()
+            started = perf_counter()
             try:
                 result, error = job.call(), None
             except BaseException as raised:
                 result, error = None, raised
-            job.seconds = perf_counter() - begun
+            job.seconds = perf_counter() - started
             try:
                 job.loop.call_soon_threadsafe(self._finish, job, result, error)
-            except RuntimeError:  # the loop is closed: the service has stopped
+            except RuntimeError:  # the loop is closed: the service is stopping
                 return
             del job, result, error
 
@@ -144,24 +144,24 @@ class Threads:
 
 
 class InFlight:
-    """The requests that are being answered, each with the moment by which it must be."""
+    """The requests being answered, each with its deadline."""
 
     def __init__(self, timeout_s: float) -> None:
         self._timeout_s = timeout_s
-        self._deadlines: dict[asyncio.Task[Any], float] = {}  # the oldest first, since all have the same time
+        self._deadlines: dict[asyncio.Task[Any], float] = {}  # oldest first: all have the same timeout
         self._overdue: set[asyncio.Task[Any]] = set()
         self._is_watching = False
 
     def __len__(self) -> int:
         return len(self._deadlines)
 
-    def enter(self, begun: float) -> asyncio.Task[Any]:
-        """Count the running task's request, and cancel it when its time is over."""
+    def enter(self, started: float) -> asyncio.Task[Any]:
+        """Add the running task's request; it is cancelled at its deadline."""
         task = asyncio.current_task()
         assert task is not None
-        self._deadlines[task] = begun + self._timeout_s
+        self._deadlines[task] = started + self._timeout_s
         if not self._is_watching:
-            # one timer for all: one a request costs as much as a small answer
+            # one timer for all: a timer for each request costs as much as a small answer
             self._is_watching = True
             asyncio.get_running_loop().call_later(self._timeout_s, self._watch)
         return task
@@ -172,7 +172,7 @@ class InFlight:
             self._overdue.discard(task)
 
     def is_overdue(self, task: asyncio.Task[Any]) -> bool:
-        """Whether `task` was cancelled because its time is over, and not since the service stops."""
+        """Whether `task` was cancelled at its deadline, and not because the service is stopping."""
         return task in self._overdue
 
     def _watch(self) -> None:

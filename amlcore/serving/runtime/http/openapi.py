@@ -1,4 +1,4 @@
-"""What OpenAPI says of a model's endpoints: BentoML sees only bytes there, the signature knows the rows."""
+"""The OpenAPI description of a model's endpoints: BentoML sees only bytes, the signature knows the rows."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ..inputs.columns import Column
 from ..packaged_model import PackagedModel
 from .response import KEYS
 
-VERSION = "3.1.0"  # the first that can say what stands at which place of a row
+VERSION = "3.1.0"  # the first with prefixItems, a schema for each position of a row
 
 TYPES: dict[str, list[dict[str, Any]]] = {
     "number": [{"type": "number"}],
@@ -27,7 +27,7 @@ TYPES: dict[str, list[dict[str, Any]]] = {
 }
 
 PROBES: dict[str, Any] = {"null": None, "number": 1.0, "string": "text", "boolean": True}
-"""A value of each of JSON's types, by its name."""
+"""A value of each JSON type, by the type's name."""
 
 ERROR: dict[str, Any] = {
     "type": "object",
@@ -39,21 +39,21 @@ ERROR: dict[str, Any] = {
             "properties": {
                 "message": {"type": "string"},
                 "row": {"type": ["integer", "null"], "description": "counted from 0"},
-                "column": {"description": "its name, or its position from 0 where it has none"},
+                "column": {"description": "its name, or its position from 0 if it has no name"},
             },
         }
     },
 }
 
 
-SCHEME = {"type": "http", "scheme": "bearer", "description": "one of the two keys of the service"}
+SCHEME = {"type": "http", "scheme": "bearer", "description": "one of the service's two keys"}
 
 
 Ask = Callable[[str, bytes], tuple[int, bytes]]
 
 
 def taken_types(model: PackagedModel, ask: Ask) -> dict[int, set[str]]:
-    """What JSON types each column takes, by its position: the model is asked, with a row of its sample changed."""
+    """The JSON types that each column accepts, by position; the model is asked with changed rows of its sample."""
     width = model.signature.n_features
     rows = model.sample_rows or ([[0.0] * width] if width else [])
     whole = [row for row in rows if isinstance(row, list) and len(row) == width and None not in row][:1]
@@ -77,26 +77,26 @@ def _type_of(value: Any) -> str:
 
 
 def describe(specification: Any, model: PackagedModel, types: dict[int, set[str]]) -> None:
-    """Fill in what BentoML left open of a service: the model's endpoints, and who may ask them.
+    """Complete BentoML's description: the model's endpoints, and the keys that they require.
 
-    `types` are those that a column was found to take, by its position; empty where there was no model to ask.
+    `types`: the JSON types that each column accepts, by position; empty if no model was loaded to find out.
     """
     settings = model.settings
     limits = {
         "408": f"The body did not arrive within {settings['timeout_s']:g} s",
         "413": f"The body is larger than {settings['max_body_bytes']} bytes",
-        "415": "The body is said to be something else than JSON in utf-8",
-        "429": "Too many requests are being answered; Retry-After says when to come again",
-        "504": f"There was no answer within {settings['timeout_s']:g} s",
+        "415": "The headers declare a body other than JSON in utf-8",
+        "429": "Too many requests at once; Retry-After says when to retry",
+        "504": f"The model did not answer within {settings['timeout_s']:g} s",
     }
-    guard = {"401": "There is no key, or another one than the service has"} if settings["auth"] == "key" else {}
+    guard = {"401": "The key is missing or wrong"} if settings["auth"] == "key" else {}
     for method in model.methods:
         operation = specification.paths[f"/{method}"].post
         _describe(operation, model, method, {**limits, **guard}, types)
         if guard:
             operation["security"] = [{"key": []}]
-    metrics = {"200": {"description": "In Prometheus's text format", "content": {"text/plain": {}}}}
-    operation = {"tags": ["Infrastructure"], "description": "Metrics of all workers", "responses": metrics}
+    metrics = {"200": {"description": "Metrics in the Prometheus text format", "content": {"text/plain": {}}}}
+    operation = {"tags": ["Infrastructure"], "description": "The metrics of all workers", "responses": metrics}
     if guard:
         specification.components["securitySchemes"] = {"key": SCHEME}
         operation["responses"] = {**metrics, "401": {"description": guard["401"], "content": _json(ERROR)}}
@@ -105,7 +105,11 @@ def describe(specification: Any, model: PackagedModel, types: dict[int, set[str]
 
 
 def _describe(
-    operation: dict[str, Any], model: PackagedModel, method: str, further: dict[str, str], types: dict[int, set[str]]
+    operation: dict[str, Any],
+    model: PackagedModel,
+    method: str,
+    more_errors: dict[str, str],
+    types: dict[int, set[str]],
 ) -> None:
     operation["summary"] = f"{method} of {model.name}, version {model.version}"
     operation["requestBody"] = {
@@ -113,13 +117,13 @@ def _describe(
         "content": _json(_body(model, method, types), _examples(model, method)),
     }
     errors = {
-        "400": "The body is not JSON, or not of the form that is wanted",
+        "400": "The body is not JSON, or not of the documented form",
         "422": "The rows do not fit the model",
-        "500": "The model failed",
-        **further,
+        "500": "The model failed; the reason is in the service's log",
+        **more_errors,
     }
     operation["responses"] = {
-        "200": {"description": "One answer a row", "content": _json(_answers(model, method))},
+        "200": {"description": "One answer for each row", "content": _json(_answers(model, method))},
         **{status: {"description": text, "content": _json(ERROR)} for status, text in errors.items()},
     }
 
@@ -134,13 +138,13 @@ def _body(model: PackagedModel, route: str, types: dict[int, set[str]]) -> dict[
     if model.signature.takes_texts:
         forms.append({"type": "array", "minItems": 1, "items": {"type": "string"}})
     methods = model.all_methods if route == model.methods[0] else [route]
-    said = f"without it {model.default_method if route == model.methods[0] else route} is meant"
+    default = f"the default is {model.default_method if route == model.methods[0] else route}"
     return {
         "type": "object",
         "required": ["data"],
         "properties": {
-            "data": {"description": "rows, one row, or columns of equal length by their name", "anyOf": forms},
-            "method": {"description": said, "type": "string", "enum": methods},
+            "data": {"description": "rows, a single row, or columns of equal length by name", "anyOf": forms},
+            "method": {"description": default, "type": "string", "enum": methods},
         },
         "additionalProperties": False,
     }
@@ -168,9 +172,9 @@ def _row(model: PackagedModel, types: dict[int, set[str]]) -> dict[str, Any]:
 
 
 def _cell(column: Column, types: set[str] | None) -> dict[str, Any]:
-    """What the signature says of a column, as far as the model was found to take it."""
-    legal = [*TYPES[column.kind], {"type": "null"}]
-    return _any_of([one for one in legal if types is None or one["type"] in types])
+    """The types of the signature that the model was found to accept for a column."""
+    schemas = [*TYPES[column.kind], {"type": "null"}]
+    return _any_of([schema for schema in schemas if types is None or schema["type"] in types])
 
 
 def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def _any_of(schemas: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _answers(model: PackagedModel, route: str) -> dict[str, Any]:
-    """What a route answers; the first one answers every method that a body may ask for."""
+    """The answers of a route; the first one answers every method that a body may ask for."""
     methods = model.all_methods if route == model.methods[0] else [route]
     return _any_of([_answer(method) for method in methods])
 
@@ -202,9 +206,9 @@ def _examples(model: PackagedModel, route: str) -> dict[str, Any]:
         return {}
     if not model.signature.is_table:
         return {"rows": {"value": {"data": rows}}}
-    found = {"rows": {"data": rows}, "one row, and the method": {"data": rows[0], "method": route}}
+    bodies = {"rows": {"data": rows}, "one row, and the method": {"data": rows[0], "method": route}}
     if names:
         records = [dict(zip(names, row)) for row in rows]
         columns = {name: [row[place] for row in rows] for place, name in enumerate(names)}
-        found = {"records": {"data": records}, **found, "columns": {"data": columns}}
-    return {name: {"value": value} for name, value in found.items()}
+        bodies = {"records": {"data": records}, **bodies, "columns": {"data": columns}}
+    return {name: {"value": value} for name, value in bodies.items()}

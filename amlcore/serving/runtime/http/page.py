@@ -1,6 +1,6 @@
-"""The page of a service: Swagger UI as BentoML brings it, and nothing from any other host.
+"""The page of a service: BentoML's copy of Swagger UI, without anything from another host.
 
-BentoML's own page loads a tag manager, and Swagger UI by itself a badge of a validator.
+BentoML's own page loads a tag manager, and Swagger UI by default a validator's badge.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ POLICY = (
     f"default-src 'self'; script-src 'self' 'sha256-{_HASH}'; style-src 'self' 'unsafe-inline'; "
     "img-src 'self' data:; frame-ancestors 'self'; base-uri 'none'; form-action 'self'".encode(),
 )
-"""The header by which a browser holds any page of the service to what comes from the service itself."""
+"""The header that lets a browser load nothing into the page but what the service itself sends."""
 
 
 def page(title: str) -> bytes:

@@ -1,4 +1,4 @@
-"""Notes: what was answered within some milliseconds, counted and logged together."""
+"""Request log: the answers of a few milliseconds are counted and logged together."""
 
 from __future__ import annotations
 
@@ -6,18 +6,15 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-SETTLED_S, MOST_OPEN = 0.01, 64
-"""The log and the metrics are behind by no more than this time, and by fewer requests than this.
+FLUSH_S, MAX_OPEN = 0.01, 64
+"""Log and metrics lag by at most this many seconds and fewer than this many requests, which `kill -9` loses."""
 
-`kill -9` takes them away with the worker.
-"""
-
-MANY_OPEN = MOST_OPEN // 2
-"""So many are settled in the next turn of the loop, when the answers of this one are on their way."""
+FLUSH_SOON = MAX_OPEN // 2
+"""Flush in the next loop iteration at this count, after the current answers have been sent."""
 
 
 class LoggedRequest(NamedTuple):
-    """What is kept of a request that was answered."""
+    """What is logged and counted of an answered request."""
 
     route: str
     status: int
@@ -25,38 +22,38 @@ class LoggedRequest(NamedTuple):
     request: str
     scope: dict[str, Any]
     received: int
-    """Bytes of the request's body."""
+    """Bytes of the body."""
     sent: int
-    """Bytes of the answer's."""
+    """Bytes of the answer."""
     predictions: bytes | None = None
-    """The answer, where it holds predictions that are to be counted."""
+    """The answer, if its predictions are to be counted."""
 
 
 class RequestLog:
-    """Those of the last few milliseconds: at once, each would cost as much as a small answer."""
+    """The requests of the last few milliseconds: logging each by itself would cost as much as a small answer."""
 
-    def __init__(self, settle: Callable[[list[LoggedRequest]], None]) -> None:
-        self._settle = settle
+    def __init__(self, write: Callable[[list[LoggedRequest]], None]) -> None:
+        self._write = write
         self._open: list[LoggedRequest] = []
         self._is_timed = False
 
-    def add(self, note: LoggedRequest) -> None:
-        self._open.append(note)
+    def add(self, request: LoggedRequest) -> None:
+        self._open.append(request)
         if not self._is_timed:
-            # one timer, however often it is settled meanwhile
+            # one timer, however often the log is flushed before it fires
             self._is_timed = True
-            asyncio.get_running_loop().call_later(SETTLED_S, self._time_is_over)
-        if len(self._open) == MANY_OPEN:
-            asyncio.get_running_loop().call_soon(self.settle)
-        elif len(self._open) == MOST_OPEN:
-            self.settle()
+            asyncio.get_running_loop().call_later(FLUSH_S, self._timer_fired)
+        if len(self._open) == FLUSH_SOON:
+            asyncio.get_running_loop().call_soon(self.flush)
+        elif len(self._open) == MAX_OPEN:
+            self.flush()
 
-    def _time_is_over(self) -> None:
+    def _timer_fired(self) -> None:
         self._is_timed = False
-        self.settle()
+        self.flush()
 
-    def settle(self) -> None:
-        """Count and log what is not yet."""
-        notes, self._open = self._open, []
-        if notes:
-            self._settle(notes)
+    def flush(self) -> None:
+        """Count and log the requests that wait."""
+        requests, self._open = self._open, []
+        if requests:
+            self._write(requests)

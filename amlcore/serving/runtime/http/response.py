@@ -1,4 +1,4 @@
-"""Answers: what a model returns, as JSON."""
+"""Response: what a model returns, as JSON."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Any
 
 try:
     import orjson
-except ImportError:  # an environment that it does not fit in
+except ImportError:  # it conflicts with the packages of this environment
     orjson = None  # type: ignore[assignment]
 
 WHOLE_OR_DOUBLE = "lqd"
-"""The types of numpy that orjson writes as Python writes their values."""
+"""numpy's type codes whose values orjson writes as Python does: int64 and float64."""
 
-MOST_DENSE = 10_000
-"""Columns of a sparse answer that are written with their zeros."""
+MAX_DENSE = 10_000
+"""Columns up to which a sparse answer is written with its zeros."""
 
 KEYS = {
     "predict": "predictions",
@@ -29,13 +29,13 @@ def dumps(value: Any) -> bytes:
     if orjson is not None:
         try:
             return orjson.dumps(value)
-        except TypeError:  # what orjson lacks: integers beyond 64 bits, half of a surrogate pair
+        except TypeError:  # orjson lacks integers beyond 64 bits and lone surrogates
             pass
     return json.dumps(value, allow_nan=False).encode()
 
 
 class Writer:
-    """Writes the answers of one model, with what is the same in all of them put into bytes once."""
+    """Writes the answers of one model; the parts that all share are encoded once."""
 
     def __init__(self, name: str, version: int, classes: Any) -> None:
         stamp = b', "model": ' + dumps(name) + b', "version": ' + dumps(version) + b"}"
@@ -55,22 +55,22 @@ class Writer:
     def _value(self, method: str, result: Any) -> bytes:
         if orjson is not None:
             try:
-                # an array of numbers: NaN and infinities become null, as in `plain`
+                # NaN and infinities become null, as in `plain`
                 if result.dtype.char in WHOLE_OR_DOUBLE:
                     return orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY)
-            except (AttributeError, TypeError):  # no array, or one whose numbers do not lie in order
+            except (AttributeError, TypeError):  # not an array, or not a contiguous one
                 pass
         return dumps(_by_row(result) if method == "predict_proba" else plain(result))
 
 
 def plain(result: Any) -> Any:
-    """What a model answers as JSON values; NaN and infinities, which JSON lacks, become null."""
+    """A model's answer as JSON values; NaN and infinities, which JSON lacks, become null."""
     import numpy as np
 
     if isinstance(result, (list, tuple)):
         return [plain(item) for item in result]
     if hasattr(result, "toarray"):  # a sparse matrix, as of multilabel classifiers
-        if result.ndim == 2 and result.shape[1] > MOST_DENSE:
+        if result.ndim == 2 and result.shape[1] > MAX_DENSE:
             return _sparse_rows(result)
         result = result.toarray()
     array = np.asarray(result)
@@ -84,7 +84,7 @@ def plain(result: Any) -> Any:
 
 
 def _sparse_rows(result: Any) -> list[dict[str, Any]]:
-    """Of each row the values that are not 0, and where they stand: a row of a million would be megabytes of zeros."""
+    """The nonzero values of each row and their positions: a row of a million columns would be megabytes of zeros."""
     rows = result.tocsr()
     rows.sort_indices()
     spans = zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist())
@@ -106,7 +106,7 @@ def _plain_objects(value: Any) -> Any:
 
 
 def _by_row(result: Any) -> Any:
-    """Probabilities with the row first; a model of several outputs gives one array an output."""
+    """Probabilities by row; a model with several outputs returns an array for each output."""
     if not isinstance(result, list):
         return plain(result)
     outputs = plain(result)

@@ -1,6 +1,6 @@
-"""Streams: what a worker prints never waits for whoever reads it, and is dropped where nobody does.
+"""Streams: a worker never waits for the reader of its output; what nobody reads is dropped.
 
-A terminal that was stopped, `less`, or a collector of logs that hangs would otherwise hold up every answer.
+A stopped terminal, `less`, or a log collector that hangs would otherwise block every answer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 
 class Dropping(io.RawIOBase):
-    """A descriptor that takes what there is room for, and drops the rest."""
+    """A descriptor that takes what fits, and drops the rest."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -27,13 +27,13 @@ class Dropping(io.RawIOBase):
         return self._descriptor
 
     def write(self, data: Any) -> int:
-        with suppress(OSError):  # no room, no reader, or no disk
+        with suppress(OSError):  # a full pipe, no reader, or a full disk
             os.write(self._descriptor, data)
         return len(data)
 
 
 def never_wait() -> None:
-    """Let this process write to its standard output and error without ever waiting."""
+    """Make standard output and error of this process non-blocking."""
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         with suppress(OSError):
             _reopen(descriptor)
@@ -44,7 +44,7 @@ def never_wait() -> None:
 
 
 def _reopen(descriptor: int) -> None:
-    """Have a pipe or terminal of one's own: to set a shared one not to wait would set it for all that share it."""
+    """Open the pipe or terminal anew: O_NONBLOCK on a shared one would apply to all that share it."""
     kind = os.fstat(descriptor).st_mode
     if not stat.S_ISFIFO(kind) and not os.isatty(descriptor):
         return
@@ -56,7 +56,7 @@ def _reopen(descriptor: int) -> None:
 
 
 def _redirect(old: Any, new: Any) -> None:
-    """Give the handlers of the log the new stream in place of the old one."""
+    """Point the log handlers at the new stream."""
     loggers = [logging.getLogger(), *map(logging.getLogger, list(logging.root.manager.loggerDict))]
     for handler in {handler for logger in loggers for handler in logger.handlers}:
         if isinstance(handler, logging.StreamHandler) and handler.stream is old:
