@@ -150,9 +150,9 @@ def write_run_record(
     if pinned:
         Path(record.layout.lock).write_text(pinned.lock, encoding="utf-8")
         write_json(record.layout.environment, pinned.environment)
-    record.drive()
+    record.drive(sync=False)  # the whole folder is synced below
     write_json(record.layout.run, facts)
-    record.enter(RunState.NotStarted)
+    record.enter(RunState.NotStarted, sync=False)
     if parent is None:  # if the machine goes down now, the run must read as lost, not as damaged
         durable.sync_tree(record.folder)
         durable.sync_parents(record.folder, job.workspace.path)

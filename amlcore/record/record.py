@@ -134,6 +134,7 @@ class Record:
         *,
         exit_status: int | None = None,
         usage: dict[str, float] | None = None,
+        sync: bool = True,
     ) -> None:
         """Write that the run is in `state` from now on; entering it again only renews the reason.
 
@@ -152,7 +153,7 @@ class Record:
         )
         if state.ended and not self.is_child:
             durable.sync_tree(self.folder, *self.child_folders)
-        write_json(self.layout.state, asdict(status), sync=not self.is_child)
+        write_json(self.layout.state, asdict(status), sync=sync and not self.is_child)
         if state.ended and not self.is_child:
             durable.sync_parents(self.layout.state, self.folder.parent.parent.parent)
 
@@ -168,9 +169,10 @@ class Record:
             return []  # of the many runs that may lie here only those with children look at all names
         return list(self.folder.parent.glob(f"{glob.escape(self.folder.name)}_*"))
 
-    def drive(self) -> None:
+    def drive(self, *, sync: bool = True) -> None:
         """Say that this process drives the run from now on; its heart beats until it does so no more."""
-        write_json(self.layout.driver, identity(), sync=not self.is_child)
+        if not self.is_driven_here:
+            write_json(self.layout.driver, identity(), sync=sync and not self.is_child)
         heartbeat.begin(self.layout.driver)
 
     def release(self) -> None:
