@@ -274,7 +274,7 @@ class TrialRuns:
             if value is None:
                 return TrialEnded(number, TrialState.FAIL, reason=_unlogged(metric, running.metrics))
             if not isinstance(value, int | float):
-                return TrialEnded(number, TrialState.FAIL, reason=f"{metric} is {value}, which is no number")
+                return TrialEnded(number, TrialState.FAIL, reason=f"{metric} is {value}, which is not a number")
             reached.append(as_float(value))
         if not reached:
             return TrialEnded(number, TrialState.COMPLETE)

@@ -1,4 +1,4 @@
-"""Sweeps: a search space, who chooses its points, and the loop that tries them."""
+"""Sweeps: a search space, the sampler that chooses its points, and the loop that tries them."""
 
 from amlcore.sweep.dimension import Dimension, Kind
 from amlcore.sweep.early_termination import EarlyTermination

@@ -1,4 +1,4 @@
-"""Azure ML's own terms for a search space, with its meaning of their bounds.
+"""Azure ML's expressions for a search space, with bounds as Azure ML reads them.
 
 Sources: azureml.train.hyperdrive.parameter_expressions (v1) and the sweepJob schema (v2).
 """
@@ -74,48 +74,48 @@ NAMES: dict[str, tuple[Make, tuple[str, ...]]] = {
 """Each of Azure ML's functions, with v2's names for its parameters in v1's order."""
 
 
-def dimension_of_mapping(written: Mapping[str, Any]) -> Dimension:
+def dimension_of_mapping(expression: Mapping[str, Any]) -> Dimension:
     """The dimension of v2's form, {type: uniform, min_value: 0.5, max_value: 1}."""
-    name = str(written.get("type"))
+    name = str(expression.get("type"))
     if name not in NAMES:
         raise ConfigError(f"type {name}: {must_be(name, NAMES)}")
     make, parameters = NAMES[name]
-    given = {key: value for key, value in written.items() if key != "type"}
-    for key in given:
+    arguments = {key: value for key, value in expression.items() if key != "type"}
+    for key in arguments:
         if key not in parameters:
             raise ConfigError(f"{name} has no {key}; {suggest(key, parameters)}")
     for parameter in parameters:
-        if parameter not in given:
+        if parameter not in arguments:
             raise ConfigError(f"{name} needs {' and '.join(parameters)}; {parameter} is missing")
-    return _made(name, make, [given[parameter] for parameter in parameters])
+    return _build(name, make, [arguments[parameter] for parameter in parameters])
 
 
-def is_call(written: str) -> bool:
-    """Whether `written` is v1's form of a function that Hydra does not have, such as uniform(0.5, 1)."""
-    name, parenthesis, _ = written.partition("(")
+def is_call(expression: str) -> bool:
+    """Whether `expression` is v1's form of a function that Hydra does not have, such as uniform(0.5, 1)."""
+    name, parenthesis, _ = expression.partition("(")
     return bool(parenthesis) and name.strip() in NAMES.keys() - {"choice"}
 
 
-def dimension_of_call(written: str) -> Dimension:
+def dimension_of_call(expression: str) -> Dimension:
     """The dimension of v1's form, uniform(0.5, 1)."""
-    name = written.partition("(")[0].strip()
+    name = expression.partition("(")[0].strip()
     make, parameters = NAMES[name]
     try:
-        call = ast.parse(written.strip(), mode="eval").body
+        call = ast.parse(expression.strip(), mode="eval").body
         assert isinstance(call, ast.Call)
         by_name = {str(keyword.arg): ast.literal_eval(keyword.value) for keyword in call.keywords}
         values = [ast.literal_eval(argument) for argument in call.args]
         values += [by_name.pop(parameter) for parameter in parameters[len(values) :]]
     except (SyntaxError, ValueError, AssertionError, KeyError):
-        raise ConfigError(f"'{written}' cannot be read; write {name}({', '.join(parameters)})") from None
+        raise ConfigError(f"cannot parse '{expression}'; write {name}({', '.join(parameters)})") from None
     if by_name or len(values) > len(parameters):
-        raise ConfigError(f"'{written}' gives more than {name}({', '.join(parameters)}) takes")
-    return _made(name, make, values)
+        raise ConfigError(f"'{expression}' has too many arguments; write {name}({', '.join(parameters)})")
+    return _build(name, make, values)
 
 
-def _made(name: str, make: Make, values: list[Any]) -> Dimension:
+def _build(name: str, make: Make, values: list[Any]) -> Dimension:
     if name != "choice":
         for value in values:
             if isinstance(value, bool) or not isinstance(value, int | float):
-                raise ConfigError(f"{name}: {value!r} is no number")
+                raise ConfigError(f"{name}: {value!r} is not a number")
     return make(*values)

@@ -1,4 +1,4 @@
-"""The Dimension: what one parameter of a sweep may be, and how a drawn value becomes its own."""
+"""The Dimension: the values that a parameter of a sweep may take, and what a draw of Optuna's means."""
 
 from __future__ import annotations
 
@@ -21,11 +21,10 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 TAIL = 1e-6
-"""A normal distribution is drawn from this quantile to its mirror image, 4.75 sigma on each side."""
-
+"""A normal distribution is cut at this quantile and at its mirror image, 4.75 sigma on each side."""
 
 SHOWN = 12
-"""Of more choices than so many, the first and the last are shown."""
+"""Of a longer list of choices, only the first and the last are shown."""
 
 
 class Kind(StrEnum):
@@ -38,7 +37,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Normal:
-    """A normal distribution, which Optuna lacks: its quantile is what is drawn."""
+    """A normal distribution, which Optuna lacks: Optuna draws its quantile."""
 
     mu: float
     sigma: float
@@ -54,41 +53,41 @@ class Dimension:
     Raises
     ------
     ConfigError
-        There are none, one stands there twice, or the logarithm of a bound does not exist; the message lacks the key.
+        There are no values, one is listed twice, or a bound is not allowed; the message lacks the key.
     """
 
     kind: Kind
-    choices: Sequence[Any] = ()  # a tuple, or in a grid the steps of a range
+    choices: Sequence[Any] = ()  # a tuple; Steps for a range in a grid
     low: float = 0.0
     high: float = 0.0  # included
     step: float | None = None
     log: bool = False
-    normal: Normal | None = None  # what is drawn is its quantile
-    exponential: bool = False  # the value is e to the power of what is drawn
-    quantum: float | None = None  # the value is rounded to a multiple of it
-    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # exists only where these have one of these
+    normal: Normal | None = None  # Optuna draws its quantile
+    exponential: bool = False  # the value is e to the power of the draw
+    quantum: float | None = None  # the value is rounded to a multiple of this
+    when: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)  # exists only if these keys have these values
 
     def __post_init__(self) -> None:
         if self.kind is Kind.choice:
             self._check_choices()
             return
         if not (math.isfinite(self.low) and math.isfinite(self.high)):
-            raise ConfigError(f"its bounds {self.low} and {self.high} must be finite")
+            raise ConfigError(f"the bounds must be finite, not {self.low} and {self.high}")
         if self.low > self.high:
-            raise ConfigError(f"there is nothing between {self.low:g} and {self.high:g}")
+            raise ConfigError(f"the lower bound {self.low:g} is above the upper bound {self.high:g}")
         if self.log and self.low <= 0:
-            raise ConfigError(f"a log scale cannot begin at {self.low:g}; it must be above 0")
+            raise ConfigError(f"a log scale must start above 0, not at {self.low:g}")
         if self.log and self.step is not None and (self.step != 1 or self.kind is Kind.float):
             raise ConfigError(
-                f"a log scale has no steps of {self.step:g}: write tag(log,interval({self.low:g},{self.high:g})), "
-                "and int(…) around it for whole numbers"
+                f"a log scale cannot have steps of {self.step:g}; use tag(log,interval({self.low:g},{self.high:g})), "
+                "or tag(log,int(interval(…))) for integers"
             )
         if self.step is not None and self.step <= 0:
-            raise ConfigError(f"its step {self.step:g} must be above 0")
+            raise ConfigError(f"the step must be positive, not {self.step:g}")
         if self.quantum is not None and self.quantum <= 0:
-            raise ConfigError(f"q={self.quantum:g} must be above 0")
+            raise ConfigError(f"q must be positive, not {self.quantum:g}")
         if self.normal is not None and self.normal.sigma <= 0:
-            raise ConfigError(f"sigma={self.normal.sigma:g} must be above 0")
+            raise ConfigError(f"sigma must be positive, not {self.normal.sigma:g}")
 
     @classmethod
     def of(cls, values: Any) -> Dimension:
@@ -97,26 +96,26 @@ class Dimension:
 
     @classmethod
     def spaced(cls, start: float, stop: float, step: float) -> Dimension:
-        """One of the numbers from `start` in steps towards `stop`, which is left out."""
+        """One of the numbers from `start` in steps towards `stop`, which is excluded."""
         return cls(Kind.choice, choices=Steps.before(start, stop, step))
 
     @classmethod
     def between(cls, low: float, high: float, *, step: float | None = None, log: bool = False) -> Dimension:
-        """A number from `low` to `high`, both included: whole where all that is given is."""
+        """A number from `low` to `high`, both included; an integer if all arguments are integers."""
         whole = all(isinstance(number, int) for number in (low, high, step) if number is not None)
         if step is not None and low <= high and step > 0:
-            # As Optuna would adjust it with a warning.
+            # Optuna would do the same, with a warning.
             last = last_step(low, high, step)
             high = int(last) if whole else float(last)
         return cls(Kind.int if whole else Kind.float, low=low, high=high, step=step, log=log)
 
     @classmethod
     def stepping(cls, start: float, end: float, *, step: float, log: bool = False) -> Dimension:
-        """The numbers from `start` in steps towards `end`, which is included; downwards where the step is below 0."""
+        """The numbers from `start` in steps towards `end`, which is included; downwards if the step is negative."""
         if step >= 0:
             return cls.between(start, end, step=step, log=log)
         if start < end:
-            raise ConfigError(f"there is nothing from {start:g} down to {end:g}")
+            raise ConfigError(f"a range with the negative step {step:g} must go down, not from {start:g} to {end:g}")
         last = last_step(start, end, step)
         whole = all(isinstance(number, int) for number in (start, end, step))
         return cls.between(int(last) if whole else float(last), start, step=-step, log=log)
@@ -134,7 +133,7 @@ class Dimension:
 
     @property
     def distribution(self) -> BaseDistribution:
-        """What Optuna draws from."""
+        """The distribution that Optuna draws from."""
         from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
         if self.kind is Kind.choice:
@@ -142,41 +141,41 @@ class Dimension:
         if self.kind is Kind.int:
             return IntDistribution(int(self.low), int(self.high), log=self.log, step=int(self.step or 1))
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of a last step that binary fractions miss by a hair
+            warnings.simplefilter("ignore")  # binary fractions may miss the last step by a hair
             return FloatDistribution(float(self.low), float(self.high), log=self.log, step=self.step)
 
     @cached_property
     def encoded(self) -> list[Any]:
-        """The choices as Optuna can tell them apart and keep them: as JSON, unless all are plain text."""
+        """The choices in a form that Optuna can store and tell apart: as JSON, unless all are plain text."""
         if all(isinstance(choice, str) for choice in self.choices):
             return list(self.choices)
         return [identity(choice) for choice in self.choices]
 
     @cached_property
-    def _places(self) -> dict[str, int]:
-        return {identity(choice): place for place, choice in enumerate(self.choices)}
+    def _indices(self) -> dict[str, int]:
+        return {identity(choice): index for index, choice in enumerate(self.choices)}
 
     @cached_property
-    def _places_encoded(self) -> dict[Any, int]:
-        return {encoded: place for place, encoded in enumerate(self.encoded)}
+    def _encoded_indices(self) -> dict[Any, int]:
+        return {encoded: index for index, encoded in enumerate(self.encoded)}
 
     def index(self, choice: Any) -> int:
-        """The place of a choice, told from the others by what was written: 1 is neither 1.0 nor true.
+        """The index of a choice. Choices differ if they were typed differently: 1 is neither 1.0 nor true.
 
         Raises
         ------
         ValueError
-            There is none like it.
+            It is not one of the choices.
         """
         if isinstance(self.choices, Steps):
             return self.choices.index(choice)
         try:
-            return self._places[identity(choice)]
+            return self._indices[identity(choice)]
         except KeyError:
             raise ValueError(f"{text(choice)} is not one of the choices") from None
 
     def has(self, choice: Any) -> bool:
-        """Whether it is one of the choices."""
+        """Whether `choice` is one of the choices."""
         try:
             self.index(choice)
         except ValueError:
@@ -184,20 +183,20 @@ class Dimension:
         return True
 
     def places(self, allowed: Sequence[Any]) -> set[int]:
-        """The places, among all values that it may have, of those that a condition names."""
+        """The indices, among all values of this dimension, of those that a condition names."""
         if self.kind is Kind.choice:
             return {self.index(value) for value in allowed}
-        numbers = self.listed or ()
+        numbers = self.all_values or ()
         return {numbers.index(_number(one)) for one in allowed if _number(one) in numbers}
 
     def is_among(self, value: Any, allowed: Sequence[Any]) -> bool:
-        """Whether a value of this dimension is one of those that a condition names."""
+        """Whether `value` of this dimension is one of those that a condition names."""
         if self.kind is Kind.choice:
             return identity(value) in map(identity, allowed)
         return any(value == _number(one) for one in allowed)
 
     def draw(self, name: str, trial: Trial, *, by_place: bool = False) -> Any:
-        """The parameter's value in `trial`; with `by_place`, a choice is kept as its place among the choices."""
+        """The parameter's value in `trial`; with `by_place`, the study stores the index of a choice, not the choice."""
         if self.kind is Kind.choice and by_place:
             return self.choices[trial.suggest_int(name, 0, len(self.choices) - 1)]
         if self.kind is Kind.choice:
@@ -207,11 +206,11 @@ class Dimension:
         return self.value(trial.suggest_float(name, self.low, self.high, log=self.log, step=self.step))
 
     def value(self, drawn: Any) -> Any:
-        """The value that a number or a choice drawn by Optuna stands for."""
+        """The value that a draw of Optuna's stands for."""
         if self.kind is Kind.choice and isinstance(drawn, int):
             return self.choices[drawn]
         if self.kind is Kind.choice:
-            return self.choices[self._places_encoded[drawn]]
+            return self.choices[self._encoded_indices[drawn]]
         if self.kind is Kind.float and self.step is not None:
             return on_step(drawn, first=self.low, step=self.step)
         value = drawn if self.normal is None else self.normal.at(drawn)
@@ -224,8 +223,8 @@ class Dimension:
         return replace(self, when=dict(when))
 
     @property
-    def listed(self) -> Sequence[Any] | None:
-        """All values that it may have, in their order; None where there are too many to be counted."""
+    def all_values(self) -> Sequence[Any] | None:
+        """All values of this dimension, in order; None if there are too many to count."""
         if self.kind is Kind.choice:
             return self.choices
         if self.normal is not None or self.exponential or self.quantum is not None:
@@ -240,7 +239,7 @@ class Dimension:
 
     @property
     def ends(self) -> list[Any]:
-        """Values that stand for all of them when it is checked whether the schema takes them."""
+        """Values that represent all others when the schema is checked."""
         if isinstance(self.choices, Steps):
             return [self.choices[0], self.choices[-1]]
         if self.kind is Kind.choice:
@@ -250,18 +249,18 @@ class Dimension:
     def describe(self) -> str:
         """The dimension in words, for --dry-run."""
         if self.kind is Kind.choice:
-            said = f"one of {self._shown()}"
+            description = f"one of {self._shown()}"
         elif self.normal is not None:
-            said = f"{'e^' if self.exponential else ''}normal({self.normal.mu:g}, {self.normal.sigma:g})"
+            description = f"{'e^' if self.exponential else ''}normal({self.normal.mu:g}, {self.normal.sigma:g})"
         else:
             scale = ", on a log scale" if self.log else ""
             step = (
                 f" in steps of {self.step:g}" if self.step is not None and (self.step, self.kind) != (1, "int") else ""
             )
-            said = f"{self.kind} from {self.low:.6g} to {self.high:.6g}{step}{scale}"
-        said += f", rounded to multiples of {self.quantum:g}" if self.quantum is not None else ""
+            description = f"{self.kind} from {self.low:.6g} to {self.high:.6g}{step}{scale}"
+        description += f", rounded to multiples of {self.quantum:g}" if self.quantum is not None else ""
         clauses = [f"{key} is {' or '.join(map(text, values))}" for key, values in self.when.items()]
-        return f"{said}, where {' and '.join(clauses)}" if clauses else said
+        return f"{description}, if {' and '.join(clauses)}" if clauses else description
 
     def _shown(self) -> str:
         count = len(self.choices)
@@ -277,30 +276,30 @@ class Dimension:
     def from_json(cls, value: dict[str, Any]) -> Dimension:
         normal = None if value["normal"] is None else Normal(**value["normal"])
         when = {key: tuple(values) for key, values in value["when"].items()}
-        given = value["choices"]
-        choices = Steps(**given) if isinstance(given, dict) else tuple(given)
-        known = {"kind": Kind(value["kind"]), "choices": choices, "normal": normal, "when": when}
-        return cls(**{**value, **known})
+        choices = value["choices"]
+        choices = Steps(**choices) if isinstance(choices, dict) else tuple(choices)
+        parsed = {"kind": Kind(value["kind"]), "choices": choices, "normal": normal, "when": when}
+        return cls(**{**value, **parsed})
 
     def _check_choices(self) -> None:
         if not self.choices:
-            raise ConfigError("there is nothing to choose from")
+            raise ConfigError("the list of choices is empty")
         if isinstance(self.choices, Steps):
             return
         seen = set()
         for choice in self.choices:
             if identity(choice) in seen:
-                raise ConfigError(f"the choice {choice!r} stands there twice")
+                raise ConfigError(f"the choice {choice!r} is listed twice")
             seen.add(identity(choice))
 
 
 def identity(value: Any) -> str:
-    """What tells a value from others: its type and its text. To Python, 1, 1.0 and True are equal."""
+    """A key that differs if values were typed differently; in Python, 1, 1.0 and True are equal."""
     return json.dumps(value)
 
 
 def _number(value: Any) -> Any:
-    """A number that was written with more digits than it needs, and so kept as text."""
+    """`value` as a number if it is the text of one: a number typed with redundant digits is kept as text."""
     try:
         return float(value) if isinstance(value, str) else value
     except ValueError:

@@ -1,4 +1,4 @@
-"""The Goal: what is done with the primary metric."""
+"""The Goal: whether the primary metric is maximized or minimized."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from enum import StrEnum
 
 
 class Goal(StrEnum):
-    """By Azure ML's names."""
+    """The names are Azure ML's."""
 
     maximize = "maximize"
     minimize = "minimize"
 
     @property
     def sign(self) -> int:
-        """What a value is multiplied by so that more is better."""
+        """The factor that makes a higher value a better one."""
         return 1 if self is Goal.maximize else -1
 
     @property

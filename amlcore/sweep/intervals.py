@@ -1,4 +1,4 @@
-"""The Intervals of a trial: what it has logged of what it is judged by, as its newest attempt counts it."""
+"""The Intervals of a trial: its logs of the judged metric, as numbered by its newest attempt."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from amlcore.worker.metrics import attempt_of
 
 
 class Intervals:
-    """Counts the intervals of one trial, from 1.
+    """Numbers the intervals of one trial, from 1.
 
-    An attempt begins anew, since its script does. One that goes on from a checkpoint logs the step where it does:
-    what was logged before at smaller steps counts on.
+    A new attempt starts again at 1, since its script does. If the script resumes from a checkpoint, it logs the step
+    at which it resumes: what was logged before at smaller steps still counts.
     """
 
     def __init__(self, metric: str | None) -> None:
@@ -23,7 +23,7 @@ class Intervals:
         self._steps: list[int | None] = []
 
     def take(self, records: Iterable[dict[str, Any]]) -> Iterator[tuple[int, float]]:
-        """Each number among `records` that the trial is judged by, with its interval; those behind it count no more."""
+        """Each judged value among `records`, with its interval; later intervals of an earlier attempt are dropped."""
         for record in records:
             attempt = attempt_of(record)
             if record["name"] != self._metric or attempt < self._attempt:
@@ -38,7 +38,7 @@ class Intervals:
             yield len(self._steps), value
 
     def history(self, records: Iterable[dict[str, Any]]) -> list[float]:
-        """The values that count, the first interval first."""
+        """The values that count, by interval."""
         values: list[float] = []
         for interval, value in self.take(records):
             values[interval - 1 :] = [value]
@@ -46,7 +46,7 @@ class Intervals:
 
 
 def as_float(value: Any) -> float:
-    """A logged value as a float: an integer past all floats is infinite, what is no number is NaN."""
+    """A logged value as a float: too large an integer is infinite, anything but a number is NaN."""
     if not isinstance(value, int | float):
         return math.nan
     try:

@@ -1,4 +1,4 @@
-"""The journal: the file of a study, in Optuna's own format, with one writer."""
+"""The journal: the file of a study, in Optuna's format, with one writer."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def lock(file: Path) -> int:
-    """A lock on the journal that ends with this process.
+    """Lock the journal for as long as this process runs; returns its open file descriptor.
 
     Raises
     ------
@@ -31,14 +31,14 @@ def lock(file: Path) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         os.close(handle)
-        raise RunError(f"{file} is being written: another process drives this sweep") from None
+        raise RunError(f"another process drives this sweep: it has locked {file}") from None
     _repair(handle)
-    durable.sync([file.parent])  # it may be new
+    durable.sync([file.parent])  # the file may be new
     return handle
 
 
 def _repair(handle: int) -> None:
-    """Cut off a last line that a killed writer left unfinished: the next one would be mixed with it."""
+    """Cut off an unfinished last line of a killed writer, or the next line would be appended to it."""
     size = os.fstat(handle).st_size
     end = os.pread(handle, size, 0).rfind(b"\n") + 1
     if end != size:
@@ -46,34 +46,34 @@ def _repair(handle: int) -> None:
 
 
 class BackgroundSync:
-    """Brings a journal to the disk behind the back of its writer, who waits for none of it."""
+    """Syncs a journal to the disk in a thread of its own, so the writer does not wait."""
 
     def __init__(self, handle: int) -> None:
         self._handle = handle
-        self._asked = threading.Event()
+        self._requested = threading.Event()
         self._closed = False
         self._thread = threading.Thread(target=self._work, daemon=True)
         self._thread.start()
 
     def request(self) -> None:
-        """Have what is written by now brought to the disk soon."""
-        self._asked.set()
+        """Sync soon what has been written so far."""
+        self._requested.set()
 
     def close(self) -> None:
-        """End once all of it is there."""
+        """Sync what is left, then end."""
         self._closed = True
-        self._asked.set()
+        self._requested.set()
         self._thread.join()
-        self._sync()  # the thread may have been at work when the last lines were written
+        self._sync()  # the thread may have started its last sync before the last lines were written
 
     def _work(self) -> None:
         while not self._closed:
-            self._asked.wait()
-            self._asked.clear()
+            self._requested.wait()
+            self._requested.clear()
             self._sync()
 
     def _sync(self) -> None:
-        with suppress(OSError):  # of a full or failing disk the next line that is written tells
+        with suppress(OSError):  # the next write reports a full or failing disk
             os.fdatasync(self._handle)
 
 
@@ -83,9 +83,9 @@ def open_storage(file: Path) -> BaseStorage:
     from optuna.storages.journal import JournalFileBackend
 
     class OwnedJournal(JournalFileBackend):
-        """Writes without a lock, which would only outlive a killed writer, and without waiting for the disk.
+        """Writes without Optuna's lock, which a killed writer would leave behind, and without waiting for the disk.
 
-        What is written outlives the process; that it outlives the machine is asked for by `Study.sync_soon`.
+        What is written survives the process; `Study.sync_soon` makes it survive the machine.
         """
 
         def append_logs(self, logs: list[dict[str, Any]]) -> None:
@@ -95,11 +95,11 @@ def open_storage(file: Path) -> BaseStorage:
     try:
         return JournalStorage(OwnedJournal(str(file)))
     except (ValueError, KeyError) as error:
-        raise RecordError(f"{file}{_damaged_line(file)} is no journal of Optuna's: {error}") from None
+        raise RecordError(f"{file}{_damaged_line(file)} is not a valid Optuna journal: {error}") from None
 
 
 def _append(file: Path, lines: bytes) -> None:
-    """Append whole lines or nothing, also where the disk has room for a part of them."""
+    """Append all lines or none, even if the disk has room for only a part of them."""
     with open(file, "ab", buffering=0) as stream:
         size = os.fstat(stream.fileno()).st_size
         try:

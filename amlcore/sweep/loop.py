@@ -1,4 +1,4 @@
-"""The loop of a sweep: a slot that frees gets the next trial at once. It knows no processes and no files of runs."""
+"""The loop of a sweep: a free slot gets the next trial at once. It knows nothing of processes and files."""
 
 from __future__ import annotations
 
@@ -16,47 +16,47 @@ from amlcore.sweep.sweep import Sweep
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial has come to its end."""
+    """A trial has ended."""
 
     number: int
     state: TrialState
     value: float | None = None
     reason: str | None = None
-    further: tuple[float, ...] = ()  # of the further primary metrics
+    further: tuple[float, ...] = ()  # of the primary metrics after the first
 
 
 @dataclass(frozen=True)
 class MetricReported:
-    """A running trial has logged once more what it is judged by."""
+    """A running trial has logged the metric that it is judged by."""
 
     number: int
     value: float
-    interval: int | None = None  # which log of it this is, as the attempt that counts has it; None: the next
+    interval: int | None = None  # the number of this log in the newest attempt; None: the next one
 
 
 class Trials(Protocol):
-    """Where the trials of a sweep are carried out."""
+    """Runs the trials of a sweep."""
 
     def start(self, trial: Trial) -> None:
-        """Begin to carry out a trial, or go on with one that was begun before."""
+        """Start a trial, or continue one that was started before."""
 
     def poll(self) -> Iterable[TrialEnded | MetricReported]:
-        """What has been logged and what has ended since the last call, each once."""
+        """What was logged and which trials ended since the last call."""
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
-        """Ask for the end of a trial, which is polled like any other: as PRUNED where it is that, else as CANCELED."""
+        """Ask a trial to end; `poll` reports it later, as PRUNED or as CANCELED."""
 
     def history(self, number: int) -> list[float]:
-        """What a trial that has ended logged of what it was judged by."""
+        """All values of the judged metric that an ended trial logged."""
 
 
 class Loop:
-    """Keeps the slots of a sweep busy until nothing is left to try.
+    """Keeps the slots of a sweep busy until there is nothing left to try.
 
     Parameters
     ----------
     slots : int
-        How many trials run at once.
+        The number of trials that run at once.
     clock : callable
         Seconds, as `time.monotonic`.
     """
@@ -75,11 +75,11 @@ class Loop:
         self._sweep = sweep
         self._slots = min(slots, sweep.max_concurrent_runs or slots)
         self._clock = clock
-        self._began = clock()
-        self._known: dict[int, Trial] = {}
+        self._started_at = clock()
+        self._trials_running: dict[int, Trial] = {}
         self.progress = SweepProgress(ParetoFront(sweep.goals), slots=self._slots)
-        self.stopped: str | None = None  # why no further trial begins, where it is not that all have been tried
-        self._given_up: set[int] = set()
+        self.stopped: str | None = None  # why no more trials are started; None if all have been tried
+        self._stopping: set[int] = set()
         self._histories: dict[int, list[float]] = {}
         for trial in study.trials():
             if trial.state is not TrialState.RUNNING:
@@ -94,26 +94,20 @@ class Loop:
         return not self.progress.running and (self.stopped is not None or self._study.remaining <= 0)
 
     @property
-    def spent_s(self) -> float:
-        return self._clock() - self._began
+    def elapsed_s(self) -> float:
+        return self._clock() - self._started_at
 
     @property
     def failed_too_often(self) -> bool:
-        most = self._sweep.max_failures
-        return most is not None and self.progress.counts[TrialState.FAIL] > most
+        max_failures = self._sweep.max_failures
+        return max_failures is not None and self.progress.counts[TrialState.FAIL] > max_failures
 
     def step(self) -> list[Trial]:
-        """Tell the study what has ended, then fill the slots.
-
-        Returns
-        -------
-        list of Trial
-            Those that ended.
-        """
+        """Tell the study which trials ended, then fill the slots; returns the trials that ended."""
         ended = []
         for event in self._trials.poll():
             if isinstance(event, TrialEnded):
-                ended.append(self._tell(event))
+                ended.append(self._record(event))
             else:
                 self._judge(event)
         self._check_limits()
@@ -121,7 +115,7 @@ class Loop:
         return ended
 
     def _fill(self) -> None:
-        """Start trials in all slots that are free; the study knows of them, whatever happens, before they begin."""
+        """Start trials in all free slots, but only after the study has recorded them."""
         trials: list[Trial] = []
         free_slots = self._slots - len(self.progress.running)
         while self.stopped is None and self._study.remaining > 0 and len(trials) < free_slots:
@@ -132,7 +126,7 @@ class Loop:
             self._start(trial)
 
     def stop(self, reason: str) -> None:
-        """Begin no further trial, and end those that run."""
+        """Start no more trials, and stop those that run."""
         if self.stopped is not None:
             return
         self.stopped = reason
@@ -140,16 +134,16 @@ class Loop:
             self._trials.stop(number, reason)
 
     def _keeps_history(self, trial: Trial) -> bool:
-        """Whether others are compared with what an ended trial logged: Optuna knows it by itself."""
+        """Whether running trials are compared with this ended one; Optuna's pruners keep their own history."""
         policy = self._sweep.early_termination
         return policy is not None and policy.is_azures and trial.state is not TrialState.CANCELED
 
     def _counted(self, logged: float) -> float:
-        """What is compared of a value that a trial logged: one that is infinite is never ahead of another."""
+        """A logged value for comparison: an infinite one never beats another."""
         return logged if math.isfinite(logged) else self._sweep.goals[0].worst
 
     def _judge(self, event: MetricReported) -> None:
-        """Stop a trial that early termination gives up."""
+        """Stop the trial if early termination says so."""
         policy = self._sweep.early_termination
         if policy is None:
             return
@@ -160,34 +154,36 @@ class Loop:
         else:
             pruned = self._study.report(event.number, len(history), event.value)
             reason = f"{policy.policy}: {event.value:.6g} at interval {len(history)}" if pruned else None
-        if reason is not None and event.number not in self._given_up:
-            self._given_up.add(event.number)
+        if reason is not None and event.number not in self._stopping:
+            self._stopping.add(event.number)
             self._trials.stop(event.number, f"{EARLY_TERMINATION}{reason}", pruned=True)
 
     def _check_limits(self) -> None:
-        if self._sweep.timeout_s is not None and self.spent_s >= self._sweep.timeout_s:
+        if self._sweep.timeout_s is not None and self.elapsed_s >= self._sweep.timeout_s:
             self.stop(f"the sweep reached sweep.max_duration_minutes={self._sweep.max_duration_minutes:g}")
         elif self.failed_too_often:
             self.stop(f"more trials failed than sweep.max_failures={self._sweep.max_failures}")
 
     def _start(self, trial: Trial) -> None:
-        self._known[trial.number] = trial
+        self._trials_running[trial.number] = trial
         self.progress.start(trial.number, now=self._clock())
         self._trials.start(trial)
 
-    def _tell(self, end: TrialEnded) -> Trial:
-        end = self._compared(end)
+    def _record(self, end: TrialEnded) -> Trial:
+        end = self._checked(end)
         self.progress.end(end.number, now=self._clock())
         self._study.tell(end.number, end.state, end.value, end.reason, further=end.further)
-        values = self._known.pop(end.number).values
+        values = self._trials_running.pop(end.number).values
         trial = Trial(end.number, values, end.state, end.value, end.reason, end.further)
         self.progress.count(trial)
         return trial
 
-    def _compared(self, end: TrialEnded) -> TrialEnded:
-        """The same end, or a failure where what was reached cannot be compared: nothing would ever beat an inf."""
-        reached = () if end.value is None else (end.value, *end.further)
-        for metric, value in zip(self._sweep.metrics, reached, strict=False):
+    def _checked(self, end: TrialEnded) -> TrialEnded:
+        """The same end, or a failure if a value is infinite: no other trial could ever beat it."""
+        values = () if end.value is None else (end.value, *end.further)
+        for metric, value in zip(self._sweep.metrics, values, strict=False):
             if not math.isfinite(value):
-                return TrialEnded(end.number, TrialState.FAIL, reason=f"{metric} is {value}, which is no finite number")
+                return TrialEnded(
+                    end.number, TrialState.FAIL, reason=f"{metric} is {value}, which is not a finite number"
+                )
         return end

@@ -1,4 +1,4 @@
-"""Options: what is given to Optuna's samplers and pruners as it is."""
+"""Options: keyword arguments for Optuna's samplers and pruners."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from collections.abc import Callable, Iterable
 from amlcore.errors import ConfigError, suggest
 
 
-def check_options(key: str, made: Callable[..., object], options: Iterable[str]) -> None:
-    """Make sure that what is made takes each of the `options` that stand under `key`.
+def check_options(key: str, target: Callable[..., object], options: Iterable[str]) -> None:
+    """Make sure that `target` takes each of the `options` set under `key`.
 
     Raises
     ------
     ConfigError
-        It does not take one.
+        It does not take one of them.
     """
-    known = inspect.signature(made).parameters.keys()
+    arguments = inspect.signature(target).parameters.keys()
     for name in options:
-        if name not in known:
-            raise ConfigError(f"{key}.{name}: {made.__name__} takes no such argument; {suggest(name, known)}")
+        if name not in arguments:
+            raise ConfigError(f"{key}.{name}: {target.__name__} has no such argument; {suggest(name, arguments)}")

@@ -1,4 +1,4 @@
-"""The ParetoFront: the trials that no other beats."""
+"""The ParetoFront: the trials that no other trial beats."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from amlcore.sweep.study import Trial
 
 
 class ParetoFront:
-    """Of one metric the best trial, of several the Pareto front; of trials that reached the same the earliest."""
+    """The best trial of one metric, the Pareto front of several; of equal trials the earliest."""
 
     def __init__(self, goals: Sequence[Goal]) -> None:
         self._goals = goals
@@ -22,7 +22,7 @@ class ParetoFront:
         return any(trial.number == other.number for other in self._trials)
 
     def add(self, trial: Trial) -> None:
-        """Take a trial in that reached something, and those out that it beats."""
+        """Add a completed trial, unless another beats it, and remove those that it beats."""
         own = self._gains(trial)
         for other in self._trials:
             gains = self._gains(other)
@@ -38,20 +38,20 @@ class ParetoFront:
 
     @property
     def trials(self) -> list[Trial]:
-        """The best in the first metric first; of equals the earliest."""
+        """Best first by the first metric; of equal ones the earliest."""
         return sorted(self._trials, key=self.rank)
 
     @property
     def best(self) -> Trial | None:
-        """The one of them that is best in the first metric."""
+        """The trial that is best in the first metric."""
         return next(iter(self.trials), None)
 
     def order(self, trial: Trial) -> tuple[bool, bool, float, int]:
-        """What all trials of a sweep are sorted by: first these, then the others, then those without a result."""
+        """The sort key of all trials: first those on the front, then the others, then those without a result."""
         return (trial not in self, not trial.reached, *self.rank(trial))
 
     def rank(self, trial: Trial) -> tuple[float, int]:
-        """What trials are sorted by, so that the best in the first metric comes first and of equals the earliest."""
+        """The sort key within one group: best first by the first metric, of equal ones the earliest."""
         return (-self._gains(trial)[0] if trial.reached else 0.0, trial.number)
 
     def _gains(self, trial: Trial) -> tuple[float, ...]:

@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 TIMELINE = "timeline"
 LEAST = 5
-"""So many trials must have reached something: of fewer, the table says more than any plot."""
+"""The completed trials that plots need; the table shows fewer better."""
 
 Plot = tuple[str, str, dict[str, Any]]
-"""The name of a file, Optuna's name of the plot, and what it is called with."""
+"""The file name, Optuna's name of the plot, and its arguments."""
 
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
@@ -37,33 +37,33 @@ PAGE = """<!doctype html>
 
 
 def plots_of(metrics: Sequence[str], goals: Sequence[Goal]) -> list[Plot]:
-    """Which plots a sweep for `metrics` has; of several metrics, those of one are drawn for each."""
+    """The plots of a sweep; with several metrics, each has its own set."""
     several = len(metrics) > 1
-    found: list[Plot] = []
+    plots: list[Plot] = []
     for index, (metric, goal) in enumerate(zip(metrics, goals, strict=True)):
         ending = f"_{metric}" if several else ""
-        # Without a target, Optuna knows the goal: it draws the best so far, and the best darkest.
+        # Without a target Optuna uses the goal: it draws the best value so far, and darkens the best trials.
         target: dict[str, Any] = {"target_name": metric, **({"target": _target(index)} if several else {})}
-        found += [
+        plots += [
             (f"history{ending}", "optimization_history", target),
             (f"importances{ending}", "param_importances", {**target, "target": _loss(index, goal)}),
             (f"slice{ending}", "slice", target),
             (f"parallel_coordinate{ending}", "parallel_coordinate", target),
         ]
     if several and len(metrics) <= 3:
-        found.append(("pareto_front", "pareto_front", {"target_names": list(metrics)}))
-    return found
+        plots.append(("pareto_front", "pareto_front", {"target_names": list(metrics)}))
+    return plots
 
 
 def importances(study: OptunaStudy, metrics: Sequence[str], goals: Sequence[Goal]) -> dict[str, dict[str, float]]:
-    """How much each parameter matters for each metric, in parts of 1, by PED-ANOVA."""
+    """The importance of each parameter for each metric by PED-ANOVA; those of a metric add up to 1."""
     from optuna.importance import get_param_importances
 
     with _unwarned():
         return {
-            metric: {name: round(value, 6) for name, value in found.items()}
+            metric: {name: round(value, 6) for name, value in shares.items()}
             for index, (metric, goal) in enumerate(zip(metrics, goals, strict=True))
-            for found in [get_param_importances(study, target=_loss(index, goal))]
+            for shares in [get_param_importances(study, target=_loss(index, goal))]
         }
 
 
@@ -77,12 +77,12 @@ def draw(
     folder: Path,
     log: Log,
 ) -> None:
-    """Draw what can be drawn into `folder`; what cannot is said.
+    """Draw all plots into `folder`; a plot that fails is logged.
 
     Parameters
     ----------
     spans : mapping
-        When each trial had its slot.
+        When each trial held its slot.
     """
     folder.mkdir(parents=True, exist_ok=True)
     plots = [*plots_of(metrics, goals), (TIMELINE, TIMELINE, {"spans": spans})]
@@ -94,7 +94,7 @@ def draw(
 
 
 def _draw_pngs(study: OptunaStudy, plots: list[Plot], folder: Path) -> Iterator[tuple[str, Exception]]:
-    """Write each plot as PNG; yields the names of those that could not be drawn, and why."""
+    """Write each plot as PNG; yields the name of each that could not be drawn, and why."""
     import matplotlib as mpl
 
     mpl.use("Agg")
@@ -140,13 +140,13 @@ def _target(index: int) -> Callable[[Any], float]:
 
 
 def _loss(index: int, goal: Goal) -> Callable[[Any], float]:
-    """PED-ANOVA asks what makes a value low."""
+    """PED-ANOVA looks for what makes a value low."""
     return lambda trial: -goal.sign * float(trial.values[index])
 
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    # Optuna calls its plots experimental, and says of its importances what _loss takes care of.
+    # Optuna calls its plots experimental, and warns of a target that _loss makes right.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield

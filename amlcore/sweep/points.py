@@ -53,7 +53,7 @@ def _counted(count: int) -> str:
 
 def _range(dimension: Dimension) -> str:
     """The range with the same numbers in a grid, which leaves out the end."""
-    numbers = dimension.listed
+    numbers = dimension.all_values
     assert numbers is not None
     if not isinstance(numbers, Steps):
         return f"choice({numbers[0]})"

@@ -1,4 +1,4 @@
-"""The ReadOnlyStudy: a study that is read and never written, its parameters and values as a person knows them."""
+"""The ReadOnlyStudy: the study of a sweep for plots and the dashboard, with values as the user wrote them."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from optuna.study._frozen import FrozenStudy
 
 MANY = 100
-"""Of more steps than so many, plots show a range of numbers instead of choices."""
+"""Above this number of steps, plots show a range of numbers instead of choices."""
 ARGUMENTS = "script.arguments."
 
 
 class _ReadOnly(JournalFileBackend):
-    """The driver of a sweep is the only one who writes its study."""
+    """Only the driver of a sweep writes its study."""
 
-    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002  nothing of them is kept
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:  # noqa: ARG002  nothing is written
         raise PermissionError("this study is read-only")
 
 
@@ -39,9 +39,9 @@ class ReadOnlyStudy(JournalStorage):
     Parameters
     ----------
     file : Path
-        The study, which may grow meanwhile.
+        The study, which may still grow.
     title : str
-        What the study is shown as.
+        The name that is shown.
     """
 
     def __init__(self, file: Path, space: Space, metrics: Sequence[str], *, title: str = NAME) -> None:
@@ -80,22 +80,22 @@ class ReadOnlyStudy(JournalStorage):
 
 
 def load_read_only(file: Path, space: Space, metrics: Sequence[str]) -> OptunaStudy:
-    """The study of a sweep for Optuna's plots."""
+    """The study of a sweep, for Optuna's plots."""
     import optuna
 
     return optuna.load_study(study_name=NAME, storage=ReadOnlyStudy(file, space, metrics))
 
 
 def own_trials(file: Path) -> list[FrozenTrial]:
-    """The trials of a sweep as Optuna keeps them, without those that an earlier sweep made."""
+    """The trials of a sweep as Optuna stores them, without those of a warm start."""
     if not file.exists():
         return []
     storage = JournalStorage(_ReadOnly(str(file)))
     trials = storage.get_all_trials(storage.get_study_id_from_name(NAME), deepcopy=False)
-    warm = sum(WARM_START in trial.user_attrs for trial in trials)
-    own = [copy.copy(trial) for trial in trials[warm:]]
+    warm_start_count = sum(WARM_START in trial.user_attrs for trial in trials)
+    own = [copy.copy(trial) for trial in trials[warm_start_count:]]
     for trial in own:
-        trial.number -= warm
+        trial.number -= warm_start_count
     return own
 
 
@@ -104,15 +104,15 @@ def _short(key: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What Optuna takes as a choice; a list or a mapping becomes text."""
+    """A choice as Optuna accepts it: a list or a mapping becomes text."""
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
-    """The distribution of the values themselves, where Optuna draws something else in their place."""
+    """The distribution of the values themselves, which may differ from what Optuna draws."""
     if isinstance(steps := dimension.choices, Steps) and len(steps) > MANY:
-        made = IntDistribution if steps.whole else FloatDistribution
-        return made(min(steps[0], steps[-1]), max(steps[0], steps[-1]))
+        distribution = IntDistribution if steps.whole else FloatDistribution
+        return distribution(min(steps[0], steps[-1]), max(steps[0], steps[-1]))
     if dimension.kind is Kind.choice:
         return CategoricalDistribution([_plain(choice) for choice in dimension.choices])
     if dimension.normal is None and not dimension.exponential and dimension.quantum is None:

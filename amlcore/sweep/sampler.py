@@ -1,4 +1,4 @@
-"""Samplers: who chooses the points of a sweep, by name."""
+"""Samplers: they choose the points of a sweep, by name."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ GRID = "grid"
 class SamplerKind:
     """One of Optuna's samplers as a sweep uses it."""
 
-    name: str  # in optuna.samplers
-    learns: bool  # whether it chooses by what the trials reach
-    multi_objective: bool = True  # whether it takes several metrics at once
-    numbers: int = 0  # how many parameters must be numbers for it to do anything
+    name: str  # its class in optuna.samplers
+    learns: bool  # whether it chooses by the results of trials
+    multi_objective: bool = True  # whether it supports several metrics
+    numbers: int = 0  # the numeric parameters that it needs at least
     options: tuple[tuple[str, Any], ...] = ()
-    generation: str | None = None  # the attribute by which it knows the trials of a generation
-    min_warm_start: int = 1  # how many earlier trials it needs to begin with any
-    continues: bool = False  # whether the same seed goes on where the study stands, instead of beginning again
-    module: str | None = None  # what it needs beside Optuna
-    extra: str | None = None  # the extra of amlcore that brings it
+    generation: str | None = None  # the trial attribute that holds the generation
+    min_warm_start: int = 1  # the earlier trials that a warm start needs at least
+    continues: bool = False  # whether one seed continues its sequence after a resume, instead of starting over
+    module: str | None = None  # the module that it needs besides Optuna
+    extra: str | None = None  # the extra of amlcore that installs it
 
 
 QUIET = ("warn_independent_sampling", False)
 NAMED = {
-    GRID: SamplerKind("RandomSampler", learns=False),  # every point is given; it never chooses one
+    GRID: SamplerKind("RandomSampler", learns=False),  # every point is enqueued; it never chooses one
     "random": SamplerKind("RandomSampler", learns=False),
     "sobol": SamplerKind(
         "QMCSampler",
@@ -57,13 +57,13 @@ NAMED = {
 BY_PATH = {f"optuna.samplers.{kind.name}": kind for name, kind in NAMED.items() if name != GRID} | {
     "optuna.samplers.NSGAIIISampler": SamplerKind("NSGAIIISampler", learns=True, generation="NSGAIIISampler:generation")
 }
-"""Left out are those that end a study by themselves or need objects to be made of."""
+"""Without the samplers that end a study by themselves or need objects as arguments."""
 
 SAMPLERS = NAMED | BY_PATH
 
 
 def check_sampler(name: str) -> None:
-    """Make sure that what the sampler needs is installed.
+    """Check that the module that the sampler needs is installed.
 
     Raises
     ------
@@ -93,7 +93,7 @@ def make_sampler(
     warm_start : sequence of FrozenTrial
         The trials of earlier sweeps; all samplers but CMA-ES read them from the study.
     space : mapping
-        What every trial draws; the others find it out from the trials.
+        The parameters that every trial has; only Sobol needs it, the others learn it from the trials.
 
     Raises
     ------
@@ -114,7 +114,7 @@ def make_sampler(
         sampler_class = _over(space)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of what Optuna calls experimental
+            warnings.simplefilter("ignore")  # Optuna calls some samplers experimental
             sampler: BaseSampler = sampler_class(**arguments)
     except (TypeError, ValueError, AttributeError) as error:
         raise ConfigError(f"sweep.sampler_options={options}: sweep.sampler={name}: {error}") from None
@@ -122,7 +122,7 @@ def make_sampler(
 
 
 def _over(space: Mapping[str, BaseDistribution]) -> type[BaseSampler]:
-    """Optuna's sampler of a sequence; by itself it draws at random as long as no trial has come to a value."""
+    """Optuna's QMCSampler, which draws at random until a trial has completed unless it is told the space."""
     from optuna.samplers import QMCSampler
 
     class WholeSequence(QMCSampler):
@@ -133,7 +133,7 @@ def _over(space: Mapping[str, BaseDistribution]) -> type[BaseSampler]:
 
 
 def _numbers_of(trial: FrozenTrial) -> FrozenTrial:
-    """The trial with those parameters alone that CMA-ES searches."""
+    """The trial with only the parameters that CMA-ES searches."""
     from optuna.distributions import CategoricalDistribution
 
     numbers = copy(trial)
@@ -147,7 +147,7 @@ def _numbers_of(trial: FrozenTrial) -> FrozenTrial:
 
 
 def _seed(seed: int | None, trial_count: int) -> int | None:
-    """The seed itself at first; after a resume another one that follows from it, or the first points would return."""
+    """The seed at first; after a resume one derived from it, or the first points would be repeated."""
     if seed is None or trial_count == 0:
         return seed
     import numpy as np

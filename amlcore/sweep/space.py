@@ -1,4 +1,4 @@
-"""The Space: all parameters of a sweep, with what each may be."""
+"""The Space: all parameters of a sweep, with the values that each may take."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 
 Values = dict[str, Any]
 MANY = 100
-"""So many choices, at most, stand in a message."""
+"""The choices that a message lists at most."""
 
 
 class Space(Mapping[str, Dimension]):
-    """Dimensions by their keys; one that depends on another comes after it.
+    """Dimensions by key; a dimension comes after those that it depends on.
 
     Raises
     ------
     ConfigError
-        A condition names what the space does not have, or values that it never takes.
+        A condition names a key that the space does not have, or a value that the key never takes.
     """
 
     def __init__(self, dimensions: Mapping[str, Dimension]) -> None:
@@ -35,7 +35,7 @@ class Space(Mapping[str, Dimension]):
         while waiting:
             ready = [key for key, dimension in waiting.items() if not dimension.when.keys() & waiting.keys()]
             if not ready:
-                raise ConfigError(f"sweep.search_space: {', '.join(waiting)} depend on each other in a circle")
+                raise ConfigError(f"sweep.search_space: {', '.join(waiting)} depend on each other")
             for key in ready:
                 self._dimensions[key] = waiting.pop(key)
 
@@ -49,7 +49,7 @@ class Space(Mapping[str, Dimension]):
         return len(self._dimensions)
 
     def draw(self, trial: Trial, *, by_place: bool = False) -> Values:
-        """The values of `trial`; a parameter whose condition does not hold has none."""
+        """The values of `trial`; a parameter whose condition does not hold is left out."""
         values: Values = {}
         for key, dimension in self.items():
             if self._holds(dimension.when, values):
@@ -62,10 +62,10 @@ class Space(Mapping[str, Dimension]):
 
     @property
     def points(self) -> int | None:
-        """How many points there are; None where they cannot be counted."""
-        listed = {key: dimension.listed for key, dimension in self.items()}
-        counted = {key: values for key, values in listed.items() if values is not None}
-        return Grid(counted, self._conditions).size if len(counted) == len(listed) else None
+        """The number of points; None if there are too many to count."""
+        values = {key: dimension.all_values for key, dimension in self.items()}
+        countable = {key: items for key, items in values.items() if items is not None}
+        return Grid(countable, self._conditions).size if len(countable) == len(values) else None
 
     @property
     def _conditions(self) -> dict[str, dict[str, set[int]]]:
@@ -75,28 +75,28 @@ class Space(Mapping[str, Dimension]):
         }
 
     def choices_of(self, keys: Collection[str]) -> list[Values]:
-        """The values that `keys`, which are choices, take together in some point; one may have none in a point."""
-        found: list[Values] = [{}]
+        """All combinations of values that the choices `keys` take in some point; a key may be missing from one."""
+        combinations: list[Values] = [{}]
         for key in (key for key in self if key in keys):
             when = self[key].when
             within = {other: allowed for other, allowed in when.items() if other in keys}
             extended: list[Values] = []
-            for values in found:
+            for values in combinations:
                 holds = self._holds(within, values)
                 if holds:
                     extended += ({**values, key: choice} for choice in self[key].choices)
                 if not holds or within != when:
                     extended.append(values)
-            found = extended
-        return found
+            combinations = extended
+        return combinations
 
     def may_hold(self, key: str, choices: Values, keys: Collection[str]) -> bool:
-        """Whether `key` can have a value where the groups of options `keys` are chosen as `choices` says."""
+        """Whether `key` can exist if the groups `keys` are chosen as in `choices`."""
         conditions = [(other, allowed) for other, allowed in self[key].when.items() if other in keys]
         return all(text(choices.get(other)) in map(text, allowed) for other, allowed in conditions)
 
     def holds(self, values: Values) -> bool:
-        """Whether `values` are those of the parameters that exist together."""
+        """Whether `values` has exactly the parameters whose conditions hold."""
         return values.keys() == {key for key, dimension in self.items() if self._holds(dimension.when, values)}
 
     def describe(self) -> dict[str, str]:
@@ -111,14 +111,14 @@ class Space(Mapping[str, Dimension]):
         return cls({item.pop("key"): Dimension.from_json(item) for item in fields})
 
     @staticmethod
-    def _check_condition(key: str, dimension: Dimension, known: Mapping[str, Dimension]) -> None:
+    def _check_condition(key: str, dimension: Dimension, dimensions: Mapping[str, Dimension]) -> None:
         for other, values in dimension.when.items():
-            if other not in known:
-                raise ConfigError(f"sweep.search_space.{key}: when: {other}: {must_be(other, set(known) - {key})}")
+            if other not in dimensions:
+                raise ConfigError(f"sweep.search_space.{key}: when: {other}: {must_be(other, set(dimensions) - {key})}")
             for value in values:
-                if known[other].kind is Kind.choice and not known[other].has(value):
-                    said = must_be(text(value), map(text, known[other].choices[:MANY]))
-                    raise ConfigError(f"sweep.search_space.{key}: when: {other}={text(value)}: {said}")
+                if dimensions[other].kind is Kind.choice and not dimensions[other].has(value):
+                    problem = must_be(text(value), map(text, dimensions[other].choices[:MANY]))
+                    raise ConfigError(f"sweep.search_space.{key}: when: {other}={text(value)}: {problem}")
 
     def _holds(self, when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:
         return all(key in values and self[key].is_among(values[key], allowed) for key, allowed in when.items())

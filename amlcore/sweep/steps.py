@@ -1,4 +1,4 @@
-"""The Steps: many numbers at equal distances, none of which is kept."""
+"""Steps: evenly spaced numbers, computed when they are needed."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amlcore.errors import ConfigError
 
 @dataclass(frozen=True)
 class Steps(Sequence[Any]):
-    """The numbers from `start` on in `length` steps: whole where start and step are, else by decimals."""
+    """`length` numbers from `start` on: integers if start and step are, else computed in decimals."""
 
     start: int | float
     step: int | float
@@ -21,9 +21,9 @@ class Steps(Sequence[Any]):
 
     @classmethod
     def before(cls, start: float, stop: float, step: float) -> Steps:
-        """The numbers from `start` in steps towards `stop`, which is left out, as in Python's range."""
+        """The numbers from `start` in steps towards `stop`, which is excluded, as in Python's range."""
         if not step:
-            raise ConfigError("its step must not be 0")
+            raise ConfigError("the step must not be 0")
         whole, rest = _divided(start, stop, step)
         return cls(start, step, max(0, whole + (rest > 0)))
 
@@ -54,13 +54,13 @@ class Steps(Sequence[Any]):
         return float(Decimal(str(self.start)) + steps * Decimal(str(self.step))) + 0.0  # -0.0 is 0.0
 
     def index(self, value: Any, *_: int) -> int:
-        """The place of `value`; ValueError where it is none of them."""
+        """The index of `value`; raises ValueError if it is not one of the numbers."""
         is_number = isinstance(value, int if self.whole else (int, float)) and not isinstance(value, bool)
         if is_number and self.length and (number := Decimal(str(value))).is_finite():
             nearest = round((number - Decimal(str(self.start))) / Decimal(str(self.step)))
             if 0 <= nearest < self.length and self[nearest] == value:
                 return nearest
-        raise ValueError(f"{value!r} is none of {self}")
+        raise ValueError(f"{value!r} is not one of {self}")
 
     def __contains__(self, value: object) -> bool:
         try:
@@ -76,28 +76,28 @@ class Steps(Sequence[Any]):
 
 
 def last_step(start: float, end: float, step: float) -> Decimal:
-    """The last number that the steps reach; by decimals, so that 3 * 0.1 is 0.3."""
+    """The last number that the steps reach; in decimals, so that 3 * 0.1 is 0.3."""
     return Decimal(str(start)) + _divided(start, end, step)[0] * Decimal(str(step))
 
 
 def on_step(value: float, *, first: float, step: float) -> float:
-    """The number that a step reaches, without the noise of binary fractions."""
+    """The step nearest to `value`, without the noise of binary fractions."""
     return float(Decimal(str(first)) + round((value - first) / step) * Decimal(str(step))) + 0.0
 
 
 def rounded(value: float, quantum: float) -> float:
-    """The nearest multiple of `quantum`; by decimals, so that 3 * 0.1 is 0.3."""
+    """The nearest multiple of `quantum`; in decimals, so that 3 * 0.1 is 0.3."""
     steps = round(value / quantum)
-    # A script that takes whole numbers takes no 4.0.
+    # A script that expects an integer does not accept 4.0.
     return quantum * steps if isinstance(quantum, int) else float(Decimal(str(quantum)) * steps)
 
 
 def _divided(start: float, end: float, step: float) -> tuple[int, Decimal]:
-    """How many whole steps lead from `start` to `end`, and which part of one is left."""
+    """The number of whole steps from `start` to `end`, and the part of a step that remains."""
     first, last, by = (Decimal(str(number)) for number in (start, end, step))
     if not all(number.is_finite() for number in (first, last, by)):
-        raise ConfigError("a range needs finite numbers")
+        raise ConfigError("the numbers of a range must be finite")
     if abs((last - first) / by) >= sys.maxsize:
-        raise ConfigError("it has too many steps to count; use interval(a,b), which has none")
+        raise ConfigError("the range has too many steps; use interval(a,b), which has none")
     whole, rest = divmod(last - first, by)
     return int(whole), rest / by

@@ -1,4 +1,4 @@
-"""The Study: what has been tried and reached, kept by Optuna in a file that only the driver of its sweep writes."""
+"""The Study: the trials of a sweep and their results, kept by Optuna in a file that only its driver writes."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 
 NAME = "sweep"
 WARM_START = "warm_start"
-"""The attribute of a trial that an earlier sweep made: its run."""
+"""The attribute of a trial of an earlier sweep: its run."""
 CANCELED = "canceled"
-"""The attribute of a trial that ended because its sweep did."""
+"""The attribute of a trial that was canceled with its sweep."""
 RETRIES = "again"
-"""The attribute of a trial that tries such a point again: the number of the one before, as Optuna counts."""
+"""The attribute of a trial that retries such a point: the number, as Optuna counts, of the canceled one."""
 
 
 class TrialState(StrEnum):
-    """How far a trial is, by Optuna's names; to Optuna one that ended because its sweep did has failed."""
+    """Optuna's states, and CANCELED for a trial that ended with its sweep, which is a failed one to Optuna."""
 
     RUNNING = "RUNNING"
     COMPLETE = "COMPLETE"
@@ -41,18 +41,18 @@ class TrialState(StrEnum):
 
 @dataclass(frozen=True)
 class Trial:
-    """One point of the search space, and what came of it."""
+    """One point of the search space, and its result."""
 
     number: int
     values: Values
     state: TrialState = TrialState.RUNNING
     value: float | None = None  # of the primary metric, or the first of several
     reason: str | None = None
-    further: tuple[float, ...] = ()  # of the further ones, in their order
+    further: tuple[float, ...] = ()  # of the metrics after the first
 
     @property
     def reached(self) -> tuple[float, ...]:
-        """What it reached in each of the primary metrics; nothing where it did not complete."""
+        """The value of each primary metric; empty if the trial did not complete."""
         return () if self.value is None else (self.value, *self.further)
 
 
@@ -62,7 +62,7 @@ class Study:
     Parameters
     ----------
     file : Path, optional
-        Where the study is kept; without it, in memory.
+        Where the study is kept; default: in memory.
     warm_start : callable
         The trials of earlier sweeps, for the sampler; called only while this study has no trial of its own.
 
@@ -118,12 +118,12 @@ class Study:
 
     @property
     def remaining(self) -> int:
-        """How many further trials may be asked for; those that an earlier end of the sweep canceled do not count."""
+        """How many more trials may be asked for; those that were canceled with the sweep do not count."""
         limits = [self._sweep.max_total_runs, None if self._grid is None else self._grid.size]
         return min(limit for limit in limits if limit is not None) - self._points + len(self._to_retry)
 
     def _add_warm_start(self, warm_start: Callable[[], Sequence[FrozenTrial]]) -> list[FrozenTrial]:
-        """The trials of earlier sweeps; a driver that was killed while it added them goes on."""
+        """Add the trials of earlier sweeps, also those that a killed driver did not get to; returns all of them."""
         trials = self._study.get_trials(deepcopy=False)
         added = [trial for trial in trials if WARM_START in trial.user_attrs]
         if len(added) == len(trials):
@@ -133,10 +133,10 @@ class Study:
         return added
 
     def ask(self) -> Trial:
-        """The next trial: first the points again whose trials were canceled with the sweep, each by a new number."""
-        before = self._to_retry.pop(0) if self._to_retry else None
-        if before is not None:
-            self._study.enqueue_trial(before.params, user_attrs={RETRIES: before.number})
+        """The next trial: first those that were canceled with the sweep, each with a new number."""
+        canceled = self._to_retry.pop(0) if self._to_retry else None
+        if canceled is not None:
+            self._study.enqueue_trial(canceled.params, user_attrs={RETRIES: canceled.number})
         else:
             if self._grid is not None:
                 places = self._grid.places(self._points)
@@ -144,22 +144,22 @@ class Study:
                     places = {key: self._space[key].encoded[place] for key, place in places.items()}
                 self._study.enqueue_trial(places)
             self._points += 1
-        asked = self._study.ask()
-        number = asked.number - self._warm_start_count
-        self._ids[number] = asked._trial_id
+        trial = self._study.ask()
+        number = trial.number - self._warm_start_count
+        self._ids[number] = trial._trial_id
         self.trial_count += 1
         generation = SAMPLERS[self._sweep.sampler].generation
-        if before is not None and generation in before.system_attrs:
-            # Optuna sets it only where it draws; without it the trial would be no parent of any other.
-            self._study._storage.set_trial_system_attr(asked._trial_id, generation, before.system_attrs[generation])
+        if canceled is not None and generation in canceled.system_attrs:
+            # Optuna sets it only when it draws; without it the trial would never become a parent.
+            self._study._storage.set_trial_system_attr(trial._trial_id, generation, canceled.system_attrs[generation])
         with _unwarned():
-            return Trial(number, self._space.draw(asked, by_place=self._by_place))
+            return Trial(number, self._space.draw(trial, by_place=self._by_place))
 
     def unfinished(self) -> list[Trial]:
-        """The trials that were asked for and never told; one whose values were not all kept draws the rest now."""
+        """The trials that were asked for but not told; one whose values were not all stored draws the rest now."""
         import optuna
 
-        found = []
+        trials = []
         for frozen in self._study.get_trials(deepcopy=False):
             if not frozen.state.is_finished():
                 number = frozen.number - self._warm_start_count
@@ -170,8 +170,8 @@ class Study:
                     values = self._space.draw(
                         optuna.trial.Trial(self._study, frozen._trial_id), by_place=self._by_place
                     )
-                found.append(Trial(number, values))
-        return found
+                trials.append(Trial(number, values))
+        return trials
 
     def tell(
         self,
@@ -182,15 +182,15 @@ class Study:
         *,
         further: tuple[float, ...] = (),
     ) -> None:
-        """Write how a trial ended."""
+        """Record how a trial ended."""
         import optuna
 
         storage, trial_id = self._study._storage, self._ids.pop(number)
-        # A finished trial cannot be written to, so what is to be kept with it comes first.
+        # A finished trial is read-only, so its attributes are set first.
         if reason is not None:
             storage.set_trial_user_attr(trial_id, "reason", reason)
         if value is None and state is TrialState.COMPLETE:
-            # Without a primary metric there is nothing to tell Optuna but that the trial is over.
+            # Optuna cannot complete a trial without a value.
             storage.set_trial_user_attr(trial_id, "completed", True)
             state = TrialState.FAIL
         if state is TrialState.CANCELED:
@@ -205,24 +205,24 @@ class Study:
             self._to_retry.append(finished)
 
     def report(self, number: int, interval: int, value: float) -> bool:
-        """Keep what a running trial has logged.
+        """Store what a running trial has logged.
 
         Returns
         -------
         bool
-            Whether Optuna's pruner would stop it.
+            Whether Optuna's pruner would stop the trial.
         """
         storage, trial_id = self._study._storage, self._ids[number]
         storage.set_trial_intermediate_value(trial_id, interval, value)
         judged = copy(storage.get_trial(trial_id))
-        # What an earlier attempt reached at later intervals counts no more, and a journal takes nothing back.
-        known = judged.intermediate_values.items()
-        judged.intermediate_values = {key: reached for key, reached in known if key <= interval}
+        # Later intervals belong to an earlier attempt and no longer count, but a journal cannot delete them.
+        values = judged.intermediate_values.items()
+        judged.intermediate_values = {key: value for key, value in values if key <= interval}
         with _unwarned():
             return self._study.pruner.prune(self._study, judged)
 
     def sync_soon(self) -> None:
-        """Have what was asked for brought to the disk: a trial should not be there that its study knows nothing of."""
+        """Sync the study to the disk soon, so that no trial survives a power cut that its study does not know."""
         if self._background_sync is not None:
             self._background_sync.request()
 
@@ -238,22 +238,22 @@ class Study:
 
     def _trial(self, frozen: FrozenTrial) -> Trial:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
-        # One that waits was laid down for a driver that was killed before it took it up.
+        # A waiting trial was enqueued by a driver that was killed before it asked for it.
         state = TrialState(frozen.state.name) if frozen.state.is_finished() else TrialState.RUNNING
         if state is TrialState.FAIL and frozen.user_attrs.get("completed", False):
             state = TrialState.COMPLETE
         elif _is_canceled(frozen):
             state = TrialState.CANCELED
-        # Of one that was pruned, Optuna keeps what it had logged last.
+        # Optuna gives a pruned trial its last logged value.
         value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
         number = frozen.number - self._warm_start_count
         return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
 
 
 def _keeps_choices(frozen: FrozenTrial) -> bool:
-    """Whether a trial of a grid was kept with all choices, as they once were, and not by their places."""
-    laid = frozen.system_attrs.get("fixed_params", {})
-    return any(isinstance(value, str) for value in (*frozen.params.values(), *laid.values()))
+    """Whether a grid trial was stored with its choices, as earlier versions did, and not with their indices."""
+    enqueued = frozen.system_attrs.get("fixed_params", {})
+    return any(isinstance(value, str) for value in (*frozen.params.values(), *enqueued.values()))
 
 
 def _is_canceled(frozen: FrozenTrial) -> bool:
@@ -262,7 +262,7 @@ def _is_canceled(frozen: FrozenTrial) -> bool:
 
 @contextmanager
 def _unwarned() -> Iterator[None]:
-    # Optuna warns of what is meant here, such as a dimension that only some trials have.
+    # Optuna warns of what is intended here, such as a dimension that only some trials have.
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -271,7 +271,7 @@ def _unwarned() -> Iterator[None]:
 def first_trials(
     sweep: Sweep, space: Space, count: int, *, warm_start: Callable[[], Sequence[FrozenTrial]] = list
 ) -> Iterator[Trial]:
-    """The trials that a sweep would begin with."""
+    """The trials that a sweep would start with."""
     study = Study(sweep, space, warm_start=warm_start)
     for _ in range(min(count, study.remaining)):
         yield study.ask()

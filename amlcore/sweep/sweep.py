@@ -1,4 +1,4 @@
-"""The Sweep: how a search over many runs is declared."""
+"""The Sweep: the declaration of a search over many runs."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from amlcore.sweep.sampler import GRID, NAMED, SAMPLERS, check_sampler, make_sam
 
 @dataclass
 class Sweep:
-    """Which points of a search space are tried, how many at once, for how long, and what makes one the best."""
+    """Which points of a search space to try, how many at once, for how long, and which is the best."""
 
-    sampler: str = "???"  # who chooses the points: grid, random, sobol, tpe, …, or optuna.samplers.NAME
-    sampler_options: dict[str, Any] = field(default_factory=dict)  # given to Optuna's sampler as they are
-    primary_metric: Any = None  # what the script logs and the trials are compared by: a name, or several; null: nothing
-    goal: Any = Goal.maximize  # of the primary metric: maximize or minimize; a list has one for each
-    max_total_runs: int | None = None  # trials in all; null: the whole grid
-    max_concurrent_runs: int | None = None  # trials at once; null, or where it is less, compute.slots
-    max_duration_minutes: float | None = None  # until the sweep ends, running trials with it; null: none
-    trial_timeout_min: float | None = None  # minutes until a trial is stopped; null: compute.timeout_min
-    max_failures: int | None = None  # failed trials after which the sweep gives up; null: any number
-    seed: int | None = None  # of the sampler; null: another one each time
-    resume: bool = False  # go on with the newest sweep of this command instead of beginning a new one
-    warm_start: list[str] = field(default_factory=list)  # earlier sweeps whose trials the sampler is told of
-    plots: bool = True  # whether plots are drawn into outputs/ of the sweep when it has ended
-    early_termination: EarlyTermination | None = None  # stops trials that fall behind; null: none
-    search_space: dict[str, Any] = field(default_factory=dict)  # key: what it may be, in Hydra's or Azure ML's terms
+    sampler: str = "???"  # what chooses the points: grid, random, sobol, tpe, …, or optuna.samplers.NAME
+    sampler_options: dict[str, Any] = field(default_factory=dict)  # keyword arguments of Optuna's sampler
+    primary_metric: Any = None  # the logged metric that trials are compared by; a list: several; null: none
+    goal: Any = Goal.maximize  # maximize or minimize the primary metric; a list: one for each metric
+    max_total_runs: int | None = None  # total number of trials; null: the whole grid
+    max_concurrent_runs: int | None = None  # number of trials at once, at most compute.slots; null: compute.slots
+    max_duration_minutes: float | None = None  # until the sweep and its running trials are stopped; null: no limit
+    trial_timeout_min: float | None = None  # until a trial is stopped; null: compute.timeout_min
+    max_failures: int | None = None  # failed trials that the sweep tolerates; null: any number
+    seed: int | None = None  # of the sampler; null: a random one
+    resume: bool = False  # continue the newest sweep of this command instead of starting a new one
+    warm_start: list[str] = field(default_factory=list)  # earlier sweeps whose trials the sampler learns from
+    plots: bool = True  # whether to draw plots into the outputs/ of the sweep when it ends
+    early_termination: EarlyTermination | None = None  # stops trials that fall behind; null: off
+    search_space: dict[str, Any] = field(default_factory=dict)  # key: its values, in Hydra's or Azure ML's terms
 
     def __post_init__(self) -> None:
         if self.sampler not in SAMPLERS:
@@ -44,7 +44,7 @@ class Sweep:
         for key in ("max_duration_minutes", "trial_timeout_min"):
             value = getattr(self, key)
             if value is not None and value <= 0:
-                raise ConfigError(f"sweep.{key}={value}: must be above 0, or null for none")
+                raise ConfigError(f"sweep.{key}={value}: must be positive, or null for no limit")
 
     @property
     def is_grid(self) -> bool:
@@ -52,57 +52,57 @@ class Sweep:
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """The primary metrics, the first of which decides where one trial has to be chosen."""
+        """The primary metrics; the first decides which trial is the best."""
         if self.primary_metric is None:
             return ()
         return tuple(self.primary_metric) if isinstance(self.primary_metric, list) else (self.primary_metric,)
 
     @property
     def goals(self) -> tuple[Goal, ...]:
-        """The goal of each metric; one that is given for all of them counts for each."""
+        """The goal of each metric; a single goal counts for all."""
         return tuple(self.goal) if isinstance(self.goal, list) else (self.goal,) * max(len(self.metrics), 1)
 
     @property
     def judged_metric(self) -> str | None:
-        """The metric that early termination judges a running trial by."""
+        """The metric that early termination judges running trials by."""
         early = self.early_termination
-        own = None if early is None else early.metric
-        return own if own is not None or not self.metrics else self.metrics[0]
+        metric = None if early is None else early.metric
+        return metric if metric is not None or not self.metrics else self.metrics[0]
 
     def check(self) -> None:
-        """Make sure that what the sampler needs is there."""
+        """Check that the sampler has all that it needs."""
         check_sampler(self.sampler)
         make_sampler(self.sampler, seed=self.seed, trial_count=0, options=self.sampler_options)
         if SAMPLERS[self.sampler].learns and not self.metrics:
             raise ConfigError(
-                f"sweep.primary_metric is not set, and sweep.sampler={self.sampler} learns from it: "
-                "name what the script logs, such as sweep.primary_metric=accuracy"
+                f"sweep.primary_metric is not set, and sweep.sampler={self.sampler} needs it: "
+                "name a metric that the script logs, such as sweep.primary_metric=accuracy"
             )
         self._check_multi_objective()
         if self.early_termination is not None:
             self.early_termination.pruner()
             if not self.metrics:
-                raise ConfigError("sweep.primary_metric is not set, and sweep.early_termination judges trials by it")
+                raise ConfigError("sweep.primary_metric is not set, and sweep.early_termination needs it")
         if self.max_total_runs is None and not self.is_grid:
-            raise ConfigError(f"sweep.max_total_runs is not set; sweep.sampler={self.sampler} would go on for ever")
+            raise ConfigError(f"sweep.max_total_runs is not set; sweep.sampler={self.sampler} would never stop")
 
     def _check_multi_objective(self) -> None:
         count = len(self.metrics)
         if len(self.goals) != max(count, 1):
             raise ConfigError(
                 f"sweep.goal={_listed(self.goals)}: {len(self.goals)} goals for {count} metrics; "
-                "give one goal for all, or as many as sweep.primary_metric has names"
+                "set one goal for all metrics, or one for each"
             )
         if count > 1 and not SAMPLERS[self.sampler].multi_objective:
-            able = ", ".join(name for name in NAMED if NAMED[name].multi_objective)
+            samplers = ", ".join(name for name in NAMED if NAMED[name].multi_objective)
             raise ConfigError(
-                f"sweep.primary_metric={_listed(self.metrics)}: sweep.sampler={self.sampler} takes one metric; "
-                f"several at once take {able}"
+                f"sweep.primary_metric={_listed(self.metrics)}: sweep.sampler={self.sampler} supports only one metric; "
+                f"samplers for several: {samplers}"
             )
         if count > 1 and self.early_termination is not None:
             raise ConfigError(
-                f"sweep.primary_metric={_listed(self.metrics)}: sweep.early_termination judges trials by one metric; "
-                "leave it out, by sweep/early_termination=none, or name one metric"
+                f"sweep.primary_metric={_listed(self.metrics)}: sweep.early_termination supports only one metric; "
+                "turn it off with sweep/early_termination=none, or name one metric"
             )
 
     @property
@@ -110,23 +110,23 @@ class Sweep:
         return None if self.max_duration_minutes is None else self.max_duration_minutes * 60
 
 
-def _names(given: Any) -> Any:
-    """A metric's name, or a list of several; a list of one is that one."""
-    names = given if isinstance(given, list) else [given]
-    if given is None:
+def _names(value: Any) -> Any:
+    """The name of a metric, or a list of several; a list of one name becomes that name."""
+    names = value if isinstance(value, list) else [value]
+    if value is None:
         return None
     if not names or not all(isinstance(name, str) and name for name in names):
-        raise ConfigError(f"sweep.primary_metric={given}: must be a name that the script logs, or a list of such names")
+        raise ConfigError(f"sweep.primary_metric={value}: must be the name of a logged metric, or a list of names")
     if len(set(names)) < len(names):
-        raise ConfigError(f"sweep.primary_metric={_listed(names)}: one name stands there twice")
+        raise ConfigError(f"sweep.primary_metric={_listed(names)}: a name is listed twice")
     return names if len(names) > 1 else names[0]
 
 
-def _goals(given: Any) -> Any:
+def _goals(value: Any) -> Any:
     try:
-        return [Goal(goal) for goal in given] if isinstance(given, list) else Goal(given)
+        return [Goal(goal) for goal in value] if isinstance(value, list) else Goal(value)
     except ValueError:
-        shown = _listed(given) if isinstance(given, list) else given
+        shown = _listed(value) if isinstance(value, list) else value
         raise ConfigError(f"sweep.goal={shown}: {must_be('', Goal)}, or a list of these") from None
 
 

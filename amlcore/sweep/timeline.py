@@ -1,4 +1,4 @@
-"""The timeline of the slots: Optuna's own plot of the trials, with a row for each slot instead of for each trial."""
+"""The timeline of the slots: Optuna's timeline plot with a row for each slot instead of each trial."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
 Spans = Mapping[int, tuple[float, float]]
-"""When each trial had its slot, by its number, in seconds since the epoch."""
+"""From when to when each trial held its slot, by its number, in seconds since the epoch."""
 
 THICKNESS = 0.8
 
 
 def rows(spans: Spans) -> dict[int, int]:
-    """A row for each trial, from 1: the first that is free when it begins, so that there are as many as ran at once."""
+    """The row of each trial, from 1: the first that is free when it starts, so there are as many as ran at once."""
     free: list[float] = []
-    found: dict[int, int] = {}
-    for number, (began, ended) in sorted(spans.items(), key=lambda item: (item[1], item[0])):
-        row = next((row for row, until in enumerate(free) if until <= began), len(free))
-        free[row : row + 1] = [ended]
-        found[number] = row + 1
-    return found
+    rows: dict[int, int] = {}
+    for number, (start, end) in sorted(spans.items(), key=lambda item: (item[1], item[0])):
+        row = next((row for row, until in enumerate(free) if until <= start), len(free))
+        free[row : row + 1] = [end]
+        rows[number] = row + 1
+    return rows
 
 
 @dataclass
-class Timed:
-    """All that Optuna's plot asks a study for: the trials that had a slot, with the times of their runs."""
+class TimedStudy:
+    """The part of a study that Optuna's plot reads: the trials that held a slot, with the times of their runs."""
 
     trials: list[FrozenTrial]
 
     @classmethod
-    def of(cls, study: OptunaStudy, spans: Spans) -> Timed:
+    def of(cls, study: OptunaStudy, spans: Spans) -> TimedStudy:
         trials = [copy.copy(trial) for trial in study.get_trials(deepcopy=False) if trial.number in spans]
         for trial in trials:
             trial.datetime_start, trial.datetime_complete = map(datetime.fromtimestamp, spans[trial.number])
@@ -47,10 +47,10 @@ class Timed:
 
 
 def png(study: OptunaStudy, *, spans: Spans) -> Any:
-    """The axes of matplotlib."""
+    """The plot as axes of matplotlib."""
     from optuna.visualization import matplotlib as drawn
 
-    timed, row = Timed.of(study, spans), rows(spans)
+    timed, row = TimedStudy.of(study, spans), rows(spans)
     axes = drawn.plot_timeline(timed)  # type: ignore[arg-type]
     for bar, trial in zip(axes.patches, timed.trials, strict=True):
         bar.set(y=row[trial.number] - THICKNESS / 2, height=THICKNESS, edgecolor="white")
@@ -59,13 +59,13 @@ def png(study: OptunaStudy, *, spans: Spans) -> Any:
 
 
 def figure(study: OptunaStudy, *, spans: Spans) -> Any:
-    """The figure of plotly."""
+    """The plot as a figure of plotly."""
     from optuna.visualization import plot_timeline
 
     row = rows(spans)
-    found = plot_timeline(Timed.of(study, spans))  # type: ignore[arg-type]
-    for bars in found.data:
+    chart = plot_timeline(TimedStudy.of(study, spans))  # type: ignore[arg-type]
+    for bars in chart.data:
         bars.update(y=[row[number] for number in bars.y], marker_line={"color": "white", "width": 1}, width=THICKNESS)
-    return found.update_layout(
+    return chart.update_layout(
         title="Timeline of the Slots", barmode="overlay", yaxis={"title": "Slot", "tickformat": "d", "dtick": 1}
     )

@@ -1,4 +1,4 @@
-"""Warm starts: what earlier sweeps of a compatible space reached, as Optuna's trials of this one."""
+"""Warm starts: trials of earlier sweeps over a compatible space, as trials of this one."""
 
 from __future__ import annotations
 
@@ -16,11 +16,12 @@ if TYPE_CHECKING:
 
 
 def check_sampler_learns(sweep: Sweep) -> None:
-    """Refuse earlier trials where nobody would learn from them."""
+    """Refuse a warm start of a sampler that does not learn."""
     if not SAMPLERS[sweep.sampler].learns:
-        able = ", ".join(name for name in NAMED if NAMED[name].learns)
+        samplers = ", ".join(name for name in NAMED if NAMED[name].learns)
         raise ConfigError(
-            f"sweep.warm_start: sweep.sampler={sweep.sampler} does not learn from earlier trials; those that do: {able}"
+            f"sweep.warm_start: sweep.sampler={sweep.sampler} does not learn from earlier trials; "
+            f"samplers that do: {samplers}"
         )
 
 
@@ -32,57 +33,58 @@ def warm_start_trials(
     Raises
     ------
     ConfigError
-        The earlier sweep was of another metric or another space, or none of its trials can be used.
+        The earlier sweep had another metric or another space, or none of its trials can be used.
     """
     from optuna.trial import TrialState
 
     key = f"sweep.warm_start={name}"
     if earlier.metrics != sweep.metrics:
         theirs, own = (", ".join(metrics) or "none" for metrics in (earlier.metrics, sweep.metrics))
-        raise ConfigError(f"{key}: its primary metric is {theirs}, and here it is {own}")
+        raise ConfigError(f"{key}: that sweep had the primary metric {theirs}, not {own}")
     _check_space(key, space, earlier_space)
     completed = [trial for trial in trials if trial.state is TrialState.COMPLETE]
-    found = [_warm(trial, sweep, space, earlier_space, name=name) for trial in completed]
-    usable = [trial for trial in found if trial is not None]
+    points = [_as_point(trial, sweep, space, earlier_space, name=name) for trial in completed]
+    usable = [trial for trial in points if trial is not None]
     if not usable:
-        raise ConfigError(f"{key}: none of its {len(found)} completed trials is a point of this space")
+        raise ConfigError(f"{key}: none of its {len(points)} completed trials is a point of this search space")
     return usable
 
 
 def check_use(sweep: Sweep, space: Space, count: int) -> None:
-    """Refuse earlier trials that CMA-ES cannot begin with."""
+    """Refuse earlier trials that CMA-ES cannot use."""
     least = SAMPLERS[sweep.sampler].min_warm_start
     if least == 1:
         return
     if any(dimension.when for dimension in space.values()):
         raise ConfigError(
-            f"sweep.warm_start: sweep.sampler={sweep.sampler} takes none where a parameter depends on another"
+            f"sweep.warm_start: sweep.sampler={sweep.sampler} cannot use earlier trials if a parameter "
+            "depends on another (when)"
         )
     if count < least:
         raise ConfigError(
-            f"sweep.warm_start: sweep.sampler={sweep.sampler} needs at least {least} earlier trials, and has {count}"
+            f"sweep.warm_start: sweep.sampler={sweep.sampler} needs at least {least} earlier trials, not {count}"
         )
 
 
 def _check_space(key: str, space: Space, earlier: Space) -> None:
     missing, more = sorted(space.keys() - earlier.keys()), sorted(earlier.keys() - space.keys())
     if missing or more:
-        said = [f"it did not search {', '.join(missing)}"] if missing else []
-        said += [f"it searched {', '.join(more)} too"] if more else []
-        raise ConfigError(f"{key}: its space is another one: {' and '.join(said)}")
+        differences = [f"it did not search {', '.join(missing)}"] if missing else []
+        differences += [f"it also searched {', '.join(more)}"] if more else []
+        raise ConfigError(f"{key}: that sweep had another search space: {' and '.join(differences)}")
     for name, dimension in space.items():
         if _nature(dimension) != _nature(earlier[name]):
             raise ConfigError(
-                f"{key}: its {name} is another one: {earlier[name].describe()} there, {dimension.describe()} here"
+                f"{key}: {name} was {earlier[name].describe()} in that sweep, and is {dimension.describe()} here"
             )
 
 
 def _nature(dimension: Dimension) -> tuple[Any, ...]:
-    """What must be the same for a number drawn there to mean the same here."""
+    """What must be equal for a number drawn there to mean the same here."""
     return dimension.kind, dimension.normal, dimension.exponential, dimension.quantum
 
 
-def _warm(trial: FrozenTrial, sweep: Sweep, space: Space, earlier: Space, *, name: str) -> FrozenTrial | None:
+def _as_point(trial: FrozenTrial, sweep: Sweep, space: Space, earlier: Space, *, name: str) -> FrozenTrial | None:
     from optuna.trial import create_trial
 
     values = {key: earlier[key].value(drawn) for key, drawn in trial.params.items()}
@@ -97,10 +99,10 @@ def _warm(trial: FrozenTrial, sweep: Sweep, space: Space, earlier: Space, *, nam
             user_attrs={WARM_START: f"{name}_{trial.number}"},
             system_attrs={} if generation is None else {generation: 0},
         )
-    except ValueError:  # a choice or a number that this space does not have
+    except ValueError:  # a choice or a number outside this space
         return None
 
 
 def _drawn(dimension: Dimension, value: Any, drawn: Any) -> Any:
-    """What Optuna would have drawn here for `value`; a number is the same in both spaces."""
+    """What Optuna would draw here for `value`; a number is the same in both spaces."""
     return dimension.encoded[dimension.index(value)] if dimension.kind is Kind.choice else drawn

@@ -113,7 +113,7 @@ def test_when_a_trial_is_judged(interval: int, delay: int, judged: list[int]) ->
         ("bandt", {}, "did you mean 'bandit'"),
         ("bandit", {}, "slack_factor or slack_amount"),
         ("bandit", {"slack_factor": 0.1, "slack_amount": 0.1}, "slack_factor or slack_amount"),
-        ("bandit", {"slack_factor": -0.1}, "must not be below 0"),
+        ("bandit", {"slack_factor": -0.1}, "must be at least 0, not -0.1"),
         ("truncation", {}, "from 1 to 99"),
         ("truncation", {"truncation_percentage": 100}, "from 1 to 99"),
         ("median", {"evaluation_interval": 0}, "at least 1"),

@@ -98,7 +98,7 @@ def test_a_metric_that_is_not_finite_is_a_failure(aml: Aml, write: Write) -> Non
         ["inf, which is no finite", "nan, which is no finite", "-inf, which is no finite"], 2
     ):
         assert f"aml: trial {number}: fail: m is {words} number" in said.err
-    assert "aml: trial 5: fail: m is much, which is no number" in said.err
+    assert "aml: trial 5: fail: m is much, which is not a number" in said.err
     assert "aml: 6 trials: 2 done, 0 pruned, 4 failed" in said.err
 
 

@@ -195,7 +195,7 @@ def test_an_interruption_while_a_sweep_is_taken_up_again_cancels_what_was_left_o
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
-        ("study", ["study.jsonl, line 2, is no journal of Optuna's"]),
+        ("study", ["study.jsonl, line 2, is not a valid Optuna journal"]),
         (
             "no study",
             ["_0 holds a different trial than this number has in the study", "move the folder away to continue"],

@@ -293,7 +293,7 @@ def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float]
     tried = study.trials()
     failed = [trial for trial in tried if not math.isfinite(reached[trial.number])]
     assert [trial for trial in tried if trial.state is TrialState.FAIL] == failed
-    assert all(trial.reason == f"m is {reached[trial.number]}, which is no finite number" for trial in failed)
+    assert all(trial.reason == f"m is {reached[trial.number]}, which is not a finite number" for trial in failed)
     assert loop.failed_too_often == (len(failed) > most)
     finite = [reached[trial.number] for trial in tried if trial not in failed]
     assert (loop.progress.best.value if loop.progress.best else None) == (goal.best(finite) if finite else None)

@@ -170,7 +170,7 @@ def test_a_space_in_yaml_in_both_terms_nested_or_with_dots(root: Path, write: Wr
         "script.arguments.C": "float from 0.1 to 10, on a log scale",
         "script.arguments.kernel": "one of rbf, linear",
         "script.arguments.degree": "int from 0 to 3",
-        "script.arguments.gamma": "float from 0 to 1, where script.arguments.kernel is rbf",
+        "script.arguments.gamma": "float from 0 to 1, if script.arguments.kernel is rbf",
     }
     drawn = [trial.values for trial in first_trials(found.sweep, found.space, 20)]
     assert {"script.arguments.gamma" in values for values in drawn} == {True, False}
@@ -186,9 +186,11 @@ def test_a_mistake_in_yaml_has_its_line(root: Path, write: Write) -> None:
     )
     write("conf/sweep/dotted.yaml", "defaults: [random, _self_]\nsearch_space:\n  script.arguments.C: [1, 1]\n")
 
-    with pytest.raises(ConfigError, match=r"gamma: there is nothing between 2 and 1 \(conf/sweep/mine.yaml:6\)"):
+    with pytest.raises(
+        ConfigError, match=r"gamma: the lower bound 2 is above the upper bound 1 \(conf/sweep/mine.yaml:6\)"
+    ):
         search(root, "sweep=mine")
-    with pytest.raises(ConfigError, match=r"C: the choice 1 stands there twice \(conf/sweep/dotted.yaml:3\)"):
+    with pytest.raises(ConfigError, match=r"C: the choice 1 is listed twice \(conf/sweep/dotted.yaml:3\)"):
         search(root, "sweep=dotted")
 
 
@@ -274,21 +276,21 @@ def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path)
         (["compute.cores=1,x"], ["compute.cores", "'x'", "Integer"]),
         (["compute.slots=1,2"], ["compute.slots", "the same for all trials"]),
         (["environment=current,curent"], ["environment=curent", "did you mean 'current'"]),
-        ([f"{C}=interval(2,1)"], [f"{C}=interval(2,1)", "nothing between 2 and 1"]),
-        ([f"{C}=range(1,5,-1)"], [f"{C}=range(1,5,-1)", "there is nothing"]),
+        ([f"{C}=interval(2,1)"], [f"{C}=interval(2,1)", "lower bound 2 is above the upper bound 1"]),
+        ([f"{C}=range(1,5,-1)"], [f"{C}=range(1,5,-1)", "must go down, not from 1 to 5"]),
         ([f"{C}=tag(log,interval(0,1))"], ["log scale", "above 0"]),
-        ([f"{C}=1,2,1"], [f"{C}=1,2,1", "1 stands there twice"]),
+        ([f"{C}=1,2,1"], [f"{C}=1,2,1", "1 is listed twice"]),
         ([f"{C}=interval(0,1)", "sweep=grid"], ["a grid", "sweep=random or sweep=tpe"]),
         ([f"{C}=interval(0,1)", "sweep=tpe"], ["sweep.primary_metric is not set"]),
         ([f"{C}=interval(0,1)", "sweep.sampler=tp"], ["sweep.sampler=tp", "did you mean 'tpe'"]),
         ([f"{C}=1,2", "sweep.goal=larger"], ["sweep.goal", "larger"]),
         ([f"{C}=1,2", "sweep.max_total_runs=0"], ["sweep.max_total_runs=0", "at least 1"]),
-        ([f"{C}=1,2", "sweep.max_duration_minutes=0"], ["max_duration_minutes=0", "above 0"]),
+        ([f"{C}=1,2", "sweep.max_duration_minutes=0"], ["max_duration_minutes=0", "must be positive"]),
         ([f"{C}=1,2", "sweep.max_total=3"], ["sweep.max_total", "did you mean 'max_total_runs'"]),
         (["model=sklearn", "model.name=a,b"], ["model.name", "the same for all trials"]),
         ([], ["sweep.search_space is empty"]),
         ([f"{C}=uniform(0,1)", "sweep=grid"], [C, "a grid cannot try every value"]),
-        ([f"{C}=uniform(1,0)"], [f"{C}=uniform(1,0)", "nothing between 1 and 0"]),
+        ([f"{C}=uniform(1,0)"], [f"{C}=uniform(1,0)", "lower bound 1 is above the upper bound 0"]),
         ([f"{C}=normal(1)"], [f"{C}=normal(1)", "normal(mu, sigma)"]),
         ([f"{C}=1,2", "sweep.warm_start=latest"], ["sweep.warm_start: must be a list", "sweep.warm_start=[a,b]"]),
         (["+sweep.search_space.script.arguments.c=[1,2]"], ["script.arguments.c", "no such key"]),

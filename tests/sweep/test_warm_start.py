@@ -113,12 +113,12 @@ def test_points_that_the_new_space_does_not_have_are_left_out(earlier: list[Froz
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"earlier": replace(SWEEP, primary_metric="loss")}, "its primary metric is loss, and here it is m"),
-        ({"space": Space({"x": SPACE["x"]})}, "it searched g, k, n too"),
+        ({"earlier": replace(SWEEP, primary_metric="loss")}, "that sweep had the primary metric loss, not m"),
+        ({"space": Space({"x": SPACE["x"]})}, "it also searched g, k, n"),
         ({"space": Space({**SPACE, "z": SPACE["x"]})}, "it did not search z"),
         (
             {"space": Space({**SPACE, "n": SPACE["x"]})},
-            "its n is another one: int from 1 to 9 there, float from 0 to 1",
+            "n was int from 1 to 9 in that sweep, and is float from 0 to 1",
         ),
         ({"space": Space({**SPACE, "x": Dimension.between(5.0, 6.0)})}, "none of its 28 completed trials is a point"),
     ],
