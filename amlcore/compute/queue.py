@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from amlcore.compute.request import RunRequest
+from amlcore.record.documents import ProcessIdentity, QueueSettings
+from amlcore.record.reading import read_document
 from amlcore.worker.files import write_json
 from amlcore.worker.layout import QueueLayout, RunLayout
 from amlcore.worker.process_identity import identity
@@ -40,6 +42,12 @@ class Queue:
             folder.mkdir()
             os.utime(folder, (0, 0))  # until it takes a request: the rename sets the folder's time to that moment
         return folder
+
+    @property
+    def driver(self) -> ProcessIdentity | None:
+        """The driver whose queue it is; None while another driver makes or removes it."""
+        settings = read_document(self.layout.worker, QueueSettings)
+        return None if settings is None else settings.driver
 
     @property
     def ended(self) -> list[str]:

@@ -6,13 +6,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from amlcore.environment.cache_layout import CacheLayout, EnvironmentLayout
 from amlcore.environment.guard import flock, is_current, open_guard
 from amlcore.errors import RecordError
 from amlcore.log import Log
-from amlcore.record.reading import Number, read_mapping
+from amlcore.record.reading import read_document
 
 _DAY_S = 86400.0
 
@@ -55,10 +54,20 @@ def prune(cache: Path, *, unused_days: float, log: Log | None = None) -> list[Ca
     return removed
 
 
+@dataclass
+class ReadyRecord:
+    """What the build wrote of an environment when it was ready."""
+
+    python: str | None = None
+    size_bytes: int | None = None
+    created: float | None = None  # epoch seconds
+
+
 def _describe(layout: EnvironmentLayout) -> CachedEnvironment:
-    record: dict[str, Any] = {}
-    with suppress(RecordError):  # what is told of it, and nothing more
-        record = read_mapping(layout.ready, {}, {"python": str, "size_bytes": int, "created": Number}) or {}
+    ready = None
+    with suppress(RecordError):  # an environment that cannot be described is listed all the same
+        ready = read_document(layout.ready, ReadyRecord)
+    ready = ready or ReadyRecord()
     used: float | None = None
     names: tuple[str, ...] = ()
     with suppress(FileNotFoundError):  # another process may remove it at this moment
@@ -67,9 +76,9 @@ def _describe(layout: EnvironmentLayout) -> CachedEnvironment:
     return CachedEnvironment(
         key=layout.folder.name,
         names=names,
-        python=record.get("python"),
-        size_bytes=record.get("size_bytes"),
-        created=record.get("created"),
+        python=ready.python,
+        size_bytes=ready.size_bytes,
+        created=ready.created,
         last_used=used,
         ready=layout.is_ready(),
         folder=layout.folder,

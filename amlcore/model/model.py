@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import warnings
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -15,7 +13,9 @@ from amlcore.errors import ModelError
 from amlcore.log import Log
 from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
-from amlcore.record.reading import OUTPUT, Moment, check, read_mapping
+from amlcore.record.documents import OutputFile
+from amlcore.record.forms import Moment, parse_fields
+from amlcore.record.reading import read_mapping
 from amlcore.worker.hashes import file_sha256
 
 
@@ -33,7 +33,7 @@ class Model:
     class Framework(StrEnum):
         SCIKITLEARN = "ScikitLearn"
 
-    folder: Path
+    folder: Path = field(metadata={"key": None})
     name: str
     version: int
     framework: str
@@ -41,7 +41,7 @@ class Model:
     trained_with: str | None  # the scikit-learn of the training lock
     run: str | None
     experiment: str
-    created: str  # ISO 8601, UTC
+    created: Moment  # in UTC
     trusted_types: list[str]  # that a model in skops format may be built of, as declared
     path: str  # the file that is loaded, relative to files/
     files: list[dict[str, Any]]  # path, size, sha256
@@ -54,7 +54,7 @@ class Model:
     description: str
     resource_configuration: dict[str, Any] | None  # cpu, memory_in_gb, gpu
     python: str
-    class_name: str
+    class_name: str = field(metadata={"key": "class"})
     last_step: str  # the class of what answers: of a pipeline its last step, of a search its best model
     methods: list[str]
     signature: dict[str, Any]  # n_features, columns, dtypes
@@ -87,13 +87,14 @@ class Model:
         return model
 
     def _read(self, folder: Path) -> None:
-        record = read_mapping(folder / RECORD, *_form(), error=ModelError)
-        if record is None:
+        path = folder / RECORD
+        document = read_mapping(path, error=ModelError)
+        if document is None:
             raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
-        for file in record["files"]:
-            check(f"{folder / RECORD}: files", file, OUTPUT, {}, error=ModelError)
-        self.__dict__.update({**record, "folder": folder, "class_name": record["class"]})
-        del self.__dict__["class"]
+        read = parse_fields(path, document, Model, error=ModelError)
+        for file in read["files"]:
+            parse_fields(f"{path}: files", file, OutputFile, error=ModelError)
+        self.__dict__.update({**read, "folder": folder})
 
     @property
     def id(self) -> str:
@@ -167,22 +168,6 @@ class Model:
         """The model as `aml models --json` lists it."""
         keys = ("name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created")
         return {key: getattr(self, key) for key in keys}
-
-
-@cache
-def _form() -> tuple[dict[str, Any], dict[str, Any]]:
-    """The types of the values of a model's record, of those that must be there and of the others."""
-    types = {"str": str, "int": int, "list": list, "dict": dict}
-    required: dict[str, Any] = {}
-    optional: dict[str, Any] = {}
-    for one in fields(Model):
-        kind = types.get(re.split(r"[\[ ]", str(one.type))[0])
-        if kind is not None:
-            name = "class" if one.name == "class_name" else one.name
-            may_be_null = str(one.type).endswith("| None")
-            kept = required if one.default is MISSING else optional
-            kept[name] = (kind, type(None)) if may_be_null else kind
-    return {**required, "created": Moment}, optional
 
 
 def find(models: Path, reference: str) -> Model:

@@ -1,6 +1,6 @@
 """The files of a run's record, each as what it holds; see docs/files.md."""
 
-# Without `from __future__ import annotations`: the forms need the types themselves, see `forms.parse`.
+# Without `from __future__ import annotations`, so that no annotation has to be evaluated when a file is read.
 # Not frozen and mostly without __eq__: making these methods for each class takes 3 % of the time of `aml runs`.
 from dataclasses import dataclass, field
 from typing import Any, Self
@@ -101,6 +101,13 @@ class QueueEntry:
     """queued.json: where the request was put for a worker."""
 
     path: str
+
+
+@dataclass(eq=False)
+class QueueSettings:
+    """worker.json of a queue, as far as others than its workers read it."""
+
+    driver: ProcessIdentity
 
 
 @dataclass(eq=False)

@@ -1,6 +1,7 @@
 """Forms: dataclasses that say, by the types of their fields, what a JSON file must hold.
 
-Keys that a form does not name are left alone: a newer amlcore may have written them.
+A field is required unless it has a default. Its `metadata` may name a `key` other than the field's own name, or None if
+it is not in the file. Keys that a form does not name are left alone, since a newer amlcore may have written them.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from amlcore.errors import AmlcoreError, RecordError
 
@@ -44,8 +45,15 @@ def parse(path: str | Path, value: Any, form: type[F], *, error: type[AmlcoreErr
     path : path
         Where `value` was read from, for the message of an error.
     form : dataclass
-        Its module must not postpone the evaluation of annotations. A field `document` takes the object as it is.
+        Its field `document`, if it has one, takes the object as it is.
     """
+    return form(**parse_fields(path, value, form, error=error))
+
+
+def parse_fields(
+    path: str | Path, value: Any, form: type[Any], *, error: type[AmlcoreError] = RecordError
+) -> dict[str, Any]:
+    """The values of the fields of `form` that `value` holds, by the names of the fields."""
     if not isinstance(value, dict):
         raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
     keys: tuple[_Key, ...] = _keys(form)  # type: ignore[arg-type]
@@ -59,7 +67,7 @@ def parse(path: str | Path, value: Any, form: type[F], *, error: type[AmlcoreErr
             parsed["document"] = value
         elif key.is_required or value.get(key.name) is not None:
             parsed[key.field] = _converted(path, key.name, value[key.name], key.kinds, error)
-    return form(**parsed)
+    return parsed
 
 
 def describe(value: Any) -> str:
@@ -81,14 +89,20 @@ class _Key:
 
 
 @cache
-def _keys(form: Any) -> tuple[_Key, ...]:
+def _keys(form: type[Any]) -> tuple[_Key, ...]:
+    kinds = {field.name: field.type for field in fields(form)}
+    if any(isinstance(kind, str) for kind in kinds.values()):  # the module postpones the evaluation of annotations
+        kinds = get_type_hints(form)
     keys = []
     for field in fields(form):
+        name = field.metadata.get("key", field.name)
+        if name is None:  # of the object alone, and not of its file
+            continue
         is_required = field.default is MISSING and field.default_factory is MISSING
-        kinds = _members(field.type)
+        members = _members(kinds[field.name])
         if not is_required:  # a null is the default then
-            kinds = tuple(kind for kind in kinds if kind is not NoneType)
-        keys.append(_Key(field.metadata.get("key", field.name), field.name, kinds, is_required))
+            members = tuple(kind for kind in members if kind is not NoneType)
+        keys.append(_Key(name, field.name, members, is_required))
     return tuple(keys)
 
 

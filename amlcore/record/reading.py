@@ -7,9 +7,7 @@ value of the form that was asked for, None where there is no such file, or a Rec
 from __future__ import annotations
 
 import json
-import math
-from collections.abc import Iterable, Mapping
-from datetime import datetime
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,40 +23,13 @@ T = TypeVar("T", dict[str, Any], list[Any])
 SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """The C loader where PyYAML has it, which reads a long lock ten times as fast."""
 
-Moment = datetime
-"""The form of text that tells a moment as ISO 8601 does."""
 
-Number = (int, float)
-Process = {"host": str, "boot": str, "pid": int}
-"""What names a process, see `identity`."""
-
-OUTPUT = {"path": str, "size": int, "sha256": str}
-
-_NAMES: dict[Any, str] = {
-    **{str: "text", int: "a whole number", float: "a number", bool: "true or false", dict: "a mapping"},
-    **{list: "a list", type(None): "null", Moment: "a moment as ISO 8601 writes it"},
-}
-
-
-def read_mapping(
-    path: str | Path,
-    required: Mapping[str, Any] | None = None,
-    optional: Mapping[str, Any] | None = None,
-    *,
-    error: type[AmlcoreError] = RecordError,
-) -> dict[str, Any] | None:
-    """The JSON object at `path`, None where there is none.
-
-    Parameters
-    ----------
-    required, optional : mapping
-        The type, or types, of the values by their keys; a value that is optional may be null too.
-    """
+def read_mapping(path: str | Path, *, error: type[AmlcoreError] = RecordError) -> dict[str, Any] | None:
+    """The JSON object at `path`, whose keys are free; None where there is no such file."""
     value = _read(path, error)
-    if value is None:
-        return None
-    check(path, value, required or {}, optional or {}, error=error)
-    return dict(value)
+    if value is not None and not isinstance(value, dict):
+        raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
+    return value
 
 
 def read_document(path: str | Path, form: type[F], *, error: type[AmlcoreError] = RecordError) -> F | None:
@@ -101,34 +72,10 @@ def read_yaml(path: str | Path, form: type[T]) -> T | None:
         first = str(problem).partition("\n")[0]
         raise RecordError(f"{path} is damaged: it is not YAML: {first}") from None
     if not isinstance(value, form):
-        raise RecordError(f"{path} is damaged: it must hold {_NAMES[form]}, not {describe(value)}")
+        raise RecordError(
+            f"{path} is damaged: it must hold {'a mapping' if form is dict else 'a list'}, not {describe(value)}"
+        )
     return value
-
-
-def check(
-    path: str | Path,
-    value: Any,
-    required: Mapping[str, Any],
-    optional: Mapping[str, Any],
-    *,
-    error: type[AmlcoreError] = RecordError,
-) -> None:
-    """Raises `error` where `value` is no mapping with these keys."""
-    if not isinstance(value, dict):
-        raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
-    lacking = sorted(required.keys() - value.keys())
-    if lacking:
-        more = f" and {len(lacking) - 3} more keys" if len(lacking) > 3 else ""
-        raise error(f"{path} is damaged, or of another amlcore: it lacks {', '.join(lacking[:3])}{more}")
-    for key, form in (
-        *required.items(),
-        *((key, form) for key, form in optional.items() if value.get(key) is not None),
-    ):
-        if not _fits(value[key], form):
-            wanted = " or ".join(_NAMES[one] for one in _types(form) if not (one is int and float in _types(form)))
-            raise error(f"{path} is damaged: {key} must be {wanted}, not {describe(value[key])}")
-        if isinstance(form, dict):
-            check(f"{path}: {key}", value[key], form, {}, error=error)
 
 
 def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError] = RecordError) -> AmlcoreError:
@@ -173,23 +120,3 @@ def _read(path: str | Path, error: type[AmlcoreError]) -> Any:
     if value is None:
         raise error(f"{path} is damaged: it holds null")
     return value
-
-
-def _types(form: Any) -> tuple[Any, ...]:
-    return form if isinstance(form, tuple) else (dict,) if isinstance(form, dict) else (form,)
-
-
-def _fits(value: Any, form: Any) -> bool:
-    types = _types(form)
-    if isinstance(value, bool):
-        return bool in types
-    if isinstance(value, float) and not math.isfinite(value):
-        return False
-    return isinstance(value, types) or (Moment in types and _is_moment(value))
-
-
-def _is_moment(value: Any) -> bool:
-    try:
-        return datetime.fromisoformat(value).tzinfo is not None
-    except (TypeError, ValueError):
-        return False

@@ -1,6 +1,6 @@
 """How far a run is: its states, and how it came to the one it is in."""
 
-# Without `from __future__ import annotations`: see `forms.parse`, which reads RunStatus from state.json.
+# Without `from __future__ import annotations`: see documents.
 from dataclasses import dataclass, field
 from enum import StrEnum
 

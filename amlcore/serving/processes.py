@@ -8,15 +8,11 @@ import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from amlcore.errors import DeploymentError
+from amlcore.record.documents import ProcessIdentity
 from amlcore.record.ownership import owner_of
-from amlcore.record.reading import Process, read_mapping
-from amlcore.worker.process_identity import is_alive
-
-PROCESS = {"name": str, "process": Process}
-"""What it takes to stop a service, whatever else its record lacks."""
+from amlcore.record.reading import read_document
 
 FOLDER_VARIABLE = "AMLCORE_SERVICE"
 """The environment variable by which all processes of a service are found, orphans included."""
@@ -33,6 +29,14 @@ def reap() -> None:
     """Leave no zombie of the services that this process started."""
     for process in _started:
         process.poll()
+
+
+@dataclass
+class ServiceProcess:
+    """What it takes to stop a service, whatever else its record lacks."""
+
+    name: str
+    process: ProcessIdentity
 
 
 @dataclass(frozen=True)
@@ -61,35 +65,35 @@ class ServiceLayout:
 def stop(folder: Path, *, wait_s: float = 10.0) -> None:
     """End all processes of the service in `folder`: first with SIGTERM, then with SIGKILL."""
     try:
-        record = read_mapping(ServiceLayout(folder).record, PROCESS, error=DeploymentError)
+        record = read_document(ServiceLayout(folder).record, ServiceProcess, error=DeploymentError)
     except DeploymentError:  # the processes are found without it
         record = None
-    if record is not None and is_alive(record["process"]) is None:
-        host = record["process"]["host"]
-        raise DeploymentError(f"service '{record['name']}' runs on {host}; it can only be stopped there")
-    if record is not None and is_alive(record["process"]):
+    if record is not None and record.process.is_alive is None:
+        host = record.process.host
+        raise DeploymentError(f"service '{record.name}' runs on {host}; it can only be stopped there")
+    if record is not None and record.process.is_alive:
         _check_mine(record)
-        _signal([record["process"]["pid"]], signal.SIGTERM)
+        _signal([record.process.pid], signal.SIGTERM)
         _wait_until_gone(folder, wait_s)
     _signal(_processes(folder), signal.SIGKILL)
     _wait_until_gone(folder, wait_s)
 
 
-def _check_mine(record: dict[str, Any]) -> None:
+def _check_mine(record: ServiceProcess) -> None:
     """Raises DeploymentError if the service belongs to another user, before anything of it is touched."""
     try:
-        process = f"/proc/{record['process']['pid']}"
+        process = f"/proc/{record.process.pid}"
         is_mine = os.geteuid() in (0, os.stat(process).st_uid)
     except OSError:  # it has just ended
         return
     if not is_mine:
-        raise DeploymentError(f"service '{record['name']}' was started by {owner_of(process)}, who alone can stop it")
+        raise DeploymentError(f"service '{record.name}' was started by {owner_of(process)}, who alone can stop it")
 
 
 def check_replaceable(folder: Path) -> None:
     """Raises DeploymentError if a service in `folder` could not be replaced, before one is packaged for it."""
-    record = read_mapping(ServiceLayout(folder).record, PROCESS, error=DeploymentError)
-    if record is not None and is_alive(record["process"]):
+    record = read_document(ServiceLayout(folder).record, ServiceProcess, error=DeploymentError)
+    if record is not None and record.process.is_alive:
         _check_mine(record)
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
         raise DeploymentError(

@@ -6,19 +6,27 @@ import json
 import shutil
 import time
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from amlcore.errors import DeploymentError, LeftOutWarning, NotFoundError
-from amlcore.record.reading import read_mapping
+from amlcore.record.reading import read_document
 from amlcore.serving.client import body, request
 from amlcore.serving.keys import ServiceKeys
-from amlcore.serving.processes import PROCESS, ServiceLayout, reap, stop
-from amlcore.worker.process_identity import is_alive
+from amlcore.serving.processes import ServiceLayout, ServiceProcess, reap, stop
 
 LOOPBACK = "127.0.0.1"
 
-RECORD = {**PROCESS, "bento": str, "port": int, "route": str}
+
+@dataclass
+class ServiceRecord(ServiceProcess):
+    """service.json."""
+
+    bento: str
+    port: int
+    route: str
+    keys: str | None = None  # the file of its keys, where it has any
 
 
 class Service:
@@ -26,23 +34,23 @@ class Service:
 
     def __init__(self, folder: Path) -> None:
         self._layout = ServiceLayout(folder)
-        record = read_mapping(self._layout.record, RECORD, {"keys": str}, error=DeploymentError)
+        record = read_document(self._layout.record, ServiceRecord, error=DeploymentError)
         if record is None:
             raise NotFoundError(f"there is no service '{folder.name}' running from {folder.parent}")
         self._record = record
 
     @property
     def name(self) -> str:
-        return str(self._record["name"])
+        return self._record.name
 
     @property
     def bento(self) -> str:
         """The tag of the Bento that it serves."""
-        return str(self._record["bento"])
+        return self._record.bento
 
     @property
     def port(self) -> int:
-        return int(self._record["port"])
+        return self._record.port
 
     @property
     def log(self) -> Path:
@@ -50,7 +58,7 @@ class Service:
 
     @property
     def scoring_uri(self) -> str:
-        return f"http://{LOOPBACK}:{self.port}{self._record['route']}"
+        return f"http://{LOOPBACK}:{self.port}{self._record.route}"
 
     @property
     def swagger_uri(self) -> str:
@@ -60,7 +68,7 @@ class Service:
     def state(self) -> str:
         """Transitioning until it is ready, then Healthy; Unhealthy while it does not answer, Failed once ended."""
         reap()
-        if not self._layout.record.exists() or is_alive(self._record["process"]) is False:
+        if not self._layout.record.exists() or self._record.process.is_alive is False:
             return "Failed"
         if self._is_ready():
             self._layout.was_healthy.touch()
@@ -87,7 +95,7 @@ class Service:
     @property
     def auth_enabled(self) -> bool:
         """Whether requests need a key."""
-        return self._record.get("keys") is not None
+        return self._record.keys is not None
 
     def get_keys(self) -> tuple[str, str]:
         """The primary and the secondary key; either is taken."""
@@ -99,9 +107,9 @@ class Service:
         self._keys().regenerate(key)
 
     def _keys(self) -> ServiceKeys:
-        if not self.auth_enabled:
+        if self._record.keys is None:
             raise DeploymentError(f"service '{self.name}' has no keys; package its model with deployment.auth=key")
-        return ServiceKeys(Path(self._record["keys"]))
+        return ServiceKeys(Path(self._record.keys))
 
     def run(self, input_data: Any) -> Any:
         """The service's answer to rows, a DataFrame, an array, or a whole body as text, dict or bytes."""

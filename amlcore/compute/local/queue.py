@@ -10,10 +10,8 @@ from pathlib import Path
 from amlcore.compute.queue import Queue
 from amlcore.compute.request import RunRequest
 from amlcore.errors import RecordError
-from amlcore.record.reading import Process, read_mapping
 from amlcore.record.record import Record
 from amlcore.worker.layout import RunLayout
-from amlcore.worker.process_identity import is_alive
 
 
 class LocalQueue(Queue):
@@ -60,11 +58,10 @@ class LocalQueue(Queue):
     @property
     def driver_is_gone(self) -> bool:
         try:
-            # None where another driver makes or removes it at this moment
-            settings = read_mapping(self.layout.worker, {"driver": Process})
+            driver = self.driver
         except RecordError:
-            return False  # nobody can tell: what may be in use is left alone
-        return settings is not None and is_alive(settings["driver"]) is False
+            return False  # unknown: it may be in use
+        return driver is not None and driver.is_alive is False
 
     @property
     def has_work(self) -> bool:

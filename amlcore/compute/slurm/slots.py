@@ -21,11 +21,9 @@ from amlcore.compute.slurm.queue import ASKED, SlurmQueue
 from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ExecutionError, RecordError
 from amlcore.record.ownership import is_own
-from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.worker.files import make_folder
-from amlcore.worker.process_identity import is_alive
 
 ASK_S = 1.0
 HEARTBEAT_S = 5.0
@@ -246,10 +244,10 @@ def _is_left(folder: Path) -> bool:
     """Whether the driver of these queues is gone, and what it laid there has been carried out."""
     queues = [SlurmQueue(path) for path in folder.iterdir()]
     try:
-        drivers = [(read_mapping(queue.layout.worker) or {}).get("driver") for queue in queues]
+        drivers = [queue.driver for queue in queues]
     except RecordError:
         return False
-    if not queues or any(driver is None or is_alive(driver) is not False for driver in drivers):
+    if not queues or any(driver is None or driver.is_alive is not False for driver in drivers):
         return False
     return all(_is_over(queue) for queue in queues)
 
