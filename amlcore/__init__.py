@@ -1,6 +1,6 @@
 """What Azure ML does for a scikit-learn script, on your own machines.
 
-Names are imported when they are first used, so that `import amlcore` costs nothing.
+Names are imported on first use, so that `import amlcore` costs nothing.
 """
 
 from typing import TYPE_CHECKING, Any

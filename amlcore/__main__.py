@@ -8,14 +8,14 @@ INTERRUPTED = 130
 
 
 def leave_working_folder() -> None:
-    """Import nothing from where the user stands: a statistics.py there is not the standard library's.
+    """Import nothing from the working folder: a statistics.py there is not the standard library's.
 
-    `python -m` looks there first, and so does a PYTHONPATH with an empty or relative entry.
+    `python -m` puts it first on the path, and so does an empty or relative entry of PYTHONPATH.
     """
     home = os.path.dirname(os.path.dirname(os.path.realpath(__file__)))
     try:
         here = os.getcwd()
-    except FileNotFoundError:  # it was removed: no entry leads there
+    except FileNotFoundError:  # removed, so that no entry can lead there
         return
     entries = os.environ.get("PYTHONPATH")
     relative = (
@@ -29,9 +29,9 @@ def leave_working_folder() -> None:
 
 
 def main() -> None:
-    """Call the command line with streams that can be written, whatever the shell has closed."""
+    """Call the command line with streams that can be written to, whatever the shell has closed."""
     leave_working_folder()
-    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  as long as the process lives
+    sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: SIM115  open for as long as the process lives
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: SIM115
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -41,7 +41,7 @@ def main() -> None:
         status = cli(sys.argv[1:])
     except KeyboardInterrupt:
         status = INTERRUPTED
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: an interruption that comes now changes no status
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is done: an interruption from now on must not change the status
     sys.exit(status)
 
 

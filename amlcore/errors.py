@@ -1,18 +1,18 @@
-"""What can go wrong, as one tree.
+"""The errors of amlcore, as one tree.
 
 AmlcoreError                 exit status 1
-├── RequestError             exit status 2: the request is wrong, nothing was started
+├── RequestError             exit status 2: the request is wrong, and nothing was started
 │   ├── ConfigError          a key, a value or an option of the configuration
-│   ├── NotFoundError        a run, model, environment or service that is not there
-│   ├── SnapshotError        a source folder that cannot be taken as it is
-│   ├── EnvironmentSpecError an environment that cannot be built from what was written
+│   ├── NotFoundError        a run, model, environment or service that does not exist
+│   ├── SnapshotError        a source folder that cannot be captured as it is
+│   ├── EnvironmentSpecError an environment that cannot be built as it is described
 │   ├── ModelError           a model that cannot be registered or loaded
 │   └── DeploymentError      a model that cannot be packaged or served
-└── ExecutionError           exit status 1: the request was right and could not be carried out
-    ├── BuildError           an environment did not resolve or install
-    ├── RecordError          a file of a run's record is damaged
-    │   └── UnreadableError  or may not be read by this user
-    └── RunError             a run failed, was lost or was canceled
+└── ExecutionError           exit status 1: the request was right but could not be carried out
+    ├── BuildError           an environment that did not resolve or install
+    ├── RecordError          a damaged file in a run's record
+    │   └── UnreadableError  a file that this user may not read
+    └── RunError             a run that failed, was lost or was canceled
 """
 
 from collections.abc import Iterable
@@ -20,7 +20,7 @@ from difflib import get_close_matches
 
 
 class AmlcoreError(Exception):
-    """Any error that amlcore explains by itself; its text is all that a user needs to read."""
+    """An error that amlcore explains itself: its text is all that a user needs to read."""
 
     exit_status = 1
 
@@ -66,7 +66,7 @@ class RecordError(ExecutionError):
 
 
 class UnreadableError(RecordError):
-    """The file may be whole, and is for others to read."""
+    """The file may be intact, but only others may read it."""
 
 
 class RunError(ExecutionError):
@@ -74,18 +74,18 @@ class RunError(ExecutionError):
 
 
 class LeftOutWarning(UserWarning):
-    """Something in a list that cannot be read; the others are listed."""
+    """An item of a list cannot be read; the others are listed."""
 
 
 def must_be(value: str, choices: Iterable[str]) -> str:
-    """The end of a message about a value that is none of `choices`, with the nearest one if any is near."""
+    """The end of a message about a wrong value: what it must be, and the nearest choice if one is near."""
     names = sorted(choices)
     expected = f"must be {'one of ' if len(names) > 1 else ''}{', '.join(names)}"
     return _nearest_first(value, names, expected) if names else "there are none"
 
 
 def suggest(name: str, choices: Iterable[str]) -> str:
-    """The end of a message about something that does not exist: what does, with the nearest name if any is near."""
+    """The end of a message about something that does not exist: what does, and the nearest name if one is near."""
     names = sorted(choices)
     return _nearest_first(name, names, f"available: {', '.join(names)}") if names else "there are none"
 
@@ -96,15 +96,19 @@ def _nearest_first(name: str, names: list[str], sentence: str) -> str:
 
 
 def how_to_install(extra: str) -> str:
-    """What brings the packages of one of amlcore's extras, wherever amlcore itself came from."""
+    """The command that installs the packages of one of amlcore's extras, however amlcore itself was installed."""
     from importlib.metadata import PackageNotFoundError, requires
 
     from packaging.requirements import Requirement
 
     checkout = f"pip install -e '.[{extra}]' in a checkout of amlcore"
     try:
-        known = [Requirement(one) for one in requires("amlcore") or ()]
-    except PackageNotFoundError:  # run from its folder without being installed
+        requirements = [Requirement(line) for line in requires("amlcore") or ()]
+    except PackageNotFoundError:  # it runs from its folder, without being installed
         return checkout
-    asked = [one for one in known if one.marker is not None and one.marker.evaluate({"extra": extra})]
-    return f"pip install {' '.join(repr(f'{one.name}{one.specifier}') for one in asked)}, or {checkout}"
+    packages = [
+        repr(f"{requirement.name}{requirement.specifier}")
+        for requirement in requirements
+        if requirement.marker is not None and requirement.marker.evaluate({"extra": extra})
+    ]
+    return f"pip install {' '.join(packages)}, or {checkout}"

@@ -117,15 +117,15 @@ def _drive(search: Search, record: Record, terminal: Attached) -> int:
     try:
         with retry_while_full(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
 
-            def keep(line: str) -> None:
+            def file_log(line: str) -> None:
                 with suppress(OSError):  # a full disk ends no sweep
                     file.write(f"{line}\n".encode(errors="backslashreplace"))
 
             def log(line: str) -> None:
-                keep(line)
+                file_log(line)
                 terminal.log(line)
 
-            with Progress(search.sweep, total=search.total, terminal=terminal, keep=keep) as progress:
+            with Progress(search.sweep, total=search.total, terminal=terminal, file_log=file_log) as progress:
                 driver = SweepDriver(search, record, log=progress.log, watch=progress.step)
                 status = driver.drive()
             return _finish(search, record, driver, status, log=log, terminal=terminal)

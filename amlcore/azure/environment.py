@@ -13,11 +13,11 @@ class Environment(nouns.Environment):
 
     @staticmethod
     def get(workspace: Workspace, name: str) -> Environment:
-        """The environment called `name` in `workspace`; Azure ML's curated names are known too.
+        """The environment called `name` in `workspace`; the names of Azure ML's curated environments work too.
 
         Raises
         ------
         NotFoundError
-            There is none of that name; the message names the nearest.
+            No environment has that name; the message suggests the nearest.
         """
         return as_face(Environment, compose_environment(workspace, name))

@@ -1,4 +1,4 @@
-"""The Experiment: a name under which runs of a workspace are kept together."""
+"""Azure ML's Experiment: the name under which runs are kept together in a workspace."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ DEFAULT_COMPUTE = "local"
 
 
 class Experiment:
-    """The runs of one name in a workspace.
+    """The runs of a workspace that share a name.
 
     Raises
     ------
     ConfigError
-        The name cannot be a folder's.
+        The name cannot be the name of a folder.
     """
 
     def __init__(self, workspace: Workspace, name: str) -> None:
@@ -36,15 +36,15 @@ class Experiment:
         self.name = name
 
     def submit(self, config: ScriptRunConfig, tags: dict[str, str] | None = None) -> Run:
-        """Take the snapshot of `config` and run it in the background; returns at once.
+        """Take the snapshot of `config`, start the run in the background, and return at once.
 
         Raises
         ------
         RequestError
-            What the request names is missing or wrong; nothing was started.
+            Something in the request is missing or wrong; nothing was started.
         """
         if not isinstance(config, ScriptRunConfig):
-            raise ConfigError(f"submit({config!r}): give a ScriptRunConfig")
+            raise ConfigError(f"submit({config!r}): must be a ScriptRunConfig")
         job = Job(
             workspace=self.workspace,
             environment=self._environment(config.environment),
@@ -66,12 +66,12 @@ class Experiment:
         folders = (folder for folder in self.workspace.run_folders if folder.parent.name == self.name)
         return [Run.of(run) for run in readable(newest_first(folders))]
 
-    def _environment(self, wanted: Environment | str | None) -> Environment:
-        if isinstance(wanted, Environment):
-            return wanted
-        return compose_environment(self.workspace, wanted or DEFAULT_ENVIRONMENT)
+    def _environment(self, environment: Environment | str | None) -> Environment:
+        if isinstance(environment, Environment):
+            return environment
+        return compose_environment(self.workspace, environment or DEFAULT_ENVIRONMENT)
 
-    def _compute(self, wanted: ComputeTarget | str | None) -> ComputeTarget:
-        if isinstance(wanted, ComputeTarget):
-            return wanted
-        return compose_compute(self.workspace, wanted or DEFAULT_COMPUTE)
+    def _compute(self, target: ComputeTarget | str | None) -> ComputeTarget:
+        if isinstance(target, ComputeTarget):
+            return target
+        return compose_compute(self.workspace, target or DEFAULT_COMPUTE)

@@ -1,4 +1,4 @@
-"""Azure ML's Model: listed, registered from a file, deployed."""
+"""Azure ML's Model: lists, registers and deploys models."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from amlcore.model.registration import Registration, ResourceConfiguration, regi
 from amlcore.serving import launch, packaging
 from amlcore.serving.service import Service
 
-Asked = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
-"""Keys, or pairs of a key and its value."""
+Filter = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
+"""The keys that a model must have, or pairs of a key and its value."""
 
 
 class Model(nouns.Model):
-    """A registered model; `Model(ws, name)` is the newest version of it."""
+    """A registered model; `Model(ws, name)` is its newest version."""
 
     @classmethod
     def of(cls, model: nouns.Model) -> Model:
@@ -30,8 +30,8 @@ class Model(nouns.Model):
     def list(
         workspace: HasModels,
         name: str | None = None,
-        tags: Asked | None = None,
-        properties: Asked | None = None,
+        tags: Filter | None = None,
+        properties: Filter | None = None,
         run_id: str | None = None,
         latest: bool = False,
     ) -> Sequence[Model]:
@@ -42,9 +42,9 @@ class Model(nouns.Model):
         tags, properties : list or dict
             What a model must have: keys, or pairs of a key and its value.
         latest : bool
-            Only the newest version of each name.
+            Whether to list only the newest version of each name.
         """
-        found = [
+        models = [
             Model.of(model)
             for model in list_models(workspace.models_path)
             if name in (None, model.name)
@@ -52,8 +52,8 @@ class Model(nouns.Model):
             and _has(model.tags, tags or ())
             and _has(model.properties, properties or ())
         ]
-        newest = {model.name: model for model in sorted(found, key=lambda model: model.version)}
-        return [model for model in found if model is newest[model.name]] if latest else found
+        newest = {model.name: model for model in sorted(models, key=lambda model: model.version)}
+        return [model for model in models if model is newest[model.name]] if latest else models
 
     @staticmethod
     def register(
@@ -68,7 +68,7 @@ class Model(nouns.Model):
         model_framework_version: str | None = None,
         resource_configuration: ResourceConfiguration | None = None,
     ) -> Model:
-        """Register a file of this machine that no run wrote; this interpreter counts as the one that trained it."""
+        """Register a local file that no run wrote, as if this interpreter had trained it."""
         registration = Registration(
             name=model_name,
             path=model_path,
@@ -90,27 +90,27 @@ class Model(nouns.Model):
         deployment_config: Any = None,
         overwrite: bool = False,
     ) -> Service:
-        """Package exactly one model, and start its service in the background.
+        """Package exactly one model and start its service in the background.
 
         Raises
         ------
         DeploymentError
-            A service of that name is running and `overwrite` is false, or the model cannot be served.
+            A service of that name is running without `overwrite`, or the model cannot be served.
         """
         if inference_config is not None:
-            raise DeploymentError("inference_config: there is no entry script here; the service is made from the model")
+            raise DeploymentError("inference_config: not supported; the service is made from the model alone")
         return launch.deploy(workspace, name, models, deployment_config, overwrite=overwrite)
 
     @staticmethod
     def package(workspace: Any, models: Sequence[Model]) -> Any:
-        """Package exactly one model, and start nothing."""
+        """Package exactly one model without starting a service."""
         return packaging.package_only(workspace, models)
 
 
-def _has(held: Mapping[str, str], asked: Asked) -> bool:
-    """Whether a model's tags or properties are as they are asked for."""
-    for one in asked.items() if isinstance(asked, Mapping) else asked:
-        key, value = (one, None) if isinstance(one, str) else one
-        if key not in held or value not in (None, held[key]):
+def _has(values: Mapping[str, str], required: Filter) -> bool:
+    """Whether a model's tags or properties pass the filter."""
+    for item in required.items() if isinstance(required, Mapping) else required:
+        key, value = (item, None) if isinstance(item, str) else item
+        if key not in values or value not in (None, values[key]):
             return False
     return True

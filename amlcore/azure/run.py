@@ -1,4 +1,4 @@
-"""Azure ML's Run: found in a workspace, and a model registered from it."""
+"""Azure ML's Run: found in a workspace, with a method that registers its model."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Run(nouns.Run):
-    """A run in its folder; inside its script it logs, outside it can be followed, canceled and registered from."""
+    """A run; inside its script it logs, outside it is followed, canceled and registered from."""
 
     @classmethod
     def of(cls, run: nouns.Run) -> Run:
@@ -21,7 +21,7 @@ class Run(nouns.Run):
 
     @staticmethod
     def get(workspace: Workspace, run_id: str) -> Run:
-        """The run of this id in `workspace`; a unique beginning of it will do."""
+        """The run with this id in `workspace`; the beginning of the id is enough if it is unique."""
         from amlcore.runs.find import find
 
         return Run.of(find(workspace.run_folders, run_id))
@@ -43,14 +43,14 @@ class Run(nouns.Run):
         Parameters
         ----------
         sample_input_dataset : str, optional
-            A path in the run with rows as the model takes them; default: what `run.log_sample` kept.
+            A path in the run with rows that the model takes; by default what `run.log_sample` kept.
 
         Raises
         ------
         ModelError
-            The path was not written, or the model cannot be loaded from it.
+            The run did not write the path, or the model cannot be loaded from it.
         """
-        # Heavy, and a script that only logs has no need of them.
+        # Heavy, and of no use to a script that only logs.
         from amlcore.azure.model import Model
         from amlcore.execution.publication import register
         from amlcore.model import Registration

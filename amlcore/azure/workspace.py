@@ -1,4 +1,4 @@
-"""Azure ML's Workspace: the door to its runs, models, environments and services."""
+"""Azure ML's Workspace: the way to its runs, models, environments and services."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from amlcore.serving.service import Service, list_services
 from amlcore.worker.root import MARKER, find_root
 from amlcore.worker.run_names import is_experiment
 
-BOUND_ENVIRONMENTS = ("auto", "file", "script")  # options that mean nothing without a run's own file
+BOUND_ENVIRONMENTS = ("auto", "file", "script")  # options that mean nothing without the file of a run
 
 
 class Workspace(nouns.Workspace):
@@ -26,25 +26,25 @@ class Workspace(nouns.Workspace):
 
     @classmethod
     def from_config(cls, path: str | None = None) -> Workspace:
-        """Open the workspace whose marker is nearest to `path` (the working directory), looking upwards.
+        """Open the workspace of `path` (default: the working folder), found by its marker there or in a folder above.
 
         Raises
         ------
         NotFoundError
-            There is no marker in `path` or in any folder above it.
+            Neither `path` nor a folder above it has a marker.
         """
         start = Path(path or ".").absolute()
         root = find_root(str(start if start.is_dir() else start.parent))
         if root is None:
             raise NotFoundError(
                 f"no workspace: neither {start} nor a folder above it has {MARKER} (or Azure ML's config.json); "
-                f"`aml init {start}` makes one, and Workspace.create() does in Python"
+                f"create one with `aml init {start}`, or with Workspace.create() in Python"
             )
         return as_face(cls, compose_workspace(Path(root)))
 
     @classmethod
     def create(cls, name: str | None = None, *, path: str = ".") -> Workspace:
-        """Make `path` a workspace, unless it is one already, and open it."""
+        """Make `path` a workspace, unless it already is one, and open it."""
         cls(root=path).mark(name)
         return cls.from_config(path)
 
@@ -54,22 +54,22 @@ class Workspace(nouns.Workspace):
 
     @property
     def experiments(self) -> dict[str, Experiment]:
-        """The experiments that have a folder in outputs/; other folders are ignored."""
+        """The experiments with a folder in outputs/; other folders are ignored."""
         names = sorted(folder.name for folder in self.experiment_folders)
         return {name: Experiment(self, name) for name in names if is_experiment(name)}
 
     @property
     def runs(self) -> list[Run]:
-        """All runs, newest first; one whose record is damaged is left out with a warning that names it."""
+        """All runs, newest first; a run with a damaged record is left out, with a warning that names it."""
         return [Run.of(run) for run in readable(newest_first(self.run_folders))]
 
     def get_run(self, run_id: str) -> Run:
-        """The run of this id; a unique beginning of it will do.
+        """The run with this id; the beginning of the id is enough if it is unique.
 
         Raises
         ------
         NotFoundError
-            None matches, or several do.
+            No run matches, or several do.
         """
         return Run.of(find(self.run_folders, run_id))
 
@@ -84,13 +84,13 @@ class Workspace(nouns.Workspace):
 
     @property
     def environments(self) -> dict[str, Environment]:
-        """The environments that can be chosen by name here."""
+        """The environments that can be chosen by name in this workspace."""
         names = [name for name in environment_options(self) if name not in BOUND_ENVIRONMENTS]
         return {name: as_face(Environment, compose_environment(self, name)) for name in names}
 
     @property
     def services(self) -> dict[str, Service]:
-        """The services that were started here, running or not."""
+        """The services that were started from this workspace, running or not."""
         return {service.name: service for service in list_services(self.state_path / "services")}
 
     webservices = services

@@ -1,4 +1,4 @@
-"""Attached: a run outlives the terminal that it was started from; its words go to its driver.log then."""
+"""Attached: lets a run outlive the terminal that it was started from, and log to driver.log from then on."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ STDOUT, STDERR = 1, 2
 
 
 class Attached:
-    """Where amlcore's own words go for as long as somebody reads them, and where after that.
+    """Where amlcore's own messages go while somebody reads them, and where they go after that.
 
     Parameters
     ----------
     path : str
-        The file that takes them once nobody does.
+        The file that takes them once nobody reads them.
     log_stream : LogStream, optional
-        What the script prints, which goes there for nobody: its files have it.
+        What the script prints; it never goes to that file, since the run's log files have it.
     """
 
     def __init__(self, path: str, *, log: Log, log_stream: LogStream | None = None) -> None:
@@ -30,33 +30,33 @@ class Attached:
         self._log = log
         self._log_stream = log_stream
         self._terminals = {number for number in (STDOUT, STDERR) if os.isatty(number)}
-        self._left: set[int] = set()
+        self._redirected: set[int] = set()
 
     def log(self, line: str) -> None:
         self.write(lambda: self._log(line))
 
     def write(self, action: Callable[[], object], *, to: int = STDERR) -> None:
-        """Let `action` write to stdout or stderr; where nobody reads it any more, to the log."""
+        """Let `action` write to stdout or stderr, or to the file once nobody reads the stream."""
         try:
             action()
         except OSError as error:
-            self.leave(
-                error.strerror or "it cannot be written",
-                of={to} | (self._terminals if to in self._terminals else set()),
+            self.redirect(
+                error.strerror or "it cannot be written to",
+                streams={to} | (self._terminals if to in self._terminals else set()),
             )
             with suppress(OSError, ValueError):
                 action()
 
     def hang_up(self) -> None:
-        """Take the terminal for gone, and with it whoever reads stderr; a file or pipe for stdout stays."""
-        self.leave("SIGHUP", of={STDERR} | self._terminals)
+        """Treat the terminal as gone, and the reader of stderr with it; a file or pipe at stdout stays."""
+        self.redirect("SIGHUP", streams={STDERR} | self._terminals)
 
-    def leave(self, why: str, *, of: set[int]) -> None:
-        """From now on let what goes to the streams `of` go to the log."""
-        numbers = of - self._left
+    def redirect(self, why: str, *, streams: set[int]) -> None:
+        """Send what goes to `streams` to the file from now on."""
+        numbers = streams - self._redirected
         if not numbers:
             return
-        self._left |= numbers
+        self._redirected |= numbers
         try:
             file = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         except OSError:
@@ -66,37 +66,37 @@ class Attached:
                 self._log_stream.abandon(number - 1)
             os.dup2(file, number)
         with suppress(OSError):
-            os.write(file, f"aml: nobody reads this any more ({why}); the run goes on in the background\n".encode())
+            os.write(file, f"aml: nobody reads this any more ({why}); the run continues in the background\n".encode())
         os.close(file)
 
 
 @contextmanager
 def attached(path: str, *, log: Log, log_stream: LogStream | None = None) -> Iterator[Attached]:
-    """Let what the block carries out go on when its terminal is closed, and its children with it."""
+    """Let the block and its child processes continue when their terminal is closed."""
     run = Attached(path, log=log, log_stream=log_stream)
     is_main = threading.current_thread() is threading.main_thread()
     if not is_main or signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:  # a notebook; nohup
         yield run
         return
-    over = threading.Event()
+    is_over = threading.Event()
     before = signal.signal(signal.SIGHUP, lambda *_: run.hang_up())
-    # Blocked, since that is what children inherit. A thread takes it in their place.
+    # Children inherit that it is blocked; here a thread takes it.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGHUP,))
 
-    def take() -> None:
-        while not over.is_set():
+    def take_hangups() -> None:
+        while not is_over.is_set():
             signal.sigwait((signal.SIGHUP,))
-            if not over.is_set():
+            if not is_over.is_set():
                 run.hang_up()
 
-    taker = threading.Thread(target=take, name="hangup", daemon=True)
-    taker.start()
+    thread = threading.Thread(target=take_hangups, name="hangup", daemon=True)
+    thread.start()
     try:
         yield run
     finally:
-        over.set()
-        assert taker.ident is not None
-        signal.pthread_kill(taker.ident, signal.SIGHUP)
-        taker.join()
+        is_over.set()
+        assert thread.ident is not None
+        signal.pthread_kill(thread.ident, signal.SIGHUP)
+        thread.join()
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
         signal.signal(signal.SIGHUP, before)

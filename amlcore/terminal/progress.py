@@ -1,4 +1,4 @@
-"""The Progress of a sweep: a table that lives on a terminal, plain lines where it is piped."""
+"""The Progress of a sweep: a live view on a terminal, plain lines in a pipe."""
 
 from __future__ import annotations
 
@@ -20,32 +20,32 @@ from amlcore.terminal.grid import encodable
 from amlcore.terminal.output import printable, printable_line
 from amlcore.terminal.tables import TRIAL_STYLES, parameters, reached, short
 
-SHOWN = 8
+RECENT_TRIALS = 8
 REFRESH_S = 0.1
 
 
 class Progress:
-    """Shows how far a sweep is.
+    """Shows the progress of a sweep.
 
     Parameters
     ----------
-    keep : callable
-        Takes each line too, also where a table stands in its place.
+    file_log : Log
+        Takes every line too, even where the live view replaces it.
     """
 
-    def __init__(self, sweep: Sweep, *, total: int, terminal: Attached, keep: Log) -> None:
+    def __init__(self, sweep: Sweep, *, total: int, terminal: Attached, file_log: Log) -> None:
         self._sweep = sweep
         self._total = total
         self._terminal = terminal
         self._log = terminal.log
-        self._keep = keep
-        self._began = time.monotonic()
-        self._drawn = 0.0
-        self._last: list[Trial] = []
+        self._file_log = file_log
+        self._started = time.monotonic()
+        self._drawn_at = 0.0
+        self._recent: list[Trial] = []
         self._live = Live(console=Console(stderr=True), auto_refresh=False, transient=True)
 
     def __enter__(self) -> Progress:
-        if sys.stderr.isatty() and not self._live.console.is_dumb_terminal:  # which would show nothing of it
+        if sys.stderr.isatty() and not self._live.console.is_dumb_terminal:  # which cannot show it
             self._live.start()
         return self
 
@@ -54,26 +54,26 @@ class Progress:
             self._live.stop()
 
     def log(self, line: str) -> None:
-        """Print a line of amlcore's own words, above the table where there is one."""
-        self._keep(line)
+        """Print one of amlcore's own messages, above the live view if there is one."""
+        self._file_log(line)
         if self._is_live:
             self._terminal.write(lambda: self._print_above(f"aml: {printable(line)}"))
         else:
             self._log(line)
 
     def step(self, progress: SweepProgress, ended: list[Trial]) -> None:
-        """Show what has ended since the last step."""
+        """Show the trials that have ended since the last step."""
         for trial in ended:
-            line = f"{self._words(trial)}  [{progress.ended} of {self._total}{self._best(progress)}]"
-            self._keep(line)
+            line = f"{self._describe(trial)}  [{progress.ended} of {self._total}{self._best(progress)}]"
+            self._file_log(line)
             if not self._is_live:
                 self._log(line)
         if not self._is_live:
             return
-        self._last = [*self._last, *ended][-SHOWN:]
+        self._recent = [*self._recent, *ended][-RECENT_TRIALS:]
         now = time.monotonic()
-        if now - self._drawn >= REFRESH_S:
-            self._drawn = now
+        if now - self._drawn_at >= REFRESH_S:
+            self._drawn_at = now
             self._terminal.write(lambda: self._live.update(self._view(progress), refresh=True))
 
     def _print_above(self, line: str) -> None:
@@ -82,7 +82,7 @@ class Progress:
 
     @property
     def _is_live(self) -> bool:
-        """Whether the table stands on the terminal; once that is gone, plain lines go to the log."""
+        """Whether the live view is shown; once the terminal has gone, plain lines go to the log."""
         if self._live.is_started and not sys.stderr.isatty():
             with suppress(OSError):
                 self._live.stop()
@@ -92,26 +92,26 @@ class Progress:
         counts = progress.counts
         title = (
             f"{len(progress.running)} running, {counts[TrialState.COMPLETE]} done, {counts[TrialState.PRUNED]} pruned, "
-            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._left(progress)}"
+            f"{counts[TrialState.FAIL]} failed, of {self._total}{self._time_left(progress)}"
         )
         lines = [Text(title)]
         if progress.best is not None:
             front = f", {len(progress.front)} on the Pareto front" if len(self._sweep.metrics) > 1 else ""
-            lines.append(self._line(f"best is {self._words(progress.best)}{front}", style="bold"))
-        lines += [self._line(self._words(trial), style=TRIAL_STYLES[trial.state]) for trial in self._last]
+            lines.append(self._line(f"best is {self._describe(progress.best)}{front}", style="bold"))
+        lines += [self._line(self._describe(trial), style=TRIAL_STYLES[trial.state]) for trial in self._recent]
         return Group(*lines)
 
-    def _line(self, words: str, *, style: str) -> Text:
-        """The words on one line of the terminal, cut where they are longer, so that the view keeps its place."""
-        line, more = encodable(Text(words, style=style), sys.stderr), "…"
-        if encodable(Text(more), sys.stderr).plain != more:
-            more = "..."
+    def _line(self, text: str, *, style: str) -> Text:
+        """One line of the view, truncated to the terminal's width: a wrapped line would move the others."""
+        line, ellipsis = encodable(Text(text, style=style), sys.stderr), "…"
+        if encodable(Text(ellipsis), sys.stderr).plain != ellipsis:
+            ellipsis = "..."
         width = self._live.console.width
         if line.cell_len <= width:
             return line
-        return Text(set_cell_size(line.plain, max(width - len(more), 0)).rstrip() + more, style=style)
+        return Text(set_cell_size(line.plain, max(width - len(ellipsis), 0)).rstrip() + ellipsis, style=style)
 
-    def _words(self, trial: Trial) -> str:
+    def _describe(self, trial: Trial) -> str:
         values = parameters(short(trial.values))
         if trial.state is TrialState.COMPLETE:
             outcome = reached(trial, self._sweep.metrics) or "done"
@@ -128,18 +128,18 @@ class Progress:
             return f", {len(progress.front)} on the Pareto front"
         return f", best {best.value:.6g} by trial {best.number}"
 
-    def _left(self, progress: SweepProgress) -> str:
+    def _time_left(self, progress: SweepProgress) -> str:
         now = time.monotonic()
         remaining_s = progress.remaining_s(self._total, now=now)
         if remaining_s is not None and self._sweep.timeout_s is not None:
-            remaining_s = min(remaining_s, self._sweep.timeout_s - (now - self._began))
+            remaining_s = min(remaining_s, self._sweep.timeout_s - (now - self._started))
         if remaining_s is None or remaining_s < 1:  # the running trials take longer than those before
             return ""
         return f", about {_duration(remaining_s)} left"
 
 
 def _duration(seconds: float) -> str:
-    """A length of time as one says it."""
+    """A duration for people."""
     if seconds < 100:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)

@@ -26,11 +26,11 @@ STATE_STYLES = {"Completed": "green", "Failed": "red", "Canceled": "yellow"}
 TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELED": "yellow", "RUNNING": "cyan"}
 
 
-def runs(found: list[dict[str, Any]]) -> None:
-    waits = {run["id"]: run["reason"] for run in found if run["state"] == "Queued" and run["reason"] is not None}
+def runs(rows: list[dict[str, Any]]) -> None:
+    wait_reasons = {run["id"]: run["reason"] for run in rows if run["state"] == "Queued" and run["reason"] is not None}
     columns = ("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
-    table = Grid((*columns, *(["waits"] if waits else [])))
-    for run in found:
+    table = Grid((*columns, *(["waits"] if wait_reasons else [])))
+    for run in rows:
         table.add_row(
             run["id"],
             run["experiment"],
@@ -40,20 +40,20 @@ def runs(found: list[dict[str, Any]]) -> None:
             parameters(run["parameters"]),
             pairs(dict(list(run["metrics"].items())[:SHOWN_METRICS])),
             run["model"] or "",
-            *([waits.get(run["id"], "")] if waits else []),
+            *([wait_reasons.get(run["id"], "")] if wait_reasons else []),
         )
     table.print()
 
 
 def _state(run: dict[str, Any]) -> Text:
-    """The state of a run; a trial that its sweep gave up is told apart from one that somebody canceled."""
+    """The state of a run; a trial that its sweep stopped early is not shown as one that somebody canceled."""
     pruned = run["state"] == "Canceled" and (run["reason"] or "").startswith(EARLY_TERMINATION)
     return Text("Pruned" if pruned else run["state"], style=STATE_STYLES.get(run["state"], "cyan"))
 
 
-def models(found: list[dict[str, Any]]) -> None:
+def models(rows: list[dict[str, Any]]) -> None:
     table = Grid(("model", "framework", "run", "metrics", "created"))
-    for model in found:
+    for model in rows:
         table.add_row(
             f"{model['name']}:{model['version']}",
             f"{model['framework'] or 'Damaged'} {model['framework_version'] or ''}",
@@ -64,9 +64,9 @@ def models(found: list[dict[str, Any]]) -> None:
     table.print()
 
 
-def environments(found: list[dict[str, Any]]) -> None:
+def environments(rows: list[dict[str, Any]]) -> None:
     table = Grid(("environment", "python", "state", "MB", "last used", "key"))
-    for item in found:
+    for item in rows:
         size = item["size_bytes"]
         table.add_row(
             ", ".join(item["names"]),
@@ -79,16 +79,16 @@ def environments(found: list[dict[str, Any]]) -> None:
     table.print()
 
 
-def details(found: dict[str, Any]) -> None:
-    """One fact a line; what has facts of its own is indented, and what is not there is left out."""
+def details(facts: dict[str, Any]) -> None:
+    """Print one fact a line; nested facts are indented, and empty ones are left out."""
     lines: list[Text] = []
-    for key, value in found.items():
+    for key, value in facts.items():
         if value in (None, "", [], {}):
             continue
         if isinstance(value, (dict, list)):
-            inner = _facts_of(key, value)
-            lines += [Text(key, style="bold")] if inner else []
-            lines += [cell(f"  {line}") for line in inner]
+            nested = _facts_of(key, value)
+            lines += [Text(key, style="bold")] if nested else []
+            lines += [cell(f"  {line}") for line in nested]
         else:
             fact = cell(_local(value) if key == "created" else _plain(value))
             lines.append(Text.assemble((key, "bold"), ": ", fact))
@@ -103,48 +103,48 @@ def details(found: dict[str, Any]) -> None:
 
 def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
     if isinstance(value, dict):
-        moments = key == "times"
-        facts = {name: _local_of(item) if moments else item for name, item in value.items()}
-        words = text if key == "parameters" else _plain
-        return [f"{name}: {words(item)}" for name, item in facts.items() if item not in (None, "", [], {})]
+        is_times = key == "times"
+        values = {name: _local_of(item) if is_times else item for name, item in value.items()}
+        to_text = text if key == "parameters" else _plain
+        return [f"{name}: {to_text(item)}" for name, item in values.items() if item not in (None, "", [], {})]
     if key == "outputs":
         return [f"{item['path']}  {item['size']} bytes  sha256 {item['sha256']}" for item in value]
-    if key == "series":  # the last values of the scalars stand in `metrics`
-        logged = [item for item in value if item["kind"] != "scalar"]
-        return [f"{item['kind']} {item['name']}: {_plain(item['value'])[:SHOWN_CHARACTERS]}" for item in logged]
+    if key == "series":  # `metrics` has the last values of the scalars
+        series = [item for item in value if item["kind"] != "scalar"]
+        return [f"{item['kind']} {item['name']}: {_plain(item['value'])[:SHOWN_CHARACTERS]}" for item in series]
     return [_plain(item) for item in value]
 
 
-def trials(found: list[Trial], *, metrics: Sequence[str], front: ParetoFront) -> None:
-    """The trials of a sweep, the best first; of several metrics those of the Pareto front first, and marked so."""
-    several = len(metrics) > 1
-    keys = list(_all_values(found))
-    table = Grid(("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if several else [])))
-    for trial in sorted(found, key=front.order)[:SHOWN_TRIALS]:
+def trials(trials: list[Trial], *, metrics: Sequence[str], front: ParetoFront) -> None:
+    """Print the trials of a sweep, best first; with several metrics the Pareto front first, and marked."""
+    has_front = len(metrics) > 1
+    keys = list(_all_values(trials))
+    table = Grid(("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if has_front else [])))
+    for trial in sorted(trials, key=front.order)[:SHOWN_TRIALS]:
         reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
         values = [text(trial.values[key]) if key in trial.values else _plain(None) for key in keys]
         state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
-        mark = [("yes" if trial in front else "")] if several else []
+        mark = [("yes" if trial in front else "")] if has_front else []
         table.add_row(str(trial.number), *reached, *values, state, *mark)
     table.print()
 
 
 def reached(trial: Trial, metrics: Sequence[str]) -> str:
-    """What a trial reached in each metric, in words."""
+    """The values of a trial in each metric, as text."""
     return ", ".join(f"{name}={value:.6g}" for name, value in zip(metrics, trial.reached, strict=False))
 
 
 def short(values: dict[str, Any]) -> dict[str, Any]:
-    """The values of a trial with the names of a script's arguments alone."""
+    """The values of a trial, with script arguments by their short names."""
     return {key.removeprefix("script.arguments."): value for key, value in values.items()}
 
 
-def _all_values(found: list[Trial]) -> dict[str, Any]:
-    return {key: value for trial in found for key, value in trial.values.items()}
+def _all_values(trials: list[Trial]) -> dict[str, Any]:
+    return {key: value for trial in trials for key, value in trial.values.items()}
 
 
 def parameters(values: dict[str, Any]) -> str:
-    """Arguments by name, each as the script is given it."""
+    """Arguments by name, each as the script receives it."""
     return " ".join(f"{name}={text(value)}" for name, value in values.items())
 
 

@@ -141,8 +141,8 @@ def test_no_home_folder_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
     ("call", "part"),
     [
         (lambda ws: Experiment(ws, None), "experiment_name=None"),
-        (lambda ws: Experiment(ws, "x" * 129), "128 at most"),
-        (lambda ws: Experiment(ws, "a").submit(None), "submit(None): give a ScriptRunConfig"),
+        (lambda ws: Experiment(ws, "x" * 129), "at most 128"),
+        (lambda ws: Experiment(ws, "a").submit(None), "submit(None): must be a ScriptRunConfig"),
         (lambda ws: Local(cores="2"), "compute.cores='2': must be a whole number"),
         (lambda ws: Local(slots=None), "compute.slots=None: must be a whole number"),
         (lambda ws: Local(slots=True), "compute.slots='True': must be a whole number"),

@@ -52,7 +52,7 @@ def test_plain_lines_say_how_far_a_sweep_is() -> None:
     totals = SweepProgress(ParetoFront(sweep.goals))
     first = Trial(0, {"script.arguments.x": 1}, TrialState.COMPLETE, 0.5, None, (2.0,))
     second = Trial(1, {"script.arguments.x": 2}, TrialState.FAIL, reason="it fell")
-    progress = Progress(sweep, total=9, terminal=Attached("", log=said.append), keep=kept.append)
+    progress = Progress(sweep, total=9, terminal=Attached("", log=said.append), file_log=kept.append)
 
     for trial in (first, second):
         totals.counts[trial.state] += 1

@@ -60,7 +60,7 @@ def test_a_run_goes_on_when_its_terminal_is_closed(
 
     run = aml("runs", "--json").json[0]
     log = (Path(run["folder"]) / "driver.log").read_text()
-    assert "the run goes on in the background" in log
+    assert "the run continues in the background" in log
     assert run["state"] == "Completed"
     assert (status, "cannot be loaded" in log) == (1, True)  # it came as far as the registration of what is no model
 
@@ -87,7 +87,7 @@ def test_a_run_goes_on_at_a_hangup_and_without_a_reader(project: Path, aml: Aml,
         process.stdout.close()
         process.stderr.close()
         (log,) = (path.read_text() for path in project.glob("outputs/a/*/driver.log"))
-        assert "the run goes on in the background" in log
+        assert "the run continues in the background" in log
         assert "Completed in" in log
         assert "over" not in log
         aml("show", "latest")

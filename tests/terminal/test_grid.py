@@ -114,11 +114,11 @@ def test_each_trial_of_a_live_sweep_stays_on_one_line(
     sweep = Sweep("random", primary_metric="score", max_total_runs=9)
     totals = SweepProgress(ParetoFront(sweep.goals))
     trial = Trial(0, {"script.arguments.words": "日本語 " * 20}, TrialState.COMPLETE, 0.5, None, (0.5,))
-    progress = Progress(sweep, total=9, terminal=Attached("", log=print), keep=lambda _: None)
+    progress = Progress(sweep, total=9, terminal=Attached("", log=print), file_log=lambda _: None)
 
     progress.step(totals, [trial])
     width = Console(stderr=True).width
-    line = progress._line(progress._words(trial), style="bold")
+    line = progress._line(progress._describe(trial), style="bold")
 
     assert line.cell_len <= width
     assert encodable(Text(line.plain), terminal).plain == line.plain
@@ -130,7 +130,7 @@ def test_a_dumb_terminal_gets_lines_in_place_of_a_live_table(monkeypatch: pytest
     monkeypatch.setenv("TERM", "dumb")
     lines: list[str] = []
     sweep = Sweep("random", primary_metric="score", max_total_runs=9)
-    with Progress(sweep, total=9, terminal=Attached("", log=lines.append), keep=lambda _: None) as progress:
+    with Progress(sweep, total=9, terminal=Attached("", log=lines.append), file_log=lambda _: None) as progress:
         progress.step(SweepProgress(ParetoFront(sweep.goals)), [Trial(0, {}, TrialState.FAIL, reason="it fell")])
 
     assert [line.partition("  ")[0] for line in lines] == ["trial 0: fail: it fell"]
