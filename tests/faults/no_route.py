@@ -24,7 +24,9 @@ from typing import Any
 
 from tests.faults import Outcome
 
-NAMESPACES = ["unshare", "--net", "--mount", *([] if os.geteuid() == 0 else ["--map-root-user"])]
+# A filesystem that is unmounted outside, by another kind of fault, is unmounted in here too.
+OWN_MOUNTS = ["--mount", "--propagation", "slave"]
+NAMESPACES = ["unshare", "--net", *OWN_MOUNTS, *([] if os.geteuid() == 0 else ["--map-root-user"])]
 ONE = "deployment.workers=1"
 START_S = 120.0
 

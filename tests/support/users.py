@@ -73,7 +73,19 @@ class User:
         aml = [*someone, sys.executable, "-m", "amlcore", *arguments]
         needed = {Path(sys.base_prefix), Path(sys.prefix), Path(amlcore.__file__).parents[1], workspace, home}
         script = f'{_reachable(needed)}\n{inner} && exec "$@"'
-        return ["unshare", "--mount", "sh", "-ec", script, "sh", str(workspace), str(home), *aml]
+        return [
+            "unshare",
+            "--mount",
+            "--propagation",
+            "slave",
+            "sh",
+            "-ec",
+            script,
+            "sh",
+            str(workspace),
+            str(home),
+            *aml,
+        ]
 
     def aml(self, workspace: Path, *arguments: str, status: int | None = 0) -> Said:
         done = subprocess.run(
