@@ -236,6 +236,43 @@ def test_large_integers_are_not_merged(tmp_path: Path, with_sample: bool) -> Non
         assert ask(service, [[LARGE + 1], [0.5]])["row"] == 0 if not with_sample or name == "array" else True
 
 
+BEYOND = 2**64 + 1
+FORMS_OF_A_BODY: dict[str, Any] = {
+    "rows": [[0.5, 1], [0.5, BEYOND]],
+    "a row": [0.5, BEYOND],
+    "records": [{"x": 0.5, "id": 1}, {"x": 0.5, "id": BEYOND}],
+    "a record": {"x": 0.5, "id": BEYOND},
+    "columns": {"x": [0.5, 0.5], "id": [1, BEYOND]},
+}
+
+
+@pytest.mark.parametrize("form", FORMS_OF_A_BODY)
+@pytest.mark.parametrize("known", ["sample", "names", "array", "Int64", "category"])
+def test_an_integer_beyond_64_bits_is_refused_before_it_loses_digits(tmp_path: Path, known: str, form: str) -> None:
+    dtype = {"Int64": "Int64", "category": "category"}.get(known, "int64")
+    frame = pd.DataFrame({"x": NUMBERS, "id": pd.Series(range(60), dtype=dtype)})
+    model = make_pipeline(StandardScaler(), LinearRegression()) if known != "category" else Sees()
+    data = frame if known != "array" else frame.to_numpy()
+    model.fit(data, NUMBERS)
+    service = serve(tmp_path, model, None if known in ("names", "array") else frame, proven=known != "category")
+    if known == "array" and form in ("records", "a record", "columns"):
+        return
+    for sign in (1, -1):
+        body = json.loads(json.dumps(FORMS_OF_A_BODY[form]).replace(str(BEYOND), str(sign * BEYOND)))
+        error = ask(service, body)
+        assert (error["row"], error["column"]) == (0 if form.startswith("a ") else 1, 1 if known == "array" else "id")
+    assert len(ask(service, [[0.5, 2.0**64]])) == 1 or known == "category"
+
+
+def test_an_integer_beyond_64_bits_is_refused_where_rows_are_records(tmp_path: Path) -> None:
+    items = [{"kind": "cup", "id": 9}, {"kind": "plate", "id": 3}]
+    service = serve(tmp_path, make_pipeline(DictVectorizer(), Ridge()).fit(items, [2.0, 4.0]))
+    error = ask(service, [items[0], {"kind": "cup", "id": BEYOND}])
+    assert (error["row"], error["column"]) == (1, "id")
+    many = make_pipeline(FunctionTransformer(), Ridge()).fit(np.eye(3), [1.0, 2.0, 3.0])
+    assert ask(serve(tmp_path / "array", many), [[1, 2, 3], [1, BEYOND, 0.5]])["column"] == 1
+
+
 @pytest.mark.parametrize("with_sample", [True, False])
 def test_null_is_what_it_was_in_training(tmp_path: Path, with_sample: bool) -> None:
     for name, missing in {"None": None, "NaN": np.nan}.items():

@@ -12,6 +12,9 @@ from .errors import RequestError, count, quoted
 MOST_COLUMNS = 10_000
 """Of a model that does not tell how many it takes: each costs some hundred bytes, and a body has room for millions."""
 
+MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
+"""Of int64 and uint64."""
+
 FLAT = ("texts", "series", "values")
 """Forms of one dimension."""
 
@@ -116,6 +119,13 @@ class Signature:
         for number, row in enumerate(data):
             if not isinstance(row, kind):
                 raise RequestError(f"row {number} must be {wanted}, got {quoted(row)}", row=number)
+            for label, value in row.items() if isinstance(row, dict) else enumerate(row):
+                if type(value) is int and not MIN_INTEGER <= value <= MAX_INTEGER:
+                    raise RequestError(
+                        f"row {number}, column {label!r}: the integer {quoted(value)} has more than 64 bits",
+                        row=number,
+                        column=label,
+                    )
         return data
 
     def _check_digits(self, columns: list[Column], rows: list[list[Any]]) -> None:
@@ -137,7 +147,7 @@ class Signature:
                     bad = set(range(len(rows)))
             for row in sorted(bad):
                 if not is_exact([values[row]]):
-                    raise column.bad(row, f"{values[row]} would lose its last digits beside what is no such integer")
+                    raise column.bad(row, f"{quoted(values[row])} cannot be represented exactly as a float64")
 
     def _turned(self, columns: dict[str, Any]) -> list[list[Any]]:
         """The rows of columns by their name."""

@@ -7,7 +7,7 @@ import logging
 from typing import Any
 
 from .errors import NotHandled
-from .http.request import PredictRequest, read, read_quickly
+from .http.request import PredictRequest, exact_data, read, read_quickly
 from .http.response import Writer, plain
 from .inputs.errors import RequestError, quoted
 from .packaged_model import PackagedModel
@@ -59,9 +59,9 @@ class Predictor:
     def _answer(self, route: str, body: bytes) -> bytes:
         request = read_quickly(body) or read(body)
         method = self._defaults[route] if request.method is None else self._checked(route, request.method)
-        return self._writer.write(method, self._result(method, request))
+        return self._writer.write(method, self._result(method, request, body))
 
-    def _result(self, method: str, request: PredictRequest) -> Any:
+    def _result(self, method: str, request: PredictRequest, body: bytes) -> Any:
         """What the model's `method` returns, by a fast path if one handles these rows."""
         if self._fast_paths is not None:
             try:
@@ -70,7 +70,7 @@ class Predictor:
                 pass
             except Exception:
                 self._count_failure()
-        return score_or_explain(self._reference, method, self._signature.read(request.data))
+        return score_or_explain(self._reference, method, self._signature.read(exact_data(request, body)))
 
     def _count_failure(self) -> None:
         """Switch the fast paths off once they have failed MAX_FAILURES times."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, NamedTuple
 
 from ..inputs.errors import RequestError, quoted
@@ -15,6 +16,9 @@ try:
     import orjson
 except ImportError:  # it conflicts with the packages of this environment
     orjson = None  # type: ignore[assignment]
+
+LONG_INTEGER = re.compile(rb"[0-9]{19}")
+"""Digits that may be an integer beyond 64 bits, which orjson reads as a float."""
 
 KEYS = frozenset(("data", "method"))
 
@@ -40,6 +44,11 @@ def read_quickly(body: bytes) -> PredictRequest | None:
         return PredictRequest(value["data"], None, is_numeric)
     method = value.get("method")
     return PredictRequest(value["data"], method) if len(value) == 2 and type(method) is str else None
+
+
+def exact_data(request: PredictRequest, body: bytes) -> Any:
+    """The data of `request` with all the digits of its integers."""
+    return read(body).data if LONG_INTEGER.search(body) else request.data
 
 
 def read(body: bytes) -> PredictRequest:
