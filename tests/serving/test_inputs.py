@@ -25,6 +25,7 @@ from sklearn.naive_bayes import MultinomialNB
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
 
+from amlcore.model.inputs.signature_inference import infer_signature
 from amlcore.serving.runtime.proof import proof
 from amlcore.worker.script import samples
 from tests.support.serving_models import packaged
@@ -177,6 +178,49 @@ def test_a_time_has_one_meaning(tmp_path: Path, name: str, text: str, is_taken: 
     frame = pd.DataFrame({"c": COLUMNS[name]})
     answer = ask(serve(tmp_path, Sees(), frame, proven=False), [[text]])
     assert (len(answer) == 1) if is_taken else (answer["row"], answer["column"]) == (0, "c")
+
+
+def month_by_the_first(frame: Any) -> Any:
+    return pd.DataFrame({"month": pd.to_datetime(frame["day"]).dt.month})
+
+
+def month_of_day_first(frame: Any) -> Any:
+    return pd.DataFrame({"month": pd.to_datetime(frame["day"], format="%d/%m/%Y").dt.month})
+
+
+@pytest.mark.parametrize("with_sample", [True, False])
+@pytest.mark.parametrize("parse", [month_by_the_first, month_of_day_first])
+def test_a_date_that_the_model_parses_by_its_neighbours_is_refused(
+    tmp_path: Path, parse: Any, with_sample: bool
+) -> None:
+    frame = pd.DataFrame({"day": ["25/04/2025", "03/04/2025", "07/11/2025"], "n": [0.0, 1.0, 2.0]})
+    model = make_pipeline(FunctionTransformer(parse), LinearRegression()).fit(frame, [4.0, 4.0, 11.0])
+    service = serve(tmp_path, model, frame if with_sample else None)
+    assert np.allclose(ask(service, [["25/04/2025", 0]]), [4.0])
+    for rows in ([["03/04/2025", 0]], [["25/04/2025", 0], ["03/04/2025", 0]]):
+        answer = ask(service, rows)
+        if parse is month_of_day_first:
+            assert np.allclose(answer, 4.0)
+        else:
+            assert (answer["row"], answer["column"]) == (len(rows) - 1, "day")
+            assert "2025-04-03" in answer["message"]
+
+
+@pytest.mark.parametrize("sampled", [None, "head"])
+def test_what_nothing_tells_of_a_column_is_said_at_registration(tmp_path: Path, sampled: str | None) -> None:
+    frame = pd.DataFrame({"day": ["25/04/2025", "03/04/2025", "07/11/2025"] * 2, "n": NUMBERS[:6]})
+    prepare = make_column_transformer((FunctionTransformer(month_by_the_first), ["day"]), remainder="passthrough")
+    model = make_pipeline(prepare, LinearRegression()).fit(frame, [4.0, 4.0, 11.0] * 2)
+    inferred = infer_signature(model, samples.sample(frame) if sampled else None)
+    if sampled:
+        assert inferred["warnings"] == []
+        assert "may have its day or its month first" in inferred["sample_error"]
+    else:
+        (warning,) = inferred["warnings"]
+        assert "month_by_the_first" in warning
+        assert "'day'" in warning
+        assert "'n'" not in warning
+        assert "run.log_sample(X)" in warning
 
 
 class Side(str, enum.Enum):  # noqa: UP042 - what StrEnum writes by itself, this does not

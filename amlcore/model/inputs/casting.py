@@ -118,7 +118,16 @@ def _untyped(column: Column, values: list[Any], interpretation: Interpretation) 
         is_whole = all(isinstance(one, int) for one in values)
         return widened(values) if is_whole and not interpretation.whole_are_floats else _floats(values)
     null = null_of(column, values, interpretation)
-    return _array([null if one is None else Text(one) if isinstance(one, str) else one for one in values])
+    return _array([null if one is None else _text(one) if isinstance(one, str) else one for one in values])
+
+
+def _text(value: str) -> str:
+    """Plain where it can be no number: pandas reads dates of plain texts otherwise than of a subclass."""
+    try:
+        float(value)
+    except ValueError:
+        return value
+    return Text(value)
 
 
 def _floats(values: list[Any]) -> Any:

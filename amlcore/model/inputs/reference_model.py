@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from .casting import PLAIN, Interpretation
 from .equality import Different, by_row, require_equal
 from .errors import RequestError
+from .interpretations import ambiguous_dates, fallbacks, interpretations
 from .introspection import last_step
 from .signature import Signature
 
@@ -77,10 +78,10 @@ class ReferenceModel:
         return True
 
     def _score(self, method: str, rows: list[Any], irregular: Irregular) -> Any:
-        interpretations = self.signature.interpretations(rows)
-        refusal, answer, fallbacks = None, None, [PLAIN]
-        fallbacks += self.signature.fallbacks(rows) + [one for one, _ in interpretations if one.null is not None]
-        for interpretation in fallbacks:
+        alternatives = interpretations(self.signature, rows)
+        nulls = [other for other, _ in alternatives if other.null is not None]
+        refusal, answer = None, None
+        for interpretation in (PLAIN, *fallbacks(self.signature, rows), *nulls):
             try:
                 answer = self._ask(method, rows, interpretation, irregular)
                 break
@@ -91,9 +92,17 @@ class ReferenceModel:
         else:
             assert refusal is not None
             raise refusal
-        for other, ambiguity in interpretations:
+        for other, ambiguity in alternatives:
             if other != interpretation:
                 self._require_same(answer, method, rows, other, irregular, ambiguity)
+        for trial, places, ambiguity in ambiguous_dates(self.signature, rows):
+            try:
+                beside = self._ask(method, trial, interpretation, irregular)
+            except Exception:  # its first row was made up: the model may refuse it
+                continue
+            answers = _rows_of(answer)
+            if _are_different(_rows_of(beside)[1:], [answers[place] for place in places]):
+                raise ambiguity
         return answer
 
     def _require_same(
@@ -111,10 +120,8 @@ class ReferenceModel:
             if is_refusal(refusal) and not interpretation.unknown_is_missing:
                 return  # what the model does not take is not meant
             raise error from None
-        try:
-            require_equal(by_row(_joined(_rows_of(other))), by_row(_joined(_rows_of(answer))), "")
-        except Different:
-            raise error from None
+        if _are_different(_rows_of(other), _rows_of(answer)):
+            raise error
 
     def _ask(self, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular) -> Any:
         result = getattr(self.estimator, method)(self.signature.to_input(rows, interpretation, irregular))
@@ -150,6 +157,14 @@ def _rows_of(result: Any) -> list[Any]:
     if _is_by_output(result):
         return [[output[row] for output in result] for row in range(len(result[0]))]
     return list(getattr(result, "values", result))
+
+
+def _are_different(answers: list[Any], others: list[Any]) -> bool:
+    try:
+        require_equal(by_row(_joined(answers)), by_row(_joined(others)), "")
+    except Different:
+        return True
+    return False
 
 
 def _joined(answers: list[Any]) -> Any:

@@ -196,41 +196,6 @@ class Signature:
                 found[row].add((column.position, kind))
         return [frozenset(one) for one in found]
 
-    def interpretations(self, rows: list[Any]) -> list[tuple[Interpretation, RequestError]]:
-        """Beside the plain one, each way to understand `rows`, with the error where it makes a difference."""
-        found: list[tuple[Interpretation, RequestError]] = []
-        for column in self.columns(len(rows[0])) if self.is_table else ():
-            values = [row[column.position] for row in rows]
-            row = column.unknown(values)
-            if row is not None:
-                said = f"{quoted(values[row])} is none of the categories that the model was trained on"
-                found.append((Interpretation(unknown_is_missing=True), column.bad(row, said)))
-            nulls = column.nulls(values)[1:]
-            said = (
-                "null may stand for None or for NaN here, and the model treats them differently; the sample tells "
-                "which, where it has a missing value: run.log_sample(X)"
-            )
-            found += [(Interpretation(null=null), column.bad(values.index(None), said)) for null in nulls]
-        return found
-
-    def fallbacks(self, rows: list[Any]) -> list[Interpretation]:
-        """What to try where the model refuses the plain interpretation: only what is not known of a column differs."""
-        if not self.is_table:
-            return []
-        found = []
-        columns = [one for one in self.columns(len(rows[0])) if one.dtype is None]
-        cells = [[row[column.position] for row in rows] for column in columns]
-        gaps = any(
-            column.kind == "any" and all(one is None for one in values) for column, values in zip(columns, cells)
-        )
-        if gaps:
-            found.append(Interpretation(gaps_are_objects=True))
-        if any(all(type(one) is int for one in values) for values in cells):
-            found.append(Interpretation(whole_are_floats=True))
-            if gaps:
-                found.append(Interpretation(whole_are_floats=True, gaps_are_objects=True))
-        return found
-
     def to_input(
         self, rows: list[Any], interpretation: Interpretation = PLAIN, irregular: Irregular = frozenset()
     ) -> Any:
