@@ -10,7 +10,8 @@ from amlcore import model as nouns
 from amlcore.errors import DeploymentError
 from amlcore.model import list_models
 from amlcore.model.model import HasModels
-from amlcore.model.registration import Registration, ResourceConfiguration, register_file
+from amlcore.model.registration import Registration, ResourceConfiguration
+from amlcore.model.registry import register_file
 from amlcore.serving import launch, packaging
 from amlcore.serving.service import Service
 

@@ -2,7 +2,9 @@
 
 from amlcore.model.folders import registered
 from amlcore.model.model import Model, find, list_models
-from amlcore.model.registration import Provenance, Registration, ResourceConfiguration, register
+from amlcore.model.provenance import Provenance
+from amlcore.model.registration import Registration, ResourceConfiguration
+from amlcore.model.registry import register
 
 __all__ = [
     "Model",

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.environment.temporary_folder import OWNER, temporary_folder
-from amlcore.model.registration import _prepared
+from amlcore.model.new_version import prepared_folder
 from amlcore.worker.files import write_json
 from amlcore.worker.process_identity import identity
 
@@ -20,8 +20,8 @@ WORK = """
 import sys, time
 from pathlib import Path
 from amlcore.environment.temporary_folder import temporary_folder
-from amlcore.model.registration import _prepared
-with temporary_folder("model") as folder, _prepared(Path(sys.argv[1]) / "first") as prepared:
+from amlcore.model.new_version import prepared_folder
+with temporary_folder("model") as folder, prepared_folder(Path(sys.argv[1]) / "first") as prepared:
     (folder / "half").write_text("")
     (prepared / "files").mkdir()
     print(folder, flush=True)
@@ -42,14 +42,14 @@ def test_only_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: p
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         folder = Path(process.stdout.readline().strip())
-        with temporary_folder("bento") as own, _prepared(models / "second"):
+        with temporary_folder("bento") as own, prepared_folder(models / "second"):
             assert list(own.iterdir()) == []
             assert folder.exists()
             assert len(list(models.glob("first/.tmp-*"))) == 1
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
     assert folder.exists()
-    with temporary_folder("bento"), _prepared(models / "second"):
+    with temporary_folder("bento"), prepared_folder(models / "second"):
         assert not folder.parent.exists()
         assert list(models.glob("first/.tmp-*")) == []
     left = {"amlcore-of-a-user", "amlcore-damaged", "amlcore-elsewhere", "models"}

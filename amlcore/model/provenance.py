@@ -1,0 +1,63 @@
+"""Where a model comes from: the run that wrote its files, and what that run was trained in."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from amlcore.errors import ModelError
+from amlcore.model.files import find_written
+from amlcore.model.inspection import TrainingContext
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model comes from: a run that has ended, and what it ran in."""
+
+    run: str | None
+    experiment: str
+    folder: Path
+    interpreter: Path
+    lock: str
+    objects: Path | None = None
+    manifest: Path | None = None
+    script: str | None = None
+    python_path: tuple[str, ...] = ()
+    metrics: dict[str, Any] = field(default_factory=dict)
+    strays: tuple[str, ...] = ()
+    hashes: dict[str, str] | None = None  # of what the run wrote, by its path there; None: nobody hashed it
+
+    @property
+    def training(self) -> TrainingContext:
+        return TrainingContext(self.interpreter, self.manifest, self.objects, self.script, self.python_path)
+
+    def written(self, path: str, *, key: str) -> Path:
+        """The file or folder `path` of the run, which must lie in its `outputs/`."""
+        run = f"run {self.run}" if self.run else str(self.folder)
+        return find_written(path, folder=self.folder, strays=self.strays, key=key, run=run)
+
+    def check(self, files: Mapping[Path, str], *, key: str, folder: Path | None = None) -> None:
+        """Make sure that files, given with their sha256, are those of the run, and all that it wrote to `folder`.
+
+        Raises
+        ------
+        ModelError
+            One was changed, put there or removed after the run had ended.
+        """
+        if self.hashes is None:
+            return
+        found = {self._name(path): sha256 for path, sha256 in files.items()}
+        inside = f"{self._name(folder)}/" if folder else None
+        wanted = {name for name in self.hashes if inside and name.startswith(inside)}
+        for name in sorted(found.keys() | wanted):
+            written, now = self.hashes.get(name), found.get(name)
+            if written != now:
+                how = "was put there" if written is None else "was removed" if now is None else "was changed"
+                raise ModelError(
+                    f"{key}: {name} {how} after run {self.run} had ended (its sha256 was {written} and is {now}); the "
+                    "run's metrics do not tell of it"
+                )
+
+    def _name(self, path: Path) -> str:
+        return os.path.relpath(os.path.abspath(path), self.folder)
