@@ -6,16 +6,17 @@ import math
 import os
 import shlex
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amlcore.compute.slurm import cluster
 from amlcore.compute.slurm.cluster import Partition
-from amlcore.compute.slurm.orphans import observe as observe_orphan
-from amlcore.compute.slurm.slots import SlurmSlots
 from amlcore.compute.target import BackendStatus, ComputeTarget
 from amlcore.errors import ConfigError, must_be
 from amlcore.record.record import Record
 from amlcore.workspace import Workspace
+
+if TYPE_CHECKING:
+    from amlcore.compute.slurm.slots import SlurmSlots
 
 WORKER_MB = 300
 """Memory of a job besides the run's own: the worker and submitit."""
@@ -64,6 +65,8 @@ class Slurm(ComputeTarget):
             )
 
     def open(self, workspace: Workspace) -> SlurmSlots:
+        from amlcore.compute.slurm.slots import SlurmSlots  # a local run starts faster without it
+
         return SlurmSlots(
             state=workspace.state_path,
             parameters=self.sbatch(),
@@ -85,7 +88,9 @@ class Slurm(ComputeTarget):
 
     @staticmethod
     def observe(record: Record) -> BackendStatus:
-        return observe_orphan(record)
+        from amlcore.compute.slurm.orphans import observe
+
+        return observe(record)
 
     @property
     def resumable(self) -> bool:
