@@ -127,6 +127,7 @@ class Driver:
         """Watch the run's files until they hold a result, and keep its state in step with them."""
         record, run = self._record, self._record.folder.name
         wait_reporter = WaitReporter(self._log)
+        progress: tuple[str | None, int, bool] = (None, 0, False)
         while record.result is None:
             self._check_there()
             lost = slots.poll()
@@ -137,7 +138,12 @@ class Driver:
                 lifecycle.cancel(record)
                 return
             reason = slots.wait_reason(run)
-            lifecycle.update_state(record, reason)
+            # What decides on the state is cheap to look at; the state itself is read and written as that changes.
+            attempt = record.attempt
+            is_claimed = attempt > 0 and (progress[1:] == (attempt, True) or record.claim is not None)
+            if (reason, attempt, is_claimed) != progress:
+                progress = (reason, attempt, is_claimed)
+                lifecycle.update_state(record, reason)
             wait_reporter.report(reason)
             if self._log_stream is not None:
                 self._log_stream.pump()
