@@ -17,35 +17,35 @@ from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
 class Workspace:
     """A folder and what amlcore keeps in it; as a config group, its limits and its table of names."""
 
-    snapshot_max_mb: float = 300.0  # the most that a source folder may weigh, in MB
-    snapshot_max_files: int = 2000  # the most files that a source folder may hold
+    snapshot_max_mb: float = 300.0  # MB of a source folder; a larger one is refused
+    snapshot_max_files: int = 2000  # files in a source folder; one with more is refused
     environments_folder: str | None = None  # where built environments are cached; null: the user's cache folder
-    environment_names: dict[str, str] = field(default_factory=dict)  # names used elsewhere, and the options they mean
+    environment_names: dict[str, str] = field(default_factory=dict)  # names used elsewhere: the option for each
     compute_names: dict[str, str] = field(default_factory=dict)  # likewise, such as cpu-cluster: local
     secrets: list[str] = field(default_factory=list)  # environment variables whose values are never recorded
 
-    # The folder itself: where it lies is found, not configured.
+    # The folder itself is found, not configured.
     root: str = field(default=".", metadata={"omegaconf_ignore": True})
 
     def __post_init__(self) -> None:
         if not self.snapshot_max_mb > 0:
-            raise ConfigError(f"workspace.snapshot_max_mb={self.snapshot_max_mb}: must be above 0")
+            raise ConfigError(f"workspace.snapshot_max_mb={self.snapshot_max_mb}: must be greater than 0")
         if self.snapshot_max_files <= 0:
-            raise ConfigError(f"workspace.snapshot_max_files={self.snapshot_max_files}: must be above 0")
+            raise ConfigError(f"workspace.snapshot_max_files={self.snapshot_max_files}: must be greater than 0")
         self.root = str(Path(self.root).absolute())
         log.secret_names.update(self.secrets)
 
     @classmethod
     def at(cls, start: Path | None = None) -> Workspace:
-        """The nearest workspace, or the folder itself where there is none; its conf/ is not read."""
+        """The nearest workspace above `start`, otherwise `start` itself; its conf/ is not read."""
         try:
             start = (start or Path.cwd()).absolute()
         except FileNotFoundError:
-            raise RequestError("the working folder has been removed; change to one that is there") from None
+            raise RequestError("the working folder no longer exists; change to another one") from None
         return cls(root=find_root(str(start)) or str(start))
 
     def mark(self, name: str | None = None) -> None:
-        """Write the marker by which this folder is found to be a workspace; one that is there stays.
+        """Write the marker that makes this folder a workspace; an existing one is kept.
 
         Raises
         ------
@@ -58,7 +58,7 @@ class Workspace:
                 make_folder(marker.parent)
                 write_json(str(marker), {"workspace_name": name or self.path.name})
         except OSError as error:
-            raise RequestError(f"no workspace can be made at {self.path}: {marker.parent}: {error.strerror}") from None
+            raise RequestError(f"cannot create a workspace at {self.path}: {marker.parent}: {error.strerror}") from None
 
     @property
     def path(self) -> Path:
@@ -76,7 +76,7 @@ class Workspace:
         return self.path.name
 
     def redacted(self, text: str) -> str:
-        """`text` with the values of secrets as references to them."""
+        """`text` with references in place of the values of secrets."""
         return log.redact(text, self.secrets)
 
     @property
@@ -89,7 +89,7 @@ class Workspace:
 
     @property
     def state_path(self) -> Path:
-        """What amlcore keeps for itself: snapshots, queues, slots, services."""
+        """amlcore's own files: snapshots, queues, slots, services."""
         return self.path / ".amlcore"
 
     @property
@@ -108,12 +108,12 @@ class Workspace:
 
     @property
     def experiment_folders(self) -> Iterator[Path]:
-        """The folders in outputs/, in no order."""
+        """The folders in outputs/, in no particular order."""
         return _folders(self.outputs_path)
 
     @property
     def run_folders(self) -> Iterator[Path]:
-        """The folders of all runs, in no order; what may not be read is one of them, and says so when it is."""
+        """The folders of all runs, in no particular order, unreadable ones included: reading one reports it."""
         for experiment in self.experiment_folders:
             if not os.access(experiment, os.R_OK | os.X_OK):
                 yield experiment
@@ -123,7 +123,7 @@ class Workspace:
                     yield run
 
     def writable(self) -> None:
-        """Make sure that runs can be recorded here.
+        """Check that runs can be recorded here.
 
         Raises
         ------
@@ -137,7 +137,7 @@ class Workspace:
             raise RequestError(f"{error.filename}: {error.strerror}; runs are recorded there") from None
         for folder in (self.outputs_path, self.state_path):
             if not os.access(folder, os.W_OK | os.X_OK):
-                raise RequestError(f"{folder} cannot be written; runs are recorded there")
+                raise RequestError(f"{folder} is not writable; runs are recorded there")
 
 
 def _expanded(key: str, folder: str) -> Path:
@@ -145,8 +145,8 @@ def _expanded(key: str, folder: str) -> Path:
         return Path(folder).expanduser()
     except RuntimeError:
         raise ConfigError(
-            f"{key}={folder}: there is no home folder to begin with (HOME is not set); "
-            "name a folder in AMLCORE_ENVIRONMENTS or workspace.environments_folder"
+            f"{key}={folder}: there is no home folder (HOME is not set); "
+            "set AMLCORE_ENVIRONMENTS or workspace.environments_folder to a folder"
         ) from None
 
 

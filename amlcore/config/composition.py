@@ -31,14 +31,14 @@ FILE_OPTION = "file"
 
 @timed
 def compose(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
-    """Compose the job that `overrides` ask for in the workspace at `root`, apart from any Hydra program that runs.
+    """Compose the job that `overrides` ask for in the workspace at `root`, independently of any other Hydra program.
 
     Its environment is the one that its script gets.
 
     Raises
     ------
     ConfigError
-        A key, a value or an option is wrong; the message says where it was written and what is legal.
+        A key, a value or an option is wrong; the message says where it was written and what it must be.
     """
     return compose_declared(overrides, root=root, config_name=config_name).in_chosen_environment()
 

@@ -1,4 +1,4 @@
-"""Settings of Hydra that amlcore does not act by: it takes Hydra to compose, and nothing else."""
+"""Settings of Hydra that amlcore does not use: Hydra composes, and nothing else."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from amlcore.errors import ConfigError
 OWN_FOLDER = "each run has a folder of its own, outputs/EXPERIMENT/RUN"
 VARIABLES = "use script.environment_variables"
 BASE_VALUES: dict[str, tuple[tuple[Any, ...], str]] = {
-    "mode": ((None, RunMode.RUN, "RUN"), "amlcore sweeps by itself; say `aml run -m`, or choose sweep=grid"),
+    "mode": ((None, RunMode.RUN, "RUN"), "amlcore runs sweeps itself; use `aml run -m` or sweep=grid"),
     "sweeper.params": ((None,), "use sweep.search_space"),
-    "job.chdir": ((None, False), "each run works in its own copy of script.source_directory"),
+    "job.chdir": ((None, False), "each run works in a copy of script.source_directory"),
     "job.env_set": (({},), VARIABLES),
     "job.env_copy": (([],), VARIABLES),
     "run.dir": ((".",), OWN_FOLDER),
     "sweep.dir": ((".",), OWN_FOLDER),
     "sweep.subdir": ((".",), OWN_FOLDER),
-    "output_subdir": ((None,), "the composed config is kept with the run, in config.yaml"),
-    "callbacks": (({}, None), "amlcore calls none"),
+    "output_subdir": ((None,), "the composed config is stored with the run, in config.yaml"),
+    "callbacks": (({}, None), "amlcore does not call any"),
 }
-"""The values that the shipped base gives, and what to use for any other."""
+"""The values of the shipped base and of Hydra itself, and what to use instead of others."""
 CHOICES = {
-    "hydra/launcher": "choose where runs are carried out with compute=NAME",
-    "hydra/sweeper": "choose how a space is searched with sweep=NAME",
+    "hydra/launcher": "use compute=NAME to choose where runs are executed",
+    "hydra/sweeper": "use sweep=NAME to choose how a space is searched",
 }
 
 
 def check_hydra_settings(hydra: DictConfig) -> None:
-    """Refuse settings of Hydra that would be passed over in silence."""
+    """Refuse settings of Hydra that would be silently ignored."""
     plain: Any = OmegaConf.to_container(hydra, resolve=False)
     for group, instead in CHOICES.items():
         choice = plain["runtime"]["choices"].get(group, "basic")

@@ -1,4 +1,4 @@
-"""The Job: all nouns of one request together, as Hydra composes them."""
+"""The Job: all parts of one request, as Hydra composes them."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.worker.run_names import experiment_of
 from amlcore.workspace import Workspace
 
-# Only the worker knows where a script finds its input: here `${input:NAME}` stays as it is written.
+# Only the worker knows where a script finds its input, so `${input:NAME}` stays as it is until then.
 register_resolver("input", lambda *name: f"${{input:{','.join(map(str, name))}}}")
 
-_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a sweep writes one configuration a trial
+_DUMPER = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # a sweep writes a configuration for each trial
 
 
 @dataclass
 class Job:
-    """A whole request: where, in what, on what, which script, and what becomes of its model."""
+    """A whole request: the workspace, environment, compute target and script, and what becomes of the model."""
 
     workspace: Workspace
     environment: Environment
@@ -41,7 +41,7 @@ class Job:
     sweep: Sweep | None = None
     deployment: Deployment | None = None
     experiment_name: str | None = None
-    experiment: Any = field(default=None, repr=False)  # where a file of conf/experiment without a package would go
+    experiment: Any = field(default=None, repr=False)  # where a file of conf/experiment without `@package` would end up
 
     @property
     def name(self) -> str:
@@ -49,7 +49,7 @@ class Job:
         return self.experiment_name or experiment_of(self.script.name)
 
     def rooted(self, root: Path) -> Job:
-        """The same job with the paths of its script absolute, relative ones taken from `root`."""
+        """The same job with absolute paths for its script; relative ones start at `root`."""
         script = replace(
             self.script,
             source_directory=str(root / self.script.source_directory),
@@ -58,7 +58,7 @@ class Job:
         return replace(self, script=script, workspace=replace(self.workspace, root=str(root)))
 
     def in_chosen_environment(self) -> Job:
-        """The same job in the environment that its own means for its script."""
+        """The same job with the environment that `environment=auto` chooses for its script."""
         script = self.script
         environment = self.environment.for_script(
             script.file, source=Path(script.source_directory), root=self.workspace.path
@@ -66,7 +66,7 @@ class Job:
         return replace(self, environment=environment)
 
     def moved(self, root: Path) -> Job:
-        """The same job in its workspace's folder as it is found now; the paths inside of it go along."""
+        """The same job after its workspace was moved to `root`; paths inside the workspace move with it."""
         old = self.workspace.path
         if root.resolve() == old.resolve():
             return self

@@ -25,24 +25,24 @@ from amlcore.sweep.points import repetition_note
 LIMITS = (
     *("max_total_runs", "max_concurrent_runs", "max_duration_minutes", "trial_timeout_min", "max_failures", "resume"),
     *("warm_start", "plots"),
-    "search_space",  # what it means is compared, in the Space
+    "search_space",  # compared as the Space that it means
 )
 
 
 @dataclass(frozen=True)
 class Base:
-    """A job as composed for one choice of the groups that a sweep goes over; its trials differ in values alone."""
+    """A job composed for one choice of the swept groups; its trials only differ in values."""
 
     choices: dict[str, str]
     job: Job
-    added: list[str] = field(default_factory=list)  # keys that only the search space put there
+    added: list[str] = field(default_factory=list)  # keys that only the search space added
 
     def with_values(self, values: Values) -> Job:
-        """The job with some of its values set; it is one run, and no sweep. An added key without a value is gone."""
+        """The job of one run with some of its values set; an added key without a value is removed."""
         parts: dict[str, DictConfig] = {}
         for key in (*self.added, *values):
             noun, *inner, last = key_parts(key)
-            # Only what is touched is copied: the whole would take as long as all the rest of a trial's start.
+            # Copy only what changes: copying all would double the time that a trial takes to start.
             if noun not in parts:
                 parts[noun] = deepcopy(self._config[noun])
             parent = OmegaConf.select(parts[noun], ".".join(inner)) if inner else parts[noun]
@@ -70,11 +70,11 @@ class Base:
 
 @dataclass(frozen=True)
 class Search:
-    """The jobs that a sweep starts from, and the space of what it varies in them."""
+    """The jobs that a sweep starts from, and the search space."""
 
     bases: list[Base]
     space: Space
-    overrides: list[str]  # those that are the same for all trials
+    overrides: list[str]  # the same for all trials
 
     @property
     def job(self) -> Job:
@@ -88,13 +88,13 @@ class Search:
 
     @property
     def total(self) -> int:
-        """How many trials there will be, if nothing ends the sweep before."""
+        """The number of trials, if nothing ends the sweep earlier."""
         limits = [self.sweep.max_total_runs, self.points if self.sweep.is_grid else None]
         return min(limit for limit in limits if limit is not None)
 
     @cached_property
     def points(self) -> int | None:
-        """How many points the space has; None where they cannot be counted."""
+        """The number of points in the space; None if they cannot be counted."""
         return self.space.points
 
     @cached_property
@@ -108,14 +108,14 @@ class Search:
         return repetition_note(self.sweep, self.space, added=typed.union(*(base.added for base in self.bases)))
 
     def in_each_environment(self) -> Iterator[Job]:
-        """A job for each environment that the sweep goes over, whether as a group or by one of its keys."""
+        """A job for each environment of the sweep, whether it varies as a group or by its keys."""
         keys = [key for key in self.space if key.startswith("environment.")]
         for base in self.bases:
             for ends in itertools.product(*(self.space[key].ends for key in keys)):
                 yield base.with_values(dict(zip(keys, ends, strict=True))) if keys else base.job
 
     def trial(self, values: Values) -> tuple[Job, list[str]]:
-        """The job of one trial, and the overrides that it stands for."""
+        """The job of one trial, and the overrides that give the same job."""
         choices = {key: str(value) for key, value in values.items() if key in self.groups}
         base = next(base for base in self.bases if base.choices == choices)
         job = base.with_values({key: value for key, value in values.items() if key not in choices})
@@ -131,12 +131,12 @@ class Search:
         return self.space.may_hold(key, dict(base.choices), self.groups)
 
     def with_sweep(self, sweep: Sweep) -> Search:
-        """The same search under the limits of another declaration."""
+        """The same search with other limits."""
         first = self.bases[0]
         return replace(self, bases=[replace(first, job=replace(first.job, sweep=sweep)), *self.bases[1:]])
 
     def is_same(self, other: Search) -> bool:
-        """Whether both try the same: all but how long, how many and where."""
+        """Whether both search the same space for the same job; limits may differ."""
         return identity(self._essence()) == identity(other._essence())
 
     def _essence(self) -> tuple[Any, ...]:

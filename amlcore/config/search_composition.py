@@ -130,7 +130,7 @@ def _parse(overrides: list[str], *, root: Path, config_name: str) -> _Typed:
 
 def _chooses_sweep(overrides: list[str], *, root: Path, config_name: str) -> bool:
     choices = add_implied_choices(overrides, root=root, config_name=config_name)
-    # An option inside of the sweep is known only once there is one.
+    # An option inside the sweep only exists once a sweep is chosen.
     outside = [override for override in choices if not override.lstrip("+~").startswith("sweep/")]
     defaults = loader().compute_defaults_list(config_name, outside, RunMode.RUN)
     return defaults.overrides.known_choices.get("sweep", "none") != "none"
@@ -151,25 +151,25 @@ def _space(sweep: Sweep, typed: _Typed, overrides: list[str], *, root: Path, con
 
 
 def _check_one_environment(base: Base, declared: Job, space: Space) -> None:
-    """Refuse scripts for which `environment=auto` means different environments: all trials of a base have the same."""
+    """Refuse scripts for which `environment=auto` chooses different environments: the trials of a base share one."""
     for key in space.keys() & {"script.script", "script.module", "script.source_directory"}:
         for value in space[key].ends:
             trial = base.with_values({key: value})
-            found = replace(trial, environment=declared.environment).in_chosen_environment().environment
-            if replace(found, chosen=None) != replace(base.job.environment, chosen=None):
+            own = replace(trial, environment=declared.environment).in_chosen_environment().environment
+            if replace(own, chosen=None) != replace(base.job.environment, chosen=None):
                 raise ConfigError(
-                    f"{key}={value}: has another environment than the first ({found.chosen or found.name}; of the "
-                    f"first: {base.job.environment.chosen or base.job.environment.name}); choose one for all by "
-                    "environment=NAME or environment.file=PATH"
+                    f"{key}={value}: has a different environment ({own.chosen or own.name}) from the first value "
+                    f"({base.job.environment.chosen or base.job.environment.name}); choose one for all "
+                    "with environment=NAME or environment.file=PATH"
                 )
 
 
 def _check(search: Search) -> None:
-    """Make sure that the schema takes every end of every dimension."""
+    """Make sure that the schema accepts the ends of every dimension."""
     for key in search.space:
         if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
             several = f", or a list: {key}=[a,b]" if key in ("sweep.primary_metric", "sweep.goal") else ""
-            raise ConfigError(f"{key}: is the same for all trials of a sweep; give it one value{several}")
+            raise ConfigError(f"{key}: must have one value for all trials of a sweep{several}")
         for value in search.space[key].ends:
             if is_resolved_at_start(key, value):
                 raise ConfigError(f"{key}={value}: only the script's arguments and variables can vary by references")
@@ -177,8 +177,8 @@ def _check(search: Search) -> None:
     numbers = SAMPLERS[search.sweep.sampler].numbers
     if sum(dimension.kind != "choice" for dimension in search.space.values()) < numbers:
         raise ConfigError(
-            f"sweep.sampler={search.sweep.sampler} needs at least {numbers} parameters that are numbers, such as "
-            "KEY=interval(0,1) or KEY=range(1,9); sweep=tpe takes any"
+            f"sweep.sampler={search.sweep.sampler} needs at least {numbers} numeric parameters, such as "
+            "KEY=interval(0,1) or KEY=range(1,9); sweep=tpe takes parameters of any kind"
         )
     for base in search.bases:
         for key in search.space.keys() - search.groups:
@@ -187,15 +187,15 @@ def _check(search: Search) -> None:
 
 
 def _standing_for_all(key: str, dimension: Dimension) -> list[Any]:
-    """Values of `dimension` such that the schema takes all where it takes these."""
+    """Values of `dimension` that stand for all: if the schema accepts these, it accepts the others."""
     if not key.startswith("script.arguments."):
         return dimension.ends
-    # An argument may be of any type: one text is checked for many, but for those that no command line can hold.
-    found: dict[Any, Any] = {}
+    # Arguments may be of any type, so one value of each type is enough, except for what no command line can hold.
+    samples: dict[Any, Any] = {}
     for number, value in enumerate(dimension.ends):
         alike = not isinstance(value, list | dict) and not (isinstance(value, str) and "\0" in value)
-        found.setdefault(type(value) if alike else number, value)
-    return list(found.values())
+        samples.setdefault(type(value) if alike else number, value)
+    return list(samples.values())
 
 
 def _check_value(base: Base, key: str, value: Any) -> None:

@@ -135,8 +135,8 @@ def _check_absent(name: str, secret: str, job: Job, overrides: list[str]) -> Non
             raise ConfigError(f"{key}: holds the value of {name}, a secret, and would be recorded; {instead}")
 
 
-def _holds(words: str, secret: str) -> bool:
-    return secret in words if len(secret) >= MIN_LENGTH else secret == words
+def _holds(value: str, secret: str) -> bool:
+    return secret in value if len(secret) >= MIN_LENGTH else secret == value
 
 
 def _scalars(value: Any, key: str) -> Iterator[tuple[str, str | int | float]]:

@@ -1,4 +1,4 @@
-"""What the words of a search space mean: those of the command line, in Hydra's terms or v1's, and those of YAML."""
+"""The search space, from the command line (Hydra's or Azure ML's terms) and from YAML."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_SHUFFLED = 1_000_000
 
 
 def build_space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
-    """The space of YAML and command line together; what the command line says of a key counts."""
+    """The space of YAML and command line together; for a key in both, the command line wins."""
     dimensions: dict[str, Dimension] = {}
     for key, written in flatten(sweep.search_space):
         with error_prefix(f"sweep.search_space.{key}"):
@@ -34,24 +34,24 @@ def build_space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[st
             dimensions[key_of(item)] = _of_override(item, grid=sweep.is_grid)
     for key, dimension in in_azures_terms.items():
         if sweep.is_grid:
-            raise ConfigError(f"{key}: a grid cannot try every value of a range; choose sweep=random or sweep=tpe")
+            raise ConfigError(f"{key}: a grid cannot try every value of a range; use sweep=random or sweep=tpe")
         dimensions[key] = dimension
     if not dimensions:
         raise ConfigError(
-            "sweep.search_space is empty; give a key several values (-m KEY=a,b) or a range (-m 'KEY=interval(0,1)')"
+            "sweep.search_space is empty; use several values (-m KEY=a,b) or a range (-m 'KEY=interval(0,1)')"
         )
     return Space(dimensions)
 
 
 def parse_azure_override(override: str) -> tuple[str, Dimension]:
-    """The key and the dimension of an override in v1's form, KEY=uniform(0, 1), which Hydra's grammar does not have."""
+    """The key and the dimension of an override in Azure ML's form, KEY=uniform(0, 1), which Hydra cannot parse."""
     key, _, written = override.partition("=")
     with error_prefix(override):
         return key, dimension_of_call(written)
 
 
 def flatten(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The keys of a search space with what stands behind each, nested or with dots in them."""
+    """The keys of a search space with their definitions; nested keys are joined by dots."""
     for name, value in written.items():
         if isinstance(value, Mapping) and not {"type", "values", "when"} & value.keys():
             yield from flatten(value, f"{prefix}{name}.")
@@ -60,7 +60,7 @@ def flatten(written: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str,
 
 
 def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
-    """The dimension that a value of `sweep.search_space` means."""
+    """The dimension that a definition in `sweep.search_space` means."""
     when: Mapping[str, tuple[Any, ...]] = {}
     if isinstance(written, Mapping) and "when" in written:
         when = {
@@ -79,22 +79,22 @@ def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
         override = parser(loader()).parse_override(f"{key}={written}")
         if not override.is_sweep_override():
             raise ConfigError(
-                f"{written!r} is no range; write a list, choice(a,b), range(1,10), interval(0,1), "
+                f"{written!r} is not a range; use a list, choice(a,b), range(1,10), interval(0,1), "
                 "or Azure ML's {type: uniform, min_value: 0, max_value: 1}"
             )
         dimension = _of_override(override, grid=grid)
     if grid and dimension.kind != "choice":
-        raise ConfigError("a grid takes lists and ranges of whole steps; choose sweep=random or sweep=tpe for this")
+        raise ConfigError("a grid needs lists, or ranges with whole steps; use sweep=random or sweep=tpe for this")
     return dimension.with_condition(when)
 
 
 def _of_override(override: Override, *, grid: bool) -> Dimension:
-    """The dimension of an override, as Hydra's own sweepers understand it: a range's end counts except in a grid."""
+    """The dimension of an override as Hydra's own sweepers read it: a range includes its end except in a grid."""
     value = override.value()
     _check_tags(value, grid=grid)
     if isinstance(value, IntervalSweep):
         if grid:
-            raise ConfigError("a grid cannot try every value of an interval; choose sweep=random or sweep=tpe")
+            raise ConfigError("a grid cannot try every value of an interval; use sweep=random or sweep=tpe")
         assert value.start is not None
         assert value.end is not None
         return Dimension.between(value.start, value.end, log=LOG in value.tags)
@@ -108,29 +108,29 @@ def _of_override(override: Override, *, grid: bool) -> Dimension:
 
 
 def _range(value: RangeSweep) -> Dimension:
-    """The numbers of a range in a grid, none of which is laid down unless they are to be shuffled."""
+    """The numbers of a range in a grid, without listing them unless they must be shuffled."""
     assert value.start is not None
     assert value.stop is not None
-    found = Dimension.spaced(value.start, value.stop, value.step)
+    dimension = Dimension.spaced(value.start, value.stop, value.step)
     if not value.shuffle:
-        return found
-    if len(found.choices) > MOST_SHUFFLED:
-        raise ConfigError(f"{len(found.choices)} values are too many to shuffle; choose sweep=random")
-    return Dimension.of(random.sample(found.choices, len(found.choices)))
+        return dimension
+    if len(dimension.choices) > MOST_SHUFFLED:
+        raise ConfigError(f"{len(dimension.choices)} values are too many to shuffle; use sweep=random")
+    return Dimension.of(random.sample(dimension.choices, len(dimension.choices)))
 
 
 def _check_tags(value: Any, *, grid: bool) -> None:
-    """Refuse what a tag asks for and nothing would do."""
-    tags = {LOG} & value.tags if isinstance(value, SweepValue) else set()  # others mean nothing to Hydra either
+    """Refuse tags that would have no effect."""
+    tags = {LOG} & value.tags if isinstance(value, SweepValue) else set()  # other tags mean nothing to Hydra either
     if tags and not isinstance(value, RangeSweep | IntervalSweep):
-        raise ConfigError("tag(log, …) takes a range or an interval; choices have no scale")
+        raise ConfigError("tag(log, …) needs a range or an interval; choices have no scale")
     if tags and isinstance(value, RangeSweep) and (grid or value.shuffle):
-        raise ConfigError("a grid tries every value of a range alike; leave out the tag, or choose sweep=tpe")
+        raise ConfigError("a grid tries each value of a range once; remove the tag, or use sweep=tpe")
 
 
 @contextmanager
 def error_prefix(name: str) -> Iterator[None]:
-    """Puts the name of what was wrong before an error that only says why."""
+    """Begin an error with `name`, unless it names what was wrong already."""
     try:
         yield
     except (HydraException, OmegaConfBaseException) as error:

@@ -1,4 +1,4 @@
-"""The first value of each swept key, by which a sweep's own job is composed and checked."""
+"""Swept overrides: the first value of each, which the sweep's own job is composed with, and values as overrides."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def first_swept_value(override: Override) -> str:
             return text(numbers[0] if numbers else value.start)
     for item in override.sweep_string_iterator():
         return item
-    raise ConfigError(f"{override.input_line}: there is nothing to choose from")
+    raise ConfigError(f"{override.input_line}: needs at least one value")
 
 
 def first_value(dimension: Dimension) -> str:
@@ -54,13 +54,13 @@ def format_value(value: Any) -> str:
 
 @contextmanager
 def showing_typed_overrides(swept: list[Override]) -> Iterator[None]:
-    """Shows in an error the whole override where only its first value was composed."""
+    """Show the whole override in an error, of which only the first value was composed."""
     try:
         yield
     except ConfigError as error:
-        said = str(error)
+        message = str(error)
         for item in swept:
-            said = said.replace(
+            message = message.replace(
                 f"(on the command line: {with_first_value(item)})", f"(on the command line: {item.input_line})"
             )
-        raise ConfigError(said) from None
+        raise ConfigError(message) from None

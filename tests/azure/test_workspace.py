@@ -109,7 +109,7 @@ def test_a_broken_marker_is_named(project: Path, write: Write) -> None:
 def test_a_file_is_no_place_for_a_workspace(project: Path, write: Write) -> None:
     file = write("a.py", "")
 
-    with pytest.raises(RequestError, match=r"no workspace can be made at .*a\.py"):
+    with pytest.raises(RequestError, match=r"cannot create a workspace at .*a\.py"):
         Workspace.create(path=str(file))
 
 

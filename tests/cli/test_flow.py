@@ -245,7 +245,7 @@ def test_outputs_that_cannot_be_written_are_said(project: Path, aml: Aml, write:
         subprocess.run(["umount", str(outputs)], check=True) if mounted else outputs.chmod(0o755)
 
     assert str(outputs) in said.err
-    assert "cannot be written" in said.err
+    assert "is not writable" in said.err
 
 
 def test_an_unresolvable_requirement_fails_the_run_in_the_resolvers_words(aml: Aml, write: Write) -> None:

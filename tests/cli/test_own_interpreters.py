@@ -74,7 +74,7 @@ def test_a_folder_that_was_removed_is_said(tmp_path: Path) -> None:
     done = subprocess.run(command, shell=True, cwd=gone, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "aml: error: the working folder has been removed; change to one that is there\n",
+        "aml: error: the working folder no longer exists; change to another one\n",
     )
 
 

@@ -210,14 +210,14 @@ def test_an_argument_of_any_name_is_added_and_each_hint_is_true(name: str, root:
     assert job(root, f"+{A}.{name}=7").script.parameters[name] == 7
     with pytest.raises(ConfigError) as caught:
         job(root, f"+{A}.{name}=7", f"+{A}.{name}=8")
-    assert f"change it by {A}.{name}=VALUE" in str(caught.value)
+    assert f"to change it use {A}.{name}=VALUE" in str(caught.value)
     assert job(root, f"+{A}.{name}=7", f"{A}.{name}=8").script.parameters[name] == 8
 
 
 def test_a_name_that_cannot_be_typed_or_is_not_there_is_one_message(root: Path) -> None:
     for override, said in [
         (f"+{A}.=5", "the name is missing"),
-        (f"+{A}.a]b=5", "can only stand in a file"),
+        (f"+{A}.a]b=5", "can only be set in a file"),
         (f"~{A}.new.one", f"{A}.new.one: no such key to remove"),
         (f"~{A}.new", f"{A}.new: no such key to remove"),
     ]:
@@ -350,7 +350,7 @@ def test_a_tag_counts_or_is_refused(root: Path) -> None:
         (["sweep=random", f"{A}.C=tag(log,range(0.1,9))"], "interval"),
         (["sweep=random", f"{A}.C=tag(log,range(1,9,2))"], "no steps"),
         (["sweep=random", f"{A}.C=tag(log,choice(1,2))"], "choices have no scale"),
-        ([f"{A}.C=tag(log,range(1,9))"], "leave out the tag"),
+        ([f"{A}.C=tag(log,range(1,9))"], "remove the tag"),
         ([f"{A}.C=range(1,9,0)"], "step"),
     ]:
         with pytest.raises(ConfigError, match=said):

@@ -198,7 +198,7 @@ def test_scripts_of_a_sweep_share_an_environment_or_are_refused(project: Path, w
     write("b/requirements.txt", "six\n")
     words = ["script=script", "script.source_directory=.", "script.script=a/t.py,b/t.py"]
 
-    with pytest.raises(ConfigError, match=r"script\.script=b/t\.py: has another environment than the first"):
+    with pytest.raises(ConfigError, match=r"script\.script=b/t\.py: has a different environment"):
         compose_search(words, root=project)
 
     write("requirements.txt", "six\n")

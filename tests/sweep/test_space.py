@@ -298,7 +298,7 @@ def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path)
         (["+sweep.search_space.script.arguments.C={type: unifom}"], ["unifom", "did you mean 'uniform'"]),
         (["+sweep.search_space.script.arguments.C={type: uniform, min_value: 1}"], ["max_value is missing"]),
         (["+sweep.search_space.script.arguments.C={type: uniform, min: 1}"], ["uniform has no min"]),
-        (["+sweep.search_space.script.arguments.C=5"], ["script.arguments.C", "no range"]),
+        (["+sweep.search_space.script.arguments.C=5"], ["script.arguments.C", "not a range"]),
         (
             ["+sweep.search_space.script.arguments.C={values: [1,2], when: {kernel: rbf}}"],
             ["script.arguments.C", "when: kernel"],

@@ -1,4 +1,4 @@
-"""The aliases of a YAML file: bounded before they are followed, since a few lines may stand for millions of values."""
+"""A limit on the aliases of a YAML file, before they are followed: a few lines can expand to millions of values."""
 
 from __future__ import annotations
 
@@ -7,24 +7,24 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 from amlcore.errors import ConfigError
 
 MOST_VALUES = 100_000
-"""Values that aliases may stand for, in a file that has fewer by itself."""
+"""The values that aliases may expand to, in a file with fewer values of its own."""
 
 
 def check_aliases(root: Node | None, *, name: str) -> None:
-    """Raises ConfigError for a file whose aliases stand for too many values, or for what they stand in."""
-    sizes: dict[int, int | None] = {}  # None: what is being counted
+    """Raise ConfigError if aliases expand to too many values, or contain themselves."""
+    sizes: dict[int, int | None] = {}  # None: being counted
     size = 0 if root is None else _size(root, sizes, name)
     if size > max(MOST_VALUES, 2 * len(sizes)):
         raise ConfigError(f"{name}: aliases expand {len(sizes)} values to {size}; at most {MOST_VALUES} are allowed")
 
 
 def _size(node: Node, sizes: dict[int, int | None], name: str) -> int:
-    """How many values `node` is with all aliases followed; each node is visited once."""
+    """The number of values in `node` with all aliases followed; each node is visited once."""
     if id(node) in sizes:
-        known = sizes[id(node)]
-        if known is None:
-            raise ConfigError(f"{name}:{node.start_mark.line + 1}: an alias stands inside of what it stands for")
-        return known
+        size = sizes[id(node)]
+        if size is None:
+            raise ConfigError(f"{name}:{node.start_mark.line + 1}: an alias contains itself")
+        return size
     sizes[id(node)] = None
     children: list[Node] = []
     if isinstance(node, MappingNode):

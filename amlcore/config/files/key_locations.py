@@ -1,4 +1,4 @@
-"""The Places: where a key, an option or a config was written, on the command line or in which line of which file."""
+"""Key locations: where a key, an option or a config was written, on the command line or in a line of a file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SHIPPED = Path(__file__).parents[2] / "conf"
 
 
 class KeyLocations:
-    """Finds what was written in the overrides and files of one request."""
+    """Finds keys in the overrides and files of one request."""
 
     def __init__(
         self, loader: Callable[[], ConfigLoaderImpl], overrides: list[str], root: Path, *, config_name: str
@@ -32,7 +32,7 @@ class KeyLocations:
         self._config_name = config_name
 
     def where(self, key: str) -> str:
-        """Where `key` was last written, in brackets; empty where nobody wrote it."""
+        """Where `key` was last set, in brackets; empty if nobody set it."""
         for override in reversed(self._overrides):
             name = override.lstrip("+~").partition("=")[0].partition("@")[0]
             if name == key:
@@ -58,7 +58,7 @@ class KeyLocations:
                 yield f"{self.short(path)}:{line}", entry, option
 
     def _lines(self, key: str) -> Iterator[tuple[str, int]]:
-        """The files and lines that set `key`, the one that counts first."""
+        """The files and lines that set `key`, the one that takes effect first."""
         loader = self._loader()
         try:
             parsed = parser(loader).parse_overrides(self._overrides)
@@ -87,18 +87,18 @@ class KeyLocations:
         return f"amlcore's own {path.relative_to(SHIPPED.parent)}" if path.is_relative_to(SHIPPED) else str(path)
 
     def file(self, config_path: str) -> str:
-        """The file that a config is read from, as a person names it."""
+        """The file that a config is read from, as a user names it."""
         sources = [Path(source.path) for source in self._loader().get_sources() if source.scheme() == "file"]
-        found = (find_config(folder, config_path) for folder in sources)
-        path = next((path for path in found if path is not None), None)
+        files = (find_config(folder, config_path) for folder in sources)
+        path = next((file for file in files if file is not None), None)
         return f"conf/{config_path}.yaml" if path is None else self.short(path)
 
     def elsewhere(self, group: str, option: str) -> str:
-        """The file of a project that was perhaps meant, and lies where none is looked for."""
-        wanted = option.removesuffix(".yaml").removesuffix(".yml").casefold()
+        """The end of a message: a file of the project that was perhaps meant, in a folder that is not searched."""
+        name = option.removesuffix(".yaml").removesuffix(".yml").casefold()
         for path in sorted((self._root / "conf").rglob("*")):
-            if path.stem.casefold() == wanted and path.is_file():
-                return f"; {self.short(path)} is there, but what is read is conf/{group}/NAME.yaml"
+            if path.stem.casefold() == name and path.is_file():
+                return f"; {self.short(path)} exists, but options are read from conf/{group}/NAME.yaml"
         return ""
 
 
@@ -109,7 +109,7 @@ def _line_of(path: Path, keys: list[str]) -> int | None:
         if not isinstance(node, yaml.MappingNode):
             return None
         for name, value in node.value:
-            parts = name.value.removeprefix("+").split(".")  # a search space may have dots in its keys
+            parts = name.value.removeprefix("+").split(".")  # keys of a search space may contain dots
             if parts == keys[: len(parts)]:
                 line, node, keys = name.start_mark.line + 1, value, keys[len(parts) :]
                 break

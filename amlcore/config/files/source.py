@@ -1,4 +1,4 @@
-"""The YAML files of conf/ as Hydra reads them: every file counts, or is refused by name."""
+"""The YAML files of conf/ as Hydra reads them: each file takes effect or is refused by name."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _PACKAGED: ContextVar[dict[tuple[str, str], ConfigResult]] = ContextVar("package
 
 
 class YamlSource(FileConfigSource):
-    """Hydra's folder of files, where `.yml` is as good as `.yaml` and the package header may stand below a comment."""
+    """Hydra's folder of files, but with `.yml` as well as `.yaml`, and a package header also below a comment."""
 
     def load_config(self, config_path: str) -> ConfigResult:
         file = self._file(config_path)
@@ -87,7 +87,7 @@ class PackagedFiles(ImportlibResourcesConfigSource):
 
 
 def find_config(folder: Path, config_path: str) -> Path | None:
-    """The file in `folder` that a config is read from; None where it has none."""
+    """The file in `folder` that a config is read from; None if there is none."""
     stem, ending = os.path.splitext(config_path)
     if ending not in ENDINGS:
         stem = config_path
@@ -98,10 +98,10 @@ def find_config(folder: Path, config_path: str) -> Path | None:
 
 
 def _path_of_keys(config_path: str, package: str | None) -> tuple[str, ...]:
-    """Where the keys of a file go: by its own header, else by the group that it is an option of."""
+    """The path that the keys of a file are put at: by its header, otherwise by its group."""
     group, _, name = config_path.rpartition("/")
-    said = (package or "_group_").replace("_group_", group.replace("/", ".")).replace("_name_", name)
-    return () if said in ("", "_global_") else tuple(said.split("."))
+    target = (package or "_group_").replace("_group_", group.replace("/", ".")).replace("_name_", name)
+    return () if target in ("", "_global_") else tuple(target.split("."))
 
 
 @contextmanager
@@ -121,12 +121,12 @@ def yaml_sources() -> Iterator[None]:
 
 
 def check_config_files(conf: Path, groups: list[str]) -> None:
-    """Refuse what looks like a config in `conf` and its `groups`, and would be passed over.
+    """Refuse what looks like a config in `conf` and its `groups` but would be ignored.
 
     Raises
     ------
     ConfigError
-        An ending is in capitals, two files are one option, or a file cannot be reached.
+        An extension is in capitals, two files are the same option, or a file cannot be read.
     """
     for folder in (conf, *(conf / group for group in groups)):
         for parent, folders, names in os.walk(folder, onerror=_refuse):
@@ -144,12 +144,12 @@ def _check_names(parent: Path, names: list[str], *, conf: Path) -> None:
         path = parent / name
         shown = Path("conf", path.relative_to(conf))
         if ending not in ENDINGS:
-            raise ConfigError(f"{shown}: only .yaml and .yml are read; rename it to {stem}{ending.lower()}")
+            raise ConfigError(f"{shown}: only .yaml and .yml files are read; rename it to {stem}{ending.lower()}")
         if not path.is_file():
             what = "a folder" if path.is_dir() else "a link to a file that does not exist"
             raise ConfigError(f"{shown}: this is {what}, not a file")
         if stem in options:
-            raise ConfigError(f"{shown}: {options[stem]} is there too, and only one of them can count; remove one")
+            raise ConfigError(f"{shown}: {options[stem]} is there too, and only one of them can be read; remove one")
         options[stem] = name
 
 
@@ -159,8 +159,8 @@ def _refuse(error: OSError) -> None:
 
 
 def _package(text: str, *, name: str) -> str | None:
-    """The package that the header of a file names; Hydra by itself reads only the very first lines."""
-    found: str | None = None
+    """The package that the header of a file names; Hydra itself only reads the first lines."""
+    header: str | None = None
     above = True
     for number, line in enumerate(text.removeprefix("\ufeff").splitlines(), start=1):
         match = HEADER.match(line.strip() if above else line)
@@ -169,10 +169,8 @@ def _package(text: str, *, name: str) -> str | None:
             continue
         package, rest = match.groups()
         if not above:
-            raise ConfigError(f"{name}:{number}: `{line.strip()}` is read above the first key alone; move it to line 1")
-        if not package or (rest and not rest.startswith("#")) or found not in (None, package):
-            raise ConfigError(
-                f"{name}:{number}: `{line.strip()}`: must name one package, as `# @package _global_` does"
-            )
-        found = package
-    return None if found == "_group_" else found  # Hydra's old word for the default
+            raise ConfigError(f"{name}:{number}: `{line.strip()}` is only read above the first key; move it to line 1")
+        if not package or (rest and not rest.startswith("#")) or header not in (None, package):
+            raise ConfigError(f"{name}:{number}: `{line.strip()}`: must name one package, like `# @package _global_`")
+        header = package
+    return None if header == "_group_" else header  # Hydra's old word for the default

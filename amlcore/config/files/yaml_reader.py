@@ -1,4 +1,4 @@
-"""The YAML of configuration files, whose plain scalars mean what they mean on the command line."""
+"""The YAML of config files, whose plain scalars mean the same as on the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ TAGS = "tag:yaml.org,2002:"
 READ = {f"{TAGS}int": int, f"{TAGS}float": float, f"{TAGS}bool": bool}
 TEXT = f"{TAGS}str"
 TRUTH = ("true", "false")
-_TOLD: set[tuple[str, int, int]] = set()  # the places that were told of, since a job is composed more than once
+_WARNED: set[tuple[str, int, int]] = set()  # file, line and column of each warning: one is enough for a process
 
 
 def load(stream: IO[str], *, package: Path) -> dict[Any, Any] | list[Any]:
@@ -39,7 +39,7 @@ def load(stream: IO[str], *, package: Path) -> dict[Any, Any] | list[Any]:
     if isinstance(value, str):
         return {value: None}
     if not isinstance(value, list | dict):
-        raise ConfigError(f"{stream.name}: this is one value; a configuration is a mapping of keys to values")
+        raise ConfigError(f"{stream.name}: must be a mapping of keys to values, not a single value")
     return value
 
 
@@ -49,7 +49,7 @@ def _loader() -> Any:
 
 
 def _retag(node: Node | None, path: Path, seen: set[int], loader: Any) -> None:
-    """Have each plain scalar below `node` read by its path; what an alias shares is read where it is first."""
+    """Let each plain scalar below `node` be read by its path; a node that aliases share by its first path."""
     if node is None or id(node) in seen:
         return
     seen.add(id(node))
@@ -65,8 +65,8 @@ def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
     if not isinstance(node, ScalarNode):
         _retag(node, path, seen, loader)
         return node
-    is_plain = node.tag in READ and node.style is None
-    if not is_plain or loader.resolve(ScalarNode, node.value, (True, False)) != node.tag:  # as !!float 1 says it
+    is_plain = node.tag in READ and not node.style
+    if not is_plain or loader.resolve(ScalarNode, node.value, (True, False)) != node.tag:  # such as !!float 1
         return node
     return _read(node, path, loader)
 
@@ -75,17 +75,17 @@ def _read(node: ScalarNode, path: Path, loader: Any) -> ScalarNode:
     how = scalar_rule(path)
     if how is ScalarRule.typed:
         if not _is_not_finite(node):
-            _tell_difference(node, path, loader)
+            _warn_of_difference(node, path, loader)
         return node
     is_text = how is ScalarRule.text or (how is ScalarRule.word and READ[node.tag] is bool)
-    said = node.value if is_text else _lossy(node)
-    if said is None:
-        _tell_difference(node, path, loader)
-    return node if said is None else ScalarNode(TEXT, said, node.start_mark, node.end_mark)
+    kept = node.value if is_text else _lossy(node)
+    if kept is None:
+        _warn_of_difference(node, path, loader)
+    return node if kept is None else ScalarNode(TEXT, kept, node.start_mark, node.end_mark)
 
 
-def _tell_difference(node: ScalarNode, path: Path, loader: Any) -> None:
-    """Say so, once, where YAML reads a scalar otherwise than the command line would, and YAML's reading counts."""
+def _warn_of_difference(node: ScalarNode, path: Path, loader: Any) -> None:
+    """Warn once of a scalar that YAML reads differently from the command line."""
     value = loader.construct_object(node)
     try:
         same = node.value.lower() in TRUTH if READ[node.tag] is bool else READ[node.tag](node.value) == value
@@ -93,14 +93,14 @@ def _tell_difference(node: ScalarNode, path: Path, loader: Any) -> None:
         same = False
     mark = node.start_mark
     place = (mark.name, mark.line + 1, mark.column)
-    if same or path[:1] == ("hydra",) or place in _TOLD:
+    if same or path[:1] == ("hydra",) or place in _WARNED:
         return
-    _TOLD.add(place)
+    _WARNED.add(place)
     key = ".".join(part for part in path if part != ITEM)
-    said = text(value)
+    shown = text(value)
     print(
-        f"aml: warning: {_short(mark.name)}:{mark.line + 1}: {key}: YAML reads {node.value} as {said}; "
-        f"on the command line it is text. Write {said} for the value, or '{node.value}' for the text",
+        f"aml: warning: {_short(mark.name)}:{mark.line + 1}: {key}: YAML reads {node.value} as {shown}; "
+        f"on the command line it is text. Write {shown} for the value, or '{node.value}' for the text",
         file=sys.stderr,
     )
 
@@ -111,7 +111,7 @@ def _short(file: str) -> str:
 
 
 def _lossy(node: ScalarNode) -> str | None:
-    """The text to keep of a scalar that YAML takes for a number or a truth value; None where it may stay one."""
+    """The text to keep of a scalar that YAML reads as a number or truth value; None if nothing would be lost."""
     if READ[node.tag] is bool:
         return None if node.value.lower() in TRUTH else node.value
     try:
@@ -121,17 +121,12 @@ def _lossy(node: ScalarNode) -> str | None:
 
 
 def _is_not_finite(node: ScalarNode) -> bool:
-    """Whether it is .inf or .nan, for which YAML has no other form."""
+    """Whether it is .inf or .nan, which YAML has no other form for."""
     return bool(node.value.lower().endswith((".inf", ".nan")))
 
 
 def _key(key: Node, path: Path) -> Node:
-    if (
-        isinstance(key, ScalarNode)
-        and key.tag in READ
-        and key.style is None
-        and scalar_rule(path) is not ScalarRule.typed
-    ):
+    if isinstance(key, ScalarNode) and key.tag in READ and not key.style and scalar_rule(path) is not ScalarRule.typed:
         return ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
     return key
 
@@ -141,7 +136,7 @@ def _name(key: Node) -> str:
 
 
 def _flat(node: MappingNode, prefix: str) -> Iterator[tuple[Node, Node]]:
-    """The keys of a search space, each whole: as on the command line, one with dots is one name."""
+    """The keys of a search space, flattened: as on the command line, a key with dots is one name."""
     for key, value in node.value:
         name = f"{prefix}{_name(key)}"
         inner = {_name(one) for one, _ in value.value} if isinstance(value, MappingNode) else set()

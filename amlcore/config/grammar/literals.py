@@ -1,4 +1,4 @@
-"""Numbers as they were written: what Hydra's overrides and YAML hand over of 2.30, 1e5 or yes."""
+"""Literals: numbers and truth values together with their text, such as 2.30, 1e5 or yes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NEGATIVE_EXPONENT = re.compile(r"-[0-9._]+[eE][-+]?[0-9_]+")
 
 
 class _Literal:
-    """A value with the text that stood for it."""
+    """A value with the text that it was read from."""
 
     text: str
 
@@ -37,26 +37,26 @@ class BoolLiteral(_Literal, int):  # bool itself cannot be extended
 KINDS: dict[type, Any] = {int: IntLiteral, float: FloatLiteral, bool: BoolLiteral}
 
 
-def written(value: Any, said: str) -> Any:
-    """`value` together with its text; what is neither a number nor a truth value stays as it is."""
+def as_literal(value: Any, source: str) -> Any:
+    """A number or truth value together with its text `source`; any other `value` unchanged."""
     if type(value) not in KINDS:
         return value
-    made = KINDS[type(value)](value)
-    made.text = said
-    return made
+    literal = KINDS[type(value)](value)
+    literal.text = source
+    return literal
 
 
-def lossless_text(value: float, said: str) -> str | None:
-    """The text that has to be kept of a number, since the number alone would be written otherwise; None for none.
+def lossless_text(value: float, source: str) -> str | None:
+    """The text of a number where the number alone would be written differently; None where it would not.
 
-    argparse takes -3e-05 for an option, and -0.00003 for a value.
+    argparse takes -3e-05 for an option, but -0.00003 for a value.
     """
-    said = positional(said) if NEGATIVE_EXPONENT.fullmatch(said) else said
-    return None if text(value) == said else said
+    source = positional(source) if NEGATIVE_EXPONENT.fullmatch(source) else source
+    return None if text(value) == source else source
 
 
 def resolve_literals(value: Any, path: Path) -> Any:
-    """`value` as it is handed over at `path`: its numbers as numbers, or as the text that was written."""
+    """`value` as Hydra gets it at `path`: each literal as a number, or as its text where the schema wants text."""
     match value:
         case _Literal():
             return _read(value, scalar_rule(path))
@@ -74,7 +74,7 @@ def resolve_literals(value: Any, path: Path) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """The number alone."""
+    """The number without its text."""
     match value:
         case BoolLiteral():
             return bool(int(value))
@@ -89,9 +89,9 @@ def _read(value: Any, how: ScalarRule) -> Any:
     if how is ScalarRule.text or (how is ScalarRule.word and isinstance(value, BoolLiteral)):
         return QuotedString(value.text, Quote.single)
     number = plain(value)
-    if how is ScalarRule.typed or isinstance(number, bool) or (said := lossless_text(number, value.text)) is None:
+    if how is ScalarRule.typed or isinstance(number, bool) or (source := lossless_text(number, value.text)) is None:
         return number
-    return QuotedString(said, Quote.single)
+    return QuotedString(source, Quote.single)
 
 
 def _with_text_keys(value: dict[Any, Any]) -> dict[Any, Any]:

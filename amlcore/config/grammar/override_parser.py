@@ -1,4 +1,4 @@
-"""Overrides: Hydra's grammar, with the text of numbers kept and any text for a name in a mapping of free names."""
+"""The parser of overrides: Hydra's grammar, but numbers keep their text and names in free mappings may be any text."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from hydra.core.override_parser.types import Override, RangeSweep
 from hydra.grammar.gen.OverrideLexer import OverrideLexer
 from hydra.grammar.gen.OverrideParser import OverrideParser
 
-from amlcore.config.grammar.literals import resolve_literals, written
+from amlcore.config.grammar.literals import as_literal, resolve_literals
 from amlcore.config.grammar.requirement_lists import quote_requirements
 from amlcore.config.grammar.scalars import free_name_mappings, key_parts
 from amlcore.errors import ConfigError
@@ -28,7 +28,7 @@ from amlcore.errors import ConfigError
 NUMBERS = {OverrideLexer.INT, OverrideLexer.FLOAT}
 KEPT = {"choice": NUMBERS | {OverrideLexer.BOOL}, "shuffle": NUMBERS | {OverrideLexer.BOOL}}
 KEPT |= dict.fromkeys(("sort", "tag", "str"), NUMBERS)
-"""Which arguments of a function keep their text; Hydra needs the others as they are, such as reverse=true."""
+"""The functions whose arguments keep their text, and of which kinds; others, such as reverse=true, stay values."""
 PLAIN_NAME = re.compile(r"[A-Za-z_$][\w$-]*|0|[1-9][0-9]*", re.ASCII)
 PREFIX = re.compile(r"\+\+|\+|~|")
 
@@ -41,7 +41,7 @@ class _Visitor(HydraOverrideVisitor):
         symbols = [child.symbol for child in ctx.getChildren() if child.symbol.type in self._kept]
         if len(symbols) != 1 or not isinstance(value, int | float):
             return value
-        return written(value, symbols[0].text)
+        return as_literal(value, symbols[0].text)
 
     def visitFunction(self, ctx: OverrideParser.FunctionContext) -> Any:  # noqa: N802
         before, self._kept = self._kept, KEPT.get(ctx.getChild(0).getText(), set())
@@ -60,19 +60,19 @@ class Parser(OverridesParser):
         text = quote_requirements(s)
         prefix, mapping, name, value = split(text)
         if mapping is None or PLAIN_NAME.fullmatch(name):
-            found = self._parse(text, rule_name)
+            parsed = self._parse(text, rule_name)
         else:
             if not name or "]" in name:
-                why = "a name with ']' can only stand in a file of conf/" if name else "the name is missing"
+                why = "a name with ']' can only be set in a file of conf/" if name else "the name is missing"
                 raise ConfigError(f"{s}: {mapping}: {why}")
-            found = self._parse(f"{prefix}{mapping}.name{value}", rule_name)
-            found.key_or_group = f"{mapping}[{name}]"  # OmegaConf's own form for a name with dots
-        found.input_line = s
-        found._value = resolve_literals(found._value, path_of(found))
-        return found
+            parsed = self._parse(f"{prefix}{mapping}.name{value}", rule_name)
+            parsed.key_or_group = f"{mapping}[{name}]"  # OmegaConf's own form for a name with dots
+        parsed.input_line = s
+        parsed._value = resolve_literals(parsed._value, path_of(parsed))
+        return parsed
 
     def _parse(self, s: str, rule_name: str) -> Any:
-        """As Hydra does it, by a visitor of our own."""
+        """As Hydra does, but with our visitor."""
         listener = HydraErrorListener()
         lexer = OverrideLexer(InputStream(s))
         lexer.removeErrorListeners()
@@ -82,12 +82,12 @@ class Parser(OverridesParser):
         parser = OverrideParser(CommonTokenStream(lexer))
         parser.removeErrorListeners()
         parser.addErrorListener(listener)
-        found = _Visitor(self.functions).visit(getattr(parser, rule_name)())
-        if isinstance(found, Override):
-            found.input_line = s
-            if hasattr(found, "validate"):  # Hydra 1.3
-                found.validate()
-        return found
+        parsed = _Visitor(self.functions).visit(getattr(parser, rule_name)())
+        if isinstance(parsed, Override):
+            parsed.input_line = s
+            if hasattr(parsed, "validate"):  # Hydra 1.3
+                parsed.validate()
+        return parsed
 
 
 def parser(config_loader: ConfigLoader | None = None) -> Parser:
@@ -98,7 +98,7 @@ def parser(config_loader: ConfigLoader | None = None) -> Parser:
 
 
 def split(override: str) -> tuple[str, str | None, str, str]:
-    """The prefix, the mapping of free names or None, the name in it or the key, and all from the `=` on."""
+    """The prefix, the free mapping or None, the name in it or the key, and everything from the `=` on."""
     key, equals, value = override.partition("=")
     prefix = PREFIX.match(key)
     start = prefix[0] if prefix else ""
@@ -108,7 +108,7 @@ def split(override: str) -> tuple[str, str | None, str, str]:
 
 
 def key_of(override: Override) -> str:
-    """The key of an override, as it was written."""
+    """The key of an override, as it was typed."""
     if "[" not in override.key_or_group:
         return str(override.key_or_group)
     _, mapping, name, _ = split(str(override.input_line))
@@ -116,37 +116,37 @@ def key_of(override: Override) -> str:
 
 
 def prefixed_key_of(override: Override) -> str:
-    """The same with its `+` or `~`."""
+    """The key of an override with its `+` or `~`."""
     if "[" not in override.key_or_group:
         return str(override.get_key_element())
     return f"{split(str(override.input_line))[0]}{key_of(override)}"
 
 
 def path_of(override: Override) -> tuple[str, ...]:
-    """The parts of its key, a group's name included."""
+    """The parts of the override's key; a group counts as a key."""
     return key_parts(key_of(override) if "[" in override.key_or_group else key_of(override).replace("/", "."))
 
 
 def parent_of(key: str) -> str:
-    """The mapping that `key` stands in."""
+    """The mapping that `key` is in."""
     return ".".join(key_parts(key)[:-1])
 
 
-def dotted(said: str) -> str:
-    """`said` with OmegaConf's form of names with dots as everybody else writes them."""
+def dotted(message: str) -> str:
+    """`message` with OmegaConf's `mapping[a.b]` as users type it, `mapping.a.b`."""
     mappings = [re.escape(".".join(path)) for path in free_name_mappings()]
-    return re.sub(rf"({'|'.join(mappings)})\[(.*?)\]", r"\1.\2", said)
+    return re.sub(rf"({'|'.join(mappings)})\[(.*?)\]", r"\1.\2", message)
 
 
 def _keeping_tags(cast: Callable[..., Any]) -> Callable[..., Any]:
-    """The same cast, which leaves a range its tags: Hydra's forgets them."""
+    """The same cast, which keeps the tags of a range; Hydra's loses them."""
     signature = inspect.signature(cast)
 
     def cast_all(*args: Any, value: Any = None) -> Any:
-        given, made = args[0] if args else value, cast(*args, value=value)
-        if isinstance(given, RangeSweep):
-            made.tags, made.shuffle = set(given.tags), given.shuffle
-        return made
+        argument, result = args[0] if args else value, cast(*args, value=value)
+        if isinstance(argument, RangeSweep):
+            result.tags, result.shuffle = set(argument.tags), argument.shuffle
+        return result
 
     cast_all.__signature__ = signature  # type: ignore[attr-defined]
     return cast_all

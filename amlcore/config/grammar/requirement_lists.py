@@ -1,4 +1,4 @@
-"""Lists of requirements on the command line, several as one, and without the quotes that a shell takes away."""
+"""Lists of requirements on the command line: several become one, and each requirement gets the quotes it needs."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ _CONTINUED = re.compile(r"\s*(===|[<>=!~]=|[<>])")
 
 
 def merge_requirement_lists(overrides: list[str]) -> list[str]:
-    """The overrides with all `+environment.packages=[…]` as one list: Hydra itself never appends to a list."""
+    """The overrides with all `+environment.packages=[…]` as one list, since Hydra 1.3 cannot append to a list."""
     renamed = [_ADDED.sub("environment.add=", item) if _ADDED.match(item) else item for item in overrides]
-    found = [match for item in renamed if (match := _LIST.fullmatch(item)) and match["key"] == "environment.add="]
-    lists = [match for match in found if split_items(match["items"])]
+    matches = [match for item in renamed if (match := _LIST.fullmatch(item)) and match["key"] == "environment.add="]
+    lists = [match for match in matches if split_items(match["items"])]
     if renamed == overrides or len(lists) < 2:
         return renamed
     whole = f"environment.add=[{','.join(match['items'] for match in lists)}]"
@@ -21,22 +21,22 @@ def merge_requirement_lists(overrides: list[str]) -> list[str]:
 
 
 def quote_requirements(override: str) -> str:
-    """The override with quotes about each requirement of its list that has none; any other is what it is."""
-    found = _LIST.fullmatch(override)
-    pieces = None if found is None else split_items(found["items"])
-    if found is None or not pieces:
+    """The override with quotes around each requirement of its list that has none; any other override unchanged."""
+    match = _LIST.fullmatch(override)
+    pieces = None if match is None else split_items(match["items"])
+    if match is None or not pieces:
         return override
     requirements: list[str] = []
     for piece in pieces:
-        if requirements and _CONTINUED.match(piece):  # the second limit of scikit-learn>=1,<2
+        if requirements and _CONTINUED.match(piece):  # the second bound of scikit-learn>=1,<2
             requirements[-1] += f",{piece}"
         else:
             requirements.append(piece)
-    return f"{found['key']}[{','.join(map(_quoted, requirements))}]"
+    return f"{match['key']}[{','.join(map(_quoted, requirements))}]"
 
 
 def split_items(items: str) -> list[str] | None:
-    """What stands between the commas outside of quotes and brackets; None where it is more than one list."""
+    """The items between commas that are outside quotes and brackets; None if the brackets do not match."""
     pieces, depth, quote = [""], 0, ""
     for letter in items:
         if quote:

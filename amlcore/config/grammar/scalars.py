@@ -1,4 +1,4 @@
-"""How the text of a value is read, by its key: as text, as a number, or as a number that keeps its text."""
+"""How a plain scalar is read, by its key: as text, as a number, or as a number that keeps its text."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from amlcore.sweep import EarlyTermination, Sweep
 from amlcore.workspace import Workspace
 
 ITEM = "[]"
-"""Stands in a path for any place of a list."""
+"""The part of a path that means any item of a list."""
 
 Path = tuple[str, ...]
 
@@ -27,17 +27,17 @@ Path = tuple[str, ...]
 class ScalarRule(Enum):
     """What becomes of a plain scalar such as 2.30 or true."""
 
-    text = "text"  # all of it is text, but for null
-    kept = "kept"  # a number where nothing is lost by it, else its text; the schema's numbers take that too
-    word = "word"  # the same, and true and false are text
-    typed = "typed"  # what YAML or Hydra make of it
+    text = "text"  # text, unless it is null
+    kept = "kept"  # a number if it is written back the same, otherwise its text; numeric fields accept both
+    word = "word"  # the same, but true and false are text
+    typed = "typed"  # as YAML or Hydra read it
 
 
 NOUNS: dict[str, tuple[type, ...]] = {
     noun.__name__: (noun,)
     for noun in (Workspace, Environment, ScriptRunConfig, Registration, ResourceConfiguration, Deployment)
 } | {"Sweep": (Sweep,), "EarlyTermination": (EarlyTermination,), "ComputeTarget": tuple(BACKENDS.values())}
-"""The dataclasses of the schema by the names that annotations call them."""
+"""The dataclasses of the schema, by their names in annotations."""
 
 BY_PATH: dict[Path, ScalarRule] = {
     ("script", "inputs"): ScalarRule.text,  # paths
@@ -46,7 +46,7 @@ BY_PATH: dict[Path, ScalarRule] = {
     ("sweep", "sampler_options"): ScalarRule.typed,  # arguments of Optuna's classes
     ("sweep", "early_termination", "options"): ScalarRule.typed,
     ("sweep", "early_termination", "wrapped_options"): ScalarRule.typed,
-    ("experiment",): ScalarRule.text,  # the name of an option, as are those below
+    ("experiment",): ScalarRule.text,  # the name of an option, like those below
     ("defaults",): ScalarRule.text,
     ("hydra",): ScalarRule.typed,
 }
@@ -60,10 +60,10 @@ def scalar_rule(path: Path) -> ScalarRule:
     if path[:2] == SPACE:
         return _in_space(path[2:])
     for length in range(1, len(path) + 1):
-        if (known := BY_PATH.get(path[:length])) is not None:
-            return known
+        if (rule := BY_PATH.get(path[:length])) is not None:
+            return rule
     if path[:2] == ARGUMENTS:
-        # Alone, true and false are flags; in a list they are words like the others.
+        # Alone, true and false are flags; in a list they are words like any other.
         return ScalarRule.word if ITEM in path else ScalarRule.kept
     return _of_schema(path)
 
@@ -88,7 +88,7 @@ def _is_range_word(rest: Path) -> bool:
 
 
 def key_parts(key: str) -> Path:
-    """The parts of a dotted key; what comes after a mapping of free names is one name, dots and all."""
+    """The parts of a dotted key; what follows a free mapping is one name, dots included."""
     mapping = next((path for path in free_name_mappings() if key.startswith(".".join(path) + ".")), None)
     if mapping is None:
         return tuple(key.split("."))
@@ -97,21 +97,21 @@ def key_parts(key: str) -> Path:
 
 @cache
 def free_name_mappings() -> tuple[Path, ...]:
-    """The mappings whose keys are names that somebody else gave, such as a script's arguments."""
+    """The free mappings: those whose keys are the user's own names, such as the script's arguments."""
     texts = [path for path, kind in _leaves(Job, ()) if kind == "dict[str, str]"]
     return (ARGUMENTS, SPACE, *texts)
 
 
 def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
-    found: list[tuple[Path, str]] = []
+    leaves: list[tuple[Path, str]] = []
     for field in _fields(noun):
         kind = _annotation(field)
         inner = NOUNS.get(_bare(kind), ())
-        # An environment may hold another, which has no mapping of its own.
-        found += [leaf for one in inner if one is not noun for leaf in _leaves(one, (*prefix, field.name))]
+        # An environment may contain another one, whose leaves are not listed.
+        leaves += [leaf for one in inner if one is not noun for leaf in _leaves(one, (*prefix, field.name))]
         if not inner:
-            found.append(((*prefix, field.name), kind))
-    return found
+            leaves.append(((*prefix, field.name), kind))
+    return leaves
 
 
 def nouns_at(path: Path) -> tuple[type, ...]:
