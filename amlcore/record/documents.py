@@ -1,4 +1,4 @@
-"""The files of a run's record, each as what it holds; see docs/files.md."""
+"""What the files of a run's record hold, a class a file; see docs/files.md."""
 
 # Without `from __future__ import annotations`, so that no annotation has to be evaluated when a file is read.
 # Not frozen and mostly without __eq__: making these methods for each class takes 3 % of the time of `aml runs`.
@@ -11,22 +11,22 @@ from amlcore.worker.process_identity import identity, is_alive
 
 @dataclass
 class ProcessIdentity:
-    """What names a process for as long as its machine is up."""
+    """What identifies a process until its machine is restarted."""
 
     host: str
     boot: str
     pid: int
-    started: int | None  # clock ticks from boot to its start
+    started: int | None  # clock ticks between the boot and its start
     uid: int | None = None
 
     @classmethod
     def current(cls) -> Self:
-        """This process's."""
+        """The identity of this process."""
         return cls(**identity())
 
     @property
     def is_alive(self) -> bool | None:
-        """Whether the process still runs; None where this host cannot know."""
+        """Whether the process is running; None if this host cannot know."""
         process = {"host": self.host, "boot": self.boot, "pid": self.pid, "started": self.started}
         return is_alive(process if self.uid is None else {**process, "uid": self.uid})
 
@@ -42,7 +42,7 @@ class SnapshotInfo:
 
 @dataclass(eq=False)
 class InputInfo:
-    """An input as it was when the run was submitted."""
+    """An input, as it was when the run was submitted."""
 
     sha256: str
     path: str | None = None
@@ -52,7 +52,7 @@ class InputInfo:
 
 @dataclass(eq=False)
 class RunInfo:
-    """run.json: what was known when the run was submitted, or begun by a script."""
+    """run.json: what was known when the run was submitted, or started by a script."""
 
     id: str
     experiment: str
@@ -64,11 +64,11 @@ class RunInfo:
     source_directory: str | None = None
     working_folder: str | None = None
     parameters: dict[str, Any] = field(default_factory=dict)
-    arguments: list[str] | None = None  # of the script, as it got them
+    arguments: list[str] | None = None  # what the script was called with
     overrides: list[str] = field(default_factory=list)
     environment: str | None = None  # its name
     compute: str | None = None  # the kind of its target
-    snapshot: SnapshotInfo | None = None  # None for a run that a script began by itself
+    snapshot: SnapshotInfo | None = None  # None for a run that a script started by itself
     inputs: dict[str, InputInfo] = field(default_factory=dict)
     git: dict[str, Any] | None = None
     versions: dict[str, Any] | None = None
@@ -80,7 +80,7 @@ class RunInfo:
 
 @dataclass(eq=False)
 class RunEnvironment:
-    """environment.json: what the run has run in."""
+    """environment.json: what the script ran in."""
 
     python: str  # the path of the interpreter
     python_version: str
@@ -90,7 +90,7 @@ class RunEnvironment:
 
 @dataclass(eq=False)
 class RecordedRequest:
-    """request.json: what a worker was asked to do, as far as others than the worker read it."""
+    """The part of request.json that is read outside of the worker."""
 
     environment_variables: dict[str, str]
     inputs: dict[str, dict[str, Any]]
@@ -105,18 +105,18 @@ class QueueEntry:
 
 @dataclass(eq=False)
 class QueueSettings:
-    """worker.json of a queue, as far as others than its workers read it."""
+    """The part of a queue's worker.json that is read outside of its workers."""
 
     driver: ProcessIdentity
 
 
 @dataclass(eq=False)
 class CancelRequest:
-    """cancel.json: who asked for the run's end, and why."""
+    """cancel.json: why the run is to end."""
 
     reason: str | None = None
     pruned: bool = False  # by early termination
-    with_sweep: bool = False  # because the sweep of this trial ends
+    with_sweep: bool = False  # the sweep of this trial ends
 
 
 @dataclass(eq=False)
@@ -125,8 +125,8 @@ class Claim:
 
     worker: ProcessIdentity
     script: ProcessIdentity
-    at: float  # when the script began, in seconds since the epoch
-    supervisor: ProcessIdentity | None = None  # where it is another process than the worker
+    at: float  # when the script started, in seconds since the epoch
+    supervisor: ProcessIdentity | None = None  # if it is not the worker itself
 
     @property
     def processes(self) -> tuple[ProcessIdentity, ...]:
@@ -135,7 +135,7 @@ class Claim:
 
 @dataclass(eq=False)
 class DiscardedFile:
-    """A file that the script wrote outside of the folders that are kept."""
+    """A file that the script wrote outside of outputs/ and logs/, so that it was not kept."""
 
     path: str
     size: int | None = None
@@ -145,13 +145,13 @@ class DiscardedFile:
 class AttemptResult:
     """result.json of an attempt: how it ended."""
 
-    reason: str | None  # what the worker ended it for: its time, its memory, a cancellation
-    message: str | None  # why it could not start
+    reason: str | None  # why the worker ended it: its time limit, its memory limit, a cancellation
+    message: str | None  # that explains the reason, or why it could not start
     signal: int | None  # that killed the script
     exit_status: int | None
     ended: float | None = None  # in seconds since the epoch
     strays: list[DiscardedFile] = field(default_factory=list)
-    full: str | None = None  # the folder whose disk was full at the end
+    full: str | None = None  # the folder whose disk was full when it ended
     cpu_s: float | None = None
     max_rss_bytes: float | None = None
 
@@ -161,12 +161,12 @@ class AttemptError:
     """error.json of an attempt: the exception that ended the script."""
 
     type: str | None = None
-    name: str | None = None  # of what could not be imported
+    name: str | None = None  # of the module that could not be imported
 
 
 @dataclass(eq=False)
 class OutputFile:
-    """An item of outputs.json: a file that the run kept."""
+    """An item of outputs.json: a file kept with the run."""
 
     path: str  # in the run's folder
     size: int  # in bytes

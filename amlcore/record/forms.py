@@ -27,14 +27,14 @@ _NAMES: dict[Any, str] = {
 
 
 class Moment(str):
-    """A moment as ISO 8601 writes it, with its time zone."""
+    """A time in ISO 8601, with its time zone."""
 
     @property
     def datetime(self) -> datetime:
         return datetime.fromisoformat(self)
 
 
-_NAMES[Moment] = "a moment as ISO 8601 writes it"
+_NAMES[Moment] = "an ISO 8601 time with a time zone"
 
 
 def parse(path: str | Path, value: Any, form: type[F], *, error: type[AmlcoreError] = RecordError) -> F:
@@ -60,7 +60,9 @@ def parse_fields(
     missing = sorted(key.name for key in keys if key.is_required and key.name not in value)
     if missing:
         more = f" and {len(missing) - 3} more keys" if len(missing) > 3 else ""
-        raise error(f"{path} is damaged, or of another amlcore: it lacks {', '.join(missing[:3])}{more}")
+        raise error(
+            f"{path} is damaged, or written by another version of amlcore: it lacks {', '.join(missing[:3])}{more}"
+        )
     parsed: dict[str, Any] = {}
     for key in keys:
         if key.field == "document":

@@ -1,4 +1,4 @@
-"""The heartbeat: a thread that renews the files by which other hosts see that this process lives."""
+"""The heartbeat: a thread that touches files, by which other hosts see that this process is alive."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from amlcore.worker.process_identity import identity
 
 HEARTBEAT_S = 5.0
 LOST_S = 60.0
-"""A heart on another host whose last beat is older than this may stand still."""
+"""A heartbeat from another host that is older than this may have stopped."""
 
 GONE_S = 86400.0
-"""No two clocks differ by so much."""
+"""No two clocks are this far apart: a heartbeat that is older has stopped."""
 
 WATCH_S = 2.4 * HEARTBEAT_S
-"""For how long a heart is watched that seems to stand still: its host's clock may be wrong, or this one's."""
+"""How long a heartbeat that seems to have stopped is watched: its host's clock may be wrong, or this one's."""
 
 _beating: set[str] = set()
-_threads: dict[int, threading.Thread] = {}  # by process: a fork inherits the module, and no thread
+_threads: dict[int, threading.Thread] = {}  # by process: a fork inherits this module, but no thread
 
 
-def begin(path: str) -> None:
-    """Renew the time of the file at `path` from now on, whatever else this process waits for.
+def start(path: str) -> None:
+    """Touch the file at `path` regularly from now on, whatever else this process waits for.
 
-    The file holds this process's identity; once it is gone, or holds another's, it is left alone.
+    The file holds this process's identity. Once it is gone, or holds another process's, it is left alone.
     """
     if os.getpid() not in _threads:
         _threads.clear()
@@ -40,7 +40,8 @@ def begin(path: str) -> None:
     _beating.add(path)
 
 
-def end(path: str) -> None:
+def stop(path: str) -> None:
+    """Leave the file at `path` alone from now on."""
     _beating.discard(path)
 
 
@@ -48,7 +49,7 @@ def _beat() -> None:
     me, pause = identity(), threading.Event()
     while not pause.wait(HEARTBEAT_S):
         for path in list(_beating):
-            with suppress(OSError, ValueError):  # a filesystem that does not answer now may do so the next time
+            with suppress(OSError, ValueError):  # a filesystem that does not answer now may answer the next time
                 if read_json(path) == me:
                     os.utime(path)
                 else:
@@ -56,31 +57,32 @@ def _beat() -> None:
 
 
 def is_beating(path: str) -> bool:
-    """Whether a process of another host goes on renewing the file at `path`.
+    """Whether a process on another host keeps touching the file at `path`.
 
-    Clocks of different hosts are not compared: what seems old is by the clock of the filesystem too, and stays so while
-    it is watched.
+    This does not rely on the clocks of two hosts agreeing: a heartbeat has stopped if it is old by the filesystem's
+    clock as well, and does not change while it is watched.
     """
-    beat = _time_of(path)
+    beat = _modified_ns(path)
     if beat is None or abs(time.time_ns() - beat) < LOST_S * 1e9:
         return beat is not None
     age_s = (_filesystem_time(os.path.dirname(path)) - beat) / 1e9
     if abs(age_s) < LOST_S:
         return True
-    return age_s < GONE_S and _moves(path)
+    return age_s < GONE_S and _changes(path)
 
 
-_watched: dict[str, tuple[int | None, float]] = {}  # the time of each file, and since when it is that
+_watched: dict[str, tuple[int | None, float]] = {}  # the time of each file, and when it was first seen
 
 
-def _moves(path: str) -> bool:
-    if path not in _watched:  # and the others at once, so that a list of many does not take as many times as long
+def _changes(path: str) -> bool:
+    """Watch the time of a file for `WATCH_S` at most; whether it changes."""
+    if path not in _watched:  # the other runs' files at the same time, so that a list of many runs waits only once
         now = time.monotonic()
         for other in (Path(path), *Path(path).parents[2].glob("*/*/driver.json")):
-            _watched.setdefault(str(other), (_time_of(str(other)), now))
+            _watched.setdefault(str(other), (_modified_ns(str(other)), now))
     while True:
         first, since = _watched[path]
-        beat, now = _time_of(path), time.monotonic()
+        beat, now = _modified_ns(path), time.monotonic()
         if beat != first:
             _watched[path] = (beat, now)
             return beat is not None
@@ -89,15 +91,18 @@ def _moves(path: str) -> bool:
         time.sleep(HEARTBEAT_S / 10)
 
 
-def _time_of(path: str) -> int | None:
-    """When the file was last renewed, by its filesystem's clock; None where it is gone."""
-    with suppress(FileNotFoundError), open(path, "rb") as stream:  # a shared filesystem looks anew when one is opened
+def _modified_ns(path: str) -> int | None:
+    """When the file was last touched, by its filesystem's clock; None if it is gone."""
+    with (
+        suppress(FileNotFoundError),
+        open(path, "rb") as stream,
+    ):  # opening a file makes a shared filesystem refresh its attributes
         return os.fstat(stream.fileno()).st_mtime_ns
     return None
 
 
 def _filesystem_time(folder: str) -> int:
-    """What the clock says that gives the files in `folder` their times; this host's own where it cannot be asked."""
+    """The time by the clock that dates the files in `folder`; by this host's clock if nothing can be written there."""
     try:
         with tempfile.TemporaryFile(dir=folder) as new:
             return os.fstat(new.fileno()).st_mtime_ns

@@ -1,4 +1,4 @@
-"""The files of a run's record, each read once as whoever needs it reads it: what they hold, and which are damaged."""
+"""What the files of a run hold, and which of them are damaged; each is read once."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class RecordContents:
     thorough : bool
         Read long files to their ends too: the metrics, the configuration, a sweep's study.
     status : RunStatus, optional
-        What state.json holds, where that was read already.
+        What state.json holds, if it was read already.
 
     Attributes
     ----------
     info, status, environment, outputs, model
-        As the record has them; None or empty where the file is damaged, or may only be read by its owner.
+        As the record has them; None or empty if the file is damaged, or only its owner may read it.
     series : LoggedSeries or None
         What the run logged; None unless `thorough`.
     damages : list of str
@@ -102,7 +102,7 @@ class RecordContents:
         self.series = read_series(layout.metrics)
         if self._has_ended:  # until then a line may be half written
             for path, line in self.series.damaged_lines.items():
-                message = f"{path} is damaged: line {line} is not what was logged; the other lines still count"
+                message = f"{path} is damaged: line {line} is not what was logged; the other lines are used"
                 self.damages.append(message)
 
     @property
@@ -110,7 +110,7 @@ class RecordContents:
         return self.status is not None and self.status.state.ended
 
     def _last_model(self) -> str | None:
-        """The model registered from the run last; a damaged line among others does not hide it."""
+        """The last model registered from the run, even if another line of the file is damaged."""
         path = self._record.layout.models
         try:
             lines = Path(path).read_bytes().splitlines(keepends=True)
@@ -125,7 +125,7 @@ class RecordContents:
             return None
 
     def _check_metrics_begun(self) -> None:
-        """A file of metrics is made with its first line: one that is empty once the run has ended has lost it."""
+        """A file of metrics is created with its first line, so an empty one has lost it once the run has ended."""
         if not self._has_ended:
             return
         folder = self._record.layout.metrics

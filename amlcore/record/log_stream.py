@@ -1,4 +1,4 @@
-"""The LogStream: what a script writes, as it appears."""
+"""The LogStream: copies a script's output as it appears."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ LAST_BYTES = 20_000
 
 
 class LogStream:
-    """Copies what is new in growing files to open streams; a reader that has gone away is no error."""
+    """Copies what is appended to files to open streams; a reader that has gone away is not an error."""
 
     def __init__(self, pairs: list[tuple[Path, BinaryIO]]) -> None:
         self._pairs = [(path, _Reader(to)) for path, to in pairs]
-        self._places = [(0, 0)] * len(pairs)  # inode and offset
+        self._positions = [(0, 0)] * len(pairs)  # inode and offset of each file
 
     @classmethod
     def of_run(cls, layout: RunLayout, *, stdout: BinaryIO, stderr: BinaryIO) -> LogStream:
@@ -28,55 +28,53 @@ class LogStream:
         return cls([(Path(layout.stdout), stdout), (Path(layout.stderr), stderr)])
 
     def pump(self) -> bool:
-        """Copy what has been written since the last call, as far as its reader takes it without waiting.
+        """Copy what was written since the last call, as far as the reader takes it without blocking.
 
         Returns
         -------
         bool
             Whether there was anything new.
         """
-        found = False
-        for index in range(len(self._pairs)):
-            found = self._copy(index, wait=False) or found
-        return found
+        copied = [self._copy(index, wait=False) for index in range(len(self._pairs))]
+        return any(copied)
 
     def drain(self) -> None:
-        """Copy all that is left, however long its reader takes."""
+        """Copy everything that is left, however long the reader takes."""
         for index in range(len(self._pairs)):
             self._copy(index, wait=True)
 
     def abandon(self, index: int) -> None:
-        """Copy no more to the stream of this number, whose reader is gone."""
+        """Stop copying to the stream of this number: its reader is gone."""
         if index < len(self._pairs):
             self._pairs[index][1].abandon()
 
     def _copy(self, index: int, *, wait: bool) -> bool:
         path, reader = self._pairs[index]
-        found = False
+        has_copied = False
         while data := self._read(index, path):
-            taken = reader.take(data, wait=wait)
-            inode, offset = self._places[index]
-            self._places[index] = (inode, offset + taken)
-            found = found or taken > 0
-            if taken < len(data):
+            size = reader.write(data, wait=wait)
+            inode, offset = self._positions[index]
+            self._positions[index] = (inode, offset + size)
+            has_copied = has_copied or size > 0
+            if size < len(data):
                 break
-        return found
+        return has_copied
 
     def _read(self, index: int, path: Path) -> bytes:
-        """What comes next at `path`; a file that has taken the place of another is read from its beginning."""
+        """The next chunk of the file at `path`; a file that replaced another is read from its start."""
         try:
             with path.open("rb", buffering=0) as source:
                 inode = os.fstat(source.fileno()).st_ino
-                known, offset = self._places[index]
-                self._places[index] = (inode, offset if inode == known else 0)
-                source.seek(self._places[index][1])
+                last_inode, offset = self._positions[index]
+                self._positions[index] = (inode, offset if inode == last_inode else 0)
+                source.seek(self._positions[index][1])
                 return source.read(CHUNK_BYTES) or b""
         except FileNotFoundError:
             return b""
 
 
 class _Reader:
-    """An open stream and the patience of whoever reads it: one that stands still is not waited for unasked."""
+    """The reader of an open stream; one that has stalled blocks nobody who did not ask to wait."""
 
     def __init__(self, to: BinaryIO) -> None:
         self._to = to
@@ -85,29 +83,29 @@ class _Reader:
         try:
             self._descriptor: int | None = to.fileno()
             self._ready.register(self._descriptor, select.POLLOUT)
-        except (AttributeError, OSError, ValueError):  # a stream of this process alone takes everything
+        except (AttributeError, OSError, ValueError):  # such as a notebook's: it takes everything
             self._descriptor = None
 
     def abandon(self) -> None:
         self._gone = True
 
-    def take(self, data: bytes, *, wait: bool) -> int:
-        """Write what the reader takes; a pipe that takes anything takes this much at once."""
-        taken = 0
-        while taken < len(data) and not self._gone:
+    def write(self, data: bytes, *, wait: bool) -> int:
+        """Write as much as the reader takes; the number of bytes, or of all of them if the reader is gone."""
+        size = 0
+        while size < len(data) and not self._gone:
             if self._descriptor is not None and not self._ready.poll(None if wait else 0):
-                return taken
+                return size
             try:
-                taken += self._write(data[taken : taken + select.PIPE_BUF])
+                size += self._write(data[size : size + select.PIPE_BUF])  # a pipe that is ready takes this much
             except BlockingIOError:  # another writer to the same pipe was faster
                 if not wait:
-                    return taken
-            except OSError:  # closed, or full: the files have it all
+                    return size
+            except OSError:  # closed, or the disk is full: the run's own files have everything
                 self._gone = True
         return len(data)
 
     def _write(self, data: bytes) -> int:
-        self._to.flush()  # what was printed before comes first
+        self._to.flush()  # what was printed before must come first
         if self._descriptor is not None:
             return os.write(self._descriptor, data)
         self._to.write(data)
@@ -116,7 +114,7 @@ class _Reader:
 
 
 def last_lines(layout: RunLayout, count: int = LAST_LINES) -> list[str]:
-    """The end of what the script said: of its stderr, else of its stdout."""
+    """The last lines of what the script wrote to stderr, or to stdout if stderr is empty."""
     for path in (layout.stderr, layout.stdout):
         try:
             with open(path, "rb") as log:
@@ -130,14 +128,14 @@ def last_lines(layout: RunLayout, count: int = LAST_LINES) -> list[str]:
 
 
 def binary(stream: TextIO) -> BinaryIO:
-    """`stream` for bytes, after what was printed to it before; a notebook's has no buffer below it."""
+    """The binary stream below `stream`, flushed; a notebook's has none, and gets its bytes decoded."""
     stream.flush()
     below: BinaryIO | None = getattr(stream, "buffer", None)
     return below if below is not None else cast(BinaryIO, _Decoded(stream))
 
 
 class _Decoded:
-    """Bytes for a stream of text, whose characters may come in pieces."""
+    """Takes bytes for a text stream; a character may arrive in pieces."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream

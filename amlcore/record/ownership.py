@@ -1,4 +1,4 @@
-"""Ownership: whose a folder is, in a workspace that several users share."""
+"""Ownership: who owns a folder, in a workspace that several users share."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 
 def is_own(folder: Path) -> bool:
-    """Whether this user made `folder`; on a share that gives all files one owner, whoever may write there did."""
+    """Whether this user owns `folder`, or may write there on a share that gives all files one owner."""
     owner = os.stat(folder).st_uid
     if owner == os.geteuid():
         return True
@@ -24,23 +24,23 @@ def is_own(folder: Path) -> bool:
 
 
 def may_reconcile(folder: Path) -> bool:
-    """Whether this user may bring the run in `folder` to its end: its files can be moved by their owner alone."""
+    """Whether this user may reconcile the run in `folder`: only their owner can move its files."""
     return os.access(folder, os.W_OK | os.X_OK) and (os.geteuid() == 0 or is_own(folder))
 
 
 def open_tree_to_group(folder: Path) -> None:
-    """Let the group read all that is in `folder`, where it may write beside it: what is made there is for all."""
+    """Let the group read everything in `folder` if it may write to the parent: what is made there is for everyone."""
     if not folder.parent.stat().st_mode & stat.S_IWGRP:
         return
     for path in (folder, *folder.rglob("*")):
         mode = stat.S_IMODE(path.lstat().st_mode)
-        wanted = mode | stat.S_IRGRP | (stat.S_IXGRP if mode & stat.S_IXUSR else 0)
-        if wanted != mode and not path.is_symlink():
-            path.chmod(wanted)
+        readable = mode | stat.S_IRGRP | (stat.S_IXGRP if mode & stat.S_IXUSR else 0)
+        if readable != mode and not path.is_symlink():
+            path.chmod(readable)
 
 
 def owner_of(path: str | Path) -> str:
-    """The name of the user that a file belongs to, or a number where nobody has that; "" where there is no telling."""
+    """The name of a file's owner, or the user id if it has no name; "" if the file cannot be examined."""
     try:
         number = os.stat(path).st_uid
         return pwd.getpwuid(number).pw_name

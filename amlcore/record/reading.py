@@ -1,7 +1,7 @@
-"""The one door by which files of a record are read: what is no longer what was written is named by its file.
+"""The one place where files of a record are read, so that an error always names the damaged file.
 
-A file may have been emptied, cut, scrambled or replaced, by a disk, a copy or a person. Whoever reads one here gets a
-value of the form that was asked for, None where there is no such file, or a RecordError that says which file it is.
+A disk, a copy or a person may have emptied, cut, scrambled or replaced a file. A reader gets a value of the form that
+it asked for, None if there is no such file, or a RecordError.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SAFE_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_mapping(path: str | Path, *, error: type[AmlcoreError] = RecordError) -> dict[str, Any] | None:
-    """The JSON object at `path`, whose keys are free; None where there is no such file."""
+    """The JSON object at `path`, whose keys are free; None if there is no such file."""
     value = _read(path, error)
     if value is not None and not isinstance(value, dict):
         raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
@@ -33,13 +33,13 @@ def read_mapping(path: str | Path, *, error: type[AmlcoreError] = RecordError) -
 
 
 def read_document(path: str | Path, form: type[F], *, error: type[AmlcoreError] = RecordError) -> F | None:
-    """The JSON object at `path` as an instance of the dataclass `form`, None where there is no such file."""
+    """The JSON object at `path` as an instance of the dataclass `form`, None if there is no such file."""
     value = _read(path, error)
     return None if value is None else parse(path, value, form, error=error)
 
 
 def read_documents(path: str | Path, form: type[F], *, error: type[AmlcoreError] = RecordError) -> list[F] | None:
-    """The JSON array of objects at `path`, None where there is no such file."""
+    """The JSON array of objects at `path`, None if there is no such file."""
     value = _read(path, error)
     if value is None:
         return None
@@ -49,7 +49,7 @@ def read_documents(path: str | Path, form: type[F], *, error: type[AmlcoreError]
 
 
 def read_text(path: str | Path, *, may_be_empty: bool = False) -> str | None:
-    """The text at `path`, None where there is none."""
+    """The text of the file at `path`, None if there is no such file."""
     try:
         text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -62,7 +62,7 @@ def read_text(path: str | Path, *, may_be_empty: bool = False) -> str | None:
 
 
 def read_yaml(path: str | Path, form: type[T]) -> T | None:
-    """The YAML mapping or list at `path`, None where there is none."""
+    """The YAML mapping or list at `path`, None if there is no such file."""
     text = read_text(path)
     if text is None:
         return None
@@ -79,12 +79,12 @@ def read_yaml(path: str | Path, form: type[T]) -> T | None:
 
 
 def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError] = RecordError) -> AmlcoreError:
-    """What is said of a file that cannot be read, or not as what it is."""
+    """The error for a file that cannot be read, or whose content is not what it should be."""
     if isinstance(problem, PermissionError):
         owner = owner_of(path) or owner_of(Path(path).parent)
         what, kind = ("the run", UnreadableError) if error is RecordError else ("it", error)
-        of = f"{what} belongs to {owner}, and " if owner else ""
-        return kind(f"{path} cannot be read: {of}you may not")
+        reason = f"{what} belongs to {owner}, who has not given you access" if owner else "access is denied"
+        return kind(f"{path} cannot be read: {reason}")
     if isinstance(problem, OSError):
         return error(f"{path} cannot be read: {problem.strerror}")
     if isinstance(problem, UnicodeDecodeError):
@@ -97,7 +97,7 @@ def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError
 
 
 def damaged_line(lines: Iterable[bytes], *, required: str | None = None) -> int | None:
-    """The number of the first line that is no JSON object, or lacks a key with a text; None where all are."""
+    """The number of the first line that is not a JSON object, or lacks the text `required`; None if there is none."""
     for number, line in enumerate(lines, start=1):
         try:
             value = json.loads(line)

@@ -1,4 +1,4 @@
-"""The record of a run: its folder, as the driver reads and writes it."""
+"""The Record: a run's folder, as the driver reads and writes it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ from amlcore.worker.process_identity import identity
 
 
 class Record:
-    """A run's folder; one process at a time, its driver, writes what is in it."""
+    """A run's folder. One process at a time, the driver, writes its state."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -42,12 +42,12 @@ class Record:
 
     @property
     def workspace_path(self) -> Path:
-        """The root of the workspace that the run belongs to: outputs/<experiment>/<run> lies in it."""
+        """The root of the workspace: the run's folder is outputs/<experiment>/<run> in it."""
         return self.folder.parent.parent.parent
 
     @cached_property
     def info(self) -> RunInfo:
-        """What was known when the run was submitted; it is written once."""
+        """What was known when the run was submitted. It is written once, so it is read once."""
         info = read_document(self.layout.run, RunInfo)
         if info is None:
             raise NotFoundError(f"{self.folder} holds no run")
@@ -136,10 +136,10 @@ class Record:
         usage: dict[str, float] | None = None,
         sync: bool = True,
     ) -> None:
-        """Write that the run is in `state` from now on; entering it again only renews the reason.
+        """Write that the run is in `state` from now on; entering the same state again only changes the reason.
 
-        All that belongs to a run is on the disk before it is said to have ended. A trial, of which there may be
-        thousands, is brought there by its sweep.
+        Everything of a run is on the disk before it is said to have ended. The trials of a sweep, of which there may be
+        thousands, are synced together with the sweep.
         """
         before = self.status
         now = datetime.now(UTC).timestamp()
@@ -159,41 +159,41 @@ class Record:
 
     @property
     def is_child(self) -> bool:
-        """Whether this is a trial, or was begun by the script of another run, whose number ends its name."""
+        """Whether this is a trial, or was started by the script of another run: its name ends with a number then."""
         return "_" in self.folder.name
 
     @property
     def child_folders(self) -> list[Path]:
-        """The folders of the runs that are children of this one."""
+        """The folders of this run's children."""
         if not any(os.path.exists(f"{self.folder}_{first}") for first in (0, 1)):
-            return []  # of the many runs that may lie here only those with children look at all names
+            return []  # so that a run without children does not list a folder of thousands of runs
         return list(self.folder.parent.glob(f"{glob.escape(self.folder.name)}_*"))
 
     def drive(self, *, sync: bool = True) -> None:
-        """Say that this process drives the run from now on; its heart beats until it does so no more."""
+        """Say that this process drives the run from now on, and keep its heartbeat until it is released."""
         if not self.is_driven_here:
             write_json(self.layout.driver, identity(), sync=sync and not self.is_child)
-        heartbeat.begin(self.layout.driver)
+        heartbeat.start(self.layout.driver)
 
     def release(self) -> None:
-        """Say that this process drives the run no more, if it did: all that was asked for is done."""
-        heartbeat.end(self.layout.driver)
+        """Say that this process no longer drives the run, if it did: everything that was asked for is done."""
+        heartbeat.stop(self.layout.driver)
         if self.is_driven_here:
             Path(self.layout.driver).unlink(missing_ok=True)
 
     @property
     def is_driven_here(self) -> bool:
-        """Whether it is this process that drives the run."""
+        """Whether this process drives the run."""
         return self.driver == ProcessIdentity.current()
 
     @property
     def is_present(self) -> bool:
-        """Whether nobody has removed the folder meanwhile; a worker that does not know may write into it again."""
+        """Whether nobody has removed the run; its folder may exist again, since a worker may still write to it."""
         return os.path.exists(self.layout.run)
 
     @property
     def is_readable(self) -> bool:
-        """Whether the files that tell how far the run is are whole; after a power cut some may be empty."""
+        """Whether the files that hold the state of the run are intact; after a power cut some may be empty."""
         try:
             _ = (self.info, self.status, self.claim, self.result, self.queue_entry, self.driver)
         except (RecordError, NotFoundError):
@@ -202,30 +202,30 @@ class Record:
 
     @property
     def is_driven(self) -> bool:
-        """Whether a driver still looks after this run."""
+        """Whether the driver of the run is alive."""
         driver = self.driver
         if driver is None:
             return False
         if driver.is_alive is not None:
             return driver.is_alive
         if not os.path.exists(self.layout.config):
-            return self._begun_elsewhere()
-        return heartbeat.is_beating(self.layout.driver)  # on another host nothing else of it can be seen
+            return self._may_be_driven_elsewhere()
+        return heartbeat.is_beating(self.layout.driver)  # nothing else of a driver on another host can be seen
 
-    def _begun_elsewhere(self) -> bool:
-        """Whether a script on another host that began this run itself, and has no heartbeat, may still look after it.
+    def _may_be_driven_elsewhere(self) -> bool:
+        """Whether a script on another host that started this run itself, and has no heartbeat, may be alive.
 
-        A child ends with its parent; of a local run nobody knows but its own host.
+        A child ends with its parent. Only its own host knows about a run that was started by hand.
         """
         parent = self.info.parent
         if parent is None:
             return True
-        of_script = Record(self.folder.with_name(parent))
-        return of_script.is_present and not of_script.has_ended()
+        parent_record = Record(self.folder.with_name(parent))
+        return parent_record.is_present and not parent_record.has_ended()
 
     @property
     def attempt(self) -> int:
-        """The newest attempt's number; 0 before a worker has claimed the run."""
+        """The number of the newest attempt; 0 before a worker has claimed the run."""
         try:
             numbers = [int(name) for name in os.listdir(self.layout.attempts) if name.isdigit()]
         except FileNotFoundError:
@@ -234,16 +234,16 @@ class Record:
 
     @property
     def claim(self) -> Claim | None:
-        """Who runs the newest attempt; None before its script has begun."""
+        """Who runs the newest attempt; None before its script starts."""
         return read_document(self.layout.attempt(self.attempt).claim, Claim)
 
     @property
     def result(self) -> AttemptResult | None:
-        """How the newest attempt ended; None as long as it has not."""
+        """How the newest attempt ended; None until then."""
         return read_document(self.layout.attempt(self.attempt).result, AttemptResult)
 
     def withdraw(self) -> bool:
-        """Take back a request that no worker has claimed; False where one has it."""
+        """Take back a request that no worker has claimed; False if a worker has it."""
         entry = self.queue_entry
         if entry is not None:
             try:
@@ -254,19 +254,19 @@ class Record:
 
     @property
     def is_enqueued(self) -> bool:
-        """Whether a worker has the request or may find it; not so where its driver was killed just before."""
+        """Whether a worker has the request or can find it; False if the driver was killed before it wrote it."""
         entry = self.queue_entry
         if entry is None:
             return False
         path = Path(entry.path)
         claimed = Path(QueueLayout(path.parent.parent).claimed)
-        # In the order that a request goes, so that one on its way is not missed: an attempt begins before it leaves.
-        # At last where it may have been put back meanwhile.
+        # In the order in which a request moves, so that a moving one is not missed; an attempt begins before it leaves.
+        # The queue again at the end, since the request may have been put back meanwhile.
         return path.exists() or any(claimed.rglob(path.name)) or self.attempt > 0 or path.exists()
 
     @property
     def is_executing(self) -> bool:
-        """Whether a process of the newest attempt may still be alive."""
+        """Whether a process of the newest attempt may be alive."""
         claim = self.claim
         return claim is not None and any(process.is_alive is not False for process in claim.processes)
 
@@ -277,7 +277,7 @@ class Record:
 
     @property
     def output_hashes(self) -> dict[str, str] | None:
-        """The sha256 of what the run wrote, by its path in the run; None where nothing was listed."""
+        """The sha256 of each file that the run kept, by its path in the run; None if they were never listed."""
         files = self._listed
         return None if files is None else {file.path: file.sha256 for file in files}
 
@@ -287,7 +287,7 @@ class Record:
 
 
 def strict(value: Any) -> Any:
-    """`value` as strict JSON can hold it: NaN and the infinities become text."""
+    """`value` as strict JSON allows it: NaN and the infinities become text."""
     if isinstance(value, float) and not math.isfinite(value):
         return "NaN" if math.isnan(value) else "Infinity" if value > 0 else "-Infinity"
     if isinstance(value, dict):

@@ -12,7 +12,7 @@ from amlcore.worker.metrics import last_by_name, metric_files, parse_record, tim
 SHOWN_VALUES = 10000
 """How many values of a series are shown, about; its file in the run's folder has them all."""
 
-READ_WHOLE_BYTES = 5 << 20  # of a longer file only some lines are parsed to find damage
+READ_WHOLE_BYTES = 5 << 20  # in a longer file only some lines are parsed to find damage
 PARSED_EVERY = 100
 
 
@@ -67,7 +67,7 @@ def read_series(folder: str, *, at_most: int = SHOWN_VALUES) -> LoggedSeries:
 
 
 class _Checked:
-    """The lines of a file of metrics, and which of them is the first that is none."""
+    """The lines of a file of metrics, and the number of the first one that is not a record."""
 
     def __init__(self, lines: Iterable[bytes], *, is_long: bool) -> None:
         self._lines = lines

@@ -1,1 +1,1 @@
-"""The runs of a workspace: found, shown, and brought to their end."""
+"""The runs of a workspace: finding, showing and ending them."""

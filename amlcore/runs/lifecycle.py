@@ -1,4 +1,4 @@
-"""The lifecycle of a run: the states that it enters, and how it ends, from its result or without one."""
+"""The lifecycle of a run: the states that it enters, and how it ends, with a result or without."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from amlcore.compute import Outcome
 
 
-def update_state(record: Record, waiting: str | None) -> None:
-    """Enter the state of a run that has not ended: Running, or Queued for the reason `waiting`."""
-    running = waiting is None and record.claim is not None
+def update_state(record: Record, wait_reason: str | None) -> None:
+    """Enter the state of a run that has not ended: Running, or Queued because of `wait_reason`."""
+    running = wait_reason is None and record.claim is not None
     state = RunState.Running if running else RunState.Queued
     before = record.status
-    if before.state is RunState.CancelRequested or (before.state, before.reason) == (state, waiting):
+    if before.state is RunState.CancelRequested or (before.state, before.reason) == (state, wait_reason):
         return
-    if running or waiting is not None:
-        record.enter(state, waiting)
+    if running or wait_reason is not None:
+        record.enter(state, wait_reason)
 
 
 def end_without_result(record: Record, outcome: Outcome) -> None:
@@ -51,28 +51,28 @@ def finalize(record: Record) -> None:
     assert result is not None
     record.enter(RunState.Finalizing)
     state, reason, exit_status = _meaning(result)
-    # Whoever ends all processes of a run at once, its driver too, cancels it, whichever of them is the first to say so.
-    told = result.reason == TERMINATED or result.signal == signal.SIGTERM
-    if told and state is RunState.Failed and Path(record.layout.cancel).exists():
+    # Whoever ends all processes of a run together, its driver too, cancels it, whichever process notices first.
+    was_told_to_end = result.reason == TERMINATED or result.signal == signal.SIGTERM
+    if was_told_to_end and state is RunState.Failed and Path(record.layout.cancel).exists():
         state, exit_status = RunState.Canceled, INTERRUPTED
     reason = cancel_reason(record) if state is RunState.Canceled else reason
     advice = _advice(record) if state is RunState.Failed and result.exit_status else None
     try:
-        lost = retry_while_full(lambda: collect(record), str(record.folder)) if record.attempt else None
+        lost_outputs = retry_while_full(lambda: collect(record), str(record.folder)) if record.attempt else None
     except OSError as error:
-        if error.errno in FULL:  # whoever looks next may find room, and what was written is still there
+        if error.errno in FULL:  # the next reconcile may find room; what was written is still there
             raise
-        lost = _not_kept(error)
+        lost_outputs = _not_kept(error)
         if state is RunState.Completed:
             state, exit_status = RunState.Failed, 1
-    reason = "; ".join(filter(None, (reason, lost, advice))) or None
+    reason = "; ".join(filter(None, (reason, lost_outputs, advice))) or None
     used = {"cpu_s": result.cpu_s, "max_rss_bytes": result.max_rss_bytes}
     usage = {key: float(value) for key, value in used.items() if value is not None}
     record.enter(state, reason, exit_status=exit_status, usage=usage)
 
 
 def _advice(record: Record) -> str | None:
-    """What would let the script run, if it ended because it could not import a module."""
+    """What would let the script run, if it ended because it could not import a module; None otherwise."""
     error = read_document(record.layout.attempt(record.attempt).error, AttemptError)
     if error is not None and error.type == "ImportError" and not error.name:
         from amlcore.script.relative_imports import relative_import_advice
@@ -81,24 +81,24 @@ def _advice(record: Record) -> str | None:
         return relative_import_advice(info.source_directory, info.script, last_lines(record.layout))
     if error is None or error.type != "ModuleNotFoundError" or not error.name:
         return None
-    # Here since what it imports would slow each command's start.
+    # Imported here, since it would slow the start of every command.
     from amlcore.environment.missing_module import missing_module_advice
 
     try:
         job, lock = read_yaml(record.layout.config, dict), record.lock
         return missing_module_advice(error.name, job=job or {}, lock=lock or "")
     except (RecordError, LookupError, TypeError, AttributeError, ValueError):
-        return None  # the run has ended all the same, and its log says by what
+        return None  # advice only: the run's log has the error
 
 
 def was_terminated(record: Record) -> bool:
-    """Whether a script was told to end from outside, by whom its driver may hear at the next moment."""
+    """Whether something outside of amlcore told the script to end; the driver may be told next."""
     result = record.result
     return result is not None and result.reason == TERMINATED and not Path(record.layout.cancel).exists()
 
 
 def _meaning(result: AttemptResult) -> tuple[RunState, str | None, int]:
-    """The state, reason and exit status that a worker's result means."""
+    """The state, reason and exit status that a result stands for."""
     if result.reason == "canceled":
         return RunState.Canceled, "canceled", INTERRUPTED
     if result.reason is not None or result.message:
@@ -113,36 +113,36 @@ def _meaning(result: AttemptResult) -> tuple[RunState, str | None, int]:
 
 
 def fail(record: Record, reason: str, *, exit_status: int = 1) -> None:
-    """End a run that cannot be carried out; what its attempt wrote so far is kept."""
+    """Fail a run that cannot be carried out, and keep what its attempt has written."""
     record.enter(RunState.Failed, "; ".join((reason, *_collect(record))), exit_status=exit_status)
 
 
 def fail_with(record: Record, error: BaseException, *, redacted: Callable[[str], str] = str) -> None:
-    """Fail a run by what ended its driver; that stays what is told where not even this can be recorded.
+    """Fail a run because of the error that ended its driver.
 
     Raises
     ------
     RecordError
-        Both errors, where the first is amlcore's own.
+        `error` is amlcore's own, and could not be recorded either; the message has both errors.
     """
     log_traceback(error)
-    known = isinstance(error, AmlcoreError)
-    words = str(error) if known else f"amlcore itself failed: {type(error).__name__}: {error}"
+    is_explained = isinstance(error, AmlcoreError)
+    message = str(error) if is_explained else f"amlcore itself failed: {type(error).__name__}: {error}"
     try:
-        fail(record, redacted(words))
+        fail(record, redacted(message))
     except (AmlcoreError, OSError) as second:
-        if known:
+        if is_explained:
             raise RecordError(f"{error}; and that could not be recorded: {second}") from None
 
 
 def cancel(record: Record, reason: str | None = None) -> None:
-    """End a run that was canceled and has no result; what its attempt wrote so far is kept."""
+    """Cancel a run that has no result, and keep what its attempt has written."""
     reason = "; ".join((reason or cancel_reason(record), *_collect(record)))
     record.enter(RunState.Canceled, reason, exit_status=INTERRUPTED)
 
 
 def _collect(record: Record) -> list[str]:
-    """Keep what the attempt of a run without a result wrote; why it was not kept, if so."""
+    """Keep what the attempt of a run without a result wrote; the reason if that failed."""
     try:
         if record.attempt:
             collect(record)

@@ -1,4 +1,4 @@
-"""The models registered from a run, as its record names them, and what a driver that ended left unregistered."""
+"""The models registered from a run, and a note where its driver ended before it registered one."""
 
 from __future__ import annotations
 
@@ -18,23 +18,26 @@ from amlcore.worker.files import append_line, open_to_group
 
 
 def record_model(record: Record, model: str) -> str | None:
-    """Note with a run that `model`, NAME:VERSION, was registered from it; why not, where its record may not be written.
+    """Add `model`, NAME:VERSION, to the models registered from the run.
 
-    The model itself names its run, whoever registers it.
+    Returns
+    -------
+    str or None
+        A warning, if this user may not write the run's record. The model itself names its run in any case.
     """
     try:
         append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
     except PermissionError:
         run, owner = record.folder.name, owner_of(record.folder)
         return f"the record of run {run} does not name {model}: it belongs to {owner}, and you may not write there"
-    with suppress(PermissionError):  # whoever registered the first one has done it
+    with suppress(PermissionError):  # whoever registered the first model has done it
         open_to_group(record.layout.models, keep_private=True)
     durable.sync([record.layout.models, record.folder])
     return None
 
 
 def last_model(record: Record) -> str | None:
-    """The model registered from a run last, as NAME:VERSION."""
+    """The last model registered from the run, as NAME:VERSION."""
     try:
         lines = Path(record.layout.models).read_text(encoding="utf-8").splitlines()
         return str(json.loads(lines[-1])["model"])
@@ -43,7 +46,7 @@ def last_model(record: Record) -> str | None:
 
 
 def note_unpublished(record: Record, *, exit_status: int) -> None:
-    """Say so where a run completed and its driver ended before the model was registered, or packaged."""
+    """Say in the reason of a completed run that its driver ended before the model was registered or packaged."""
     status = record.status
     if status.state is not RunState.Completed or record.info.parent is not None or status.exit_status:
         return
@@ -57,22 +60,22 @@ def note_unpublished(record: Record, *, exit_status: int) -> None:
         return
     is_sweep = Path(record.layout.sweep).exists()
     model = last_model(record)
-    if is_sweep:  # it is registered from its best trial
+    if is_sweep:  # its model is registered from the best trial
         trials = (Record(folder) for folder in record.folder.parent.glob(f"{run}_*"))
-        model = next((known for trial in trials if (known := last_model(trial))), None)
+        model = next((registered for trial in trials if (registered := last_model(trial))), None)
     if model is None:
         again = f"aml resume {run}" if is_sweep else f"aml register {run} --name {name} --path {shlex.quote(path)}"
-        words = f"its driver ended before {name} was registered: {again}"
+        note = f"its driver ended before {name} was registered: {again}"
     elif job.get("deployment") is not None:
-        words = f"its driver ended before {model} was packaged: aml deploy {model}"
+        note = f"its driver ended before {model} was packaged: aml deploy {model}"
     else:
         return
-    record.enter(RunState.Completed, "; ".join(filter(None, (status.reason, words))), exit_status=exit_status)
+    record.enter(RunState.Completed, "; ".join(filter(None, (status.reason, note))), exit_status=exit_status)
 
 
 def note_driver_failure(record: Record, error: BaseException) -> None:
-    """Note what is left undone where this process drives the run, and ends by `error`, which stays what is told."""
-    with suppress(AmlcoreError, OSError):  # whoever looks next notes it
+    """Note in the record what is left undone if this process, which ends with `error`, drives the run."""
+    with suppress(AmlcoreError, OSError):  # the next reconcile notes it
         if not record.is_driven_here:
             return
         note_unpublished(record, exit_status=INTERRUPTED if isinstance(error, KeyboardInterrupt) else 1)

@@ -1,4 +1,4 @@
-"""What a run keeps: moved out of its working copy, and listed."""
+"""The outputs of a run: moved out of its working copy, listed and hashed."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from amlcore.worker.hashes import file_sha256
 from amlcore.worker.process.links import keep_linked
 from amlcore.worker.process.workcopy import MAX_STRAYS
 
-NAMED = 5  # how many things of a kind one message names
+NAMED = 5  # how many files one message names
 
 
 def collect(record: Record) -> str | None:
@@ -25,7 +25,7 @@ def collect(record: Record) -> str | None:
     Returns
     -------
     str or None
-        What could not be kept, and why.
+        What could not be kept, and why; None if everything was.
     """
     attempt = record.layout.attempt(record.attempt)
     claim = record.claim
@@ -48,7 +48,7 @@ def collect(record: Record) -> str | None:
 
 
 def list_outputs(record: Record) -> None:
-    """List and hash the kept outputs, and the sample of a model beside them."""
+    """List and hash the outputs, and the sample for the model if there is one."""
     outputs = Path(record.layout.outputs)
     inside = outputs.resolve()
     listing = [
@@ -63,7 +63,7 @@ def list_outputs(record: Record) -> None:
 
 
 def describe_discarded(record: Record) -> str | None:
-    """What the script of the newest attempt wrote beside the folders that are kept, in words."""
+    """A note on what the newest attempt wrote outside of outputs/ and logs/; None if it wrote nothing there."""
     result = record.result
     if result is None or not result.strays:
         return None
@@ -77,14 +77,14 @@ def describe_discarded(record: Record) -> str | None:
 
 
 def _move(source: Path, target: Path) -> None:
-    """Move what lies in the folder `source` into `target`; links are moved as links, and never followed.
+    """Move the content of the folder `source` into `target`; links are moved as links, and never followed.
 
-    A name that is taken in `target` gets `.script` before its ending, and a number where that is taken too.
+    If a name exists in `target`, `.script` is put before its suffix, and a number if that exists too.
     """
     target.mkdir(parents=True, exist_ok=True)
-    if os.geteuid() == 0:  # root may settle the run of somebody, whose it stays
+    if os.geteuid() == 0:  # root may reconcile another user's run, which stays that user's
         owner = target.parent.stat()
-        with suppress(OSError):  # a share may take root for nobody
+        with suppress(OSError):  # a share may treat root as nobody
             os.chown(target, owner.st_uid, owner.st_gid)
     if source.is_symlink() or not source.is_dir():
         return
@@ -92,23 +92,23 @@ def _move(source: Path, target: Path) -> None:
         entry.rename(_free_name(target / entry.name))
 
 
-def _free_name(wanted: Path) -> Path:
-    path, number = wanted, 1
+def _free_name(target: Path) -> Path:
+    path, number = target, 1
     while os.path.lexists(path):
-        path = wanted.with_name(f"{wanted.stem}.script{number if number > 1 else ''}{wanted.suffix}")
+        path = target.with_name(f"{target.stem}.script{number if number > 1 else ''}{target.suffix}")
         number += 1
     return path
 
 
 def _remove(folder: Path) -> None:
-    """Remove a folder, also where the script took its own permissions away."""
+    """Remove a folder, even if the script took away the permissions to."""
     for parent, _, _ in os.walk(folder, onerror=None):
         os.chmod(parent, 0o700)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _files_below(folder: Path, inside: Path) -> Iterator[Path]:
-    """The files of a folder; those of a folder in it that a link leads to count there too, but for its own links."""
+    """The files in a folder, and those in folders inside of it that links lead to, without the links in there."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         yield from (Path(parent) / name for name in sorted(names) if (Path(parent) / name).is_file())

@@ -1,4 +1,4 @@
-"""Reconcile: a run whose driver is gone is brought up to date with its files, by whoever looks at it next."""
+"""Reconcile: whoever looks at a run whose driver is gone brings its state up to date with its files."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from amlcore.worker.full_disk import FULL
 
 
 def needs_reconciling(record: Record, status: RunStatus) -> bool:
-    """Whether `status` is not the last word on a run: it has not ended, or its driver never said that all is done."""
+    """Whether `status` may not be final: the run has not ended, or its driver never said that everything is done."""
     return not status.state.ended or _is_left(record)
 
 
 def reconcile(record: Record) -> None:
-    """Bring the state of a run whose driver is gone up to date; on a full disk it is left for the next look."""
+    """Bring the state of a run whose driver is gone up to date; a full disk leaves it for the next time."""
     try:
         _reconcile(record)
     except OSError as error:
@@ -33,12 +33,12 @@ def reconcile(record: Record) -> None:
 
 
 def _reconcile(record: Record) -> None:
-    """Bring the state of a run whose driver is gone up to date with its files; one that is driven is left alone."""
+    """Do so unless the run has ended, is driven, or belongs to another user."""
     if not needs_reconciling(record, record.status):
         return
     if not may_reconcile(record.folder) or record.is_driven:
         return
-    from amlcore.runs.lifecycle import end_without_result, finalize, update_state  # slow to import, seldom needed
+    from amlcore.runs.lifecycle import end_without_result, finalize, update_state  # likewise
 
     with _locked(record.folder):
         if record.has_ended():
@@ -58,15 +58,15 @@ def _reconcile(record: Record) -> None:
 
 
 def unreconciled_reason(record: Record) -> str | None:
-    """Why a run that has not ended stays so, where its driver is gone and only another user may bring it to its end."""
+    """Why a run stays in its state, if its driver is gone and only another user may reconcile it."""
     if record.has_ended() or record.is_driven or may_reconcile(record.folder):
         return None
     owner = owner_of(record.folder)
-    return f"its driver is gone; the next aml command of {owner}, its owner, settles it"
+    return f"its driver is gone; the next aml command of its owner, {owner}, brings it up to date"
 
 
 def _backend(record: Record) -> Any:
-    from amlcore.compute import BACKENDS  # what most commands never need: their runs have ended
+    from amlcore.compute import BACKENDS  # slow to import, and most runs have ended
 
     kind = record.info.compute or "local"
     if kind not in BACKENDS:
@@ -75,7 +75,7 @@ def _backend(record: Record) -> Any:
 
 
 def _is_left(record: Record) -> bool:
-    """Whether the driver of a submitted run never said that all which was asked for is done."""
+    """Whether the driver of a submitted run never said that everything that was asked for is done."""
     return Path(record.layout.driver).exists() and Path(record.layout.config).exists()
 
 

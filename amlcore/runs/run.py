@@ -1,4 +1,4 @@
-"""The Run: one execution of a script, as its record tells."""
+"""The Run: one execution of a script."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ POLL_S = 0.05
 
 
 class Run(context.Run):
-    """A run in its folder; inside its script it logs, outside it can be followed, canceled and registered from."""
+    """A run: its script logs with it; elsewhere it can be followed and canceled, and its model registered."""
 
     @cached_property
     def record(self) -> Record:
@@ -44,7 +44,7 @@ class Run(context.Run):
 
     @property
     def status(self) -> RunStatus:
-        """How far the run is; one whose driver is gone is settled first."""
+        """The state of the run; a run whose driver is gone is reconciled first."""
         reconcile(self.record)
         return self.record.status
 
@@ -53,7 +53,7 @@ class Run(context.Run):
 
     @property
     def exit_status(self) -> int:
-        """What `aml run` passes on: the script's own exit status, or amlcore's."""
+        """What `aml run` exits with: the script's own exit status, or amlcore's."""
         return self.status.exit_status or 0
 
     def get_status(self) -> str:
@@ -66,26 +66,26 @@ class Run(context.Run):
         return RunView(self.record).summary()
 
     def get_details(self) -> dict[str, Any]:
-        """All that is recorded of the run, as `aml show --json` prints it; its metrics by their last values.
+        """Everything that is recorded of the run, as `aml show --json` prints it; `metrics` has the last values.
 
-        Of a series of very many values some are left out, evenly; `thinned` says how many there are.
+        A very long series is thinned evenly; `thinned` says how many values it has.
         """
         return RunView(self.record, thorough=True).details(children=[child.id for child in self.get_children()])
 
     @property
     def duration_s(self) -> float | None:
-        """Seconds from the script's start to its end, or until now; None before it began."""
+        """Seconds from the script's start to its end, or until now; None before it started."""
         return duration_s(self.record.status)
 
     @property
     def model(self) -> str | None:
-        """The model registered from this run last, as NAME:VERSION."""
+        """The last model registered from this run, as NAME:VERSION."""
         return last_model(self.record)
 
     def wait_for_completion(
         self,
         show_output: bool = False,
-        wait_post_processing: bool = False,  # noqa: ARG002  v1's; outputs are kept before a run counts as ended
+        wait_post_processing: bool = False,  # noqa: ARG002  v1's; a run ends once its outputs are kept
         raise_on_error: bool = True,
     ) -> dict[str, Any]:
         """Wait until the run has ended.
@@ -93,7 +93,7 @@ class Run(context.Run):
         Parameters
         ----------
         show_output : bool
-            Print what the script prints, as it appears, and before it how its environment is built.
+            Print what the build of the environment and then the script print, as it appears.
 
         Returns
         -------
@@ -113,7 +113,7 @@ class Run(context.Run):
         return self.get_details()
 
     def follow(self, *, show_output: bool) -> Iterator[RunStatus]:
-        """The run's status again and again until it has ended; what its script prints is copied meanwhile."""
+        """Yield the run's status until it has ended, and copy what its script prints meanwhile."""
         layout, errors = self.record.layout, binary(sys.stderr)
         build_log = LogStream([(Path(layout.build_log), errors)])
         script_log = LogStream.of_run(layout, stdout=binary(sys.stdout), stderr=errors)
@@ -141,32 +141,32 @@ class Run(context.Run):
         return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}{hint}"
 
     def cancel(self) -> None:
-        """Ask for the end of the run; a run that has ended stays as it is.
+        """Ask the run to end; a run that has ended stays as it is.
 
         Raises
         ------
         RequestError
-            A script began it by itself: nobody but that script ends it. Or it is another user's, whose folder may not
-            be written, or whose driver is gone.
+            A script started the run by itself, so only that script can end it. Or the run belongs to another user, and
+            this one may not write to its folder, or its driver is gone.
         """
         if self.has_ended():
             return
-        self._check_mine_to_end()
+        self._check_may_cancel()
         if not Path(self.record.layout.config).exists():
-            raise RequestError(f"run {self.id} {self._whose()}")
+            raise RequestError(f"run {self.id} {self._how_to_end()}")
         request_cancel(self.record)
 
-    def _check_mine_to_end(self) -> None:
+    def _check_may_cancel(self) -> None:
         owner = owner_of(self.folder)
         if not os.access(self.folder, os.W_OK | os.X_OK):
-            raise RequestError(f"run {self.id} belongs to {owner}, and you may not write in {self.folder}")
+            raise RequestError(f"run {self.id} belongs to {owner}, and you may not write to {self.folder}")
         if not self.record.is_driven and not may_reconcile(Path(self.folder)):
-            raise RequestError(f"run {self.id} belongs to {owner}, and its driver is gone: only {owner} can end it now")
+            raise RequestError(f"run {self.id} belongs to {owner}, and its driver is gone: only they can cancel it now")
 
-    def _whose(self) -> str:
-        """Of a run that nobody submitted: what it ends with."""
+    def _how_to_end(self) -> str:
+        """What ends a run that was not submitted."""
         if (parent := self.info.parent) is not None:
-            return f"was begun by the script of run {parent} and ends with it"
+            return f"was started by the script of run {parent} and ends with it"
         script = self.record.driver
         process = "unknown on an unknown host" if script is None else f"{script.pid} on {script.host}"
         return f"was started by hand: end it where it was started (process {process})"
@@ -177,19 +177,19 @@ class Run(context.Run):
         return self.record.workspace_path
 
     def get_file_names(self) -> list[str]:
-        """The files kept with the run, as paths in its folder: outputs/, and what it logged to logs/ and images/."""
+        """The files kept with the run, as paths in its folder: its outputs, its logs and its images."""
         outputs = [file.path for file in self.record.outputs]
         logged = [path for folder in (self.layout.logs, self.layout.images) for path in _files_below(Path(folder))]
         names = [*outputs, *(path.relative_to(self.folder).as_posix() for path in logged)]
         return [name for name in names if ".." not in Path(name).parts and not Path(name).is_absolute()]
 
     def download_file(self, name: str, output_file_path: str | os.PathLike[str] | None = None) -> None:
-        """Copy a kept file, by its path in the run's folder.
+        """Copy a file that was kept with the run.
 
         Parameters
         ----------
         output_file_path : path, optional
-            A file, or a folder that is there; default: the working folder.
+            A file, or an existing folder; default: the working folder.
 
         Raises
         ------
@@ -203,7 +203,7 @@ class Run(context.Run):
         shutil.copyfile(Path(self.folder, name), target / Path(name).name if target.is_dir() else target)
 
     def download_files(self, prefix: str = "", output_directory: str | os.PathLike[str] = ".") -> None:
-        """Copy the kept files whose path begins with `prefix`, each to the same path in `output_directory`."""
+        """Copy the files kept with the run whose path begins with `prefix` to the same paths in `output_directory`."""
         for name in self.get_file_names():
             if name.startswith(prefix):
                 self.download_file(name, Path(output_directory, name))

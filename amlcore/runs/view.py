@@ -1,4 +1,4 @@
-"""The RunView: a run at one moment as it is listed and shown, even where a file of its record is damaged."""
+"""The RunView: a run at one moment, as it is listed and shown, even if a file of its record is damaged."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from amlcore.runs.reconcile import needs_reconciling, reconcile
 from amlcore.worker.metrics import last_by_name, last_values
 
 DAMAGED = "Damaged"
-"""The state in lists of a run whose record is not what was written."""
+"""The state that is shown of a run whose record is damaged."""
 
 
 class RunView:
-    """What is told of a run; each file of its record is read once.
+    """What is shown of a run; each file of its record is read once.
 
     Parameters
     ----------
@@ -62,7 +62,7 @@ class RunView:
         }
 
     def details(self, *, children: Sequence[str]) -> dict[str, Any]:
-        """All that is recorded of the run; `thinned` counts the series of which only evenly spread values are there."""
+        """Everything that is recorded of the run; `thinned` counts the values of each series that is not whole."""
         contents, series = self._contents, self._contents.series
         assert series is not None  # the view is thorough
         info, environment = contents.info, contents.environment
@@ -98,7 +98,7 @@ def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:
     Returns
     -------
     tuple
-        The status where that was final already, and why reconciling failed, if the record is damaged.
+        The status if it is final already, and why reconciling failed if the record is damaged.
     """
     try:
         status = record.status
@@ -113,19 +113,19 @@ def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:
 
 
 def creation_time(record: Record) -> datetime:
-    """When a run was created; where its record is damaged, as far as its id tells."""
+    """When a run was created; by its id if its record is damaged."""
     try:
         return record.info.created.datetime
     except (RecordError, NotFoundError):
         pass
     try:
         return datetime.strptime(record.folder.name[:15], "%Y%m%d-%H%M%S").replace(tzinfo=UTC)
-    except ValueError:  # somebody has given the folder another name
+    except ValueError:  # somebody renamed the folder
         return datetime.fromtimestamp(0, UTC)
 
 
 def duration_s(status: RunStatus) -> float | None:
-    """Seconds from the script's start to its end, or until now; None before it began."""
+    """Seconds from the script's start to its end, or until now; None before it started."""
     started = status.times.get(RunState.Running)
     if started is None:
         return None

@@ -163,5 +163,5 @@ def test_a_run_is_got_by_its_id(tmp_path: Path) -> None:
     workspace = Workspace(root=str(tmp_path))
 
     assert Run.get(workspace, run_id).folder == workspace.get_run(run_id[:-1]).folder == folder
-    with pytest.raises(NotFoundError, match="run 'nothing': there is none; the newest are"):
+    with pytest.raises(NotFoundError, match="run 'nothing': no such run; the newest are"):
         Run.get(workspace, run_id="nothing")

@@ -180,7 +180,7 @@ def test_a_run_whose_folder_is_removed_is_one_message(project: Path, aml: Aml, w
     assert "Traceback" not in said
 
     write("outputs/b", "")
-    assert "outputs/b, which is no folder" in aml("run", "a.py", HERE, "experiment_name=b", status=2).err
+    assert "outputs/b, which is not a folder" in aml("run", "a.py", HERE, "experiment_name=b", status=2).err
 
 
 def test_latest_where_no_run_can_be_read(aml: Aml, write: Write) -> None:

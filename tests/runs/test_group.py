@@ -77,7 +77,7 @@ def test_what_one_may_not_read_is_one_line_of_warning_in_every_verb(workspace: P
     assert {Path(one["folder"]) for one in listed.json} == {runs[ANNA], runs[CLARA]}
     (warning,) = listed.err.splitlines()
     assert warning.startswith(f"aml: warning: a run is left out: {runs[DORA]}/")
-    assert "the run belongs to uid 41004, and you may not" in warning
+    assert "the run belongs to uid 41004, who has not given you access" in warning
     for verb in ("show", "wait"):
         said = BEN.aml(workspace, verb, "latest")
         # Of older runs than the one that is meant, nothing is read.

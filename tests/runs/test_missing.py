@@ -18,12 +18,12 @@ RENAMED = "raise FileNotFoundError(f'File {} was not found in this folder')"
 @pytest.mark.parametrize(
     ("line", "asked", "lies", "words"),
     [
-        (OPENED, "'rows.csv'", "src/rows.csv", ".amlignore leaves it out of what a run gets: put !rows.csv there, or"),
+        (OPENED, "'rows.csv'", "src/rows.csv", ".amlignore leaves it out of the snapshot: add !rows.csv to it, or"),
         (
             OPENED,
             "'data/x y.bin'",
             "src/data/x y.bin",
-            ".amlignore leaves the folder data out of what a run gets: add +script.inputs.x_y=",
+            ".amlignore leaves the folder data out of the snapshot: add +script.inputs.x_y=",
         ),
         (BESIDE, "'../data/rows.csv'", "data/rows.csv", "but outside of the source folder"),
         (LOADED, "'rows.csv'", "rows.csv", "but outside of the source folder"),
@@ -38,9 +38,9 @@ def test_it_is_named(line: str, asked: str, lies: str, words: str, project: Path
     here = (project / lies).parent if lies.startswith("here") else project
     said = aml("run", str(project / "src/train.py"), HERE, cwd=here, status=1).err
 
-    assert f"hint: {project / lies} is there, " in said
+    assert f"hint: {project / lies} exists, " in said
     assert words in said
-    assert f"={project / lies} and give the script '${{input:" in said
+    assert f"={project / lies} and pass '${{input:" in said
 
 
 def test_nothing_is_said_of_other_files_and_a_sweep_says_it_once(aml: Aml, write: Callable) -> None:
