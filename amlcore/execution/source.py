@@ -14,7 +14,7 @@ from amlcore.log import Log
 from amlcore.model import registered
 from amlcore.script.inputs import Input
 from amlcore.snapshot import snapshot
-from amlcore.snapshot.listing import DOTENV, IgnoreRules
+from amlcore.snapshot.ignore import DOTENV, IgnoreRules
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits
 
 
@@ -102,10 +102,9 @@ def _describe_input(value: Input) -> dict[str, Any]:
 def log_skipped_dotenv(job: Job, *, log: Log) -> None:
     """Log a note if a .env file is left out of the snapshot, which other users may read."""
     source = Path(job.script.source_directory)
-    rules = IgnoreRules(source)
     for folder in dict.fromkeys((source, (source / str(job.script.file)).parent)):
         path = folder / DOTENV
-        if path.is_file() and rules.is_secret(path.relative_to(source).as_posix()):
+        if path.is_file() and IgnoreRules(source).is_secret(path.relative_to(source).as_posix()):
             log(
                 f"note: {path.relative_to(source)} is not in the snapshot because it may hold secrets; pass them with "
                 "+script.environment_variables.NAME='${oc.env:NAME}', or include the file with !.env in .amlignore"

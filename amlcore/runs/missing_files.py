@@ -10,7 +10,7 @@ from pathlib import Path
 from amlcore.record.log_stream import last_lines
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
-from amlcore.snapshot.listing import IgnoreRules
+from amlcore.snapshot.ignore import IgnoreRules
 from amlcore.worker.layout import input_variable
 
 _ERROR = re.compile(r"FileNotFoundError: (.*)")

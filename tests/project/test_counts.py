@@ -117,6 +117,19 @@ def test_a_requirements_file_is_read_once_a_run(mode: list[str], project: Path, 
         assert opens[project / name] == 2  # for the environment, and for the snapshot, which takes each file
 
 
+def test_a_run_that_takes_longer_opens_its_records_no_more_often(project: Path, tmp_path: Path) -> None:
+    """The driver looks at its run many times a second; what it looks at is not parsed each time."""
+    (project / "t.py").write_text("import time\ntime.sleep(1.5)\n")
+
+    opens = count_opens(tmp_path, "run", "t.py", "environment=current", cwd=project)
+
+    (folder,) = project.glob("outputs/t/*")
+    counts = {name: opens[folder / name] for name in ("run.json", "state.json", "attempts/1/claim.json")}
+    assert counts["run.json"] <= 3
+    assert counts["state.json"] <= 20
+    assert counts["attempts/1/claim.json"] <= 15
+
+
 def test_a_model_is_hashed_once_a_packaging(project: Path, tmp_path: Path) -> None:
     """One copy of it is made, hashed, loaded for the proof and taken into the Bento: nobody hashes it again."""
     register(project, LogisticRegression(max_iter=500).fit(*load_iris(return_X_y=True)), name="flowers")

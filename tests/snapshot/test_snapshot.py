@@ -12,7 +12,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amlcore.errors import SnapshotError
-from amlcore.snapshot.listing import NOISE, listing
+from amlcore.snapshot.ignore import NOISE
+from amlcore.snapshot.listing import listing
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits, digest, files_of, load, materialize, take
 
 LIMITS = SnapshotLimits()
