@@ -73,12 +73,12 @@ def _dispatch(words: list[str]) -> int:
         case []:
             help_parser().print_help(sys.stderr)
             return WRONG_REQUEST
-        case ["-h" | "--help" | "help"]:
+        case ["help"] | ["-h" | "--help", *_]:
             help_parser().print_help()
             return 0
         case ["help", *verb]:
             return _dispatch([*verb, "--help"])
-        case ["--version"]:
+        case ["--version", *_]:
             print(f"amlcore {__version__}")
             return 0
         case ["run", *further]:

@@ -105,6 +105,13 @@ def test_no_arguments_print_the_help_as_an_error(capsys: pytest.CaptureFixture[s
     assert "list runs, newest first" in captured.err
 
 
+@pytest.mark.parametrize("line", ["--help", "-h runs", "help", "help help", "--help extra"])
+def test_the_help_of_aml_lists_its_verbs(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split()) == 0
+    printed = capsys.readouterr().out
+    assert all(f" {name} " in printed for name in ["run", *VERBS] if " " not in name)
+
+
 @pytest.mark.parametrize("name", sorted(VERBS))
 def test_help_is_found_in_each_of_its_forms(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     printed = []
