@@ -16,7 +16,7 @@ from amlcore.record.ownership import owner_of
 from amlcore.record.reading import SAFE_LOADER
 from amlcore.serving.deployment import Auth
 
-LATEST = "latest"  # the file beside the versions in which BentoML names the newest
+LATEST = "latest"  # BentoML's file beside the versions that names the newest
 MAX_SHOWN = 10
 OUR_LABELS = {"model", "model_version", "run", "sha256"}
 
@@ -37,13 +37,13 @@ class Bento:
 
     @property
     def serve_command(self) -> str:
-        """What serves it in the environment that its model was trained in."""
+        """The command that serves it in the environment of its model."""
         return f"aml serve {self.tag}"
 
     @property
     def lock(self) -> str:
-        """The packages that serve it, as they were locked."""
-        # Not env/python/requirements.txt: BentoML adds a line without a hash to that one.
+        """The lock of the packages that serve it."""
+        # not env/python/requirements.txt, to which BentoML adds a line without a hash
         path = self.path / "src" / "requirements.txt"
         try:
             content = path.read_bytes()
@@ -51,7 +51,7 @@ class Bento:
             raise DeploymentError(f"{self.tag}: {path} cannot be read: {error.strerror}") from None
         sha256 = hashlib.sha256(content).hexdigest()
         if sha256 != self._read_json("service.json").get("lock_sha256", sha256):
-            raise DeploymentError(f"{self.tag}: {path} is not what was packaged; package the model again")
+            raise DeploymentError(f"{self.tag}: {path} has changed since it was packaged; package the model again")
         return content.decode("utf-8")
 
     @property
@@ -66,7 +66,7 @@ class Bento:
 
     @property
     def route(self) -> str:
-        """That answers a request for the model's own method: `/transform` where it has no predict."""
+        """The path of the model's main method: `/transform` if it has no predict."""
         return "/predict" if "predict" in self._read_json("model/model.json")["methods"] else "/transform"
 
     def _read_json(self, name: str) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import os
 from pathlib import Path
 
 COLORS = ("FORCE_COLOR", "CLICOLOR_FORCE", "PY_COLORS", "TTY_COMPATIBLE", "TTY_INTERACTIVE")
-"""By which a notebook or a CI asks for colours where no terminal is."""
+"""Variables with which a notebook or CI asks for colours without a terminal."""
 
 
 def quiet_environment() -> dict[str, str]:
-    """This process's environment with BentoML's telemetry off, and its store where it is even from another folder."""
+    """This process's environment with BentoML's telemetry off and an absolute path of its store."""
     home = os.environ.get("BENTOML_HOME")
     return {
         **os.environ,
@@ -20,6 +20,6 @@ def quiet_environment() -> dict[str, str]:
 
 
 def plain_environment() -> dict[str, str]:
-    """The same for a process whose words are captured, and stand in a message of amlcore's if it fails."""
-    kept = {name: value for name, value in quiet_environment().items() if name not in COLORS}
-    return {**kept, "NO_COLOR": "1"}
+    """The same without colours, for a process whose output may end up in an error message."""
+    variables = {name: value for name, value in quiet_environment().items() if name not in COLORS}
+    return {**variables, "NO_COLOR": "1"}

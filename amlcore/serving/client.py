@@ -1,4 +1,4 @@
-"""A call of a service on this machine: rows as a body, and what is answered."""
+"""Client: sends a request to a service on this machine."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import Any
 def request(
     url: str, *, body: bytes | None = None, key: str | None = None, timeout_s: float | None
 ) -> tuple[int, bytes]:
-    """The status and the body that a service answers with."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback is never behind a proxy
+    """The status and the body of a service's answer."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback needs no proxy
     headers = {"Content-Type": "application/json", **({} if key is None else {"Authorization": f"Bearer {key}"})}
-    wanted = urllib.request.Request(url, data=body, headers=headers)
+    post = urllib.request.Request(url, data=body, headers=headers)
     try:
-        with opener.open(wanted, timeout=timeout_s) as response:
+        with opener.open(post, timeout=timeout_s) as response:
             return response.status, response.read()
     except urllib.error.HTTPError as error:
         with error:
@@ -24,7 +24,7 @@ def request(
 
 
 def body(input_data: Any) -> bytes:
-    """Rows of any form, or a whole body, as a service takes them."""
+    """The body for rows of any form; a complete body is returned as it is."""
     if isinstance(input_data, bytes):
         return input_data
     if isinstance(input_data, str):
@@ -36,7 +36,7 @@ def body(input_data: Any) -> bytes:
 
 
 def _plain(value: Any) -> Any:
-    """`value` in JSON's types: numpy's arrays and scalars unpacked, NaN as null."""
+    """`value` in JSON's types: numpy's arrays and scalars as lists and numbers, NaN as null."""
     if isinstance(value, dict):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

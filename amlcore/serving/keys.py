@@ -1,4 +1,4 @@
-"""Keys: the two keys of a service, in a file of the workspace that only its owner can read."""
+"""ServiceKeys: the two keys of a service, in a file of the workspace that only its owner can read."""
 
 from __future__ import annotations
 
@@ -18,55 +18,55 @@ from amlcore.worker import durable
 from amlcore.worker.files import create_json, make_folder, read_json, write_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
-"""The environment variable by which a service is told its file; serving/runtime/http/keys.py reads it."""
+"""The environment variable that names the file for a service; serving/runtime/http/keys.py reads it."""
 
 
-class Which(StrEnum):
+class KeyName(StrEnum):
     primary = "primary"
     secondary = "secondary"
 
 
 @dataclass(frozen=True)
 class ServiceKeys:
-    """The keys of all services of one name; who asks may go over to the other while one is replaced."""
+    """The keys of all services of one name; there are two so that clients can switch while one is replaced."""
 
     path: Path
 
     @classmethod
     def of(cls, state: Path, service: str) -> ServiceKeys:
-        """Those of `service` in a workspace whose `.amlcore` is `state`, made now if there are none."""
+        """The keys of `service` in a workspace whose `.amlcore` is `state`, created if there are none."""
         keys = cls((state / "keys" / f"{service}.json").absolute())
         if not os.path.exists(keys.path):
             try:
                 _make_folder(keys.path.parent)
-                keys._write({which.value: _new() for which in Which}, replace=False)
+                keys._write({which.value: _new() for which in KeyName}, replace=False)
             except PermissionError:
-                raise DeploymentError(f"{keys.path.parent} cannot be written; the keys of services lie there") from None
+                raise DeploymentError(f"{keys.path.parent}, the folder of the keys, cannot be written") from None
         return keys
 
     def read(self) -> dict[str, str]:
-        """Both keys, by `primary` and `secondary`."""
+        """The keys by name."""
         try:
-            found = read_json(str(self.path))
+            value = read_json(str(self.path))
         except PermissionError:
             owner = owner_of(self.path)
             raise DeploymentError(f"{self.path} belongs to {owner}, who alone may read the service's keys") from None
         except (OSError, ValueError, RecursionError):
-            found = None
-        if not isinstance(found, dict) or not all(isinstance(found.get(which), str) for which in Which):
-            raise DeploymentError(f"{self.path} holds no keys; remove it, and new ones are made")
-        return {which.value: found[which] for which in Which}
+            value = None
+        if not isinstance(value, dict) or not all(isinstance(value.get(which), str) for which in KeyName):
+            raise DeploymentError(f"{self.path} holds no keys; remove it to create new ones")
+        return {which.value: value[which] for which in KeyName}
 
     def regenerate(self, which: str) -> None:
-        """Replace one of the keys; a service that runs takes the new one within a second, without a restart."""
-        if which.lower() not in list(Which):
-            raise DeploymentError(f"there is no key '{which}'; {suggest(which, list(Which))}")
-        with self._held():  # another may be replacing the other key, and would bring this one back
+        """Replace one of the keys; a running service accepts the new one within a second."""
+        if which.lower() not in list(KeyName):
+            raise DeploymentError(f"there is no key '{which}'; {suggest(which, list(KeyName))}")
+        with self._locked():  # else a process that replaces the other key would restore this one
             self._write({**self.read(), which.lower(): _new()}, replace=True)
 
     @contextmanager
-    def _held(self) -> Iterator[None]:
-        """Let nobody else replace a key meanwhile; a process that ends lets go."""
+    def _locked(self) -> Iterator[None]:
+        """Keep others from replacing a key; the lock ends with the process."""
         path = self.path.with_name(f".{self.path.name}.lock")
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
@@ -83,7 +83,7 @@ class ServiceKeys:
 
 
 def _make_folder(folder: Path) -> None:
-    """A folder for the files of all users of the workspace: each is its owner's to read, and to replace."""
+    """A folder for the files of all users of the workspace, each readable and replaceable by its owner alone."""
     make_folder(folder.parent)
     with suppress(FileExistsError):
         folder.mkdir(mode=0o700)

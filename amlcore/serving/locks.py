@@ -1,4 +1,4 @@
-"""The serving lock: the packages that a model was trained with, and what serves it beside them."""
+"""Serving lock: the packages that a model was trained with, plus those that serve it."""
 
 from __future__ import annotations
 
@@ -18,41 +18,41 @@ from amlcore.log import Log
 from amlcore.model import Model
 from amlcore.worker.files import make_folder, write_text
 
-# BentoML imports a name from pyparsing that older ones lack, and does not say so in its requirements.
-UNSAID_REQUIREMENTS = ("pyparsing>=3.1",)
+# BentoML imports a name that older versions of pyparsing lack, but does not require a newer one.
+UNDECLARED_REQUIREMENTS = ("pyparsing>=3.1",)
 
 
 def serving_lock(model: Model, wishes: list[str], *, cache: Path, python: Callable[[], Path], log: Log) -> str:
-    """The training lock of `model` with bentoml added, and of `wishes` each that fits beside it.
+    """The training lock of `model` with bentoml added, and each of `wishes` that does not conflict.
 
-    It is resolved once for each training lock, so what was packaged once is packaged again without a network.
+    A resolution is cached for each training lock, so a model can be packaged again without a network.
 
     Parameters
     ----------
     cache : Path
-        The folder of built environments, where resolutions are kept.
+        The folder of built environments, which also caches resolutions.
     python : callable
-        The interpreter that the model was trained with; asked for only where something has to be resolved.
+        Gives the interpreter that the model was trained with; called only to resolve something.
 
     Raises
     ------
     BuildError
-        bentoml does not fit.
+        bentoml conflicts with the training lock.
     """
-    needed = [f"bentoml=={metadata.version('bentoml')}", *UNSAID_REQUIREMENTS]
+    needed = [f"bentoml=={metadata.version('bentoml')}", *UNDECLARED_REQUIREMENTS]
     wished = [_pinned(name) for name in wishes]
     kept = CacheLayout(cache).resolved(f"serving-{_key(model, [*needed, *wished])}")
     lock = _read(kept)
     if lock is None:
         lock, left_out = _resolve(model.lock, needed, wished, python=python)
         for wish in left_out:
-            log(f"{wish} does not fit beside the packages that {model.id} was trained with: without it")
+            log(f"{wish} conflicts with the packages that {model.id} was trained with and is left out")
         _keep(kept, lock)
     return lock
 
 
 def _resolve(lock: str, needed: list[str], wished: list[str], *, python: Callable[[], Path]) -> tuple[str, list[str]]:
-    """The lock with all of `needed`, and the wishes that could not be added to it."""
+    """The lock with all of `needed`, and the wishes that conflict with it."""
     if _holds(lock, [*needed, *wished]):
         try:
             return _extend(lock, [*needed, *wished], python=python(), offline=True), []  # for the hashes
@@ -64,7 +64,7 @@ def _resolve(lock: str, needed: list[str], wished: list[str], *, python: Callabl
     try:
         extended = _extend(lock, needed, python=interpreter)
     except BuildError:
-        with suppress(BuildError):  # what uv has seen before is enough where no index is reached
+        with suppress(BuildError):  # without an index, uv's own cache may be enough
             return _extend(lock, [*needed, *wished], python=interpreter, offline=True), []
         raise
     left_out = []
@@ -83,16 +83,18 @@ def _extend(lock: str, requirements: list[str], *, python: Path, offline: bool =
 
 
 def _holds(lock: str, requirements: list[str]) -> bool:
-    """Whether a lock, which is complete in itself, has all of `requirements`, and so all that they need."""
+    """Whether a lock has all of `requirements`; locks are complete, so it then has what they require, too."""
     from packaging.requirements import Requirement
 
-    held = pins(lock)
-    asked = map(Requirement, requirements)
-    return all(one.name in held and one.specifier.contains(held[one.name], prereleases=True) for one in asked)
+    versions = pins(lock)
+    return all(
+        requirement.name in versions and requirement.specifier.contains(versions[requirement.name], prereleases=True)
+        for requirement in map(Requirement, requirements)
+    )
 
 
 def _pinned(name: str) -> str:
-    """`name` as it is installed here; what is optional here may be any."""
+    """`name` pinned to the version installed here, if any."""
     try:
         return f"{name}=={metadata.version(name)}"
     except metadata.PackageNotFoundError:
@@ -100,13 +102,13 @@ def _pinned(name: str) -> str:
 
 
 def _key(model: Model, requirements: list[str]) -> str:
-    """What a resolution follows from; what is installed here is preferred, and so belongs to it."""
+    """The cache key of a resolution; uv prefers the versions installed here, so they are part of it."""
     parts = [model.lock, model.python, requirements, installed_lock()[0]]
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
 def _read(path: Path) -> str | None:
-    """What was kept, if it is whole; its first line is the sha256 of the rest."""
+    """A cached lock, if it is undamaged; its first line is the sha256 of the rest."""
     try:
         first, _, lock = path.read_text(encoding="utf-8").partition("\n")
     except (OSError, UnicodeDecodeError):
@@ -114,12 +116,12 @@ def _read(path: Path) -> str | None:
     if first != _seal(lock):
         return None
     with suppress(OSError):  # another user's cache
-        os.utime(path)  # `aml env prune` removes those that nobody used
+        os.utime(path)  # `aml env prune` removes the unused
     return lock
 
 
 def _keep(path: Path, lock: str) -> None:
-    with suppress(OSError):  # it is resolved again then
+    with suppress(OSError):  # it will be resolved again
         make_folder(path.parent)
         write_text(str(path), f"{_seal(lock)}\n{lock}", for_group=True)
 
@@ -129,4 +131,4 @@ def _seal(lock: str) -> str:
 
 
 def _silent(_: str) -> None:
-    """Words of a resolver about what is only wished for."""
+    """Discards the resolver's output about optional packages."""

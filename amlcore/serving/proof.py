@@ -1,4 +1,4 @@
-"""The proof of a model's faster predict paths, made in the interpreter that will serve it."""
+"""Proof: which fast paths answer exactly as the model, found out in the interpreter that will serve it."""
 
 from __future__ import annotations
 
@@ -19,28 +19,30 @@ if TYPE_CHECKING:
 
 RUNTIME = Path(__file__).parent / "runtime"
 TIMEOUT_S = 600
-WORTH_SAYING = 1.5
+MIN_SPEEDUP = 1.5  # below it is not reported
 
 
 def copy_service(stage: Path) -> None:
-    """Lay the service's own code into `stage` as it travels inside a Bento."""
+    """Copy the service's own code into `stage`, as the package that a Bento carries."""
     shutil.copytree(RUNTIME, stage / "amlcore_service", ignore=shutil.ignore_patterns("__pycache__"))
 
 
 def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, Any]:
-    """The report that the Bento carries: candidates, their equality and speed, what was chosen, a worker's memory.
+    """The report that the Bento carries: the candidates, their equality and speed, the choice, a worker's memory.
+
+    `model` is verified: its files are loaded without another look at their hashes.
 
     Raises
     ------
     DeploymentError
-        The model cannot be loaded there.
+        The model cannot be loaded in that interpreter, or answers no request.
     """
     with temporary_folder("proof") as stage:
         copy_service(stage)
         (stage / "model").symlink_to(model.folder.absolute(), target_is_directory=True)
         write_json(str(stage / "service.json"), settings)
         try:
-            done = subprocess.run(
+            process = subprocess.run(
                 [str(python), "-m", "amlcore_service.proof", str(stage)],
                 cwd=stage,
                 env={
@@ -56,7 +58,7 @@ def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[s
                 check=False,
             )
         except subprocess.TimeoutExpired:
-            slow = f"made rows were not answered within {TIMEOUT_S // 60} minutes"
+            slow = f"the comparison took more than {TIMEOUT_S // 60} minutes"
             return {
                 "candidates": {},
                 "chosen": {},
@@ -68,42 +70,41 @@ def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[s
             }
         report = read_json(str(stage / "proof.json"))
     if report is None:
-        said = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
-        raise DeploymentError(f"{model.id} cannot be served by {python}: {said[-1]}")
+        lines = process.stderr.strip().splitlines() or [f"exit status {process.returncode}"]
+        raise DeploymentError(f"{model.id} cannot be served by {python}: {lines[-1]}")
     failed = report.pop("failed", None)
     if failed:
-        raise DeploymentError(f"{model.id} could not answer a single request, so it is not packaged: {failed}")
+        raise DeploymentError(f"{model.id} could not answer a single request, so it was not packaged: {failed}")
     return dict(report)
 
 
 def uses(report: dict[str, Any], path: str) -> bool:
-    """Whether `path` answers any number of rows."""
+    """Whether `path` was chosen for any number of rows."""
     return any(name == path for ladder in report["chosen"].values() for _, name in ladder)
 
 
 def memory_warning(report: dict[str, Any], *, workers: int, memory_in_gb: float | None) -> str | None:
-    """What is wrong with the memory that was stated for a service, if anything is."""
+    """A warning if the workers need more memory than the deployment states."""
     if memory_in_gb is None or report["memory_mb"] is None:
         return None
     needed = workers * report["memory_mb"] / 1024
     if needed <= memory_in_gb:
         return None
     enough = int(needed * 10 + 1) / 10
-    each = f"a worker needs {report['memory_mb']} MB"
     return (
-        f"memory_in_gb={memory_in_gb:g} is too little: {each} as measured, and there are "
-        f"{workers}; state at least {enough:g}" + (", or lower deployment.workers" if workers > 1 else "")
+        f"memory_in_gb={memory_in_gb:g} is too little for workers={workers}: each needs {report['memory_mb']} MB as "
+        f"measured; set at least {enough:g}" + (", or fewer deployment.workers" if workers > 1 else "")
     )
 
 
 def summary(report: dict[str, Any], deployment: Deployment) -> str:
-    """One line on the way in which requests will be answered."""
+    """One line about how requests will be answered."""
     names = sorted({name for ladder in report["chosen"].values() for _, name in ladder})
     name = deployment.name or "the service"
     if not names or names == ["model"]:
-        return f"{name} answers by predict as it is: {report['because'] or 'no faster path is equal to it'}"
+        return f"{name} answers with the model's own predict: {report['because'] or 'no fast path gives equal answers'}"
     speeds = report["candidates"]
     first = report["chosen"]["predict"][0][1]
     times = speeds["model"]["microseconds"]["predict"]["1"] / speeds[first]["microseconds"]["predict"]["1"]
-    gained = f": one row {times:.1f} times as fast as by predict as it is" if times >= WORTH_SAYING else ""
-    return f"{name} answers by {' and '.join(names)}{gained}"
+    speedup = f": one row {times:.1f} times as fast as the model's own predict" if times >= MIN_SPEEDUP else ""
+    return f"{name} answers with {' and '.join(names)}{speedup}"

@@ -66,7 +66,7 @@ class Service:
 
     @property
     def state(self) -> str:
-        """Transitioning until it is ready, then Healthy; Unhealthy while it does not answer, Failed once ended."""
+        """Transitioning until it is ready, then Healthy; Unhealthy while it does not answer, Failed at its end."""
         reap()
         if not self._layout.record.exists() or self._record.process.is_alive is False:
             return "Failed"
@@ -82,7 +82,7 @@ class Service:
             return False
 
     def wait_for_deployment(self, show_output: bool = False, *, timeout_s: float = 120.0) -> None:
-        """Wait until it is Healthy; `show_output` prints its log then."""
+        """Wait until it is Healthy; `show_output` then prints its log."""
         until = time.monotonic() + timeout_s
         while (state := self.state) == "Transitioning" and time.monotonic() < until:
             time.sleep(0.1)
@@ -98,12 +98,12 @@ class Service:
         return self._record.keys is not None
 
     def get_keys(self) -> tuple[str, str]:
-        """The primary and the secondary key; either is taken."""
+        """The primary and the secondary key; the service accepts either."""
         keys = self._keys().read()
         return keys["primary"], keys["secondary"]
 
     def regen_key(self, key: str) -> None:
-        """Replace the `Primary` or the `Secondary` key; the service goes on and takes the new one within a second."""
+        """Replace the `Primary` or the `Secondary` key; the running service accepts the new one within a second."""
         self._keys().regenerate(key)
 
     def _keys(self) -> ServiceKeys:
@@ -126,20 +126,20 @@ class Service:
         return value
 
     def get_logs(self, num_lines: int = 5000) -> str:
-        """The last lines that it has printed."""
+        """The last lines of its log."""
         if not self._layout.log.exists():
             return ""
         lines = self._layout.log.read_text(errors="replace").splitlines()
         return "\n".join(lines[-num_lines:])
 
     def delete(self) -> None:
-        """Stop it with all its processes, and forget it; its Bento stays."""
+        """Stop all its processes and remove its folder; the Bento stays."""
         stop(self._layout.folder)
         shutil.rmtree(self._layout.folder, ignore_errors=True)
 
 
 def list_services(folder: Path) -> list[Service]:
-    """The services whose records lie in `folder`, by name."""
+    """The services with records in `folder`, by name."""
     services = []
     for record in sorted(folder.glob(f"*/{ServiceLayout(folder).record.name}")):
         try:

@@ -75,7 +75,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "MADE", 60)
+    monkeypatch.setattr(proof, "SYNTHETIC_ROWS", 60)
     monkeypatch.setattr(proof, "SINGLY", 5)
     monkeypatch.setattr(proof, "SIZES", (1, 10))
     monkeypatch.setattr(proof, "AT_THRESHOLDS", 200)

@@ -39,7 +39,7 @@ LARGE = 2**53
 
 @pytest.fixture(autouse=True)
 def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name, value in {"MADE": 200, "SINGLY": 5, "SIZES": (1, 10), "AT_THRESHOLDS": 200}.items():
+    for name, value in {"SYNTHETIC_ROWS": 200, "SINGLY": 5, "SIZES": (1, 10), "AT_THRESHOLDS": 200}.items():
         monkeypatch.setattr(proof, name, value)
     return
 

@@ -74,7 +74,7 @@ def _one_thread() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def _a_short_proof(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(proof, "MADE", 300)
+    monkeypatch.setattr(proof, "SYNTHETIC_ROWS", 300)
     monkeypatch.setattr(proof, "SINGLY", 10)
     monkeypatch.setattr(proof, "SIZES", (1, 10))
     monkeypatch.setattr(proof, "AT_THRESHOLDS", 2000)
@@ -124,7 +124,7 @@ def make_proof(
 def test_a_known_model_has_its_path(estimator: Any, data: Any, target: Any, path: str) -> None:
     report = make_proof(estimator.fit(data, target))
     assert report["candidates"][path]["equal"], report["candidates"]
-    assert report["candidates"][path]["rows"] >= proof.MADE
+    assert report["candidates"][path]["rows"] >= proof.SYNTHETIC_ROWS
 
 
 def test_a_path_that_differs_in_one_bit_that_matters_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -247,7 +247,7 @@ def test_what_is_not_known_is_answered_by_the_model() -> None:
 
     report = make_proof(make_pipeline(Own(), LogisticRegression()).fit(DATA, LABELS))
     assert (report["chosen"], report["candidates"]) == ({}, {})
-    assert "not known" in report["because"]
+    assert "not supported" in report["because"]
 
 
 def test_outputs_with_other_numbers_of_classes_are_compared() -> None:
@@ -288,7 +288,7 @@ def test_a_service_whose_path_differs_here_warns_and_answers_by_the_model(
     monkeypatch.setattr("tests.support.serving_models.make_proof", broken_afterwards)
     with caplog.at_level(logging.WARNING, "bentoml.serve"):
         service = packaged(tmp_path, model)
-    assert "no faster path is used" in caplog.text
+    assert "no fast path is used" in caplog.text
     status, body = service.answer("predict", json.dumps({"data": data[:3].tolist()}).encode())
     assert (status, json.loads(body)["predictions"]) == (200, model.predict(data[:3]).tolist())
 
@@ -301,7 +301,7 @@ def test_a_service_without_treelite_warns_and_answers_by_the_model(
     monkeypatch.setitem(sys.modules, "treelite.sklearn", None)
     with caplog.at_level(logging.WARNING, "bentoml.serve"):
         service = Predictor.load(PackagedModel(tmp_path / "bento"))
-    assert "'trees' is not to be had in this environment" in caplog.text
+    assert "'trees' is not available in this environment" in caplog.text
     status, body = service.answer("predict", json.dumps({"data": DATA[:3].tolist()}).encode())
     assert (status, json.loads(body)["predictions"]) == (200, boosting.predict(DATA[:3]).tolist())
 

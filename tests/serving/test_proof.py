@@ -67,7 +67,7 @@ def test_a_model_that_is_too_slow_to_be_compared_answers_by_itself(tmp_path, mon
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
     report = run_proof(model, service_settings(model, Deployment()), python=PYTHON)
     assert (report["chosen"], report["memory_mb"]) == ({}, None)
-    assert "answers by predict as it is: made rows were not answered" in summary(report, Deployment())
+    assert "answers with the model's own predict: the comparison took more than" in summary(report, Deployment())
     assert memory_warning(report, workers=4, memory_in_gb=0.1) is None
 
 
@@ -85,7 +85,7 @@ def test_only_what_does_not_fit_beside_the_training_is_left_out_and_named(tmp_pa
     assert "orjson==3.10.18" in lock
     assert "treelite==" in lock
     wish = f"orjson=={metadata.version('orjson')}"
-    assert said == [f"{wish} does not fit beside the packages that sklearn-iris:1 was trained with: without it"]
+    assert said == [f"{wish} conflicts with the packages that sklearn-iris:1 was trained with and is left out"]
 
 
 def test_what_was_resolved_once_needs_no_index_again(tmp_path, monkeypatch):
@@ -123,8 +123,8 @@ def test_too_little_memory_is_named_with_what_is_enough():
     assert memory_warning(report, workers=1, memory_in_gb=0.5) is None
     said = memory_warning(report, workers=4, memory_in_gb=0.5)
     assert said is not None
-    assert "memory_in_gb=0.5 is too little: a worker needs 300 MB" in said
-    assert "state at least 1.2, or lower deployment.workers" in said
+    assert "each needs 300 MB" in said
+    assert "set at least 1.2, or fewer deployment.workers" in said
 
 
 def test_a_service_limits_the_threads_of_the_same_libraries_as_a_run() -> None:

@@ -312,7 +312,7 @@ def test_another_version_of_scikit_learn_is_refused(tmp_path):
     model = register(tmp_path, iris())
     (tmp_path / "model").symlink_to(model.folder)
     (tmp_path / "service.json").write_text(json.dumps({"name": "flowers", "scikit_learn": "1.2.2"}))
-    with pytest.raises(ModelFault, match=r"trained with scikit-learn 1\.2\.2 .* aml serve flowers$"):
+    with pytest.raises(ModelFault, match=r"trained with scikit-learn 1\.2\.2, .*: aml serve flowers$"):
         Predictor.load(PackagedModel(tmp_path))
 
 

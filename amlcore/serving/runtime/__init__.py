@@ -1,5 +1,5 @@
-"""What travels inside a Bento: it must import on Python 3.9 and know nothing of amlcore.
+"""The code that travels inside a Bento, as the package `amlcore_service`.
 
-A Bento carries this folder as the package `amlcore_service`; nothing here loads the model when it is imported, since
-BentoML's supervising process imports it too.
+It runs on Python 3.9 and later and imports nothing of amlcore. Importing it does not load the model: BentoML's
+supervisor imports it too.
 """

@@ -18,7 +18,7 @@ ROOT = Path("/sys/fs/cgroup")
 
 
 def cores() -> int:
-    """At least one; a limit in fractions of a core is rounded down."""
+    """At least one; a fractional limit is rounded down."""
     allowed = len(os.sched_getaffinity(0))
     limit = _limit()
     return allowed if limit is None else max(1, min(allowed, int(limit)))

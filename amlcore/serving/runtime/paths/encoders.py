@@ -1,4 +1,4 @@
-"""Encoders and imputers on columns of numbers and of coded texts, by tables instead of a search in each row."""
+"""Encoders and imputers for columns of numbers and coded texts, by lookup tables instead of a search in each row."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from ..errors import NotHandled
 Step = Callable[[Any], Any]
 
 MISSING, UNKNOWN = -2, -1
-"""The codes of a text that is null, and of one that no transformer knows."""
+"""The codes of null and of a text that no transformer knows."""
 SHIFT = 2
-"""From a code to its place in a table."""
+"""The distance from a code to its place in a table."""
 
 
-class NotNumeric(Exception):  # noqa: N818 - no error: there is no path then
-    """A column of texts where only numbers are known."""
+class NotNumeric(Exception):  # noqa: N818 - not an error: there is no fast path
+    """A column of texts where only numbers are supported."""
 
 
-class Texts:
-    """The texts that transformers know of one column of a request; it holds numbers as long as none asks for texts."""
+class ColumnCoding:
+    """How a column of a request becomes numbers: known texts get codes; without a text transformer it is numeric."""
 
     def __init__(self, *, must: bool = False, may: bool = False) -> None:
         self.codes: dict[Any, int] = {None: MISSING}
@@ -31,12 +31,12 @@ class Texts:
         self._may = may
         self.is_boolean = False
         self.numbers: set[float] = set()
-        """Numbers that transformers treat apart."""
+        """Numbers that transformers treat specially."""
         self.dtype: Any = np.dtype(np.float64)
         self.null: str | None = "nan"
-        """What null stands for; None where that is open."""
+        """What null becomes; None if that is ambiguous."""
         self.only: set[float] | None = None
-        """The numbers that are taken, where a transformer refuses all others."""
+        """The accepted numbers, if a transformer refuses all others."""
 
     def require_text(self) -> None:
         if not (self.is_text or self._may):
@@ -52,36 +52,36 @@ class Texts:
         return self.codes.setdefault(text, len(self.codes) - 1)
 
 
-def require_numbers(table: list[Texts]) -> None:
-    for texts in table:
-        texts.require_number()
+def require_numbers(table: list[ColumnCoding]) -> None:
+    for coding in table:
+        coding.require_number()
 
 
-def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
-    """SimpleImputer, of what is null in a request."""
+def impute(imputer: Any, table: list[ColumnCoding]) -> tuple[Step, list[ColumnCoding]]:
+    """SimpleImputer, for nulls in a request."""
     marker = imputer.missing_values
     is_null = marker is None or (isinstance(marker, float) and math.isnan(marker))
     if not is_null:
         raise NotNumeric
     fills: list[tuple[float, float]] = []
     kept: list[int] = []
-    for position, (texts, statistic) in enumerate(zip(table, imputer.statistics_.tolist())):
-        is_filled = texts.null != "None" or marker is None  # None is no NaN, and stays
+    for position, (coding, statistic) in enumerate(zip(table, imputer.statistics_.tolist())):
+        is_filled = coding.null != "None" or marker is None  # None is not NaN, and stays
         if isinstance(statistic, str):
-            texts.require_text()
-            fills.append((MISSING, texts.code(statistic)) if is_filled else (math.nan, 0.0))
+            coding.require_text()
+            fills.append((MISSING, coding.code(statistic)) if is_filled else (math.nan, 0.0))
         elif not is_filled:
-            texts.require_number()
+            coding.require_number()
             fills.append((math.nan, math.nan))
         else:
-            texts.require_number()
+            coding.require_number()
             if statistic is None or math.isnan(statistic):  # a column without any value
                 if not getattr(imputer, "keep_empty_features", False):
                     continue
                 number = 0.0
             else:
                 number = float(statistic)
-            texts.numbers.add(number)
+            coding.numbers.add(number)
             fills.append((math.nan, number))
         kept.append(position)
     if len(kept) != len(table) and imputer.strategy == "constant":
@@ -106,10 +106,10 @@ def impute(imputer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
             gaps |= holds_text & (matrix == MISSING)
         return np.where(gaps, values, matrix).astype(matrix.dtype, copy=False) if gaps.any() else matrix
 
-    return fill, [*(table[position] for position in kept), *(Texts() for _ in marked)]
+    return fill, [*(table[position] for position in kept), *(ColumnCoding() for _ in marked)]
 
 
-def one_hot(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+def one_hot(encoder: Any, table: list[ColumnCoding]) -> tuple[Step, list[ColumnCoding]]:
     """OneHotEncoder; infrequent categories share a column."""
     if encoder.handle_unknown not in ("error", "ignore", "infrequent_if_exist", "warn"):
         raise NotNumeric
@@ -128,15 +128,15 @@ def one_hot(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
     look = _lookup(encoder.categories_, targets, table, unknown=unknown)
 
     def encode(matrix: Any) -> Any:
-        # one column more than there are, the last one, for what has none
+        # one more column than needed, the last, for categories without one
         out = np.zeros((len(matrix), width + 1))
         out[np.arange(len(matrix))[:, None], look(matrix).astype(np.intp)] = 1.0
         return out[:, :width]
 
-    return encode, [Texts() for _ in range(width)]
+    return encode, [ColumnCoding() for _ in range(width)]
 
 
-def ordinal(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+def ordinal(encoder: Any, table: list[ColumnCoding]) -> tuple[Step, list[ColumnCoding]]:
     """OrdinalEncoder; infrequent categories share a number."""
     targets = []
     for categories, groups in zip(encoder.categories_, _groups(encoder)[0]):
@@ -147,20 +147,20 @@ def ordinal(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
         targets.append(places)
     unknown = None if encoder.handle_unknown == "error" else float(encoder.unknown_value)
     look = _lookup(encoder.categories_, targets, table, unknown=[unknown] * len(table))
-    return look, [Texts() for _ in table]
+    return look, [ColumnCoding() for _ in table]
 
 
-def target_mean(encoder: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
-    """TargetEncoder of one target."""
+def target_mean(encoder: Any, table: list[ColumnCoding]) -> tuple[Step, list[ColumnCoding]]:
+    """TargetEncoder with one target."""
     if encoder.target_type_ == "multiclass":
         raise NotNumeric
     targets = [means.tolist() for means in encoder.encodings_]
     unknown: list[float | None] = [float(encoder.target_mean_)] * len(table)
-    return _lookup(encoder.categories_, targets, table, unknown=unknown), [Texts() for _ in table]
+    return _lookup(encoder.categories_, targets, table, unknown=unknown), [ColumnCoding() for _ in table]
 
 
 def _groups(encoder: Any) -> tuple[list[list[int]], list[int | None]]:
-    """Of each column, the group of each category, and the one of the infrequent, if there are any."""
+    """For each column, the group of each category, and the group of infrequent ones, if any."""
     groups: list[list[int]] = [list(range(len(categories))) for categories in encoder.categories_]
     rare: list[int | None] = [None] * len(groups)
     if getattr(encoder, "_infrequent_enabled", False):
@@ -183,7 +183,7 @@ def _are_truth_values(known: Any) -> bool:
 
 
 def _named(categories: list[Any], null: str | None) -> list[Any]:
-    """The categories with NaN in place of the one that null stands for, and None for the other that it does not."""
+    """The categories, with NaN for the missing value that null becomes, and None for the other one."""
     marks = [value is None if null == "None" else _is_missing(value) for value in categories]
     return [
         value if isinstance(value, str) else math.nan if is_null else None for value, is_null in zip(categories, marks)
@@ -191,38 +191,38 @@ def _named(categories: list[Any], null: str | None) -> list[Any]:
 
 
 def _lookup(
-    categories: list[Any], targets: list[list[float]], table: list[Texts], *, unknown: list[float | None]
+    categories: list[Any], targets: list[list[float]], table: list[ColumnCoding], *, unknown: list[float | None]
 ) -> Step:
-    """A step that puts the target of its category in place of each value."""
+    """A step that replaces each value by the target of its category."""
     by_text, by_number = [], []
-    for position, (known, target, texts, other) in enumerate(zip(categories, targets, table, unknown)):
+    for position, (known, target, coding, other) in enumerate(zip(categories, targets, table, unknown)):
         if known.dtype.kind in "iufb":
-            texts.require_number()
-            texts.is_boolean |= known.dtype.kind == "b"
+            coding.require_number()
+            coding.is_boolean |= known.dtype.kind == "b"
             numbers = {float(value) for value in known.tolist() if not _is_missing(value)}
-            texts.numbers |= numbers
+            coding.numbers |= numbers
             if other is None:
-                texts.only = numbers if texts.only is None else texts.only & numbers
+                coding.only = numbers if coding.only is None else coding.only & numbers
             by_number.append((position, _numbers(known.astype("float64"), target, other)))
         elif _are_truth_values(known):
-            texts.require_number()
-            texts.is_boolean = True
+            coding.require_number()
+            coding.is_boolean = True
             gap = [value for value in known.tolist() if not isinstance(value, bool)]
-            if any((value is None) != (texts.null == "None") for value in gap):
+            if any((value is None) != (coding.null == "None") for value in gap):
                 raise NotNumeric
             places = np.array([float(value) if isinstance(value, bool) else math.nan for value in known.tolist()])
             by_number.append((position, _numbers(places, target, other)))
         elif all(isinstance(value, str) or _is_missing(value) or value is None for value in known.tolist()):
-            texts.require_text()
+            coding.require_text()
             for value in known.tolist():
                 if isinstance(value, str):
-                    texts.code(value)
-            by_text.append((position, _named(known.tolist(), texts.null), target, texts, other))
+                    coding.code(value)
+            by_text.append((position, _named(known.tolist(), coding.null), target, coding, other))
         else:
             raise NotNumeric
     if by_text and not by_number:
         return _texts_only(by_text)
-    # a table's size is known only when all transformers have named their texts
+    # the size of a table is known only after all transformers have registered their texts
     return _mixed([(position, _texts_only([(0, *rest)])) for position, *rest in by_text] + by_number)
 
 
@@ -232,12 +232,12 @@ def _texts_only(entries: list[Any]) -> Step:
     def build() -> tuple[Any, Any, bool]:
         places: list[int] = []
         table: list[float | None] = []
-        for _, known, target, texts, other in entries:
+        for _, known, target, coding, other in entries:
             places.append(len(table))
-            column = [other] * (len(texts.codes) - 1 + SHIFT)
+            column = [other] * (len(coding.codes) - 1 + SHIFT)
             for value, place in zip(known, target):
                 if isinstance(value, str):
-                    column[texts.codes[value] + SHIFT] = place
+                    column[coding.codes[value] + SHIFT] = place
                 elif _is_missing(value):
                     column[MISSING + SHIFT] = place
             table += column
@@ -249,10 +249,10 @@ def _texts_only(entries: list[Any]) -> Step:
         if not cache:
             cache.append(build())
         places, values, refuses = cache[0]
-        found = values[matrix.astype(np.intp) + places]
-        if refuses and np.isinf(found).any():
+        values_at = values[matrix.astype(np.intp) + places]
+        if refuses and np.isinf(values_at).any():
             raise NotHandled
-        return found
+        return values_at
 
     return look
 
@@ -268,10 +268,10 @@ def _numbers(known: Any, target: list[float], other: float | None) -> Step:
         place = np.where(hit, place, len(values) - 1)
         if has_missing:
             place = np.where(np.isnan(column), len(finite), place)
-        found = values[place]
-        if other is None and np.isinf(found).any():
+        values_at = values[place]
+        if other is None and np.isinf(values_at).any():
             raise NotHandled
-        return found
+        return values_at
 
     return look
 
@@ -286,7 +286,7 @@ def _mixed(steps: list[tuple[int, Step]]) -> Step:
     return look
 
 
-ENCODERS: dict[str, Callable[[Any, list[Texts]], tuple[Step, list[Texts]]]] = {
+ENCODERS: dict[str, Callable[[Any, list[ColumnCoding]], tuple[Step, list[ColumnCoding]]]] = {
     "SimpleImputer": impute,
     "OneHotEncoder": one_hot,
     "OrdinalEncoder": ordinal,

@@ -1,4 +1,4 @@
-"""The ensembles of trees that treelite may answer for, by the names of their classes in sklearn.ensemble."""
+"""The ensembles of trees that treelite supports, by the names of their classes in sklearn.ensemble."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Forests by scikit-learn's own trees, without what it does around each of them: for many rows at once."""
+"""Forests by scikit-learn's own trees, without its overhead for each of them: for many rows at once."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from .splits import thresholds
 from .unchecked import UncheckedScorer
 
 
-def forest(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:  # noqa: ARG001 - nothing is left to it
-    """A scorer for the averages of trees of one output."""
+def forest(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:  # noqa: ARG001 - it handles every row
+    """A scorer for averages of trees with one output."""
     kind = type(estimator)
     if kind.__name__ not in FORESTS or not kind.__module__.startswith("sklearn.ensemble."):
         return None
@@ -21,7 +21,7 @@ def forest(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:  # noqa
 
 
 class Forest(Scorer):
-    """Adds in scikit-learn's order, so that every bit is the same."""
+    """Adds the trees in scikit-learn's order, so that every bit is the same."""
 
     def __init__(self, estimator: Any) -> None:
         self._estimator = estimator

@@ -1,4 +1,4 @@
-"""Linear models as one product of matrices."""
+"""Linear models as one matrix product."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .probabilities import clipped, one_against_the_rest, sigmoid, softmax, soft
 from .unchecked import UncheckedScorer
 
 SMALL = 64
-"""Coefficients up to which plain numbers are faster than arrays, with one row."""
+"""Coefficients up to which Python's numbers are faster than arrays for one row."""
 
 
 def linear(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
-    """A scorer for what predicts by scikit-learn's own linear formulas, and by nothing of its own on top of them."""
+    """A scorer, if the estimator predicts by scikit-learn's own linear formulas and adds nothing to them."""
     from sklearn.base import RegressorMixin
     from sklearn.linear_model._base import LinearClassifierMixin
 
@@ -40,7 +40,7 @@ class Regression(Scorer):
     def __init__(self, coef: Any, intercept: Any) -> None:
         self._coef, self._own, self._intercept = coef.T.astype("float64"), coef.T, intercept
 
-    def score(self, method: str, matrix: Any) -> Any:  # noqa: ARG002 - there is only one
+    def score(self, method: str, matrix: Any) -> Any:  # noqa: ARG002 - there is only predict
         return matrix @ (self._own if matrix.dtype == np.float32 else self._coef) + self._intercept
 
 
@@ -55,13 +55,13 @@ class Classification(Scorer):
         self._each = [self._classes[place : place + 1] for place in range(len(self._classes))]
         self._is_binary = estimator.coef_.shape[0] == 1
         self._lines = self._by_class() if self._coef.size <= SMALL else []
-        self._probabilities = self._fitting() if hasattr(estimator, "predict_proba") else None
+        self._probabilities = self._find_formula() if hasattr(estimator, "predict_proba") else None
         self.methods = frozenset(METHODS if self._probabilities else METHODS[:1])
 
     def score(self, method: str, matrix: Any) -> Any:
         if matrix.dtype == np.float32:
             return self._single(method, matrix)
-        scores = matrix.dot(self._coef)  # for one row a third of what the operator costs
+        scores = matrix.dot(self._coef)  # for one row a third of the operator's cost
         scores += self._intercept
         if method == "predict_proba":
             return self._probabilities(scores)  # type: ignore[misc]
@@ -74,7 +74,7 @@ class Classification(Scorer):
         return self._classes[best(scores, lambda rows: self._ask(matrix[rows]))]
 
     def _single(self, method: str, matrix: Any) -> Any:
-        """Of rows in float32: in the model's own precision, and by itself what that cannot tell apart."""
+        """For float32 rows: in the model's own precision; the model itself decides what that cannot tell apart."""
         scores = matrix @ self._own + self._intercept
         if method == "predict_proba":
             return self._unchecked.score(method, matrix)
@@ -90,7 +90,7 @@ class Classification(Scorer):
         return None if place is None else self._each[place]
 
     def _by_class(self) -> list[tuple[list[float], float]]:
-        """Coefficients and intercept of each class's score, as plain numbers."""
+        """The coefficients and the intercept of each class's score, as Python's numbers."""
         coef, intercept = self._coef.T, np.broadcast_to(self._intercept, len(self._coef.T))
         if self._is_binary:
             coef, intercept = np.concatenate((-coef, coef)), np.concatenate((-intercept, intercept))
@@ -99,10 +99,10 @@ class Classification(Scorer):
     def _ask(self, matrix: Any) -> Any:
         return positions(self._unchecked.score("predict", matrix), self._classes)
 
-    def _fitting(self) -> Any:
-        """The formula of the probabilities, which depends on version, solver and options: the one that agrees."""
+    def _find_formula(self) -> Any:
+        """The formula of the probabilities, found by trying: it depends on version, solver and options."""
         random = np.random.default_rng(0)
-        # rows with scores near 0, where the formulas differ
+        # scores near 0, where the formulas differ
         matrix = (random.normal(size=(8, self._coef.shape[1])) - self._intercept) @ np.linalg.pinv(self._coef)
         expected, scores = self._unchecked.score("predict_proba", matrix), matrix @ self._coef + self._intercept
         formulas = (sigmoid, softmax_of_two, clipped) if self._is_binary else (softmax, one_against_the_rest, clipped)

@@ -1,4 +1,4 @@
-"""Estimators by ONNX Runtime, in float64, where skl2onnx takes them; the proof says which of them are equal."""
+"""Estimators by ONNX Runtime, in float64, if skl2onnx converts them; the proof decides which are equal."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from .unchecked import UncheckedScorer
 
 
 def onnx(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
-    """A scorer where skl2onnx and onnxruntime are there and take the estimator."""
+    """A scorer, if skl2onnx and onnxruntime are installed and support the estimator."""
     width = getattr(estimator, "n_features_in_", None)
     try:
         import onnxruntime
@@ -30,12 +30,12 @@ def onnx(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
         settings.log_severity_level = 4
         session = onnxruntime.InferenceSession(model.SerializeToString(), settings, providers=["CPUExecutionProvider"])
         return Onnx(estimator, unchecked, session)
-    except Exception:  # whatever it stumbles over: most estimators are not taken in every form, nor in float64
+    except Exception:  # skl2onnx raises whatever it likes: few estimators are supported in every form and in float64
         return None
 
 
 class Onnx(Scorer):
-    """One estimator as a graph of ONNX."""
+    """An estimator as an ONNX graph."""
 
     def __init__(self, estimator: Any, unchecked: UncheckedScorer, session: Any) -> None:
         self._unchecked, self._run = unchecked, session.run
@@ -45,21 +45,21 @@ class Onnx(Scorer):
         self.methods = frozenset(METHODS if has_probabilities else METHODS[:1])
 
     def score(self, method: str, matrix: Any) -> Any:
-        given = {"rows": np.ascontiguousarray(matrix, np.float64)}
+        inputs = {"rows": np.ascontiguousarray(matrix, np.float64)}
         if method == "predict_proba":
-            return self._run(self._outputs[1:], given)[0]
-        found = self._run(self._outputs, given)
+            return self._run(self._outputs[1:], inputs)[0]
+        outputs = self._run(self._outputs, inputs)
         if self._classes is None:
-            return found[0][:, 0] if found[0].ndim == 2 and found[0].shape[1] == 1 else found[0]
-        labels = np.asarray(found[0]).astype(self._classes.dtype)
-        doubtful = _are_close(found[1])
+            return outputs[0][:, 0] if outputs[0].ndim == 2 and outputs[0].shape[1] == 1 else outputs[0]
+        labels = np.asarray(outputs[0]).astype(self._classes.dtype)
+        doubtful = _are_close(outputs[1])
         if doubtful.any():
             labels[doubtful] = self._unchecked.score("predict", matrix[doubtful])
         return labels
 
 
 def _are_close(scores: Any) -> Any:
-    """The rows whose two highest scores could be the other way round in the model's own arithmetic."""
+    """The rows whose two highest scores could swap in the model's own arithmetic, (n_rows,) bool."""
     if scores.shape[1] == 1:
         return np.abs(scores[:, 0]) <= CLOSE
     second, first = np.partition(scores, -2, axis=1)[:, -2:].T

@@ -1,4 +1,4 @@
-"""Path: rows become a matrix of numbers, and a matrix becomes answers."""
+"""PredictPath: turns rows into a matrix of numbers, and the matrix into answers."""
 
 from __future__ import annotations
 
@@ -15,62 +15,62 @@ if TYPE_CHECKING:
 
 METHODS = ("predict", "predict_proba")
 EXACT = 2.0**53
-"""Beyond this float64 does not have each integer."""
+"""Beyond it float64 lacks some integers."""
 
 HUGE = 1e38
-"""Beyond this a number may not fit scikit-learn's float32, and the model itself shall say so."""
+"""Beyond it a number may not fit scikit-learn's float32; the model itself then refuses it."""
 
 
 Alone = Callable[[list[float]], Any]
-"""Answers one row of plain numbers; None where it leaves the row to the scorer's arrays."""
+"""Answers one row of plain numbers; returns None to leave the row to the scorer's arrays."""
 
 
 class Scorer(Protocol):
-    """The last step of a model on a matrix of float64 without infinities."""
+    """The last step of a model, on a matrix (n_rows, n_features) of float64 without infinities."""
 
     methods: frozenset[str]
 
     def score(self, method: str, matrix: Any) -> Any: ...
 
-    def alone(self, method: str) -> Alone | None:  # noqa: ARG002 - most have none
-        """What is faster with one row than `score` is: numpy takes a microsecond for each call, however small."""
+    def alone(self, method: str) -> Alone | None:  # noqa: ARG002 - most scorers have none
+        """A faster way for one row than `score`: each numpy call takes a microsecond, however small."""
         return None
 
     def thresholds(self) -> dict[int, Any]:
-        """The numbers by column where the answer may change at once."""
+        """By column, the numbers at which the answer may jump."""
         return {}
 
 
 @dataclass(frozen=True)
 class PredictPath:
-    """One way from coded rows to what the model's own method would answer."""
+    """One way from encoded rows to the answer of the model's own method."""
 
     name: str
     preparation: Preparation
     scorer: Scorer
     takes_gaps: bool
-    """Whether the last step takes missing values."""
+    """Whether the last step accepts missing values."""
 
     @property
     def methods(self) -> frozenset[str]:
         return self.scorer.methods
 
     def score(self, method: str, matrix: Any) -> Any:
-        """The answers to rows as `Preparation.reader` codes them.
+        """The answers to the rows of `matrix`, (n_rows, n_columns) float64, as `RowEncoder` encodes them.
 
         Raises
         ------
         NotHandled
-            The model itself must be asked.
+            Only the model itself can answer.
         """
         return self.scorer.score(method, self.prepare(matrix))
 
     def alone(self, method: str) -> Alone | None:
-        """As the scorer's, where a row needs no preparation."""
+        """The scorer's, if a row needs no preparation."""
         return None if self.preparation.steps else self.scorer.alone(method)
 
     def prepare(self, matrix: Any) -> Any:
-        """What the last step is given; raises NotHandled as `score` does."""
+        """The input of the last step; raises NotHandled as `score` does."""
         prepared = self.preparation(matrix)
         if not is_tame(prepared) and not self._is_taken(prepared):
             raise NotHandled
@@ -83,6 +83,6 @@ class PredictPath:
 
 
 def is_tame(matrix: Any, limit: float = HUGE) -> bool:
-    """Whether all numbers are finite and below `limit`, by one product instead of a look at each."""
+    """Whether all numbers are finite and below `limit`, by one dot product instead of a test for each."""
     flat = matrix.ravel()
     return bool(flat.dot(flat) < limit * limit)

@@ -15,43 +15,43 @@ import numpy as np
 from ..inputs.columns import Column
 from ..inputs.signature import Signature
 from . import encoders, scalers
-from .encoders import Texts
+from .encoders import ColumnCoding
 from .ensembles import HISTOGRAMS
 
 Step = Callable[[Any], Any]
 
 
-class Unknown(Exception):  # noqa: N818 - no error: there is no path then
-    """A transformer, or a use of one, that is not known here."""
+class Unsupported(Exception):  # noqa: N818 - not an error: there is no fast path
+    """A transformer, or a use of one, without a fast path."""
 
 
 class Preparation:
     """What a model does before its last step."""
 
-    def __init__(self, texts: list[Texts], steps: list[Step], final: Any) -> None:
-        self.texts = texts
-        """Of each column of a request."""
+    def __init__(self, codings: list[ColumnCoding], steps: list[Step], final: Any) -> None:
+        self.codings = codings
+        """One for each column of a request."""
         self.final = final
         self.steps = steps
 
     def __call__(self, matrix: Any) -> Any:
-        """The matrix that the last step takes, of the coded rows of a request."""
+        """The input of the last step, (n_rows, n_features), from encoded rows, (n_rows, n_columns) float64."""
         for step in self.steps:
             matrix = step(matrix)
         return matrix
 
 
 def prepare(estimator: Any, signature: Signature) -> Preparation | None:
-    """What stands before the last step of `estimator`; None where any part of it is not known."""
+    """Compile everything before the final estimator; None if a transformer is unsupported."""
     if signature.n_features is None:
         return None
     columns = signature.columns(signature.n_features)
     if not all(_is_plain(column) for column in columns):
         return None
-    texts = [_texts(column) for column in columns]
+    codings = [_column_coding(column) for column in columns]
     try:
         compiler = _Compiler()
-        table, steps = list(texts), _rounding(columns)
+        table, steps = list(codings), _rounding(columns)
         *before, final = _steps_of(estimator)
         for transformer in before:
             step, table = compiler.compile(transformer, table)
@@ -59,38 +59,38 @@ def prepare(estimator: Any, signature: Signature) -> Preparation | None:
                 steps.append(step)
         inner = getattr(final, "_preprocessor", None)
         if inner is not None and type(final).__name__ in HISTOGRAMS:
-            # codes of its categories, and the other columns behind them: what its trees were made of
+            # its trees were trained on the codes of its categories, followed by the other columns
             step, table = compiler.compile(inner, table)
             steps += [] if step is None else [step]
             final = copy.copy(nameless(final))
             final._preprocessor = None
         encoders.require_numbers(table)
-    except (Unknown, encoders.NotNumeric):
+    except (Unsupported, encoders.NotNumeric):
         return None
-    for column, known in zip(columns, texts):
-        # an encoder of truth values tells what a column without a type holds
-        known.is_boolean = column.kind == "boolean" or (column.kind == "any" and known.is_boolean)
-    return Preparation(texts, steps, final)
+    for column, coding in zip(columns, codings):
+        # an encoder of truth values reveals the type of a column that has none
+        coding.is_boolean = column.kind == "boolean" or (column.kind == "any" and coding.is_boolean)
+    return Preparation(codings, steps, final)
 
 
 def _is_plain(column: Column) -> bool:
-    """Whether a request has what the model sees: a number, a truth value or a text."""
+    """Whether the model sees what a request holds: a number, a truth value or a text."""
     if column.is_category:
         return column.kind == "text"
     return column.kind in ("number", "boolean", "text", "number or text", "any")
 
 
-def _texts(column: Column) -> Texts:
-    texts = Texts(must=column.kind == "text", may=column.kind in ("any", "number or text"))
-    texts.is_boolean = column.kind == "boolean"
-    texts.dtype = np.dtype(np.float32 if column.dtype == "float32" else np.float64)
+def _column_coding(column: Column) -> ColumnCoding:
+    coding = ColumnCoding(must=column.kind == "text", may=column.kind in ("any", "number or text"))
+    coding.is_boolean = column.kind == "boolean"
+    coding.dtype = np.dtype(np.float32 if column.dtype == "float32" else np.float64)
     null = column.nulls([None])
-    texts.null = null[0] if len(null) == 1 else None
-    return texts
+    coding.null = null[0] if len(null) == 1 else None
+    return coding
 
 
 def _rounding(columns: list[Column]) -> list[Step]:
-    """What makes float32 of the columns that the model was trained on as such: the numbers of JSON have more digits."""
+    """The step that rounds the columns of float32 as in training: JSON's numbers have more digits."""
     single = [column.position for column in columns if (column.dtype or "").lower() == "float32"]
     if not single:
         return []
@@ -120,13 +120,13 @@ def _steps_of(estimator: Any) -> list[Any]:
 class _Compiler:
     """Turns fitted transformers into steps."""
 
-    def compile(self, transformer: Any, table: list[Texts]) -> tuple[Step | None, list[Texts]]:
-        """The step, None for one that changes nothing, and the columns that come out of it."""
+    def compile(self, transformer: Any, table: list[ColumnCoding]) -> tuple[Step | None, list[ColumnCoding]]:
+        """The step, None if it changes nothing, and the columns that it returns."""
         name = type(transformer).__name__
         if transformer is None or transformer == "passthrough":
             return None, table
         if not type(transformer).__module__.startswith("sklearn."):
-            raise Unknown(name)
+            raise Unsupported(name)
         if name == "FunctionTransformer" and (transformer.func is None or _only_checks(transformer.func)):
             return None, table
         if name == "Pipeline":
@@ -136,14 +136,14 @@ class _Compiler:
         if name in encoders.ENCODERS:
             return encoders.ENCODERS[name](transformer, table)
         encoders.require_numbers(table)
-        single = bool(table) and all(texts.dtype == np.float32 for texts in table)
+        single = bool(table) and all(coding.dtype == np.float32 for coding in table)
         scaler = (
             None if single else scalers.SCALERS.get(name)
-        )  # in float32 the order of roundings is scikit-learn's own
+        )  # in float32 only scikit-learn's own order rounds the same
         step = (scaler or self._as_it_is)(transformer)
         return step, _numbers(step, table)
 
-    def _chain(self, transformers: list[Any], table: list[Texts]) -> tuple[Step | None, list[Texts]]:
+    def _chain(self, transformers: list[Any], table: list[ColumnCoding]) -> tuple[Step | None, list[ColumnCoding]]:
         steps = []
         for transformer in transformers:
             step, table = self.compile(transformer, table)
@@ -159,7 +159,7 @@ class _Compiler:
 
         return chain, table
 
-    def _split(self, transformer: Any, table: list[Texts]) -> tuple[Step, list[Texts]]:
+    def _split(self, transformer: Any, table: list[ColumnCoding]) -> tuple[Step, list[ColumnCoding]]:
         parts, out = [], []
         weights = transformer.transformer_weights or {}
         for name, inner, chosen in transformer.transformers_:
@@ -173,31 +173,31 @@ class _Compiler:
             parts.append((_selection(positions), _single(_weighed(step, weights.get(name)), is_single)))
             out += produced
         if not parts:
-            raise Unknown("ColumnTransformer without columns")
+            raise Unsupported("ColumnTransformer without columns")
 
         def split(matrix: Any) -> Any:
-            found = [matrix[:, chosen] if step is None else step(matrix[:, chosen]) for chosen, step in parts]
-            return found[0] if len(found) == 1 else np.concatenate(found, axis=1)
+            blocks = [matrix[:, chosen] if step is None else step(matrix[:, chosen]) for chosen, step in parts]
+            return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=1)
 
         return split, out
 
     def _positions(self, chosen: Any, transformer: Any, width: int) -> list[int]:
         if isinstance(chosen, (str, int)):
-            raise Unknown("a single column")
+            raise Unsupported("a single column")
         names = list(getattr(transformer, "feature_names_in_", ()))
         if len(names) != width:
             names = []
         try:
             if isinstance(chosen, slice):
                 first, last = (names.index(end) if isinstance(end, str) else end for end in (chosen.start, chosen.stop))
-                # as pandas does, a name takes its own column too
+                # as in pandas, a slice by names includes its end
                 return list(range(width))[first : last + 1 if isinstance(chosen.stop, str) else last]
             chosen = list(chosen)
             if chosen and all(isinstance(one, (bool, np.bool_)) for one in chosen):
                 return [position for position, is_chosen in enumerate(chosen) if is_chosen]
             return [names.index(one) if isinstance(one, str) else int(one) % width for one in chosen]
         except ValueError:
-            raise Unknown("a column by its name") from None
+            raise Unsupported("a column by its name") from None
 
     def _as_it_is(self, transformer: Any) -> Step:
         from sklearn import config_context
@@ -214,7 +214,7 @@ class _Compiler:
 
 
 def _only_checks(function: Any) -> bool:
-    """Whether it gives the numbers that it gets, as HistGradientBoosting's for its numeric columns."""
+    """Whether it returns the numbers that it gets, as HistGradientBoosting's does for numeric columns."""
     from sklearn.utils import check_array
 
     kept = {"dtype": [np.float64], "ensure_all_finite": False}
@@ -228,35 +228,35 @@ def _weighed(step: Step | None, weight: float | None) -> Step | None:
 
 
 def _single(step: Step | None, is_single: bool) -> Step | None:
-    """`step` on columns of float32 that stand among others in a request."""
+    """`step` on columns of float32, which a request has as float64."""
     if not is_single:
         return step
     return lambda matrix: matrix.astype(np.float32) if step is None else step(matrix.astype(np.float32))
 
 
 def _selection(positions: list[int]) -> Any:
-    """A slice where the columns are neighbours: numpy copies nothing then."""
+    """A slice if the columns are adjacent: numpy then copies nothing."""
     if positions == list(range(positions[0], positions[-1] + 1)):
         return slice(positions[0], positions[-1] + 1)
     return np.array(positions)
 
 
-def _numbers(step: Step, table: list[Texts]) -> list[Texts]:
-    """Columns of numbers, as many as `step` makes of those of `table`."""
-    single = bool(table) and all(texts.dtype == np.float32 for texts in table)
+def _numbers(step: Step, table: list[ColumnCoding]) -> list[ColumnCoding]:
+    """Columns of numbers, as many as `step` makes of those in `table`."""
+    single = bool(table) and all(coding.dtype == np.float32 for coding in table)
     try:
         with np.errstate(all="ignore"):
             produced = step(np.ones((1, len(table)), dtype=np.float32 if single else np.float64))
     except Exception:
-        raise Unknown("a transformer that does not take ones") from None
-    columns = [Texts() for _ in range(produced.shape[1])]
-    for texts in columns:
-        texts.dtype = produced.dtype
+        raise Unsupported("a transformer that does not take ones") from None
+    columns = [ColumnCoding() for _ in range(produced.shape[1])]
+    for coding in columns:
+        coding.dtype = produced.dtype
     return columns
 
 
 def nameless(estimator: Any) -> Any:
-    """`estimator` without the names of its columns: it would warn of a matrix that has none."""
+    """`estimator` without its column names: it would warn about a matrix without them."""
     if "feature_names_in_" not in vars(estimator):
         return estimator
     twin = copy.copy(estimator)

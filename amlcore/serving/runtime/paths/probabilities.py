@@ -1,4 +1,7 @@
-"""Probabilities from scores, by the formulas of scikit-learn."""
+"""Probabilities from scores, by the formulas of scikit-learn.
+
+scores: (n_rows, n_classes) float64, one column for a binary classifier; probabilities: (n_rows, n_classes) float64.
+"""
 
 from __future__ import annotations
 
@@ -27,13 +30,13 @@ def one_against_the_rest(scores: Any) -> Any:
 
 
 def clipped(scores: Any) -> Any:
-    """Of SGDClassifier(loss="modified_huber")."""
+    """The formula of SGDClassifier(loss="modified_huber")."""
     each = (np.clip(scores, -1, 1) + 1.0) / 2.0
     return np.concatenate((1.0 - each, each), axis=1) if each.shape[1] == 1 else _parts(each)
 
 
 def _parts(each: Any) -> Any:
-    """Each number as a part of its row's sum; where all are 0 the parts are the same."""
+    """Each number divided by its row's sum; equal parts if all are 0."""
     sums = each.sum(axis=1, keepdims=True)
     nothing = sums[:, 0] == 0
     if nothing.any():

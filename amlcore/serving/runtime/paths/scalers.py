@@ -1,4 +1,4 @@
-"""Scalers, operation for operation as scikit-learn does them, so that every bit is the same."""
+"""Scalers, with the same operations in the same order as scikit-learn, so that every bit is the same."""
 
 from __future__ import annotations
 

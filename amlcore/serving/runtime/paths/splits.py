@@ -1,4 +1,4 @@
-"""Splits: where the trees of an ensemble divide their rows."""
+"""Splits: the thresholds of the trees of an ensemble."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 
 
 def thresholds(estimator: Any) -> dict[int, Any]:
-    """The numbers at which the trees of an ensemble split, by column."""
-    found: dict[int, list[float]] = {}
+    """By column, the sorted numbers at which the trees of an ensemble split, (n_thresholds,) float64."""
+    points: dict[int, list[float]] = {}
     for tree in _nodes(estimator):
         for column, threshold in tree:
-            found.setdefault(column, []).append(threshold)
-    return {column: np.unique(points) for column, points in found.items()}
+            points.setdefault(column, []).append(threshold)
+    return {column: np.unique(numbers) for column, numbers in points.items()}
 
 
 def _nodes(estimator: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Ensembles of trees by treelite's GTIL, which walks them without scikit-learn's cost a tree and a call."""
+"""Ensembles of trees by treelite's GTIL, without scikit-learn's overhead for each tree and call."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .unchecked import UncheckedScorer
 
 
 def trees(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
-    """A scorer where treelite is there and takes the ensemble."""
+    """A scorer, if treelite is installed and supports the ensemble."""
     kind = type(estimator)
     if kind.__name__ not in ENSEMBLES or not kind.__module__.startswith("sklearn.ensemble."):
         return None
@@ -26,16 +26,16 @@ def trees(estimator: Any, unchecked: UncheckedScorer) -> Scorer | None:
         return None
     try:
         model = _with_baseline_first(treelite.sklearn.import_model(estimator))
-    except Exception:  # whatever it stumbles over, such as a custom init or categories of text
+    except Exception:  # treelite raises whatever it likes, such as on a custom init or categories of text
         return None
     return Trees(estimator, unchecked, model)
 
 
 def _with_baseline_first(model: Any) -> Any:
-    """`model` with a tree of one leaf, its baseline, before all others.
+    """`model` with its baseline as a tree of one leaf, before all others.
 
-    treelite adds the baseline last, scikit-learn first: in that order the sums are the same to the last bit, and with
-    them the smaller of two probabilities, which is known no better than to the last bit of the larger.
+    treelite adds the baseline last, scikit-learn first. Only in scikit-learn's order are the sums the same to the last
+    bit, and so is the smaller of two probabilities, which is no more exact than the last bit of the larger.
     """
     import treelite
     from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation
@@ -50,7 +50,7 @@ def _with_baseline_first(model: Any) -> Any:
         leaf_output_type="float64",
         metadata=Metadata(
             num_feature=model.num_feature,
-            task_type="kRegressor" if count == 1 else "kMultiClf",  # told apart by nothing else here
+            task_type="kRegressor" if count == 1 else "kMultiClf",  # the only difference between the two here
             average_tree_output=False,
             num_target=1,
             num_class=[count],
@@ -71,19 +71,19 @@ def _with_baseline_first(model: Any) -> Any:
 
 
 class Trees(Scorer):
-    """All trees of an ensemble, on one thread: a service has its cores for other requests."""
+    """All trees of an ensemble, on one thread: the other cores answer other requests."""
 
     def __init__(self, estimator: Any, unchecked: UncheckedScorer, model: Any) -> None:
         import treelite.gtil
 
         self._predict, self._model, self._estimator = treelite.gtil.predict, model, estimator
         self._exact = forest(estimator, unchecked) or unchecked
-        # scikit-learn's own trees see float32, those on histograms float64
+        # scikit-learn's own trees compare float32, those on histograms float64
         self._rounds = type(estimator).__name__ not in HISTOGRAMS
         self._classes = getattr(estimator, "classes_", None)
         self._is_boosted = self._classes is not None and "Boosting" in type(estimator).__name__
         loss = getattr(estimator, "_loss", None)
-        # of counts and of positive numbers the trees add up logarithms
+        # with a log link, as for counts, the trees sum up logarithms
         link = getattr(loss, "link", None) if self._classes is None and not self._rounds else None
         self._from_link = None if link is None else link.inverse
         self._sigmoid = _sigmoid_of_twice if type(loss).__name__ == "ExponentialLoss" else sigmoid

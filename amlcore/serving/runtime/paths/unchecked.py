@@ -1,4 +1,4 @@
-"""The model's last step as it is, without the checks of its input, which were made already."""
+"""The model's last step itself, without its input checks, which have been made already."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .preparation import nameless
 
 
 class UncheckedScorer(Scorer):
-    """Any estimator of scikit-learn, support vector machines among them."""
+    """Any estimator of scikit-learn."""
 
     def __init__(self, estimator: Any) -> None:
         from sklearn import config_context
@@ -21,8 +21,8 @@ class UncheckedScorer(Scorer):
         self.methods = frozenset(method for method in METHODS if hasattr(estimator, method))
 
     def takes_gaps(self) -> bool:
-        """Whether it takes missing values, with its checks on."""
-        # CatBoost's own count is 0 until it has predicted
+        """Whether it accepts missing values, with its checks on."""
+        # CatBoost's n_features_in_ is 0 until it has predicted
         width = (
             getattr(self.estimator, "n_features_in_", None)
             or len(getattr(self.estimator, "feature_names_", ()))

@@ -1,4 +1,4 @@
-"""`python -m amlcore_service.proof FOLDER` in a Bento: writes `proof.json`, and what a worker's memory is."""
+"""`python -m amlcore_service.proof FOLDER` in a Bento: writes `proof.json`, with the memory that a worker needs."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from .proof import make_proof
 
 
 def main(folder: Path) -> None:
-    import bentoml  # noqa: F401 - a worker has it in its memory
+    import bentoml  # noqa: F401 - part of a worker's memory
 
     model = PackagedModel(folder)
     estimator = model.load_estimator(is_verified=True)
     sample = (model.sample or {}).get("rows") or []
     with_onnx = bool(model.settings.get("onnx"))
-    paths = candidates(estimator, model.signature, with_onnx=with_onnx)  # noqa: F841 - as above
+    paths = candidates(estimator, model.signature, with_onnx=with_onnx)  # noqa: F841 - part of a worker's memory
     predictor = Predictor(model, estimator)
-    answered = first_answer(model, predictor, estimator)
+    first = first_answer(model, predictor, estimator)
     memory_mb = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
-    report = {**make_proof(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb, **answered}
+    report = {**make_proof(estimator, model.signature, sample, with_onnx=with_onnx), "memory_mb": memory_mb, **first}
     (folder / "proof.json").write_text(json.dumps(report, indent=1), encoding="utf-8")
 
 

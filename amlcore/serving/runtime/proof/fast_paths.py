@@ -1,4 +1,4 @@
-"""Quick: the paths that were chosen when the model was packaged, compared with it once more when it is loaded."""
+"""FastPaths: the paths that packaging chose, compared with the model once more when it is loaded."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ log = logging.getLogger("bentoml.serve")
 
 
 class FastPaths:
-    """Answers plain requests by the path that was the fastest for as many rows."""
+    """Answers plain requests with the path that was the fastest for their number of rows."""
 
     def __init__(self, reader: RowEncoder, ladders: dict[str, list[tuple[float, PredictPath | None]]]) -> None:
         self._reader = reader
@@ -27,12 +27,12 @@ class FastPaths:
         }
 
     def score(self, method: str, data: Any, *, is_numeric: bool) -> Any:
-        """What the model's own `method` would answer.
+        """The answer, equal to that of the model's own `method`.
 
         Raises
         ------
         NotHandled
-            The model itself must be asked.
+            Only the model itself can answer.
         """
         if is_numeric and method in self._alone:
             row = self._reader.row(data)
@@ -54,20 +54,20 @@ class FastPaths:
 def load_fast_paths(
     estimator: Any, signature: Signature, sample: list[list[Any]], report: dict[str, Any]
 ) -> FastPaths | None:
-    """The chosen paths; None, with a warning where there were any, if they do not answer as the model does here."""
+    """The chosen paths; None, with a warning, if they do not answer as the model does in this process."""
     chosen = report.get("chosen") or {}
     names = {name for ladder in chosen.values() for _, name in ladder} - {proof.MODEL}
     if not names:
         return None
     try:
         paths = candidates(estimator, signature, only=names)
-        gone = names - set(paths)
-        if gone:
-            raise Different(f"'{min(gone)}' is not to be had in this environment")
+        unavailable = names - set(paths)
+        if unavailable:
+            raise Different(f"'{min(unavailable)}' is not available in this environment")
         reader = RowEncoder(signature, paths[min(names)].preparation, report["missing"])
         proof.recheck(estimator, paths, reader, signature=signature, sample=sample, report=report)
-    except Exception as error:  # whatever it is, the model itself still answers
-        log.warning("no faster path is used, the model answers by itself: %s: %s", type(error).__name__, error)
+    except Exception as error:  # whatever failed, the model itself still answers
+        log.warning("no fast path is used, the model itself answers: %s: %s", type(error).__name__, error)
         return None
     ladders = {
         method: [(float("inf") if most is None else most, paths.get(name)) for most, name in ladder]

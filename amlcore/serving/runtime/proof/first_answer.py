@@ -1,4 +1,4 @@
-"""The first answer of a service, asked for when it is packaged: what cannot answer anybody is not served."""
+"""First answer: packaging sends one request, and a service that cannot answer it is not packaged."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from ..packaged_model import PackagedModel
 from ..predictor import Predictor
 
 CAUSES = (OSError, ImportError)
-"""What a model lacks, whatever it is asked."""
+"""Errors of a model that lacks something, whatever the request."""
 
 
-class _Heard(logging.Handler):
-    """Keeps the exception behind an answer of 500, which goes to the log alone."""
+class _LastError(logging.Handler):
+    """Keeps the exception behind an answer of 500, which goes only to the log."""
 
     error: BaseException | None = None
 
@@ -24,31 +24,31 @@ class _Heard(logging.Handler):
 
 
 def first_answer(model: PackagedModel, predictor: Predictor, estimator: Any) -> dict[str, str | None]:
-    """Why the service could answer nobody (`failed`), or only does not take the model's own sample (`refused`)."""
+    """Why the service can answer no request (`failed`), or only not the model's own sample (`refused`)."""
     rows = model.sample_rows or [[0.0] * (model.signature.n_features or 1)]
-    heard = _Heard()
+    handler = _LastError()
     log = logging.getLogger("bentoml.serve")
-    log.addHandler(heard)
+    log.addHandler(handler)
     try:
         answers = {method: predictor.answer(method, json.dumps({"data": rows}).encode()) for method in model.methods}
     finally:
-        log.removeHandler(heard)
-    found: dict[str, str | None] = {"failed": None, "refused": None}
+        log.removeHandler(handler)
+    reasons: dict[str, str | None] = {"failed": None, "refused": None}
     for method, (status, body) in answers.items():
         if status == 200:
             continue
-        said = json.loads(body)["error"]["message"]
-        error = heard.error if status == 500 else _of_model(estimator, method, model.signature.n_features or 1)
+        message = json.loads(body)["error"]["message"]
+        error = handler.error if status == 500 else _model_error(estimator, method, model.signature.n_features or 1)
         if isinstance(error, CAUSES) or type(error).__name__.endswith("NotFittedError"):
-            found["failed"] = f"{type(error).__name__}: {error}"
+            reasons["failed"] = f"{type(error).__name__}: {error}"
         elif model.sample:
-            why = said if heard.error is None else f"{type(heard.error).__name__}: {heard.error}"
-            found["failed" if status == 500 else "refused"] = f"{method} of the model's own sample: {why}"
-    return found
+            reason = message if handler.error is None else f"{type(handler.error).__name__}: {handler.error}"
+            reasons["failed" if status == 500 else "refused"] = f"{method} of the model's own sample: {reason}"
+    return reasons
 
 
-def _of_model(estimator: Any, method: str, width: int) -> Exception | None:
-    """What the model itself raises of a row of zeros."""
+def _model_error(estimator: Any, method: str, width: int) -> Exception | None:
+    """What the model itself raises for a row of zeros."""
     import numpy as np
 
     try:

@@ -1,4 +1,4 @@
-"""Made rows: what a path is compared on beside the sample, drawn the same way each time."""
+"""Synthetic rows: random rows, the same each time, on which a path is compared with the model besides the sample."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from ..paths import Preparation
 
 UNSEEN = "never seen before"
 STYLES = ("wild", "positive", "near the sample")
-"""The last two are for models that refuse the first, as some refuse numbers below zero."""
+"""The last two are for models that refuse the first, such as those that refuse negative numbers."""
 
 
 class SyntheticRows:
-    """Rows of the columns of a model: random ones, known categories, and the neighbours of what is treated apart."""
+    """Draws rows of a model's columns: random values, known categories, and the neighbours of special numbers."""
 
     def __init__(
         self, signature: Signature, preparation: Preparation, sample: list[list[Any]], *, style: str, seed: int = 0
     ) -> None:
-        self._columns = signature.columns(len(preparation.texts))
-        self._texts = preparation.texts
+        self._columns = signature.columns(len(preparation.codings))
+        self._codings = preparation.codings
         self._sample = [row for row in sample if len(row) == len(self._columns) and None not in row]
         self.style = style
         plain = [
             column
-            for column, texts in zip(self._columns, preparation.texts)
-            if not (texts.is_text or texts.is_boolean or texts.only)
+            for column, coding in zip(self._columns, preparation.codings)
+            if not (coding.is_text or coding.is_boolean or coding.only)
         ]
         self._whole = {column.position for column in plain if column.is_whole}
         self._open = {column.position for column in plain if column.dtype is None}
@@ -37,10 +37,10 @@ class SyntheticRows:
 
     @property
     def text_columns(self) -> list[int]:
-        return [position for position, texts in enumerate(self._texts) if texts.is_text]
+        return [position for position, coding in enumerate(self._codings) if coding.is_text]
 
     def rows(self, count: int, *, missing: list[bool], unseen: list[bool]) -> list[list[Any]]:
-        """`missing` and `unseen`: of each column, whether a null, or a text that is not known, is among its values."""
+        """`missing`, `unseen`: for each column, whether its values include a null, or an unknown text."""
         columns = [
             self._column(position, count, missing=missing[position], unseen=unseen[position])
             for position in range(self.width)
@@ -48,7 +48,7 @@ class SyntheticRows:
         return [list(row) for row in zip(*columns)]
 
     def loose(self, rows: list[list[Any]]) -> list[list[Any]]:
-        """`rows` with a fraction in each column of integers, as far as it may hold others than it knows."""
+        """`rows` with fractions in the columns of integers that accept other numbers than the known ones."""
         return [
             [
                 value + 0.5 if position in self._whole and value is not None else value
@@ -69,16 +69,16 @@ class SyntheticRows:
 
     def _column(self, position: int, count: int, *, missing: bool, unseen: bool) -> list[Any]:
         sampled = [row[position] for row in self._sample]
-        if self._texts[position].is_boolean:
+        if self._codings[position].is_boolean:
             return self._random.integers(0, 2, count).astype(bool).tolist()  # type: ignore[no-any-return]
-        if self._texts[position].is_text:
-            values = [*(text for text in self._texts[position].codes if text is not None), *sampled]
+        if self._codings[position].is_text:
+            values = [*(text for text in self._codings[position].codes if text is not None), *sampled]
             values = [*values, UNSEEN] if unseen or not values else values
         else:
             values = self._numbers(position, sampled, count)
         chosen = [values[index] for index in self._random.integers(0, len(values), count)]
         if missing and position in self._lacking:
-            # one column a row: the model answers these rows by themselves, for each set of such columns
+            # one column in each row: the model answers the rows of each set of such columns separately
             turn = self._lacking.index(position)
             return [
                 None if number % (10 * len(self._lacking)) == 10 * turn else value
@@ -89,10 +89,10 @@ class SyntheticRows:
         return chosen
 
     def _numbers(self, position: int, sampled: list[Any], count: int) -> list[Any]:
-        only = self._texts[position].only
+        only = self._codings[position].only
         if only:
             return [int(value) for value in only] if self._columns[position].is_whole else list(only)
-        apart = [near for number in self._texts[position].numbers for near in around(number)]
+        apart = [near for number in self._codings[position].numbers for near in around(number)]
         known = [float(value) for value in sampled if isinstance(value, (int, float))]
         if self.style == "near the sample" and known:
             is_whole = self._columns[position].is_whole
@@ -111,7 +111,7 @@ class SyntheticRows:
 
 
 def around(number: float) -> list[float]:
-    """A number with its neighbours, and its image in float32 with the neighbours of that."""
+    """A number and its neighbours in float64, then its float32 image and the neighbours of that."""
     image = np.float32(number)
     near = (np.nextafter(number, -np.inf), number, np.nextafter(number, np.inf))
     images = (np.nextafter(image, np.float32(-np.inf)), image, np.nextafter(image, np.float32(np.inf)))
@@ -119,7 +119,7 @@ def around(number: float) -> list[float]:
 
 
 def at_thresholds(matrix: Any, thresholds: dict[int, Any], *, most: int, seed: int = 0) -> Any:
-    """Rows like those of `matrix` whose values stand at the thresholds of trees, and next to them."""
+    """Rows like those of `matrix`, (n_rows, n_features) float64, with values at and beside the thresholds of trees."""
     points = {
         column: np.array([near for one in values for near in around(one)]) for column, values in thresholds.items()
     }

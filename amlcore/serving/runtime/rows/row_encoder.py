@@ -39,12 +39,12 @@ class RowEncoder:
         self._takes = set(signature.names or ())
         self._ordered = itemgetter(*self._names) if self._names and len(self._names) > 1 else None
         self._texts = [
-            (position, texts.codes, missing[position])
-            for position, texts in enumerate(preparation.texts)
-            if texts.is_text
+            (position, coding.codes, missing[position])
+            for position, coding in enumerate(preparation.codings)
+            if coding.is_text
         ]
         self._booleans = [
-            (position, missing[position]) for position, texts in enumerate(preparation.texts) if texts.is_boolean
+            (position, missing[position]) for position, coding in enumerate(preparation.codings) if coding.is_boolean
         ]
         self._codes = bool(self._texts or self._booleans)
         columns = signature.columns(self._width)
