@@ -1,4 +1,4 @@
-"""Log, which takes amlcore's own messages to the user; what keeps secrets out of them; and timings for `aml -v`."""
+"""Log, the way of amlcore's own messages to the user; redaction of secrets; and timings for `aml -v`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Result = TypeVar("Result")
 
 LEAST_SECRET = 4  # characters; a shorter value would be found in words by chance
 secret_names: set[str] = set()
-"""The environment variables that this process's workspaces name as secret; the debug log never shows their values."""
+"""The variables that this process's workspaces declare secret; the debug log never shows their values."""
 
 
 def redact(text: str, names: Iterable[str]) -> str:
@@ -27,8 +27,8 @@ def redact(text: str, names: Iterable[str]) -> str:
 
 
 def is_debugging() -> bool:
-    """Whether the debug log is on: by `aml -v`, by AMLCORE_DEBUG, or by what Python configured `logging` to."""
-    if "logging" not in sys.modules:  # nobody has asked for it, and importing it takes its time
+    """Whether the debug log is on: by `aml -v`, by AMLCORE_DEBUG, or by the configuration of `logging`."""
+    if "logging" not in sys.modules:  # nobody configured it, and importing it costs time
         return False
     import logging
 
@@ -36,7 +36,7 @@ def is_debugging() -> bool:
 
 
 def log_traceback(error: BaseException) -> None:
-    """Let the debug log show where an error came from whose message alone the user gets."""
+    """Write the traceback of an error to the debug log; the user otherwise gets its message alone."""
     if is_debugging():
         import logging
 
@@ -44,7 +44,7 @@ def log_traceback(error: BaseException) -> None:
 
 
 def timed(function: Callable[Parameters, Result]) -> Callable[Parameters, Result]:
-    """Let the logger of the function's module say how long each call took, where `aml -v` or logging asks for it."""
+    """Log how long each call took to the logger of the function's module, if the debug log is on."""
 
     @wraps(function)
     def call(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Result:

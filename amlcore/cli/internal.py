@@ -1,4 +1,4 @@
-"""The hidden verbs, by which amlcore starts processes of its own."""
+"""The hidden verbs, with which amlcore starts its own background processes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def drive(folder: str) -> int:
-    """Drive a run or a sweep that was submitted; a detached one's driver is started as this."""
+    """Drive a submitted run or sweep: the driver of a detached one."""
     from amlcore.app.drive import drive
     from amlcore.execution.interrupts import catch_signals
     from amlcore.terminal.output import print_line
@@ -16,7 +16,7 @@ def drive(folder: str) -> int:
 
 
 def allocation(folder: str) -> int:
-    """Start workers in an allocation; a Slurm job is started as this."""
+    """Start workers in an allocation: the body of a Slurm job."""
     from amlcore.compute.slurm.allocation import Allocation
 
     Allocation.load(folder)()
@@ -24,7 +24,7 @@ def allocation(folder: str) -> int:
 
 
 def plot(folder: str) -> int:
-    """Draw the plots of a sweep, which leaves them to a process of its own."""
+    """Draw the plots of a sweep in a process of their own."""
     from amlcore.execution import sweep_report
 
     sweep_report.draw(Path(folder))

@@ -12,7 +12,7 @@ from typing import TextIO
 
 from amlcore.cli import environments, internal, models, project, runs, services
 from amlcore.cli.parser import Parser, Verb
-from amlcore.cli.typing_errors import check_dashes
+from amlcore.cli.typos import check_dashes
 from amlcore.errors import AmlcoreError, LeftOutWarning
 from amlcore.log import log_traceback
 from amlcore.record.status import INTERRUPTED
@@ -82,7 +82,7 @@ def _dispatch(words: list[str]) -> int:
             print(f"amlcore {__version__}")
             return 0
         case ["run", *further]:
-            from amlcore.cli.run import run  # Hydra, which no other verb needs at its start
+            from amlcore.cli.run import run  # imports Hydra, which no other verb needs at start-up
 
             return run(further)
         case [word, *further] if word in COMPLETION:
@@ -117,8 +117,8 @@ def _call(name: str, words: list[str]) -> int:
 def _without_verbose(words: list[str]) -> tuple[list[str], bool]:
     """The words without -v, which may stand anywhere before `--`, and whether it was there."""
     end = words.index("--") if "--" in words else len(words)
-    kept = [word for word in words[:end] if word not in VERBOSE]
-    return [*kept, *words[end:]], len(kept) < end
+    others = [word for word in words[:end] if word not in VERBOSE]
+    return [*others, *words[end:]], len(others) < end
 
 
 def help_parser() -> Parser:
@@ -144,7 +144,7 @@ def help_parser() -> Parser:
 
 
 def _machine_failed(error: OSError) -> int:
-    """Report what the machine refused; a reader that has gone is told nothing."""
+    """Report what the machine refused, except to a reader that has gone."""
     if error.errno == errno.EPIPE or error.filename is None:
         # Nothing more can be written there, not even by the interpreter when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)

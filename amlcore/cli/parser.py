@@ -1,4 +1,4 @@
-"""What the verbs of `aml` share: the parser whose errors are ours, and the types of options."""
+"""What the verbs of `aml` share: their parser, and the types of their options."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from amlcore.errors import RequestError, must_be
 
 
 class Parser(argparse.ArgumentParser):
-    """An argument parser whose errors are one message, without the usage before it."""
+    """An argument parser that raises its errors, without printing the usage."""
 
     def error(self, message: str) -> NoReturn:
         see = f" (see `{self.prog} --help`)" if "are required" in message else ""
@@ -26,7 +26,7 @@ class Parser(argparse.ArgumentParser):
 
     @property
     def flags(self) -> list[str]:
-        """Every option with its dashes, as it is typed."""
+        """Every option as it is typed, dashes included."""
         return list(self._option_string_actions)
 
 
@@ -36,7 +36,7 @@ def _no_arguments(parser: Parser) -> None:
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb of `aml`: what it does in one line, its arguments, and the action that carries it out."""
+    """A verb of `aml`: a one-line summary, its arguments, and its action."""
 
     summary: str
     action: Callable[[Namespace], int]
@@ -64,7 +64,7 @@ def add_json(parser: Parser) -> None:
 
 
 def _run_id(text: str) -> str:
-    """A run's id from what was typed: its folder's path means it too."""
+    """The id of a run, which may be given by the path of its folder too."""
     return text.rstrip("/").rpartition("/")[2] or text
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from amlcore.cli.parser import Parser
 from amlcore.cli.script_arguments import overrides_of, split_at_dashes
-from amlcore.cli.typing_errors import check_dashes, flag_of
+from amlcore.cli.typos import check_dashes, flag_of
 from amlcore.errors import ConfigError
 from amlcore.terminal.output import log
 from amlcore.workspace import Workspace

@@ -1,22 +1,22 @@
-"""The script or module at hand and its arguments, as overrides for Hydra."""
+"""A script or module on the command line and its arguments, as overrides for Hydra."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
 
-from amlcore.cli.typing_errors import is_run, notebook
+from amlcore.cli.typos import is_run, notebook
 from amlcore.errors import ConfigError
 from amlcore.worker.module_file import find_module
 
-SEARCH_DEPTH = 4  # folders below the working folder in which a script is looked for
+SEARCH_DEPTH = 4  # how many folders deep a script is searched for
 MAX_SUGGESTIONS = 3
 SKIPPED_FOLDERS = ("outputs", "models", "node_modules", "venv", "env")
 FLAG_NAMES = ("multirun", "dry-run", "detach", "help", "hydra-help")
 
 
 def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
-    """What stands before `--`, and what stands after it: the script's own arguments."""
+    """The words before `--`, and the script's own arguments after it."""
     if "--" not in arguments:
         return arguments, None
     at = arguments.index("--")
@@ -26,7 +26,7 @@ def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
 def overrides_of(
     words: list[str], script_arguments: list[str] | None, *, root: Path, module: str | None = None
 ) -> list[str]:
-    """Hydra's overrides; a script or a module at hand and its arguments become some of them."""
+    """The overrides for Hydra, with those that stand for a script or module and its arguments."""
     from amlcore.config import quote_value
 
     overrides = list(words)
@@ -41,7 +41,7 @@ def overrides_of(
             raise ConfigError(f"{files[0]}: no such file{hint}")
         folder = Path.cwd() if script is None else script.parent
         folder = folder.relative_to(root) if folder.is_relative_to(root) else folder
-        # What the project says of its own script's model does not hold for another script.
+        # The project's model and deployment belong to its own script, not to this one.
         none = [f"{group}=none" for group in ("model", "deployment") if not _mentions(group, overrides)]
         overrides = [
             *none,
@@ -54,7 +54,7 @@ def overrides_of(
         ]
     if script_arguments is not None:
         values = ",".join(quote_value(word) for word in script_arguments)
-        # Hydra cannot lay a list over a mapping; null makes room for it.
+        # Hydra cannot replace a mapping by a list, but it can replace null.
         overrides += ["script.arguments=null", f"script.arguments=[{values}]"]
     return overrides
 
@@ -81,7 +81,7 @@ def _not_an_override(word: str) -> ConfigError:
 
 
 def _suggestion(word: str) -> str:
-    """The script or module below the working folder that `word` perhaps means."""
+    """The end of a message that suggests a script or module below the working folder, if one is called `word`."""
     if Path(word).is_file():
         return ""
     if find_module(".", word) is not None and not Path(f"{word}.py").is_file():

@@ -1,4 +1,4 @@
-"""What somebody perhaps meant who typed a verb or an option that does not exist."""
+"""Suggestions for a verb or an option that does not exist."""
 
 from __future__ import annotations
 
@@ -9,28 +9,29 @@ from pathlib import Path
 
 from amlcore.cli.parser import Verb
 from amlcore.cli.run import run_parser
-from amlcore.cli.typing_errors import check_dashes, flag_of, is_run, notebook
+from amlcore.cli.typos import check_dashes, flag_of, is_run, notebook
 from amlcore.errors import RequestError, suggest
 
-OTHER_NAMES = {
-    **dict.fromkeys(("list", "ls", "ps", "jobs", "job", "experiments", "experiment", "history"), "runs"),
-    **dict.fromkeys(("status", "info", "describe", "details", "metrics"), "show"),
-    **dict.fromkeys(("output", "tail", "follow"), "logs"),
-    **dict.fromkeys(("stop", "kill", "abort", "delete"), "cancel"),
-    **dict.fromkeys(("train", "submit", "start", "exec", "execute"), "run"),
-    **dict.fromkeys(("sweep", "tune", "multirun", "search"), "run -m"),
-    **dict.fromkeys(("retry", "restart", "repeat"), "rerun"),
-    **dict.fromkeys(("continue",), "resume"),
-    **dict.fromkeys(("package", "build", "bento", "publish"), "deploy"),
-    **dict.fromkeys(("service", "endpoint"), "serve"),
-    **dict.fromkeys(("environment", "environments", "envs", "conda", "venv"), "env"),
-    **dict.fromkeys(("dashboard", "web", "browser"), "ui"),
-    **dict.fromkeys(("new", "create", "project", "workspace"), "init"),
-    **dict.fromkeys(("check", "diagnose", "test"), "doctor"),
-    **dict.fromkeys(("key", "token"), "keys"),
-    "version": "--version",
+SYNONYMS = {
+    "runs": ("list", "ls", "ps", "jobs", "experiments", "history"),
+    "show": ("status", "info", "describe", "details", "metrics"),
+    "logs": ("output", "tail", "follow"),
+    "cancel": ("stop", "kill", "abort"),
+    "run": ("train", "submit", "start", "execute"),
+    "run -m": ("sweep", "tune", "multirun", "search"),
+    "rerun": ("retry", "restart", "repeat"),
+    "resume": ("continue",),
+    "deploy": ("package", "build", "bento", "publish"),
+    "serve": ("endpoint",),
+    "env": ("environment", "environments", "conda", "venv"),
+    "ui": ("dashboard", "browser"),
+    "init": ("new", "create"),
+    "doctor": ("diagnose",),
+    "keys": ("tokens",),
+    "--version": ("version",),
 }
 """What other tools call our verbs."""
+VERB_OF = {synonym: verb for verb, synonyms in SYNONYMS.items() for synonym in synonyms}
 
 
 def unknown_verb(words: list[str], verbs: Mapping[str, Verb]) -> RequestError:
@@ -44,7 +45,7 @@ def unknown_verb(words: list[str], verbs: Mapping[str, Verb]) -> RequestError:
     if "=" in word or word.endswith(".py") or Path(word).is_file():
         return RequestError(f"'{word}' is not a verb; did you mean `{shlex.join(['aml', 'run', *words])}`?")
     names = ["run", "help", *(name for name in verbs if " " not in name)]
-    near = OTHER_NAMES.get(word.lower()) or next(iter(get_close_matches(word.lower(), names, n=1)), None)
+    near = VERB_OF.get(word.lower()) or next(iter(get_close_matches(word.lower(), names, n=1)), None)
     if near is None and is_run(word):
         return RequestError(f"'{word}' is a run, not a verb; did you mean `{shlex.join(['aml', 'show', *words])}`?")
     if near is not None:

@@ -1,4 +1,4 @@
-"""A table of text that loses nothing: neither on a narrow terminal nor in a pipe, whatever the encoding."""
+"""A table that loses no text on a narrow terminal or in a pipe, whatever the encoding."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ GAP = "  "
 
 
 def cell(text: str, style: str = "") -> Text:
-    """Text of a user on one line: never markup, never control codes."""
+    """One line of a user's text: never markup, never control codes."""
     return Text(printable_line(text), style=style)
 
 
 def encodable(text: Text, stream: TextIO) -> Text:
-    """`text` with what the stream's encoding lacks as backslash escapes, so that its width is known."""
+    """`text` with backslash escapes for what the stream cannot encode, so that its width is known."""
     encoding = stream.encoding or "utf-8"
     plain = text.plain.encode(encoding, "backslashreplace").decode(encoding)
     return text if plain == text.plain else Text(plain, style=text.style)
@@ -40,7 +40,7 @@ class Grid:
         self.rows.append([each if isinstance(each, Text) else cell(each) for each in cells])
 
     def print(self) -> None:
-        """Print on stdout: in a pipe a line a row, on a terminal what does not fit below its row."""
+        """Print on stdout: one line a row in a pipe; on a terminal, columns that do not fit go below their row."""
         heads = [encodable(cell(column, "bold"), sys.stdout) for column in self.columns]
         rows = [[encodable(each, sys.stdout) for each in row] for row in self.rows]
         if not sys.stdout.isatty():
@@ -68,13 +68,13 @@ def _widths(rows: list[list[Text]], *, limit: int | None = None) -> list[int]:
 
 
 def _fitted(heads: list[Text], rows: list[list[Text]], *, width: int) -> Iterator[Text]:
-    """The lines for a terminal of `width`: the widest columns stand below their rows until the others fit."""
+    """The lines for a terminal of `width`: the widest columns move below their rows until the others fit."""
     widths = _widths([heads, *rows])
-    kept = list(range(len(heads)))
-    while len(kept) > 1 and sum(widths[index] + len(GAP) for index in kept) - len(GAP) > width:
-        kept.remove(max(kept[1:], key=lambda index: widths[index]))
-    below = [index for index in range(len(heads)) if index not in kept]
-    head, *lines = _aligned([[row[index] for index in kept] for row in [heads, *rows]])
+    columns = list(range(len(heads)))
+    while len(columns) > 1 and sum(widths[index] + len(GAP) for index in columns) - len(GAP) > width:
+        columns.remove(max(columns[1:], key=lambda index: widths[index]))
+    below = [index for index in range(len(heads)) if index not in columns]
+    head, *lines = _aligned([[row[index] for index in columns] for row in [heads, *rows]])
     yield head
     for line, row in zip(lines, rows, strict=True):
         yield line

@@ -164,7 +164,7 @@ def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> N
         (["run", "train.py", "train.py"], ["'train.py'", "after --"]),
         (["run", "train.py", "compute.mem_gb=inf"], ["compute.mem_gb=inf"]),
         (["run", "train.py", "workspace.root=x"], ["workspace.root", "no such key"]),
-        (["init", " "], ["give the folder a name"]),
+        (["init", " "], ["DIR: must not be empty"]),
         (["runs", "--sort", "accuracy"], ["--sort accuracy"]),
     ],
 )

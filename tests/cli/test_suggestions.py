@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.cli.main import VERBS, main
-from amlcore.cli.typing_errors import DASHES
+from amlcore.cli.typos import DASHES
 from amlcore.worker.run_names import create_run_folder
 
 

@@ -1,4 +1,4 @@
-"""Words of a command line that cannot be what was meant, whatever the verb."""
+"""Words on a command line that are never what was meant, whatever the verb."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from amlcore.errors import RequestError
 from amlcore.workspace import Workspace
 
 DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\uff0d"
-"""What word processors and chats make of a hyphen."""
+"""What word processors and chat programs turn a hyphen into."""
 
 
 def check_dashes(words: list[str], flags: Collection[str]) -> None:
-    """Refuse an option with a dash too few, or with one that only looks like a hyphen."""
+    """Refuse an option that lacks a dash, or whose dash is not a hyphen."""
     for word in words[: words.index("--")] if "--" in words else words:
         if (word[0:1] and word[0] in DASHES) or re.match(f"-[{DASHES}]", word):
             typed = f"--{word.lstrip(DASHES + '-')}" if len(word.lstrip(DASHES + "-")) > 1 else f"-{word[1:]}"
@@ -25,7 +25,7 @@ def check_dashes(words: list[str], flags: Collection[str]) -> None:
 
 
 def notebook(path: str) -> str:
-    """How to run a notebook, which is not a script."""
+    """The message about a notebook in place of a script."""
     script = shlex.quote(str(Path(path).with_suffix(".py")))
     return (
         f"'{path}' is a notebook; convert it first: jupyter nbconvert --to script {shlex.quote(path)}, "
@@ -34,7 +34,7 @@ def notebook(path: str) -> str:
 
 
 def is_run(word: str) -> bool:
-    """Whether `word` is the id of a run here, or the beginning of one."""
+    """Whether `word` is the id of a run in this workspace, or the beginning of one."""
     if word == "latest":
         return True
     try:
@@ -44,5 +44,5 @@ def is_run(word: str) -> bool:
 
 
 def flag_of(word: str) -> str:
-    """The option in `word`, without a value that is joined to it by `=`."""
+    """The option in `word`, without its value after `=`."""
     return word.partition("=")[0]
