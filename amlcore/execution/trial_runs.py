@@ -103,7 +103,7 @@ class TrialRuns:
                 shutil.rmtree(folder, ignore_errors=True)
             record.folder.mkdir()
             open_to_group(str(record.folder), keep_private=True)
-            write_run_record(
+            record = write_run_record(  # what was read of the folder before is gone with it
                 job,
                 self.source(job),
                 folder=record.folder,
