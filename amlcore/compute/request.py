@@ -12,17 +12,17 @@ from amlcore.worker.files import write_json
 from amlcore.worker.layout import RunLayout
 
 PRIVATE_MODE = 0o600
-"""Requests are for their owner's eyes: what a script is given may be meant for nobody else."""
+"""Only the owner may read a request: its arguments and variables may be private."""
 
 
 @dataclass(frozen=True)
 class WorkerKind:
-    """What must be the same for two runs to share a worker: all that is read at start or import."""
+    """What two runs must have in common to share a worker: everything read at start-up or import."""
 
     interpreter: str  # the full path of the environment's Python
     environment_variables: dict[str, str] = field(default_factory=dict)
     cores: int | None = None
-    preload: tuple[str, ...] = ()  # modules imported before the script is; empty: a cold worker
+    preload: tuple[str, ...] = ()  # modules imported before the script starts; empty: a cold worker
 
     @property
     def key(self) -> str:
@@ -31,7 +31,7 @@ class WorkerKind:
 
 @dataclass(frozen=True)
 class RunRequest:
-    """All that a worker needs to run a script once; its form is the queue's file format."""
+    """All that a worker needs to run a script once; its fields are the queue's file format."""
 
     run: str
     folder: str
@@ -45,8 +45,8 @@ class RunRequest:
     mem_bytes: int | None
     attempt: int = 1
     kill_wait_s: float = 5.0  # seconds from SIGTERM to SIGKILL
-    module: str | None = None  # its name, where `script` is run as by `python -m`
-    resumable: bool = False  # an attempt that is told to end leaves no result, since another may follow
+    module: str | None = None  # its name, if `script` runs as with `python -m`
+    resumable: bool = False  # an interrupted attempt leaves no result, since another may follow
 
     @property
     def name(self) -> str:
@@ -57,7 +57,7 @@ class RunRequest:
         return asdict(self)
 
     def enqueue(self, folder: Path) -> None:
-        """Write the request where workers look for it; the run's folder says before where that is."""
+        """Write the request where workers look for it, after recording that path in the run's folder."""
         path = str(folder / self.name)
         write_json(RunLayout(self.folder).queued, {"path": path})
         write_json(path, self.to_json(), mode=PRIVATE_MODE)

@@ -1,4 +1,4 @@
-"""The ComputeTarget: a declared place for runs, which opens slots for them."""
+"""The ComputeTarget: where runs execute; it opens slots for them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOST_PREFIX = "lost: "
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a run ends that left no result."""
+    """How a run without a result ends."""
 
     state: RunState
     reason: str
@@ -35,52 +35,52 @@ class Outcome:
 
 @dataclass(frozen=True)
 class BackendStatus:
-    """What a target knows of a run besides its files."""
+    """What a target knows about a run besides its files."""
 
-    wait_reason: str | None = None  # why it does not run; None where nothing holds it
-    outcome: Outcome | None = None  # None as long as a result may come
+    wait_reason: str | None = None  # why it does not run; None if nothing keeps it waiting
+    outcome: Outcome | None = None  # None while a result may still come
 
 
 class Slots(Protocol):
-    """Room for runs, open for as long as their driver lives; what happens to a run is read in its folder."""
+    """Room for runs, open while their driver lives; the run's folder shows what happens to it."""
 
     def submit(self, request: RunRequest, kind: WorkerKind, *, keep_open: tuple[IO[bytes], ...] = ()) -> None:
-        """Lay `request` where a worker of `kind` claims it.
+        """Queue `request` for a worker of `kind`.
 
         Parameters
         ----------
         keep_open : tuple of files
-            Stay open until the slots are closed, and in every worker of `kind` for as long as it lives.
+            Stay open until the slots are closed, and in every worker of `kind` while it lives.
         """
 
     def poll(self) -> dict[str, Outcome]:
-        """Start workers where requests wait and there is room.
+        """Start workers for waiting requests where there is room.
 
         Returns
         -------
         dict
-            The runs that will leave no result, by id, and how they end.
+            How runs end that will leave no result, by run id.
         """
 
     def wait_reason(self, run: str) -> str | None:
-        """Why `run` has not started yet, or not again; None where nothing holds it."""
+        """Why `run` has not started, or not started again; None if nothing keeps it waiting."""
 
     def withdraw(self, run: str) -> bool:
-        """Take back the request of `run`; False where a worker has it already."""
+        """Withdraw the request of `run`; False if a worker has it already."""
 
     def end(self, run: str) -> None:
-        """End whatever `run` is in at once, where its processes are not on this host."""
+        """End the job of `run` at once, if its processes are not on this host."""
 
     def close(self) -> None:
-        """No request comes any more: idle workers end, running ones finish."""
+        """Accept no further requests: idle workers end, busy ones finish."""
 
 
 @dataclass
 class ComputeTarget(ABC):
-    """What all targets have in common."""
+    """The fields and methods that all targets share."""
 
     kind: str = "???"  # which backend this is; set by the group's option
-    slots: int = 1  # runs at once on this target, in this workspace; a further one is Queued
+    slots: int = 1  # concurrent runs on this target in this workspace; further ones are Queued
     cores: int | None = None  # cores a run may use; null: all
     mem_gb: float | None = None  # GB of memory for a run and its children; null: no limit
     timeout_min: float | None = None  # minutes until a run is stopped; null: none
@@ -97,14 +97,14 @@ class ComputeTarget(ABC):
         for key in ("mem_gb", "timeout_min", "kill_wait_s"):
             value = self._number(key)
             if value is not None and not (isinstance(value, int | float) and 0 < value < float("inf")):
-                raise ConfigError(f"compute.{key}={value!r}: must be a number above 0, or null for none")
+                raise ConfigError(f"compute.{key}={value!r}: must be a positive number, or null for no limit")
         if self.kind != type(self).__name__.lower():
-            raise ConfigError(f"compute.kind={self.kind}: is set by the option; choose compute={self.kind} instead")
+            raise ConfigError(f"compute.kind={self.kind}: set by the option; use compute={self.kind} instead")
 
     def _number(self, key: str) -> int | float | str | None:
-        """The value of `key`, from now on a number of Python's own where it was one of NumPy's."""
-        given = getattr(self, key)
-        value = given if given is None else plain(given)
+        """The value of `key`; a number of NumPy's is replaced by one of Python's."""
+        value = getattr(self, key)
+        value = value if value is None else plain(value)
         setattr(self, key, value)
         return str(value) if isinstance(value, bool) else value
 
@@ -114,31 +114,31 @@ class ComputeTarget(ABC):
 
     @abstractmethod
     def check(self) -> None:
-        """Find out before anything starts whether this target can take a run.
+        """Check that this target can take a run, before anything starts.
 
         Raises
         ------
         ConfigError
-            It cannot; the message says what would fit.
+            The target cannot; the message says what would fit.
         """
 
     def describe(self) -> dict[str, Any]:
-        """What a run asks of this target, in plain values."""
+        """The request of a run to this target, as plain values."""
         return asdict(self)
 
     @staticmethod
     @abstractmethod
     def observe(record: Record) -> BackendStatus:
-        """How a run stands that has no result and whose driver is gone."""
+        """The status of a run that has no result and whose driver is gone."""
 
     @property
     @abstractmethod
     def resumable(self) -> bool:
-        """Whether an attempt that was told to end may be followed by another."""
+        """Whether another attempt may follow one that was interrupted."""
 
     @property
     def slots_key(self) -> str:
-        """What must be the same for the runs of one driver to share its slots."""
+        """Runs of one driver with the same key share its slots."""
         return repr(replace(self, timeout_min=None))
 
     @property

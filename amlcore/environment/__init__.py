@@ -1,4 +1,4 @@
-"""What a script runs in: declared, resolved to a lock, built once, kept by content."""
+"""What a script runs in: declared, resolved to a lock, built once, cached by its content."""
 
 from amlcore.environment.build import BuiltEnvironment, build_lock
 from amlcore.environment.cache_contents import CachedEnvironment, list_environments, prune

@@ -1,4 +1,4 @@
-"""From a lock to an interpreter, once for each content."""
+"""Build an interpreter from a lock, once for each content."""
 
 import hashlib
 import json
@@ -47,44 +47,44 @@ class BuiltEnvironment:
     folder: Path | None  # in the cache; None where nothing was built
 
     def shared_lock(self) -> BinaryIO:
-        """A file that keeps `prune` away for as long as it is open, here or in a process that inherits its descriptor.
+        """A file that keeps `prune` away while it is open, here or in a process that inherits its descriptor.
 
         Raises
         ------
         BuildError
-            Where the environment was removed since it was built.
+            The environment was removed after it was built.
         """
         return shared_interpreter_lock(self.python)
 
 
 @dataclass(frozen=True)
 class EnvironmentBuild:
-    """One build: for whom, on which interpreter, into which cache."""
+    """One build: its name, its interpreter, its cache."""
 
     name: str | None
     interpreter: Interpreter
     notes: tuple[str, ...]
-    options: tuple[str, ...]  # where the installer looks, beyond the machine's own settings
+    options: tuple[str, ...]  # where the installer looks, besides the machine's own settings
     cache: CacheLayout
     log: Log
-    resolved_at: float | None = None  # epoch seconds, of a resolution that is used again
+    resolved_at: float | None = None  # epoch seconds; None for a new resolution
 
     @property
     def label(self) -> str:
         return "environment of the lock" if self.name is None else f"environment '{self.name}'"
 
-    def say_waiting(self) -> None:
-        self.log(f"{self.label}: another process is building it; waiting for that one")
+    def log_wait(self) -> None:
+        self.log(f"{self.label}: waiting for another process that is building it")
 
     def install(self, lock: str) -> BuiltEnvironment:
-        """The environment of a lock from the cache, else built into it."""
+        """Take the environment of a lock from the cache, or build it there."""
         version = self.interpreter.version
         key = _digest(lock, version, _platform())
         layout = self.cache.environment(key)
-        if self._is_found(layout):
-            self.log(f"{self.label}: ready, built before{self._age}; its build log is {layout.log}")
+        if self._is_cached(layout):
+            self.log(f"{self.label}: already built{self._age}; build log: {layout.log}")
         else:
-            with exclusive_lock(layout.guard, waiting=self.say_waiting) as guard:
+            with exclusive_lock(layout.guard, on_wait=self.log_wait) as guard:
                 if not layout.is_ready():
                     self._fill(layout, lock=lock, guard=guard)
                 layout.mark_used(self.name)
@@ -94,8 +94,8 @@ class EnvironmentBuild:
     def _age(self) -> str:
         return "" if self.resolved_at is None else f", resolved {ago(time.time() - self.resolved_at)}"
 
-    def _is_found(self, layout: EnvironmentLayout) -> bool:
-        """Whether it was built before; its use is noted while nobody can remove it."""
+    def _is_cached(self, layout: EnvironmentLayout) -> bool:
+        """Whether it is built; if so, its use is recorded while nobody can remove it."""
         if not layout.is_ready():
             return False
         with shared_lock(layout.guard):
@@ -105,7 +105,7 @@ class EnvironmentBuild:
         return False
 
     def _fill(self, layout: EnvironmentLayout, *, lock: str, guard: int) -> None:
-        """Builds in place, since a venv cannot be moved; the ready marker comes last."""
+        """Build in place, since a venv cannot be moved; write the ready marker last."""
         began = time.monotonic()
         layout.remove()
         layout.folder.mkdir(parents=True)
@@ -113,23 +113,23 @@ class EnvironmentBuild:
         try:
             with layout.log.open("w", encoding="utf-8", buffering=1) as file:
 
-                def tell(line: str) -> None:
+                def log_both(line: str) -> None:
                     self.log(line)
                     file.write(line + "\n")
 
                 version, path = self.interpreter.version, self.interpreter.path
-                tell(f"{self.label}{self._age}: building for Python {version} ({path})")
-                self._install_into(layout, lock=lock, guard=guard, tell=tell)
-                tell(f"{self.label}: ready after {time.monotonic() - began:.1f} s in {layout.folder}")
+                log_both(f"{self.label}{self._age}: building for Python {version} ({path})")
+                self._install_into(layout, lock=lock, guard=guard, log=log_both)
+                log_both(f"{self.label}: ready after {time.monotonic() - began:.1f} s in {layout.folder}")
             layout.publish(python_version=self.interpreter.version)
         except BaseException:
             layout.remove()
             raise
 
-    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, tell: Log) -> None:
-        run = partial(run_uv, folder=layout.folder, guard=guard, log=tell)
+    def _install_into(self, layout: EnvironmentLayout, *, lock: str, guard: int, log: Log) -> None:
+        run = partial(run_uv, folder=layout.folder, guard=guard, log=log)
         run(["venv", "--quiet", "--no-project", "--python", str(self.interpreter.path), "venv"]).require(
-            f"{self.label}: no virtual environment could be made with {self.interpreter.path}"
+            f"{self.label}: cannot create a virtual environment with {self.interpreter.path}"
         )
         if not blocks(lock):
             return
@@ -151,42 +151,42 @@ class EnvironmentBuild:
                 *command_line_flags(self.options, installing=True),
                 *files,
             ]
-        ).require(f"{self.label} does not install for Python {self.interpreter.version}")
+        ).require(f"{self.label} cannot be installed for Python {self.interpreter.version}")
         (layout.folder / "options.txt").unlink(missing_ok=True)
         if not by_uv:
-            # Its status says only that some package carries a file for another Python.
+            # Its exit status is ignored: it only says that some package carries a file for another Python.
             compileall = [str(layout.python), "-m", "compileall", "-qq", "-j0", str(layout.venv / "lib")]
-            stream(compileall, folder=layout.folder, guard=guard, log=tell)
+            stream(compileall, folder=layout.folder, guard=guard, log=log)
 
 
 @timed
 def build_specification(
     specification: Specification, *, name: str, cache: Path, log: Log, upgrade: bool = False
 ) -> BuiltEnvironment:
-    """The interpreter for what an environment asks for, as it was resolved the first time, for as long as that is true.
+    """Build the interpreter for a specification; its first resolution is used for as long as it stays valid.
 
     Parameters
     ----------
     upgrade : bool
-        Whether it is resolved anew in any case.
+        Resolve again in any case.
     """
     check_cache_folder(cache)
     began = time.time()
     interpreter, note = find_python(specification.python)
     best = [f"packages of several indexes: {BEST_MATCH_NOTE}"] if uses_best_match(specification.options) else []
     notes = (*specification.notes, *best, *([note] if note else []))
-    _tell_notes(notes, log)
+    _log_notes(notes, log)
     build = EnvironmentBuild(name, interpreter, notes, specification.options, CacheLayout(cache), log)
     resolved = build.cache.resolved(_definition(specification, interpreter))
-    reason = "as was asked for" if upgrade else reason_to_resolve_again(specification)
+    reason = "--upgrade" if upgrade else reason_to_resolve_again(specification)
     if reason is None and (lock := _read(resolved)) is not None:
         return _reused(build, resolved).install(lock)
-    # Installed under the resolver's guard too, so that whoever waits for it waits once.
-    with exclusive_lock(resolved.with_suffix(".guard"), waiting=build.say_waiting, passing=True) as guard:
+    # Install under the resolver's guard as well, so that another process waits only once.
+    with exclusive_lock(resolved.with_suffix(".guard"), on_wait=build.log_wait, remove=True) as guard:
         lock = _read(resolved)
         if lock is not None and (reason is None or resolved.stat().st_mtime >= began):
             return _reused(build, resolved).install(lock)
-        again = "" if lock is None or reason is None else f" anew ({reason})"
+        again = "" if lock is None or reason is None else f" again ({reason})"
         log(f"{build.label}: resolving{again} for Python {interpreter.version} ({interpreter.path})")
         try:
             lock = resolve(
@@ -196,14 +196,14 @@ def build_specification(
             if lock is None or upgrade or isinstance(error, UnsolvableError):
                 raise
             age = ago(time.time() - resolved.stat().st_mtime)
-            log(f"warning: {build.label}: it could not be resolved anew, and stays as it was resolved {age}")
+            log(f"warning: {build.label}: cannot be resolved again; using the resolution of {age}")
             return _reused(build, resolved).install(lock)
         write_text(str(resolved), lock, for_group=True)
         return build.install(lock)
 
 
 def _reused(build: EnvironmentBuild, resolved: Path) -> EnvironmentBuild:
-    """The build with the age of its resolution, whose use is noted in the time of its last access."""
+    """The build with the age of its resolution; this use is recorded as the access time."""
     with suppress(PermissionError, FileNotFoundError):
         stat = resolved.stat()
         os.utime(resolved, ns=(time.time_ns(), stat.st_mtime_ns))
@@ -212,7 +212,7 @@ def _reused(build: EnvironmentBuild, resolved: Path) -> EnvironmentBuild:
 
 
 def ago(seconds: float) -> str:
-    """How long ago that is, as people say it."""
+    """A duration as people say it: "3 h ago"."""
     for unit, length in (("days", 86400.0), ("h", 3600.0), ("min", 60.0)):
         if seconds >= 2 * length:
             return f"{seconds / length:.0f} {unit} ago"
@@ -221,27 +221,27 @@ def ago(seconds: float) -> str:
 
 @timed
 def build_lock(lock: str, *, python_version: str, cache: Path, log: Log, name: str | None = None) -> BuiltEnvironment:
-    """The interpreter for an existing lock, on the Python that it was made with or the same minor.
+    """Build the interpreter for an existing lock, on the same Python version or the same minor.
 
     Raises
     ------
     EnvironmentSpecError
-        Where this machine has no such Python.
+        This machine has no such Python.
     BuildError
-        Where a package of the lock cannot be installed, with the installer's own words.
+        A package of the lock cannot be installed; the message quotes the installer.
     """
     check_cache_folder(cache)
-    wanted = PythonRequest.version(python_version, text=f"python {python_version}", where="the lock")
-    interpreter, note = find_python(wanted)
+    request = PythonRequest.version(python_version, text=f"python {python_version}", where="the lock")
+    interpreter, note = find_python(request)
     notes = (note,) if note else ()
-    _tell_notes(notes, log)
+    _log_notes(notes, log)
     return EnvironmentBuild(name, interpreter, notes, (), CacheLayout(cache), log).install(lock)
 
 
 def build_current(*, log: Log) -> BuiltEnvironment:
     """The interpreter that runs amlcore, as it is."""
     lock, notes = installed_lock()
-    _tell_notes(notes, log)
+    _log_notes(notes, log)
     version = platform.python_version()
     log(f"environment 'current': Python {version} ({sys.executable})")
     key = _digest("current", lock, version, _platform())
@@ -249,13 +249,13 @@ def build_current(*, log: Log) -> BuiltEnvironment:
 
 
 def _definition(specification: Specification, interpreter: Interpreter) -> str:
-    """What names a resolution: all that was asked for, nested files included, and for which interpreter."""
-    asked = (specification.requirements, specification.constraints, specification.options)
-    return _digest(*asked, *external_state(specification.options), interpreter.version, _platform())
+    """The key of a resolution: everything requested, nested files included, and the interpreter."""
+    requested = (specification.requirements, specification.constraints, specification.options)
+    return _digest(*requested, *external_state(specification.options), interpreter.version, _platform())
 
 
 def _platform() -> str:
-    """Wheels are chosen by the machine and its C library."""
+    """What wheels are chosen by: the machine and its C library."""
     return f"{sysconfig.get_platform()} {'-'.join(platform.libc_ver())}"
 
 
@@ -263,7 +263,7 @@ def _digest(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 
-def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
+def _log_notes(notes: tuple[str, ...], log: Log) -> None:
     for line in notes:
         log(f"note: {line}")
 
@@ -271,5 +271,5 @@ def _tell_notes(notes: tuple[str, ...], log: Log) -> None:
 def _read(path: Path) -> str | None:
     try:
         return path.read_text(encoding="utf-8")
-    except (FileNotFoundError, NotADirectoryError, PermissionError):  # what cannot be written is said where it is
+    except (FileNotFoundError, NotADirectoryError, PermissionError):  # whoever writes there next gets the error
         return None

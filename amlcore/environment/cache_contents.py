@@ -1,4 +1,4 @@
-"""What the folder of built environments holds, and what of it may go."""
+"""The built environments of a cache: listed, and pruned when unused."""
 
 import fcntl
 import os
@@ -23,7 +23,7 @@ class CachedEnvironment:
     key: str
     names: tuple[str, ...]
     python: str | None  # "3.11.7"; None, as the next three, where it is not ready
-    size_bytes: int | None  # what its files count; hard links share most of it with uv's own cache
+    size_bytes: int | None  # sum of its files; hard links share most of it with uv's own cache
     created: float | None  # epoch seconds
     last_used: float | None  # epoch seconds
     ready: bool
@@ -31,13 +31,13 @@ class CachedEnvironment:
 
 
 def list_environments(cache: Path) -> list[CachedEnvironment]:
-    """All environments of the cache, the last used first."""
-    found = [_describe(layout) for layout in CacheLayout(cache).environments() if layout.folder.is_dir()]
-    return sorted(found, key=lambda one: one.last_used or 0.0, reverse=True)
+    """All environments of the cache, the most recently used first."""
+    environments = [_describe(layout) for layout in CacheLayout(cache).environments() if layout.folder.is_dir()]
+    return sorted(environments, key=lambda one: one.last_used or 0.0, reverse=True)
 
 
 def prune(cache: Path, *, unused_days: float, log: Log | None = None) -> list[CachedEnvironment]:
-    """Removes what was not used for so long, half-built remains, and old resolutions; never what a process holds.
+    """Remove unused environments, half-built remains and old resolutions, but nothing that a process holds.
 
     Returns
     -------
@@ -90,7 +90,7 @@ def _is_old(one: CachedEnvironment, before: float) -> bool:
 
 
 def _remove_old(layout: EnvironmentLayout, before: float, log: Log | None) -> CachedEnvironment | None:
-    """Removes an environment that is old, unless someone builds or uses it; returns it if there was one."""
+    """Remove an environment if it is old and nobody builds or uses it; return it if it was removed."""
     if not _is_old(_describe(layout), before):
         return None
     with open_guard(layout.guard) as stream:

@@ -1,4 +1,4 @@
-"""The folder of built environments: what lies where in it."""
+"""The paths of the folder of built environments."""
 
 import os
 import re
@@ -18,13 +18,13 @@ _KEY = re.compile(r"[0-9a-f]{32}")
 
 @dataclass(frozen=True)
 class CacheLayout:
-    """All names inside the cache."""
+    """All paths inside the cache."""
 
     folder: Path
 
     @property
     def locks(self) -> Path:
-        return self.folder / "locks"  # what each definition was first resolved to
+        return self.folder / "locks"  # the resolution of each definition
 
     def resolved(self, definition: str) -> Path:
         return self.locks / f"{definition}.txt"
@@ -33,20 +33,20 @@ class CacheLayout:
         return EnvironmentLayout(self.folder / key)
 
     def environments(self) -> list["EnvironmentLayout"]:
-        """Those that are there, and what a failed build left; whatever else lies in the folder is not ours."""
-        names = {one.name.removesuffix(".guard") for one in self.folder.glob("*")}
+        """The environments, and the remains of failed builds; anything else in the folder is not ours."""
+        names = {path.name.removesuffix(".guard") for path in self.folder.glob("*")}
         return [EnvironmentLayout(self.folder / name) for name in sorted(names) if _KEY.fullmatch(name)]
 
 
 @dataclass(frozen=True)
 class EnvironmentLayout:
-    """All names of one environment."""
+    """All paths of one environment."""
 
     folder: Path
 
     @property
     def guard(self) -> Path:
-        return self.folder.with_suffix(".guard")  # locked alone by its builder, together by its users
+        return self.folder.with_suffix(".guard")  # exclusive lock of its builder, shared lock of its users
 
     @property
     def venv(self) -> Path:
@@ -66,20 +66,20 @@ class EnvironmentLayout:
 
     @property
     def names(self) -> Path:
-        return self.folder / "names"  # an empty file a name that asked for it
+        return self.folder / "names"  # an empty file for each name that it was built under
 
     @property
     def ready(self) -> Path:
-        return self.folder / "ready.json"  # written last; its age is that of the last use
+        return self.folder / "ready.json"  # written last; its mtime is the last use
 
     def is_ready(self) -> bool:
-        """Whether it was built to its end, and the interpreter below it is still installed."""
+        """Whether the build was completed, and the Python that it is based on is still installed."""
         try:
             return self.ready.exists() and self.python.exists()
         except PermissionError as error:
             raise BuildError(
-                f"the environment in {self.folder} was built by {owner_of(self.folder)}, and you may not read "
-                f"{error.filename}; it can be opened to the group, or AMLCORE_ENVIRONMENTS can name another folder"
+                f"cannot read {error.filename}: {owner_of(self.folder)} built the environment in {self.folder}; "
+                "ask for access, or set AMLCORE_ENVIRONMENTS to another folder"
             ) from None
 
     @property
@@ -91,12 +91,12 @@ class EnvironmentLayout:
         open_tree_to_group(self.folder)
         size = sum(path.lstat().st_size for path in self.folder.rglob("*"))
         record = {"python": python_version, "created": time.time(), "size_bytes": size}
-        durable.sync_tree(self.folder)  # or what a power cut left of it would count as ready for ever
+        durable.sync_tree(self.folder)  # otherwise what a power cut leaves of it would count as ready for ever
         write_json(str(self.ready), record, sync=True)
 
     def mark_used(self, name: str | None) -> None:
-        """Notes a use; whoever calls it holds the guard, so that it is there."""
-        # Another user's cache can be used without leaving a trace in it.
+        """Record a use; the caller holds the guard, so the environment cannot be removed meanwhile."""
+        # Another user's cache may be read-only.
         with suppress(PermissionError):
             os.utime(self.ready)
             if name is not None:
@@ -104,25 +104,24 @@ class EnvironmentLayout:
                 (self.names / name).touch()
 
     def remove(self) -> None:
-        """Removes it so that no one ever sees a part of it as ready."""
+        """Remove it; nobody ever sees a part of it as ready."""
         self.ready.unlink(missing_ok=True)
         shutil.rmtree(self.folder, ignore_errors=True)
 
 
 def check_cache_folder(cache: Path) -> None:
-    """Make sure that environments work below `cache`.
+    """Check that environments work in the folder `cache`.
 
     Raises
     ------
     EnvironmentSpecError
-        `PATH` would be split within it, so that a script's children got another Python; or it would break the files
-        that say where an environment lies.
+        The path has a character that splits `PATH`, so that a script's children would find another Python, or one
+        that breaks the text files in which a venv stores its own path.
     """
-    wrong = next(iter(re.findall(f"[{os.pathsep}\\x00-\\x1f\\x7f\\ud800-\\udfff]", str(cache))), None)
-    if wrong is not None:
-        named = ascii(wrong)
+    character = next(iter(re.findall(f"[{os.pathsep}\\x00-\\x1f\\x7f\\ud800-\\udfff]", str(cache))), None)
+    if character is not None:
         raise EnvironmentSpecError(
-            f"environments cannot lie in {str(cache)!r}, since {named} stands in its name"
-            + (", where PATH is split" if wrong == os.pathsep else "")
-            + "; the variable AMLCORE_ENVIRONMENTS or workspace.environments_folder names another folder"
+            f"cannot build environments in {str(cache)!r}: its path must not contain {character!a}"
+            + (", which separates the entries of PATH" if character == os.pathsep else "")
+            + "; set AMLCORE_ENVIRONMENTS or workspace.environments_folder to another folder"
         )

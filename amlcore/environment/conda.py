@@ -1,4 +1,4 @@
-"""A conda environment file, as far as its packages are on the Python package index."""
+"""A conda environment file, whose packages are installed from the Python package index."""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.environment import line_errors
-from amlcore.environment.conda_names import index_name, is_brought
+from amlcore.environment.conda_names import index_name, is_bundled
 from amlcore.environment.interpreter import PythonRequest
 from amlcore.environment.location import SourceLocation, read_text
 from amlcore.environment.specification import Draft
@@ -22,43 +22,45 @@ _PIECE = re.compile(r"(?P<operator>===|==|>=|<=|!=|~=|=|>|<)?\s*(?P<number>[0-9]
 
 
 def read_conda(path: Path, *, location: SourceLocation, draft: Draft) -> None:
-    """Takes the dependencies of the conda file at `path`, its `pip:` section included."""
+    """Add the dependencies of the conda file at `path` to `draft`, its `pip:` section included."""
     document = _compose(read_text(path, location=location), location=location)
     sections = _sections(document, location=location)
     if "variables" in sections:
-        draft.notes.append(f"variables ({location}) are left out: script.environment_variables sets them")
-    brought: list[str] = []
+        draft.notes.append(f"variables ({location}) are ignored: set them in script.environment_variables")
+    bundled: list[str] = []
     for line, text, by_pip in _dependencies(sections.get("dependencies"), location=location):
         if by_pip:
             draft.take(text, location=location.at_line(line), folder=path.parent)
             continue
         try:
-            _take(text, location=location.at_line(line), folder=path.parent, draft=draft, brought=brought)
+            _take(text, location=location.at_line(line), folder=path.parent, draft=draft, bundled=bundled)
         except EnvironmentSpecError as error:
             draft.refused.append(error)
-    if brought:
-        names = ", ".join(dict.fromkeys(brought))
-        draft.notes.append(f"conda's own libraries ({location}) are left out, wheels bring what they need: {names}")
+    if bundled:
+        names = ", ".join(dict.fromkeys(bundled))
+        draft.notes.append(
+            f"conda's native libraries ({location}) are ignored, since wheels bundle what they need: {names}"
+        )
 
 
-def _take(text: str, *, location: SourceLocation, folder: Path, draft: Draft, brought: list[str]) -> None:
-    """Takes one conda dependency; the name of a library that wheels bring goes to `brought`."""
+def _take(text: str, *, location: SourceLocation, folder: Path, draft: Draft, bundled: list[str]) -> None:
+    """Add one conda dependency to `draft`; the name of a library that wheels bundle goes to `bundled`."""
     parsed = _SPEC.fullmatch(re.sub(r"^[^\s=<>!]+::", "", text))
     if parsed is None:
         raise _unreadable(text, location=location)
     name = parsed["name"].lower()
     version = re.sub(r"^\[version=['\"]?(.*?)['\"]?\]$", r"\1", parsed["version"].strip())
     exported = _WITH_BUILD.fullmatch(version)
-    if is_brought(name, exported=exported is not None):
-        brought.append(name)
+    if is_bundled(name, exported=exported is not None):
+        bundled.append(name)
         return
     renamed = name if name == "python" else index_name(name)
     if renamed is None:
         raise line_errors.no_python_package(text, location=location)
     if exported is not None:
-        draft.notes.append(f"conda's build strings ({location.name}) are left out: the Python package index has none")
+        draft.notes.append(f"conda's build strings ({location.name}) are ignored: the Python package index has none")
         version = exported["version"]
-    if renamed == "tzdata":  # 2024b is 2024.2 there, and the newest is as good
+    if renamed == "tzdata":  # 2024b is 2024.2 there, and the newest will do
         version = ""
     specifier = _specifier(version, text=text, location=location)
     if name == "python":
@@ -84,11 +86,11 @@ def _piece(piece: str, *, text: str, location: SourceLocation) -> str:
     if parsed is None:
         raise _unreadable(text, location=location)
     operator, number = parsed["operator"] or "==", parsed["number"]
-    if operator in (">", ">=", "<", "<="):  # conda passes over a `.*` behind these
+    if operator in (">", ">=", "<", "<="):  # conda ignores a `.*` after these
         return operator + re.sub(r"[.]?[*]$", "", number)
     if operator != "=":
         return f"{operator}{re.sub(r'[.]?[*]$', '.*', number)}"
-    # A single `=` means this version and what begins with it; PEP 440 allows `.*` behind plain numbers.
+    # A single `=` matches every version with this prefix; PEP 440 allows `.*` only after plain numbers.
     stem = re.sub(r"[.]?[*]$", "", number)
     return f"=={stem}.*" if re.fullmatch(r"[0-9.]+", stem) else f"=={stem}"
 
@@ -112,8 +114,8 @@ def _unreadable(text: str, *, location: SourceLocation) -> EnvironmentSpecError:
     return line_errors.LineError(
         text,
         location=location,
-        why="is not understood",
-        advice="legal are for example 'numpy', 'numpy=1.23', 'numpy=1.23.5=py311_0' and 'numpy>=1.23,<2'",
+        why="cannot be read",
+        advice="write it as in 'numpy', 'numpy=1.23', 'numpy=1.23.5=py311_0' or 'numpy>=1.23,<2'",
     )
 
 
@@ -121,7 +123,7 @@ def _compose(text: str, *, location: SourceLocation) -> "yaml.Node":
     import yaml
 
     try:
-        # The node tree keeps the line of each entry.
+        # The node tree has the line of each entry.
         document = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark is not None else 1
@@ -129,7 +131,7 @@ def _compose(text: str, *, location: SourceLocation) -> "yaml.Node":
     except yaml.YAMLError as error:
         raise EnvironmentSpecError(f"{location}: not YAML: {error}") from None
     if not isinstance(document, yaml.MappingNode):
-        raise EnvironmentSpecError(f"{location}: a conda file is a mapping with the key 'dependencies'")
+        raise EnvironmentSpecError(f"{location}: a conda file must be a mapping with the key 'dependencies'")
     return document
 
 
@@ -144,7 +146,7 @@ def _sections(document: Any, *, location: SourceLocation) -> dict[str, Any]:
 
 
 def _dependencies(node: Any, *, location: SourceLocation) -> Iterator[tuple[int, str, bool]]:
-    """Each dependency with its line, and whether pip is to install it."""
+    """Each dependency with its line, and whether it stands in the `pip:` section."""
     import yaml
 
     if not isinstance(node, yaml.SequenceNode):
@@ -163,11 +165,11 @@ def _pip_section(item: Any, *, location: SourceLocation) -> Iterator[tuple[int, 
     where = location.at_line(item.start_mark.line + 1)
     named = [key.value for key, _ in item.value] if isinstance(item, yaml.MappingNode) else []
     if named != ["pip"] or not isinstance(item.value[0][1], yaml.SequenceNode):
-        raise EnvironmentSpecError(f"{where}: a dependency is a name with its version, or 'pip:' with a list")
+        raise EnvironmentSpecError(f"{where}: a dependency must be a name with a version, or 'pip:' with a list")
     for entry in item.value[0][1].value:
         line = entry.start_mark.line + 1
         if not isinstance(entry, yaml.ScalarNode):
             raise EnvironmentSpecError(
-                f"{location.at_line(line)}: an entry of 'pip:' is a requirement such as 'joblib==1.4.2'"
+                f"{location.at_line(line)}: an entry under 'pip:' must be a requirement, such as 'joblib==1.4.2'"
             )
         yield line, entry.value.strip(), True

@@ -1,4 +1,4 @@
-"""What conda calls things, as far as it differs from the Python package index."""
+"""Conda package names that differ from the Python package index."""
 
 import re
 from functools import cache
@@ -9,7 +9,7 @@ def _names(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# Conda's name: the index's name. What stands here goes before conda_forge.txt.
+# Conda's name: the index's name. These take precedence over conda_forge.txt.
 _RENAMED = {
     "cmake": "cmake",  # the same program, as wheels
     "dask-core": "dask",
@@ -42,8 +42,8 @@ _RENAMED = {
     "uv": "uv",
 }
 
-# Libraries that Python and the index's wheels bring themselves, and conda's switches between builds of a package.
-_BROUGHT = _names(
+# Libraries that Python and the index's wheels bundle, and conda's switches between builds of a package.
+_BUNDLED = _names(
     """
     _anaconda_depends _libgcc_mutex _openmp_mutex _py-xgboost-mutex _sysroot_linux-64_curr_repodata_hack _tflow_select
     abseil-cpp alsa-lib aom arrow-cpp atk atk-1.0 at-spi2-atk at-spi2-core backports blas blosc boost-cpp brotli
@@ -60,12 +60,12 @@ _BROUGHT = _names(
     libxgboost vc
     """
 )
-_BROUGHT_FAMILIES = (
+_BUNDLED_FAMILIES = (
     *("aws-c-", "aws-checksums", "font-ttf-", "fonts-", "gst-", "m2-", "m2w64-", "ucrt", "vc14", "vs2015", "vs2022"),
     *("xcb-", "xorg-"),
 )
 
-# Where conda lists all that it installed, these are there for its own builds of packages that wheels make otherwise.
+# In an export of all that conda installed, these come with conda's own builds; wheels do without them.
 _OF_CONDAS_BUILDS = _names(
     """
     blas-devel hdf5 intel-openmp libopencv libtorch mkl mkl-devel mkl-include mkl_fft mkl-fft mkl_random mkl-random
@@ -74,7 +74,7 @@ _OF_CONDAS_BUILDS = _names(
 )
 
 
-# No Python package at all, or another one than the index has by that name: a script that needs it would fail later.
+# Not Python packages, or the index has another package by that name: the script would fail later.
 _REFUSED = _names(
     """
     anaconda blas-devel boost c-compiler clang clangxx compilers conda conda-build cuda cuda-toolkit cudatoolkit cudnn
@@ -89,7 +89,7 @@ _CROSS = re.compile(r"-(cos\d|conda|el\d|amzn\d+)-|_(linux|osx|win)-\d|_(linux|o
 
 
 def index_name(name: str) -> str | None:
-    """What the Python package index calls conda's package `name`; None where it is no Python package."""
+    """The Python package index's name of conda's package `name`; None if it is not a Python package."""
     if name in _RENAMED:
         return _RENAMED[name]
     if name in _REFUSED or name.startswith(_REFUSED_FAMILIES) or _CROSS.search(name):
@@ -97,15 +97,15 @@ def index_name(name: str) -> str | None:
     return _conda_forge().get(re.sub(r"[-_.]+", "-", name), name)
 
 
-def is_brought(name: str, *, exported: bool) -> bool:
-    """Whether conda's package is a library that wheels bring where they need it.
+def is_bundled(name: str, *, exported: bool) -> bool:
+    """Whether conda's package is a library that wheels bundle.
 
     Parameters
     ----------
     exported : bool
-        Whether it stands in a list of all that conda installed, with its build.
+        Whether it comes from a list of all that conda installed, with build strings.
     """
-    if name in _BROUGHT or name.startswith(_BROUGHT_FAMILIES) or (exported and name in _OF_CONDAS_BUILDS):
+    if name in _BUNDLED or name.startswith(_BUNDLED_FAMILIES) or (exported and name in _OF_CONDAS_BUILDS):
         return True
     is_library = name.startswith("lib") or "-cpp" in name
     return is_library and name not in _REFUSED and index_name(name) is None

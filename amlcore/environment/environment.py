@@ -27,7 +27,7 @@ _KINDS = "requirements .txt or .in, pyproject .toml, a script .py with a PEP 723
 class Environment:
     """Which Python and which packages a script runs with."""
 
-    # What it is called in runs and lists: letters, digits, '.', '_' and '-'.
+    # Its name in runs and lists: letters, digits, '.', '_' and '-'.
     name: str
     # "3.11" or "3.6.2"; null: what the file says, else the interpreter that runs amlcore.
     python: str | None = None
@@ -35,11 +35,11 @@ class Environment:
     file: str | None = None
     # Further requirements, as in a requirements file.
     packages: list[str] = field(default_factory=list)
-    # True: the interpreter that runs amlcore, as it is; nothing is built.
+    # True: use the interpreter that runs amlcore as it is; nothing is built.
     user_managed_dependencies: bool = False
-    # More packages, beside those of the file and of the packages; one replaces what these ask for by the same name.
+    # More packages; each replaces the requirement of the same name in the file or in packages.
     add: list[str] = field(default_factory=list)
-    # Of environment=auto: what is taken where neither the script nor a file beside it says what it needs.
+    # For environment=auto: the environment if neither the script nor a file beside it lists packages.
     otherwise: "Environment | None" = None
     # What environment=auto found; written by amlcore, so not a key that a user can set.
     chosen: str | None = field(default=None, metadata={"set_by_amlcore": True})
@@ -47,18 +47,17 @@ class Environment:
     def __post_init__(self) -> None:
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}", self.name):
             raise EnvironmentSpecError(
-                f"environment.name is '{self.name}'; legal are letters, digits, '.', '_' and '-', "
-                "the first one a letter or a digit"
+                f"environment.name={self.name}: use letters, digits, '.', '_' and '-', starting with a letter or digit"
             )
-        # YAML and Hydra read an unquoted 3.10 as the number 3.1, and there is no Python 3.1 to be meant.
+        # YAML and Hydra read an unquoted 3.10 as the number 3.1, and nobody means Python 3.1.
         if self.python is not None:
             self.python = "3.10" if str(self.python) == "3.1" else str(self.python)
             _check_python(self.python)
         _check_packages("packages", self.packages)
         _check_packages("add", self.add)
         self.file = None if self.file is None else os.fspath(self.file)
-        asked = {"python": self.python, "file": self.file, "packages": self.packages, "add": self.add}
-        surplus = [f"environment.{key}" for key, value in asked.items() if value]
+        values = {"python": self.python, "file": self.file, "packages": self.packages, "add": self.add}
+        surplus = [f"environment.{key}" for key, value in values.items() if value]
         if self.user_managed_dependencies and surplus:
             raise EnvironmentSpecError(
                 f"environment.user_managed_dependencies is true, so that nothing is built; "
@@ -67,7 +66,7 @@ class Environment:
 
     @classmethod
     def from_conda_specification(cls, name: str, file_path: str, python: str | None = None) -> "Environment":
-        """The environment of a conda YAML, whose packages come from the Python package index."""
+        """The environment of a conda YAML; its packages are installed from the Python package index."""
         return cls(name, file=_from_here(file_path), python=python)
 
     @classmethod
@@ -76,12 +75,12 @@ class Environment:
         return cls(name, file=_from_here(file_path), python=python)
 
     def specify(self, root: Path) -> Specification:
-        """What is asked for, read from the file and the packages; nothing is resolved.
+        """Read the file and the packages; nothing is resolved yet.
 
         Raises
         ------
         EnvironmentSpecError
-            Naming the file and the line, or the key.
+            The message names the file and the line, or the key.
         """
         try:
             return self._specify(root.resolve())
@@ -96,26 +95,26 @@ class Environment:
             _read(root / self.file, draft=draft)
         for index, requirement in enumerate(self.packages):
             draft.take(requirement.strip(), location=SourceLocation(f"environment.packages[{index}]"), folder=root)
-        draft.take_in_place([item.strip() for item in self.add], key="environment.add", folder=root)
+        draft.override([item.strip() for item in self.add], key="environment.add", folder=root)
         if self.python is not None:
             self._override_python(self.python, draft=draft)
         return draft.finished()
 
     def check_folder(self, cache: Path) -> None:
-        """Raises EnvironmentSpecError where nothing can be built below `cache`."""
+        """Raise EnvironmentSpecError if nothing can be built in the folder `cache`."""
         if not self.user_managed_dependencies:
             check_cache_folder(cache)
 
     def for_script(self, script: str | None, *, source: Path, root: Path) -> "Environment":
-        """The environment of one script of the folder `source`; `environment=auto` is another for each."""
+        """The environment of one script in the folder `source`; `environment=auto` depends on the script."""
         if self.otherwise is None:
             return self
         source, root = source.absolute(), root.absolute()
         start = (source / script).parent if script else source
         if self.file is not None or self.packages or self.user_managed_dependencies:
-            passed = [location_of(path, root=root) for path in candidate_files(start, source)]
+            unread = [location_of(path, root=root) for path in candidate_files(start, source)]
             key = "file" if self.file is not None else "packages" if self.packages else "user_managed_dependencies"
-            words = f"environment.{key} says what there is; {passed[0]} is not read" if passed else None
+            words = f"environment.{key} is set; {unread[0]} is not read" if unread else None
             return replace(self, otherwise=None, chosen=words)
         if script and (source / script).is_file() and has_block(source / script):
             words = f"using the block `# /// script` of {script}"
@@ -132,32 +131,32 @@ class Environment:
         )
 
     def _reading(self, path: Path, otherwise: "Environment", *, name: str, words: str, root: Path) -> "Environment":
-        """This environment with what `path` asks for."""
+        """This environment with the requirements of `path`."""
         file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        words = f"{words}; environment={otherwise.name} leaves it aside"
+        words = f"{words}; environment={otherwise.name} ignores it"
         name = name if self.name == AUTO else self.name
         return replace(self, name=name, file=file, otherwise=None, chosen=words)
 
     def passes_over(self, script: Path, *, root: Path) -> bool:
-        """Whether the script's own PEP 723 block says nothing here."""
+        """Whether the script has a PEP 723 block that this environment does not read."""
         return not (self.file is not None and (root / self.file).resolve() == script.resolve()) and has_block(script)
 
     def build(self, *, root: Path, cache: Path, log: Log, upgrade: bool = False) -> BuiltEnvironment:
-        """An interpreter with what is asked for: found in the cache, else resolved and installed.
+        """An interpreter with these packages: taken from the cache, else resolved and installed.
 
         Parameters
         ----------
-        root: the workspace's root, from which `file` starts.
-        cache: the folder of built environments, made where it is not there.
-        log: gets each line as it comes, the resolver's and the installer's own among them.
-        upgrade: whether it is resolved anew, whatever it was resolved to before.
+        root: the workspace's root, to which `file` is relative.
+        cache: the folder of built environments; made if needed.
+        log: gets each line at once, those of the resolver and the installer included.
+        upgrade: resolve again even if an earlier resolution is still valid.
 
         Raises
         ------
         EnvironmentSpecError
-            Before anything is built.
+            The requirements are invalid; nothing was built.
         BuildError
-            With the resolver's or the installer's own words.
+            The message quotes the resolver or the installer.
         """
         if self.user_managed_dependencies:
             if upgrade:
@@ -171,7 +170,7 @@ class Environment:
     def _override_python(self, version: str, *, draft: Draft) -> None:
         if draft.python is not None:
             draft.notes.append(
-                f"python {version} (environment.python) goes before {draft.python.text} ({draft.python.where})"
+                f"python {version} (environment.python) overrides {draft.python.text} ({draft.python.where})"
             )
         draft.python = PythonRequest.version(version, text=f"python {version}", where="environment.python")
 
@@ -188,13 +187,13 @@ def _read(path: Path, *, draft: Draft) -> None:
         case ".yml" | ".yaml":
             read_conda(path, location=location, draft=draft)
         case _:
-            raise EnvironmentSpecError(f"environment.file is '{location}', of no known kind; legal: {_KINDS}")
+            raise EnvironmentSpecError(f"environment.file={location}: must be one of: {_KINDS}")
 
 
 def _check_python(version: str) -> None:
     if not re.fullmatch(r"3\.\d+(\.\d+)?", version) or tuple(map(int, version.split(".")[:2])) < OLDEST:
         raise EnvironmentSpecError(
-            f"environment.python is '{version}'; legal is a version from {OLDEST[0]}.{OLDEST[1]} on, "
+            f"environment.python={version}: must be a version from {OLDEST[0]}.{OLDEST[1]} on, "
             "such as '3.11' or '3.6.2'"
         )
 
@@ -207,11 +206,11 @@ def _check_packages(key: str, packages: Any) -> None:
     for one in packages:
         if not isinstance(one, str):
             raise EnvironmentSpecError(
-                f"environment.{key}: {one!r} in the list; each item is one requirement, such as 'joblib==1.5.2'"
+                f"environment.{key}: each item must be a requirement such as 'joblib==1.5.2', not {one!r}"
             )
 
 
 def _from_here(file_path: str) -> str:
-    """A path as Python's users mean it, from the working folder; what is not there is left for the workspace's root."""
+    """Resolve a path from the working folder; one that does not exist there is relative to the workspace's root."""
     path = Path(file_path)
     return str(path.resolve() if path.exists() else path)

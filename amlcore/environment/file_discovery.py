@@ -1,4 +1,4 @@
-"""What a script needs where no environment was named: its own block says it, else a file beside it."""
+"""The file beside a script that lists its packages, where no environment was named."""
 
 import tomllib
 from collections.abc import Iterator
@@ -15,26 +15,26 @@ FILE_NAMES = (
     *("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
     *("conda_dependencies.yml", "conda_dependencies.yaml", "conda_env.yml", "conda_env.yaml"),
 )
-"""What is looked for, the first that names packages counts."""
+"""The names to look for; the first file that names packages is used."""
 
 
 def discover_file(source: Path, start: Path, *, root: Path) -> tuple[Path | None, list[str]]:
-    """The file in `start`, or above it up to `source`, that says what a script there needs; None if none does.
+    """The file in `start`, or above it up to `source`, that lists the packages of a script there; None if none does.
 
-    With it come the lines that a user should read: which file is used, which are not, and why.
+    Returns notes for the user as well: which file is used, which are not, and why.
     """
-    told: list[str] = []
+    notes: list[str] = []
     for path in candidate_files(start, source):
         location = location_of(path, root=root)
         lack = _lack(path, location=location)
         if lack is None:
-            return path, [*told, f"using {location}, which lies beside the script", *_further(path)]
-        told += [f"{location} is not read: {lack}"] if lack else []
-    return None, told or _outside(source, root)
+            return path, [*notes, f"using {location}, which lies beside the script", *_further(path)]
+        notes += [f"{location} is not read: {lack}"] if lack else []
+    return None, notes or _outside(source, root)
 
 
 def candidate_files(start: Path, source: Path) -> Iterator[Path]:
-    """The files of known names in the script's folder, then in those above it, up to the source folder."""
+    """The files with known names in the script's folder, then in those above it, up to the source folder."""
     folders = [start, *start.parents] if start.is_relative_to(source) else [start]
     for folder in folders:
         yield from (path for name in FILE_NAMES if (path := folder / name).is_file())
@@ -42,28 +42,28 @@ def candidate_files(start: Path, source: Path) -> Iterator[Path]:
             return
 
 
-def _further(taken: Path) -> list[str]:
-    """Which other files of that folder are passed over though they name packages too."""
-    others = [path for name in FILE_NAMES if (path := taken.parent / name).is_file() and path != taken]
+def _further(used: Path) -> list[str]:
+    """A note on other files in that folder that name packages and are not read."""
+    others = [path for name in FILE_NAMES if (path := used.parent / name).is_file() and path != used]
     names = [path.name for path in others if _lack(path, location=SourceLocation(path.name)) is None]
     return [f"{' and '.join(names)} beside it {'is' if len(names) == 1 else 'are'} not read"] if names else []
 
 
 def _outside(source: Path, root: Path) -> list[str]:
-    """What lies above the source folder, in the workspace: perhaps it was meant."""
+    """A note on a file above the source folder, in the workspace: perhaps it was meant."""
     if not source.is_relative_to(root):
         return []
     for folder in source.parents:
         for name in FILE_NAMES:
             if folder.is_relative_to(root) and (folder / name).is_file() and _lack(folder / name) is None:
                 location = location_of(folder / name, root=root)
-                said = f"{location} lies outside of script.source_directory and is not read"
-                return [f"{said}; environment.file={location} reads it"]
+                unread = f"{location} is outside script.source_directory and is not read"
+                return [f"{unread}; use it with environment.file={location}"]
     return []
 
 
 def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
-    """Why the file does not say what a script needs: empty where it is for something else, None where it does say."""
+    """Why the file does not list packages: "" if it serves another purpose, None if it does list some."""
     try:
         text = read_text(path, location=location or SourceLocation(path.name))
         match path.suffix:
@@ -74,7 +74,7 @@ def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
             case _:
                 return _lack_of_conda(text)
     except (EnvironmentSpecError, ValueError):
-        return None  # whoever reads it to the end says what is wrong
+        return None  # whoever reads the whole file reports what is wrong
 
 
 def _lack_of_project(document: dict[str, Any]) -> str | None:
@@ -82,12 +82,12 @@ def _lack_of_project(document: dict[str, Any]) -> str | None:
     poetry = tool.get("poetry") if isinstance(tool, dict) else None
     is_listed = isinstance(project, dict) and project.get("dependencies")
     if isinstance(poetry, dict) and "dependencies" in poetry and not is_listed:
-        return "it has Poetry's own dependencies, and amlcore reads [project].dependencies"
+        return "it lists Poetry's own dependencies; amlcore reads [project].dependencies"
     if not isinstance(project, dict):
         return ""
     dynamic = project.get("dynamic")
     if isinstance(dynamic, list) and "dependencies" in dynamic:
-        return None if dynamic_files(document) else "its dependencies are dynamic, known to its build backend alone"
+        return None if dynamic_files(document) else "only its build backend knows its dynamic dependencies"
     return None if project.get("dependencies") else "it names no dependencies"
 
 

@@ -1,4 +1,4 @@
-"""The guards of built environments: one process builds, many use, and nobody removes what is in use."""
+"""Locks of built environments: one process builds, many use, and nobody removes what is in use."""
 
 import fcntl
 import os
@@ -13,18 +13,18 @@ from amlcore.worker.files import make_folder, open_to_group
 
 
 @contextmanager
-def exclusive_lock(path: Path, *, waiting: Callable[[], None], passing: bool = False) -> Iterator[int]:
-    """Holds the lock at `path` alone; calls `waiting` once if another process has it.
+def exclusive_lock(path: Path, *, on_wait: Callable[[], None], remove: bool = False) -> Iterator[int]:
+    """Hold the lock at `path` exclusively; call `on_wait` once if another process has it.
 
-    Yields its descriptor: whoever inherits it keeps the lock taken. A `passing` one is removed afterwards.
+    Yields its descriptor: a process that inherits it holds the lock too. With `remove`, the file is removed afterwards.
     """
-    told = False
+    has_waited = False
     while True:
         stream = open_guard(path)
         if not flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB):
-            if not told:
-                waiting()
-                told = True
+            if not has_waited:
+                on_wait()
+                has_waited = True
             flock(stream, fcntl.LOCK_EX)
         if is_current(stream, path):
             break
@@ -33,12 +33,12 @@ def exclusive_lock(path: Path, *, waiting: Callable[[], None], passing: bool = F
         try:
             yield stream.fileno()
         finally:
-            if passing:
+            if remove:
                 path.unlink(missing_ok=True)
 
 
 def shared_lock(path: Path) -> BinaryIO:
-    """Holds the lock at `path` together with others, for as long as the file that it returns is open anywhere."""
+    """Hold the lock at `path` together with others, while the returned file is open in any process."""
     while True:
         try:
             stream = path.open("rb")
@@ -57,16 +57,16 @@ def shared_interpreter_lock(python: Path) -> BinaryIO:
     Raises
     ------
     BuildError
-        Where the environment was removed since it was built.
+        The environment was removed after it was built.
     """
     layout = EnvironmentLayout(python.parent.parent.parent)
     if python != layout.python or not layout.is_named_by_key:
         return Path(os.devnull).open("rb")
-    held = shared_lock(layout.guard)
+    lock = shared_lock(layout.guard)
     if not layout.is_ready():
-        held.close()
-        raise BuildError(f"the environment in {layout.folder} was removed after it was built; start again")
-    return held
+        lock.close()
+        raise BuildError(f"the environment in {layout.folder} was removed after it was built; run the command again")
+    return lock
 
 
 def open_guard(path: Path) -> BinaryIO:
@@ -80,8 +80,8 @@ def open_guard(path: Path) -> BinaryIO:
         return stream
     except OSError as error:
         raise BuildError(
-            f"the cache of environments cannot be written: {path.parent}: {error.strerror}; "
-            "the variable AMLCORE_ENVIRONMENTS names another folder"
+            f"cannot write to the cache of environments {path.parent}: {error.strerror}; "
+            "set AMLCORE_ENVIRONMENTS to another folder"
         ) from None
 
 
@@ -92,14 +92,14 @@ def flock(stream: BinaryIO, operation: int) -> bool:
         return False
     except OSError as error:
         raise BuildError(
-            f"the cache of environments is on a filesystem without locks: {stream.name}: {error.strerror}; "
-            "the variable AMLCORE_ENVIRONMENTS names another folder"
+            f"cannot lock {stream.name} in the cache of environments: {error.strerror}; "
+            "set AMLCORE_ENVIRONMENTS to a folder on a filesystem that has locks"
         ) from None
     return True
 
 
 def is_current(stream: BinaryIO, path: Path) -> bool:
-    """Whether the locked file is still the one at `path`: `prune` removes guards while it holds them."""
+    """Whether the locked file is still the one at `path`: `prune` removes guards that it holds."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except FileNotFoundError:

@@ -1,4 +1,8 @@
-"""The Pythons of this machine, by full path, and which of them an environment takes."""
+"""The Pythons of this machine, and which of them an environment uses.
+
+`uv python list` does not replace this: it misses the Pythons of pyenv that are not active, runs each shim on PATH, and
+takes seconds where this takes less than a millisecond.
+"""
 
 import os
 import re
@@ -25,7 +29,7 @@ print(getattr(sys, "_base_executable", None) or os.path.realpath(sys.executable)
 
 @dataclass(frozen=True)
 class Interpreter:
-    """A CPython that is no virtual environment."""
+    """A CPython outside of any virtual environment."""
 
     path: Path
     version: str  # "3.11.7"
@@ -33,23 +37,23 @@ class Interpreter:
 
 @dataclass(frozen=True)
 class PythonRequest:
-    """Which Python is wanted, and who says so."""
+    """Which Python is requested, and where."""
 
-    text: str  # as a user wrote it
+    text: str  # as the user wrote it
     where: str  # the file and line, or the key
     specifier: str  # PEP 440
-    fallback: str | None = None  # PEP 440; the same minor where an exact patch is wanted
+    fallback: str | None = None  # PEP 440; the same minor where an exact patch is requested
 
     @staticmethod
     def version(version: str, *, text: str, where: str) -> "PythonRequest":
-        """The wish for `3`, `3.11` or `3.6.2`."""
+        """The request for `3`, `3.11` or `3.6.2`."""
         numbers = version.split(".")
         if len(numbers) < 3:
             return PythonRequest(text, where, f"=={version}.*")
         return PythonRequest(text, where, f"=={version}", f"=={numbers[0]}.{numbers[1]}.*")
 
     def can_be(self, supported: str) -> bool:
-        """Whether any Python that it takes is one of `supported`, a specifier of PEP 440."""
+        """Whether any Python that it accepts is in `supported`, a specifier of PEP 440."""
         from packaging.specifiers import SpecifierSet
 
         both = SpecifierSet(self.fallback or self.specifier) & SpecifierSet(supported)
@@ -57,22 +61,22 @@ class PythonRequest:
 
 
 def find_python(request: PythonRequest | None) -> tuple[Interpreter, str | None]:
-    """The interpreter that fits best, and a note where it is not exactly the one that was asked for.
+    """The interpreter that fits best, and a note if it is not exactly the requested one.
 
     Raises
     ------
     EnvironmentSpecError
-        Where no interpreter has the minor version that was asked for.
+        No interpreter has the requested minor version.
     """
     if request is None:
         return running(), None
-    found = _best(_at_hand(), request.specifier) or _best(_all(), request.specifier)
-    if found is not None:
-        return found, None
+    exact = _best(_cheap(), request.specifier) or _best(_all(), request.specifier)
+    if exact is not None:
+        return exact, None
     near = _best(_all(), request.fallback) if request.fallback is not None else None
     if near is None:
         raise EnvironmentSpecError(_missing(request))
-    return near, f"{request.text} asked for ({request.where}), {near.version} used"
+    return near, f"{request.text} was requested ({request.where}); using {near.version}"
 
 
 def running() -> Interpreter:
@@ -85,7 +89,7 @@ def running() -> Interpreter:
 
 
 def _best(interpreters: list[Interpreter], specifier: str) -> Interpreter | None:
-    """The one that runs amlcore if it fits, else the newest that does."""
+    """The one that runs amlcore if it fits, else the newest that fits."""
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
@@ -100,34 +104,34 @@ def _best(interpreters: list[Interpreter], specifier: str) -> Interpreter | None
 def _missing(request: PythonRequest) -> str:
     from packaging.version import Version
 
-    there = sorted({one.version for one in _all()}, key=Version)
+    versions = sorted({one.version for one in _all()}, key=Version)
     major, minor = sys.version_info[:2]
     return (
-        f"{request.where}: {request.text} is asked for, and this machine has no such Python; "
-        f"it has {', '.join(there)}. To run with another one: environment.python={major}.{minor} on the command line, "
-        f'Environment(..., python="{major}.{minor}") in Python'
+        f"{request.where}: {request.text} is not installed on this machine, which has {', '.join(versions)}; "
+        f"use environment.python={major}.{minor} on the command line, "
+        f'or Environment(..., python="{major}.{minor}") in Python'
     )
 
 
-def _at_hand() -> list[Interpreter]:
+def _cheap() -> list[Interpreter]:
     """Those whose version is known without starting them."""
     return [running(), *_pyenv()]
 
 
 def _all() -> list[Interpreter]:
-    known = {one.path: one for one in _at_hand()}
+    by_path = {one.path: one for one in _cheap()}
     for path in _on_path():
         answer = _ask(path.resolve())
         if answer is not None:
-            known.setdefault(answer.path, answer)
-    return [one for one in known.values() if _numbers(one.version) >= OLDEST]
+            by_path.setdefault(answer.path, answer)
+    return [one for one in by_path.values() if _numbers(one.version) >= OLDEST]
 
 
 def _pyenv() -> Iterator[Interpreter]:
     root = Path(os.environ.get("PYENV_ROOT") or os.path.expanduser("~/.pyenv"))
     for path in sorted(root.glob("versions/*/bin/python3")):
         version = path.parent.parent.name
-        # Other names are PyPy, free-threaded builds, or virtual environments.
+        # Other names are PyPy, free-threaded builds or virtual environments.
         if re.fullmatch(r"3\.\d+\.\d+", version) and _numbers(version) >= OLDEST:
             yield Interpreter(path, version)
 
@@ -135,14 +139,14 @@ def _pyenv() -> Iterator[Interpreter]:
 def _on_path() -> Iterator[Path]:
     names = ["python3", *(f"python3.{minor}" for minor in range(OLDEST[1], _NEWEST_MINOR))]
     for folder in os.environ.get("PATH", "").split(os.pathsep):
-        # A shim runs whatever its version manager thinks of in the working folder.
+        # A shim runs whichever Python its version manager selects for the working folder.
         if folder and Path(folder).name != "shims":
             yield from (path for name in names if os.access(path := Path(folder) / name, os.X_OK))
 
 
 @lru_cache(maxsize=64)
 def _ask(path: Path) -> Interpreter | None:
-    """What the program at `path` says of itself; None where it is no working CPython."""
+    """The interpreter at `path`; None if it is not a working CPython."""
     try:
         answer = subprocess.run(
             [path, "-I", "-c", _QUESTION], capture_output=True, text=True, timeout=20, check=True, cwd="/"

@@ -1,4 +1,4 @@
-"""Why a line cannot be taken, and one message for all the lines that cannot."""
+"""Why a line of a file is refused, and one message for all refused lines."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,16 +6,16 @@ from pathlib import Path
 from amlcore.environment.location import SourceLocation
 from amlcore.errors import EnvironmentSpecError
 
-_SHOWN = 60  # lines; a message with more of them is read by nobody
+_SHOWN = 60  # lines; nobody reads a longer message
 
 
 class LineError(EnvironmentSpecError):
-    """A line that cannot be taken; several that cannot be for the same reason make one message.
+    """A refused line; several that are refused for the same reason make one message.
 
     Parameters
     ----------
     why : str
-        What is wrong, following the line's text: "is a path on this machine, which a lock cannot keep".
+        What is wrong, as a predicate of the line: "is a path on this machine, which a lock cannot record".
     advice : str
         What to write instead.
     """
@@ -29,7 +29,7 @@ class LineError(EnvironmentSpecError):
 
 
 def combined(errors: Sequence[EnvironmentSpecError]) -> EnvironmentSpecError:
-    """One error for all: those that say the same of several lines say it once."""
+    """Combine errors into one: a reason that several lines share appears once."""
     if len(errors) == 1:
         return errors[0]
     kinds: dict[str, list[EnvironmentSpecError]] = {}
@@ -52,8 +52,8 @@ def no_python_package(text: str, *, location: SourceLocation) -> LineError:
     return LineError(
         text,
         location=location,
-        why="is not a Python package, and amlcore installs from the Python package index alone",
-        advice="leave it out if the script runs without it, else install it on the machine",
+        why="is not a Python package, and amlcore installs only from the Python package index",
+        advice="remove it if the script runs without it, or install it on the machine",
     )
 
 
@@ -67,23 +67,23 @@ def not_a_requirement(text: str, reason: str, *, location: SourceLocation) -> Li
 
 
 def conda_list(text: str, *, location: SourceLocation) -> LineError:
-    """What `conda list --export` writes."""
+    """The error for a line of `conda list --export`."""
     return LineError(
         text,
         location=location,
-        why="is written as conda does, which no requirements file is",
-        advice="`conda env export > environment.yml` writes a file that environment.file=environment.yml reads",
+        why="is in conda's format, not in that of a requirements file",
+        advice="run `conda env export > environment.yml` and use environment.file=environment.yml",
     )
 
 
 def path_of_another_machine(text: str, *, location: SourceLocation) -> LineError:
-    """What `pip freeze` writes in an environment that conda made."""
+    """The error for a line that `pip freeze` writes in a conda environment."""
     file = Path(location.name).name if location.name.endswith((".txt", ".in")) else "requirements.txt"
     return LineError(
         text,
         location=location,
-        why="names a file of the machine that built it, which is not on this one",
-        advice=f"`pip list --format=freeze > {file}` in that environment writes the versions instead",
+        why="names a file of the machine that built the package, which does not exist here",
+        advice=f"run `pip list --format=freeze > {file}` in that environment to write versions instead",
     )
 
 
@@ -94,23 +94,23 @@ def archive(text: str, path: str, *, location: SourceLocation) -> LineError:
     return LineError(
         text,
         location=location,
-        why="is a path on this machine, which a lock cannot keep",
-        advice=f"two lines take it from its folder: `--find-links {folder or '.'}` and `{pin}`",
+        why="is a path on this machine, which a lock cannot record",
+        advice=f"use two lines instead: `--find-links {folder or '.'}` and `{pin}`",
     )
 
 
 def project(text: str, folder: Path, *, location: SourceLocation, root: Path) -> LineError:
-    """The installation of a project from its folder; its code is in the snapshot where the source holds it."""
+    """The error for the installation of a project from its folder; its code may be part of the snapshot."""
     code = folder / "src" if (folder / "src").is_dir() else folder
     entry = code.relative_to(root).as_posix() if code.is_relative_to(root) else "src"
     requires = ""
     if (folder / "pyproject.toml").is_file() and (folder / "pyproject.toml").is_relative_to(root):
         file = (folder / "pyproject.toml").relative_to(root)
-        requires = f", and environment.file={file} installs what it depends on"
+        requires = f", and environment.file={file} installs its dependencies"
     return LineError(
         text,
         location=location,
-        why="is a path on this machine, which a lock cannot keep",
-        advice="leave it out; where the project's code lies in script.source_directory, "
+        why="is a path on this machine, which a lock cannot record",
+        advice="remove it; if the project's code is in script.source_directory, "
         f"+script.environment_variables.PYTHONPATH={entry} lets the script import it{requires}",
     )

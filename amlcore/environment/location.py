@@ -1,4 +1,4 @@
-"""Where something was asked for, as a message names it."""
+"""Where a requirement is written, as a message names it, and the text of that file."""
 
 import codecs
 from dataclasses import dataclass
@@ -31,19 +31,19 @@ def read_text(path: Path, *, location: SourceLocation) -> str:
     try:
         data = content(path)
     except FileNotFoundError:
-        raise EnvironmentSpecError(f"{location}: there is no such file ({path})") from None
+        raise EnvironmentSpecError(f"{location}: no such file ({path})") from None
     except OSError as error:
-        raise EnvironmentSpecError(f"{location}: cannot be read: {error.strerror} ({path})") from None
+        raise EnvironmentSpecError(f"{location}: cannot read the file: {error.strerror} ({path})") from None
     encoding = "utf-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "utf-8-sig"
     try:
         return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise EnvironmentSpecError(f"{location.at_line(line)}: not text in UTF-8: {error.reason}") from None
+        raise EnvironmentSpecError(f"{location.at_line(line)}: must be text in UTF-8: {error.reason}") from None
 
 
 def content(path: Path) -> bytes:
-    """What is in a file; it is read again only once it has changed, since each step of a run asks for it."""
+    """The content of a file, read again only after it has changed: each step of a run asks for it."""
     stat = path.stat()
     state = stat.st_ino, stat.st_size, stat.st_mtime_ns
     known_state, data = _CONTENTS.get(path, (None, b""))

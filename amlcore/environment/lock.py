@@ -1,4 +1,4 @@
-"""The lock: every package with its exact version and its hashes, as a requirements file."""
+"""The lock: every package with its exact version and hashes, as a requirements file."""
 
 import json
 import re
@@ -32,50 +32,50 @@ _COMPILE = (
 def resolve(
     specification: Specification, *, name: str, interpreter: Interpreter, guard: int, log: Log, refresh: bool = False
 ) -> str:
-    """The lock for one interpreter.
+    """Resolve the lock for one interpreter.
 
     Parameters
     ----------
     refresh : bool
-        Whether the index is asked again for what is known of it.
+        Ask the index again for what uv has cached.
 
     Raises
     ------
     BuildError
-        With the resolver's own words.
+        The message quotes the resolver.
     """
     lock = _compile(
         specification,
         python=interpreter.path,
         guard=guard,
         log=log,
-        failure=f"environment '{name}' does not resolve for Python {interpreter.version}",
+        failure=f"environment '{name}' cannot be resolved for Python {interpreter.version}",
         asking=["--refresh"] if refresh else [],
     )
     return _only_asked_hashes(lock, specification.requirements)
 
 
 def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Log, offline: bool = False) -> str:
-    """The lock with further requirements and what they need; what it held stays as it is.
+    """Add requirements and their dependencies to a lock; the packages in it keep their versions.
 
-    `offline` takes what uv has seen before, and asks no index.
+    With `offline`, only uv's cache is used, and no index is asked.
 
     Raises
     ------
     BuildError
-        Where a requirement does not fit, with the resolver's own words, which name the packages.
+        A requirement does not fit; the message quotes the resolver, which names the packages.
     """
     held = blocks(lock)
     pins = tuple(split_hashes(_joined(block))[0] for block in held.values())
-    asked = Specification(requirements=(*pins, *requirements), constraints=(), options=(), python=None, notes=())
+    wider = Specification(requirements=(*pins, *requirements), constraints=(), options=(), python=None, notes=())
     with tempfile.TemporaryFile() as no_guard:
         extended = blocks(
             _compile(
-                asked,
+                wider,
                 python=python,
                 guard=no_guard.fileno(),
                 log=log,
-                failure=f"{', '.join(requirements)} does not fit beside the locked packages",
+                failure=f"{', '.join(requirements)} does not fit the locked packages",
                 asking=["--offline"] if offline else [],
             )
         )
@@ -84,30 +84,30 @@ def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Log, o
 
 
 def blocks(lock: str) -> dict[str, str]:
-    """The packages of a lock by normalized name, each as it stands there with its hashes."""
-    found: dict[str, str] = {}
+    """The packages of a lock by normalized name, each as its own lines with the hashes."""
+    packages: dict[str, str] = {}
     name = ""
     for line in lock.splitlines():
         if line.lstrip().startswith("#") or not line.strip():
             continue
         if line[0].isspace():
-            found[name] += "\n" + line
+            packages[name] += "\n" + line
         else:
             name = _name(line)
-            found[name] = line
-    return found
+            packages[name] = line
+    return packages
 
 
 def pins(lock: str) -> dict[str, str]:
     """The exact version of each package of a lock that applies to the running interpreter, by normalized name."""
     from packaging.requirements import Requirement
 
-    found = {}
+    versions = {}
     for name, block in blocks(lock).items():
         requirement = Requirement(split_hashes(_joined(block))[0])
         if requirement.marker is None or requirement.marker.evaluate():
-            found[name] = str(requirement.specifier).removeprefix("==")
-    return found
+            versions[name] = str(requirement.specifier).removeprefix("==")
+    return versions
 
 
 def has_hashes(lock: str) -> bool:
@@ -115,27 +115,27 @@ def has_hashes(lock: str) -> bool:
 
 
 def installed_lock() -> tuple[str, tuple[str, ...]]:
-    """What the running interpreter has, as a lock without hashes, and notes on what no index has.
+    """The packages of the running interpreter as a lock without hashes, and notes on those that no index has.
 
-    Packages that were installed from a folder stand in it as comments: another machine cannot get them.
+    Packages that were installed from a folder become comments: another machine cannot install them.
     """
-    found: dict[str, tuple[str, bool]] = {}
+    packages: dict[str, tuple[str, bool]] = {}
     for name, version, from_folder in _distributions():
-        found.setdefault(_normalized(name), (version, from_folder))
-    local = sorted(name for name, (_, from_folder) in found.items() if from_folder)
-    comments = [f"# {name}=={found[name][0]} was installed from a folder" for name in local]
-    pins = [f"{name}=={found[name][0]}" for name in sorted(found) if name not in local]
-    notes = [f"{name} was installed from a folder: the lock cannot bring it elsewhere" for name in local]
-    # amlcore puts its own part of the worker beside every environment, and no script needs the rest.
-    told = tuple(note for note in notes if not note.startswith("amlcore "))
-    return "".join(f"{line}\n" for line in [*comments, *pins]), told
+        packages.setdefault(_normalized(name), (version, from_folder))
+    local = sorted(name for name, (_, from_folder) in packages.items() if from_folder)
+    comments = [f"# {name}=={packages[name][0]} was installed from a folder" for name in local]
+    pins = [f"{name}=={packages[name][0]}" for name in sorted(packages) if name not in local]
+    notes = [f"{name} was installed from a folder: another machine cannot install it" for name in local]
+    # amlcore adds its own worker to every environment, and no script needs the rest of it.
+    shown = tuple(note for note in notes if not note.startswith("amlcore "))
+    return "".join(f"{line}\n" for line in [*comments, *pins]), shown
 
 
 def _distributions() -> Iterator[tuple[str, str, bool]]:
-    """Name, version and whether a folder was the source, of each installed distribution.
+    """Name and version of each installed distribution, and whether it was installed from a folder.
 
-    The folder's name says the first two (https://packaging.python.org/en/latest/specifications/recording-installed-packages/),
-    which is a hundred times as fast as to read each METADATA.
+    The folder's name has the first two (https://packaging.python.org/en/latest/specifications/recording-installed-packages/),
+    which is a hundred times faster than reading each METADATA.
     """
     from importlib.metadata import PathDistribution
 
@@ -160,9 +160,9 @@ def _from_folder(path: Path) -> bool:
 def _compile(
     specification: Specification, *, python: Path, guard: int, log: Log, failure: str, asking: Sequence[str] = ()
 ) -> str:
-    """The lock of what is asked for; what is only needed by it has amlcore's own versions where they fit.
+    """Resolve a specification; dependencies take amlcore's own versions where they fit.
 
-    So what is trained in the environment can mostly be served without a further one.
+    A model that is trained in the environment can then mostly be served without another one.
     """
     options = specification.options
     with tempfile.TemporaryDirectory(prefix="amlcore-lock-") as name:
@@ -173,8 +173,8 @@ def _compile(
             _write_lines(folder / "constraints.txt", specification.constraints)
             constraints = ["--constraints", "constraints.txt"]
         # uv prefers the pins of the file that it writes.
-        asked = {_name(requirement) for requirement in specification.requirements}
-        own = [block for name, block in blocks(installed_lock()[0]).items() if name not in asked]
+        requested = {_name(requirement) for requirement in specification.requirements}
+        own = [block for name, block in blocks(installed_lock()[0]).items() if name not in requested]
         _write_lines(folder / "lock.txt", own)
         arguments = [*_COMPILE, *constraints, "--python", str(python), *command_line_flags(options), *asking]
         run_uv(arguments, folder=folder, guard=guard, log=log).require(failure)
@@ -182,27 +182,27 @@ def _compile(
 
 
 def _only_asked_hashes(lock: str, requirements: Sequence[str]) -> str:
-    """Keeps of each package only the hashes that a requirement names, where it names any."""
-    asked: dict[str, set[str]] = {}
+    """Keep only the hashes that a requirement names, for each package where it names any."""
+    requested: dict[str, set[str]] = {}
     for requirement in requirements:
         text, hashes = split_hashes(requirement)
         if hashes:
-            asked.setdefault(_name(text), set()).update(hashes)
+            requested.setdefault(_name(text), set()).update(hashes)
     kept = blocks(lock)
-    for name, wanted in asked.items():
+    for name, named_hashes in requested.items():
         if name in kept:
-            kept[name] = _restricted(kept[name], wanted)
-    return _text(kept) if asked else lock
+            kept[name] = _restricted(kept[name], named_hashes)
+    return _text(kept) if requested else lock
 
 
 def _restricted(block: str, hashes: set[str]) -> str:
     pin, offered = split_hashes(_joined(block))
-    legal = [one for one in offered if one in hashes]
-    if not legal:
+    matching = [one for one in offered if one in hashes]
+    if not matching:
         raise BuildError(
-            f"{pin}: the index has no file with a hash that the requirement names: {', '.join(sorted(hashes))}"
+            f"{pin}: no file in the index has a hash that the requirement names: {', '.join(sorted(hashes))}"
         )
-    return " \\\n".join([pin, *(f"    --hash={one}" for one in legal)])
+    return " \\\n".join([pin, *(f"    --hash={one}" for one in matching)])
 
 
 def _joined(block: str) -> str:
@@ -214,8 +214,8 @@ def _text(packages: dict[str, str]) -> str:
 
 
 def _name(line: str) -> str:
-    found = re.match(r"[A-Za-z0-9._-]+", line)
-    return _normalized(found[0]) if found else line
+    match = re.match(r"[A-Za-z0-9._-]+", line)
+    return _normalized(match[0]) if match else line
 
 
 def _normalized(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Requirements that stand in TOML: a pyproject.toml, or the PEP 723 block of a script."""
+"""Requirements in TOML: a pyproject.toml, or the PEP 723 block of a script."""
 
 import re
 import tomllib
@@ -20,12 +20,12 @@ _EXAMPLE = """
 
 
 def read_pyproject(path: Path, *, location: SourceLocation, draft: Draft) -> None:
-    """Takes [project].dependencies and requires-python."""
+    """Add [project].dependencies and requires-python to `draft`."""
     text = read_text(path, location=location)
     document = _load(text, location=location, first=1)
     project = document.get("project")
     if not isinstance(project, dict):
-        raise EnvironmentSpecError(f"{location}: has no table [project]; amlcore reads [project].dependencies")
+        raise EnvironmentSpecError(f"{location}: must have a table [project]; amlcore reads [project].dependencies")
     dynamic = project.get("dynamic", [])
     if not isinstance(dynamic, list):
         raise EnvironmentSpecError(f"{_line_of('dynamic', text, location=location)}: 'dynamic' must be a list of names")
@@ -41,26 +41,26 @@ def read_pyproject(path: Path, *, location: SourceLocation, draft: Draft) -> Non
             "list them in [project].dependencies, or name a requirements file in environment.file"
         )
     if "sources" in _inner(document, "tool", "uv"):
-        draft.notes.append(f"[tool.uv.sources] ({location}) is left out: the packages come from the index")
+        draft.notes.append(f"[tool.uv.sources] ({location}) is ignored: the packages come from the index")
     _take_table(project, text=text, location=location, folder=path.parent, draft=draft)
 
 
 def dynamic_files(document: dict[str, Any]) -> list[str]:
-    """The requirements files that setuptools is told to take a project's dependencies from."""
+    """The requirements files from which setuptools takes a project's dependencies."""
     files = _inner(document, "tool", "setuptools", "dynamic", "dependencies").get("file", [])
     listed = [files] if isinstance(files, str) else files
     return [file for file in listed if isinstance(file, str)] if isinstance(listed, list) else []
 
 
 def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
-    """Takes dependencies and requires-python of the script's PEP 723 block."""
+    """Add dependencies and requires-python of the script's PEP 723 block to `draft`."""
     text = read_text(path, location=location).replace("\r\n", "\n")
     blocks = _blocks(text)
     if len(blocks) != 1:
         count = "no" if not blocks else "more than one"
         raise EnvironmentSpecError(
-            f"{location}: has {count} block that says what the script needs (PEP 723). Write one as below, "
-            f"or take another environment, such as environment=sklearn:{_EXAMPLE}"
+            f"{location}: has {count} block that lists the script's packages (PEP 723); write one as below, "
+            f"or use another environment, such as environment=sklearn:{_EXAMPLE}"
         )
     first = text.count("\n", 0, blocks[0].start("content")) + 1
     content = "".join(line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(True))
@@ -69,10 +69,11 @@ def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
 
 
 def has_block(path: Path) -> bool:
-    """Whether the script says itself what it needs; one that is not there does not."""
+    """Whether the script has a PEP 723 block; False if there is no such file."""
     try:
-        return bool(_blocks(content(path).decode("utf-8-sig", errors="replace")))
-    except OSError:  # told by whoever runs it
+        text = content(path).decode("utf-8-sig", errors="replace")
+        return bool(_blocks(text.replace("\r\n", "\n")))
+    except OSError:  # whoever runs it reports the error
         return False
 
 
@@ -86,11 +87,11 @@ def _load(text: str, *, location: SourceLocation, first: int) -> dict[str, Any]:
     except tomllib.TOMLDecodeError as error:
         at = re.search(r"at line (\d+)", str(error))
         where = location.at_line(first + int(at[1]) - 1) if at else location
-        raise EnvironmentSpecError(f"{where}: not TOML: {re.sub(r' [(]at .*[)]$', '', str(error))}") from None
+        raise EnvironmentSpecError(f"{where}: must be TOML: {re.sub(r' [(]at .*[)]$', '', str(error))}") from None
 
 
 def _inner(table: dict[str, Any], *keys: str) -> dict[str, Any]:
-    """The table at `keys`; empty where there is none."""
+    """The table at `keys`; empty if there is none."""
     for key in keys:
         inner = table.get(key)
         table = inner if isinstance(inner, dict) else {}
@@ -110,19 +111,19 @@ def _take_table(table: dict[str, Any], *, text: str, location: SourceLocation, f
         draft.python = _python(table["requires-python"], location=where)
 
 
-def _python(wanted: object, *, location: SourceLocation) -> PythonRequest:
+def _python(specifier: object, *, location: SourceLocation) -> PythonRequest:
     from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
     try:
-        SpecifierSet(str(wanted))
+        SpecifierSet(str(specifier))
     except InvalidSpecifier:
         raise EnvironmentSpecError(
-            f"{location}: requires-python is '{wanted}'; legal is for example '>=3.11'"
+            f"{location}: requires-python={specifier}: must be a specifier such as '>=3.11'"
         ) from None
-    return PythonRequest(f"requires-python {wanted}", str(location), str(wanted))
+    return PythonRequest(f"requires-python {specifier}", str(location), str(specifier))
 
 
 def _line_of(piece: str, text: str, *, location: SourceLocation) -> SourceLocation:
-    """The line where `piece` first stands; the TOML parser does not tell."""
+    """The line where `piece` first appears; the TOML parser does not say."""
     at = text.find(piece)
     return location if at < 0 else location.at_line(text.count("\n", 0, at) + 1)

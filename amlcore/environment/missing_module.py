@@ -1,4 +1,4 @@
-"""What helps a script that cannot import a module: which file names its package, where its own code lies."""
+"""Advice for a script that cannot import a module: the file that names its package, or the folder of its own code."""
 
 import os
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from amlcore.environment.metadata import has_block
 from amlcore.environment.specification import name_of
 from amlcore.errors import EnvironmentSpecError
 
-# The name of an import: the index's name of what brings it, as far as they differ.
+# Import names whose package has another name on the index.
 _PACKAGES = {
     "Bio": "biopython",
     "Crypto": "pycryptodome",
@@ -44,7 +44,7 @@ _PACKAGES = {
     "win32api": "pywin32",
     "yaml": "pyyaml",
 }
-# Modules that Python itself had, and the last minor version of it that does.
+# Modules of the standard library that were removed, and the last Python version that has them.
 _UNTIL = {
     **dict.fromkeys(("asynchat", "asyncore", "distutils", "imp", "smtpd"), "3.11"),
     **dict.fromkeys(("aifc", "audioop", "cgi", "cgitb", "chunk", "crypt", "imghdr", "mailcap", "nntplib"), "3.12"),
@@ -52,19 +52,19 @@ _UNTIL = {
     "xdrlib": "3.12",
 }
 _STANDINS = ("amlcore", "azureml")
-_NO_CODE = ("outputs", "models", "node_modules", "__pycache__")
-_MOST_FOLDERS = 2000  # of a source that are looked through
+_FOLDERS_WITHOUT_CODE = ("outputs", "models", "node_modules", "__pycache__")
+_MAX_FOLDERS = 2000  # searched in a source
 
 
 def missing_module_advice(module: str, *, job: dict[str, Any], lock: str) -> str | None:
-    """What lets a script import `module`, which it could not.
+    """How to let a script import `module`, which it could not; None if nothing is known.
 
     Parameters
     ----------
     job : dict
-        As the run's config.yaml holds it.
+        The content of the run's config.yaml.
     lock : str
-        Of the environment that the script ran in.
+        The lock of the environment that the script ran in.
     """
     top = module.partition(".")[0]
     root, script = Path(job["root"]), job["script"]
@@ -78,7 +78,7 @@ def missing_module_advice(module: str, *, job: dict[str, Any], lock: str) -> str
     held = blocks(lock)
     if package.lower() in held:
         pin = held[package.lower()].split()[0]
-        return f"{pin} is installed and has no {module}; another version may, by environment.add=['{package}==VERSION']"
+        return f"{pin} has no module {module}; try another version with environment.add=['{package}==VERSION']"
     if not is_whole:
         return None
     return _package(top, package, job["environment"], root=root, source=source, script=script["script"])
@@ -88,27 +88,27 @@ def _package(
     top: str, package: str, environment: dict[str, Any], *, root: Path, source: Path, script: str | None
 ) -> str:
     if top in _UNTIL:
-        return f"Python had {top} until {_UNTIL[top]}: environment.python={_UNTIL[top]} runs that one"
+        return f"{top} was part of Python until {_UNTIL[top]}: use environment.python={_UNTIL[top]}"
     path = source / (script or "")
-    if package.lower() in _asked(path, root) and environment["file"] != _from(root, path):
-        return f"the block `# /// script` of {script} names {package}: environment=script reads it"
+    if package.lower() in _packages_in(path, root) and environment["file"] != _from(root, path):
+        return f"the block `# /// script` of {script} names {package}: use environment=script"
     for file in _files(path.parent, root=root, source=source):
-        if package.lower() in _asked(file, root) and environment["file"] != _from(root, file):
-            return f"{_from(root, file)} names {package}: environment.file={_from(root, file)} reads it"
+        if package.lower() in _packages_in(file, root) and environment["file"] != _from(root, file):
+            return f"{_from(root, file)} names {package}: use environment.file={_from(root, file)}"
     if environment["user_managed_dependencies"]:
         return (
             f"environment={environment['name']} is the interpreter that runs amlcore: install {package} there, "
-            f"or say environment=auto environment.add=[{package}]"
+            f"or use environment=auto environment.add=[{package}]"
         )
     added = [name_of(one) or one for one in environment.get("add") or ()]
     listed = ",".join([*map(_quoted, environment.get("add") or ()), package] if package not in added else added)
     holder = environment["file"] or f"environment={environment['name']}"
-    there = f"name it in {holder}, or " if environment["file"] else ""
-    return f"{holder} does not bring {top}; {there}environment.add=[{listed}] adds the package {package} of the index"
+    edit = f"name it in {holder}, or " if environment["file"] else ""
+    return f"{holder} does not provide {top}; {edit}use environment.add=[{listed}] to add {package} of the index"
 
 
 def _own_code(top: str, *, root: Path, source: Path, script: dict[str, Any]) -> str | None:
-    """What puts a module of the user's own on the script's path."""
+    """How to put a module of the user's own on the script's path; None if there is no such module."""
     beside = source if script.get("module") else (source / (script["script"] or "")).parent
     variables = script.get("environment_variables") or {}
     for folder in _folders_with(top, source):
@@ -116,9 +116,7 @@ def _own_code(top: str, *, root: Path, source: Path, script: dict[str, Any]) -> 
             entry = folder.relative_to(source).as_posix()
             path = os.pathsep.join(filter(None, (variables.get("PYTHONPATH"), entry)))
             sign = "" if "PYTHONPATH" in variables else "+"
-            project = "the project's own package is not installed from its pyproject.toml: " * _has_project(
-                folder, source
-            )
+            project = "the project itself is not installed from its pyproject.toml: " * _has_project(folder, source)
             return f"{project}{sign}script.environment_variables.PYTHONPATH={path} lets the script import {top}"
     if source == root or not source.is_relative_to(root):
         return None
@@ -127,20 +125,20 @@ def _own_code(top: str, *, root: Path, source: Path, script: dict[str, Any]) -> 
             entry = folder.relative_to(root).as_posix()
             inner = (source / (script["script"] or "")).relative_to(root).as_posix()
             return (
-                f"{top} lies in {folder}, outside of script.source_directory: script.source_directory=. "
-                f"script.script={inner} +script.environment_variables.PYTHONPATH={entry} brings it"
+                f"{top} is in {folder}, outside script.source_directory: use script.source_directory=. "
+                f"script.script={inner} +script.environment_variables.PYTHONPATH={entry}"
             )
     return None
 
 
 def _inner(root: Path) -> list[Path]:
     names = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
-    return [root / name for name in names if name not in _NO_CODE]
+    return [root / name for name in names if name not in _FOLDERS_WITHOUT_CODE]
 
 
 def _folders_with(top: str, source: Path) -> Iterator[Path]:
-    for folder, names, _ in islice(os.walk(source), _MOST_FOLDERS):
-        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _NO_CODE)
+    for folder, names, _ in islice(os.walk(source), _MAX_FOLDERS):
+        names[:] = sorted(name for name in names if not name.startswith(".") and name not in _FOLDERS_WITHOUT_CODE)
         if _holds(Path(folder), top):
             yield Path(folder)
 
@@ -162,8 +160,8 @@ def _files(start: Path, *, root: Path, source: Path) -> Iterator[Path]:
     yield from (path for folder in folders for name in FILE_NAMES if (path := folder / name).is_file())
 
 
-def _asked(file: Path, root: Path) -> set[str]:
-    """The names of what a file asks for; none where it cannot be read."""
+def _packages_in(file: Path, root: Path) -> set[str]:
+    """The names of the packages in a file; none if it cannot be read."""
     if file.suffix == ".py" and not has_block(file):
         return set()
     try:

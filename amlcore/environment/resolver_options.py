@@ -1,4 +1,4 @@
-"""Where an environment's packages are looked for: what of it stands in a file for uv, and what on its command line."""
+"""Where uv looks for packages: the options for its requirements file, and those for its command line."""
 
 import os
 import re
@@ -12,14 +12,14 @@ _INDEXES = ("--index-url", "--extra-index-url", "--index", "--default-index")
 _FURTHER_INDEXES = ("--extra-index-url", "--index")
 _COMMIT = re.compile(r"@[0-9a-f]{40}(#|$)")
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
-# Variables of uv by which the same words mean other packages.
+# Variables of uv with which the same requirements resolve to other packages.
 _VARIABLES = (
     *("UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_EXCLUDE_NEWER", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX"),
     *("UV_INDEX_STRATEGY", "UV_INDEX_URL", "UV_NO_BINARY", "UV_NO_BUILD", "UV_OVERRIDE", "UV_PRERELEASE"),
     "UV_RESOLUTION",
 )
 BEST_MATCH_NOTE = (
-    "the newest version of all its indexes is taken, as pip does; the line `--index-strategy first-index` changes that"
+    "the newest version in all indexes is used, as pip does; the line `--index-strategy first-index` changes that"
 )
 
 
@@ -29,23 +29,23 @@ def file_lines(options: Sequence[str]) -> list[str]:
 
 
 def command_line_flags(options: Sequence[str], *, installing: bool = False) -> list[str]:
-    """The words of uv's command line for the others, and for what pip does where several indexes are named."""
-    found = ["--prerelease", "allow"] if "--pre" in options and not installing else []
+    """The arguments of uv's command line for the other options, and for pip's behavior with several indexes."""
+    arguments = ["--prerelease", "allow"] if "--pre" in options and not installing else []
     for option in options:
         if _name(option) in OF_COMMAND_LINE and not (installing and _name(option) in _OF_RESOLVER):
-            found += option.split(None, 1)
-    return [*found, *(["--index-strategy", "unsafe-best-match"] if uses_best_match(options) else [])]
+            arguments += option.split(None, 1)
+    return [*arguments, *(["--index-strategy", "unsafe-best-match"] if uses_best_match(options) else [])]
 
 
 def uses_best_match(options: Sequence[str]) -> bool:
-    """Whether it is left to amlcore in which of several indexes a package is looked for."""
+    """Whether several indexes are named and the user did not say how to choose between them."""
     named = {_name(option) for option in options}
-    is_said = "--index-strategy" in named or "UV_INDEX_STRATEGY" in os.environ
-    return not is_said and "--no-index" not in named and not named.isdisjoint(_FURTHER_INDEXES)
+    is_set = "--index-strategy" in named or "UV_INDEX_STRATEGY" in os.environ
+    return not is_set and "--no-index" not in named and not named.isdisjoint(_FURTHER_INDEXES)
 
 
 def external_state(options: Sequence[str]) -> list[object]:
-    """What a resolution depends on besides its words: the archives in folders, and uv's own variables."""
+    """What a resolution depends on besides its text: the archives in folders, and uv's own variables."""
     state: list[object] = [(name, os.environ[name]) for name in _VARIABLES if name in os.environ]
     for option in options:
         if _name(option) == "--find-links" and "://" not in option:
@@ -59,7 +59,7 @@ def external_state(options: Sequence[str]) -> list[object]:
 
 
 def reason_to_resolve_again(specification: Specification) -> str | None:
-    """What may have changed since it was resolved, and only a new resolution would tell; None where nothing may."""
+    """Why an earlier resolution may be out of date, which only a new one would show; None if it cannot be."""
     for requirement in specification.requirements:
         address = re.search(r"\w[\w+.-]*://\S+", split_hashes(requirement)[0])
         if address is not None and not _COMMIT.search(address[0]) and "#sha256=" not in address[0]:
@@ -72,14 +72,14 @@ def reason_to_resolve_again(specification: Specification) -> str | None:
     return None
 
 
-def advice_on(words: Sequence[str]) -> str:
-    """How to follow uv's hints here, which name flags of its own command line."""
-    named = dict.fromkeys(flag for line in words for flag in re.findall(r"`(--[a-z][a-z-]*(?:[ =][\w.:/-]+)?)`", line))
+def advice_on(lines: Sequence[str]) -> str:
+    """How to follow uv's hints in amlcore: they name flags of uv's command line."""
+    named = dict.fromkeys(flag for line in lines for flag in re.findall(r"`(--[a-z][a-z-]*(?:[ =][\w.:/-]+)?)`", line))
     usable = [flag.replace("=", " ") for flag in named if _name(flag) in OF_COMMAND_LINE]
     if not usable:
         return ""
     listed = " or ".join(f"`{flag}`" for flag in usable)
-    return f"\nwith amlcore, {listed} is a line of the requirements file, or an item of environment.add"
+    return f"\nwith amlcore, write {listed} as a line of the requirements file or an item of environment.add"
 
 
 def _name(option: str) -> str:

@@ -1,4 +1,4 @@
-"""Lists of folders in a variable, which are split at a letter that may stand in a folder's name."""
+"""Search paths such as PYTHONPATH, whose separator may be part of a folder's name."""
 
 import os
 from itertools import combinations
@@ -7,7 +7,7 @@ from amlcore.errors import RequestError
 
 
 def check_search_path(name: str, value: str) -> None:
-    """Refuse a list of folders that is split within the name of one of them."""
+    """Refuse a search path that would be split inside the name of a folder."""
     entries = value.split(os.pathsep)
     if not name.endswith("PATH") or len(entries) < 2:
         return
@@ -16,6 +16,6 @@ def check_search_path(name: str, value: str) -> None:
         whole = os.pathsep.join(entries[first:last])
         if last - first > 1 and any(absent[first:last]) and os.path.exists(whole):
             raise RequestError(
-                f"script.environment_variables.{name}: names {whole}, and is split at '{os.pathsep}', which stands in "
-                f"that name; use a folder without '{os.pathsep}' in its path"
+                f"script.environment_variables.{name}: would be split inside {whole}, since "
+                f"'{os.pathsep}' separates folders; use a folder without '{os.pathsep}' in its path"
             )

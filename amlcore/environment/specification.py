@@ -1,4 +1,4 @@
-"""What an environment asks for, read from files and fit for the resolver; no network."""
+"""The requirements of an environment, read from files and ready for the resolver; no network."""
 
 import re
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ _EDITABLE = {"-e", "--editable"}
 _FIND_LINKS = {"-f": "--find-links", "--find-links": "--find-links"}
 _INDEX = {"-i": "--index-url", "--index-url": "--index-url", "--extra-index-url": "--extra-index-url"}
 _KEPT = {"--no-index", "--no-binary", "--only-binary", "--pre"}
-# What uv's command line knows and no requirements file: uv's own hints name them.
+# Options of uv's command line that its requirements files do not take: uv's own hints name them.
 OF_COMMAND_LINE = {
     *("--index-strategy", "--prerelease", "--resolution", "--exclude-newer", "--allow-insecure-host", "--index"),
     *("--default-index", "--no-build-isolation", "--no-build", "--keyring-provider"),
 }
 _OF_PIP = {"--trusted-host": "--allow-insecure-host"}
-# What they ask for holds anyway, or belongs to pip's own work.
+# amlcore does so anyway, or they concern pip alone.
 _NEEDLESS = {"--require-hashes", "--prefer-binary", "--use-feature", "--use-pep517", "--no-cache-dir"}
 _ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2")
 _OF_OTHER_SYSTEMS = {
@@ -39,18 +39,18 @@ _OF_OTHER_SYSTEMS = {
 
 @dataclass(frozen=True)
 class Specification:
-    """An environment as it was asked for, nested files included."""
+    """An environment as it was requested, nested files included."""
 
     requirements: tuple[str, ...]
     constraints: tuple[str, ...]
-    options: tuple[str, ...]  # of the resolver: where to look, and what it may take
+    options: tuple[str, ...]  # of the resolver: where to look, and what it may choose
     python: PythonRequest | None
     notes: tuple[str, ...]
 
 
 @dataclass
 class Draft:
-    """A specification while its files are read."""
+    """A specification while its files are being read."""
 
     root: Path
     requirements: list[str] = field(default_factory=list)
@@ -67,7 +67,7 @@ class Draft:
         Raises
         ------
         EnvironmentSpecError
-            For all the lines at once that were refused.
+            Lines were refused; one error for all of them.
         """
         if self.refused:
             raise line_errors.combined(self.refused)
@@ -80,7 +80,7 @@ class Draft:
         )
 
     def read_requirements(self, path: Path, *, location: SourceLocation, constraint: bool = False) -> None:
-        """Takes each line of a requirements file and of the files it names."""
+        """Add each line of a requirements file and of the files that it includes."""
         path = path.resolve()
         if path in self._open:
             raise EnvironmentSpecError(f"{location}: the file includes itself")
@@ -90,7 +90,7 @@ class Draft:
         self._open.pop()
 
     def take(self, text: str, *, location: SourceLocation, folder: Path, constraint: bool = False) -> None:
-        """Takes one line of a requirements file; what cannot be taken is kept for `finished` to tell."""
+        """Add one line of a requirements file; `finished` reports a line that is refused."""
         try:
             if text.startswith("-"):
                 self._take_option(text, location=location, folder=folder, constraint=constraint)
@@ -99,24 +99,24 @@ class Draft:
         except EnvironmentSpecError as error:
             self.refused.append(error)
 
-    def take_in_place(self, lines: Sequence[str], *, key: str, folder: Path) -> None:
-        """Takes the lines of a key in place of the requirements of the same names that were taken before."""
+    def override(self, lines: Sequence[str], *, key: str, folder: Path) -> None:
+        """Add the lines of a key; each replaces earlier requirements of the same name."""
         before, self.requirements = self.requirements, []
         for index, text in enumerate(lines):
             self.take(text, location=SourceLocation(f"{key}[{index}]"), folder=folder)
         names = {name_of(requirement) for requirement in self.requirements} - {""}
         replaced = [requirement for requirement in before if name_of(requirement) in names]
         if replaced:
-            self.notes.append(f"{key} goes before {', '.join(replaced)}")
+            self.notes.append(f"{key} replaces {', '.join(replaced)}")
         self.requirements = [one for one in before if one not in replaced] + self.requirements
 
     def _take_requirement(self, text: str, *, location: SourceLocation, folder: Path, constraint: bool) -> None:
         name = check_requirement(text, location=location, folder=folder, root=self.root)
         system = _OF_OTHER_SYSTEMS.get(name)
         if name == "azureml" or name.startswith("azureml-"):
-            self.notes.append(f"{name} ({location}) is left out: amlcore itself stands in for it")
+            self.notes.append(f"{name} ({location}) is ignored: amlcore stands in for it")
         elif system is not None and ";" not in text:
-            self.notes.append(f"{name} ({location}) is left out: it is for {system} alone")
+            self.notes.append(f"{name} ({location}) is ignored: it is for {system} only")
         elif constraint:
             self.constraints.append(text)
         else:
@@ -131,24 +131,24 @@ class Draft:
             self._take_editable(text, value.strip("'\""), location=location, folder=folder, constraint=constraint)
         elif name in _INDEX:
             self.options.append(f"{_INDEX[name]} {value}")
-            self.notes.append(f"{_INDEX[name]} ({location}) is used for the build and is not kept in the lock")
+            self.notes.append(f"{_INDEX[name]} ({location}) is used for the build and not recorded in the lock")
         elif name in _FIND_LINKS:
             self.options.append(f"--find-links {value if '://' in value else (folder / value).resolve()}")
-            self.notes.append(f"--find-links ({location}) is used for the build and is not kept in the lock")
+            self.notes.append(f"--find-links ({location}) is used for the build and not recorded in the lock")
         elif name in OF_COMMAND_LINE or name in _OF_PIP:
             self.options.append(f"{_OF_PIP.get(name, name)} {value}".strip())
         elif name in _KEPT:
             self.options.append(f"{name} {value}".strip())
         elif name in _NEEDLESS:
-            self.notes.append(f"{name} ({location}) is left out: it is pip's own")
+            self.notes.append(f"{name} ({location}) is ignored: it concerns pip alone")
         else:
-            known = suggest(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
-            raise EnvironmentSpecError(f"{location}: '{text}': unknown option '{name}'; {known}")
+            suggestion = suggest(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
+            raise EnvironmentSpecError(f"{location}: '{text}': unknown option '{name}'; {suggestion}")
 
     def _take_editable(
         self, text: str, value: str, *, location: SourceLocation, folder: Path, constraint: bool
     ) -> None:
-        """Takes the address of a repository without its `-e`; a folder of this machine is refused."""
+        """Add the address of a repository without its `-e`; refuse a folder of this machine."""
         address = re.fullmatch(r"(?:(?P<name>[^@\s]+?)\s*@\s*)?(?P<url>\w+\+\w+://\S+)", value)
         if address is None:
             raise _local(text, value, location=location, folder=folder, root=self.root)
@@ -157,19 +157,19 @@ class Draft:
         self._take_requirement(
             f"{name} @ {url}" if name else url, location=location, folder=folder, constraint=constraint
         )
-        self.notes.append(f"-e ({location}) is left out: {name or 'the package'} is installed as its repository has it")
+        self.notes.append(f"-e ({location}) is ignored: {name or 'the package'} is installed from its repository")
 
     def _take_nested(self, value: str, *, location: SourceLocation, folder: Path, constraint: bool) -> None:
         if not value or "://" in value:
             raise EnvironmentSpecError(f"{location}: '{value}' must be the path of a file on this machine")
         path = (folder / value).resolve()
         if not path.is_file():
-            raise EnvironmentSpecError(f"{location}: names the file '{value}', which is not there ({path})")
+            raise EnvironmentSpecError(f"{location}: the file '{value}' does not exist ({path})")
         self.read_requirements(path, location=location_of(path, root=self.root), constraint=constraint)
 
 
 def logical_lines(text: str) -> list[tuple[int, str]]:
-    """The lines of a requirements file with their numbers: continued ones joined, comments and empty ones left out."""
+    """The lines of a requirements file with their numbers: continued lines joined, no comments, no empty lines."""
     lines: list[tuple[int, str]] = []
     pending = ""
     first = 0
@@ -189,20 +189,20 @@ def logical_lines(text: str) -> list[tuple[int, str]]:
 
 
 def split_hashes(text: str) -> tuple[str, tuple[str, ...]]:
-    """A requirement and the hashes written behind it, as `sha256:…`."""
+    """A requirement and the hashes after it, as `sha256:…`."""
     requirement, *hashes = re.split(r"\s+--hash(?:=|\s+)", text)
     return requirement.strip(), tuple(one.strip() for one in hashes)
 
 
 def check_requirement(text: str, *, location: SourceLocation, folder: Path, root: Path) -> str:
-    """The normalized name in a requirement line; empty for a bare URL, whose name only the resolver learns.
+    """The normalized name in a requirement line; empty for a bare URL, whose name only the resolver finds out.
 
     Parameters
     ----------
     folder : Path
-        Where relative paths of the line start.
+        The folder to which paths in the line are relative.
     root : Path
-        The workspace's.
+        The workspace's root.
     """
     from packaging.requirements import InvalidRequirement, Requirement
     from packaging.utils import canonicalize_name
@@ -213,8 +213,8 @@ def check_requirement(text: str, *, location: SourceLocation, folder: Path, root
         raise line_errors.LineError(
             text,
             location=location,
-            why="is an address that the installer does not know",
-            advice="it takes git+https://… and git+ssh://git@HOST/…, an archive's https://…, and packages of an index",
+            why="is an address that the installer does not support",
+            advice="use git+https://…, git+ssh://git@HOST/…, the https://… of an archive, or a package of an index",
         )
     if re.match(r"(https?|git\+\w+)://", requirement):
         return ""
@@ -234,20 +234,20 @@ def check_requirement(text: str, *, location: SourceLocation, folder: Path, root
 
 
 def name_of(requirement: str) -> str:
-    """The normalized name that a requirement begins with; empty for a bare address."""
-    found = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*($|[^A-Za-z0-9._:+/-])", requirement)
-    return re.sub(r"[-_.]+", "-", found[1]).lower() if found else ""
+    """The normalized name at the start of a requirement; empty for a bare address."""
+    match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*($|[^A-Za-z0-9._:+/-])", requirement)
+    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
 
 
 def _local(text: str, address: str, *, location: SourceLocation, folder: Path, root: Path) -> EnvironmentSpecError:
-    """What is wrong with a path of this machine, or of another one."""
+    """The error for a path of this machine, or of another one."""
     path = re.sub(r"[#\[].*$", "", re.sub(r"^file:(//(localhost)?(?=/))?", "", address))
-    there = folder / unquote(path)
-    if address.startswith("file:") and not there.exists():
+    target = folder / unquote(path)
+    if address.startswith("file:") and not target.exists():
         return line_errors.path_of_another_machine(text, location=location)
     if path.endswith(_ARCHIVES):
         return line_errors.archive(text, path, location=location)
-    return line_errors.project(text, there.resolve(), location=location, root=root)
+    return line_errors.project(text, target.resolve(), location=location, root=root)
 
 
 def _without_egg(url: str) -> tuple[str, str]:

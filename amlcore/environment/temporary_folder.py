@@ -1,4 +1,4 @@
-"""Scratch: temporary folders, those of killed processes swept by the next one."""
+"""Temporary folders; those that killed processes left are removed by the next one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ PREFIX = "amlcore-"
 
 @contextmanager
 def temporary_folder(name: str) -> Iterator[Path]:
-    """An empty folder until the block ends; whatever killed processes of this user left beside it is removed."""
+    """An empty folder until the block ends; folders that killed processes of this user left are removed first."""
     remove_abandoned(Path(tempfile.gettempdir()))
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}{name}-", ignore_cleanup_errors=True) as temporary:
         write_json(str(Path(temporary, OWNER)), identity())
@@ -29,15 +29,15 @@ def temporary_folder(name: str) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary folders in `folder` whose process is gone; those of other users and hosts are left."""
-    for left in folder.glob(f"{PREFIX}*"):
+    """Remove the temporary folders in `folder` whose process is gone, but not those of other users or hosts."""
+    for path in folder.glob(f"{PREFIX}*"):
         with suppress(OSError):
-            if left.lstat().st_uid == os.getuid() and left.is_dir() and is_owner_gone(left / OWNER):
-                shutil.rmtree(left, ignore_errors=True)
+            if path.lstat().st_uid == os.getuid() and path.is_dir() and is_owner_gone(path / OWNER):
+                shutil.rmtree(path, ignore_errors=True)
 
 
 def is_owner_gone(owner: Path) -> bool:
-    """Whether the process that `owner` tells of has ended; False where that is not known."""
+    """Whether the process in the file `owner` has ended; False if that is unknown."""
     try:
         process: Any = read_json(str(owner))
         return process is not None and is_alive(process) is False

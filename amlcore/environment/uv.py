@@ -1,4 +1,4 @@
-"""uv as a subprocess, its words passed on as they come."""
+"""uv as a subprocess, whose output is passed on line by line."""
 
 import os
 import signal
@@ -12,42 +12,42 @@ from amlcore.errors import BuildError
 from amlcore.log import Log
 
 _KILL_WAIT_S = 5.0
-_UNSOLVABLE = 1  # uv's status where it has its answer; 2 where it could not find out
+_UNSOLVABLE = 1  # uv's exit status for requirements without a solution; 2 means that it could not find out
 
 
 class UnsolvableError(BuildError):
-    """What was asked for contradicts itself, or is not there."""
+    """The requirements contradict each other, or a package does not exist."""
 
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """How a program ended, and what it said."""
+    """Exit status and standard error of a program."""
 
     status: int
-    words: tuple[str, ...]
+    lines: tuple[str, ...]
 
     def require(self, what: str) -> None:
-        """Raises BuildError with the program's own words unless it ended well."""
+        """Raise BuildError with the program's own message unless it succeeded."""
         if self.status == 0:
             return
-        first = next((at for at, line in enumerate(self.words) if line.startswith("error")), 0)
-        words = "\n".join(self.words[first:]) or f"it ended with status {self.status} and said nothing"
+        first = next((at for at, line in enumerate(self.lines) if line.startswith("error")), 0)
+        message = "\n".join(self.lines[first:]) or f"exit status {self.status} without a message"
         kind = UnsolvableError if self.status == _UNSOLVABLE else BuildError
-        raise kind(f"{what}:\n{words}{advice_on(self.words[first:])}")
+        raise kind(f"{what}:\n{message}{advice_on(self.lines[first:])}")
 
 
 def run_uv(arguments: Sequence[str], *, folder: Path, guard: int, log: Log) -> ProcessResult:
-    """Runs uv in `folder`; see `stream` for the rest."""
+    """Run uv in `folder`; see `stream` for the rest."""
     return stream([_program(), *arguments], folder=folder, guard=guard, log=log)
 
 
 def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> ProcessResult:
-    """Runs a program to its end, each line of its standard error to `log` at once.
+    """Run a program to its end; pass each line of its standard error to `log` at once.
 
-    The program inherits the descriptor `guard`: the lock on what it builds stays taken until it has ended,
-    even if this process is killed before. Any exception here ends the program with all that it started.
+    The program inherits the descriptor `guard`, so the lock on what it builds is held until it ends, even if this
+    process is killed before. An exception here ends the program and everything that it started.
     """
-    words: list[str] = []
+    lines: list[str] = []
     with subprocess.Popen(
         command,
         stdin=subprocess.DEVNULL,
@@ -63,17 +63,17 @@ def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> Pro
         assert process.stderr is not None
         try:
             for line in process.stderr:
-                words.append(line.rstrip())
+                lines.append(line.rstrip())
                 log(line.rstrip())
             status = process.wait()
         except BaseException:
             _end(process)
             raise
-    return ProcessResult(status, tuple(words))
+    return ProcessResult(status, tuple(lines))
 
 
 def _end(process: "subprocess.Popen[str]") -> None:
-    """Ends the program's whole session; its leader is not waited for yet, so its number is still its own."""
+    """End the program's whole session; its leader was not waited for yet, so its pid is still its own."""
     os.killpg(process.pid, signal.SIGTERM)
     try:
         process.wait(_KILL_WAIT_S)
@@ -87,13 +87,11 @@ def _program() -> str:
 
         return find_uv_bin()
     except (ImportError, FileNotFoundError):
-        raise BuildError(
-            "uv is missing, which resolves and installs environments; `pip install uv` brings it"
-        ) from None
+        raise BuildError("cannot find uv, which resolves and installs environments; run `pip install uv`") from None
 
 
 def _variables() -> dict[str, str]:
-    """This process's variables, without what would point uv at another environment; the index settings stay."""
+    """This process's variables without those that point uv at another environment; index settings stay."""
     elsewhere = {"VIRTUAL_ENV", "CONDA_PREFIX", "UV_PYTHON", "UV_PROJECT_ENVIRONMENT", "UV_SYSTEM_PYTHON"}
     kept = {name: value for name, value in os.environ.items() if name not in elsewhere}
     return {**kept, "UV_PYTHON_DOWNLOADS": "never", "UV_NO_PROGRESS": "1", "NO_COLOR": "1"}

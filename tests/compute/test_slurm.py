@@ -214,7 +214,7 @@ def test_a_run_interrupted_too_often_fails(project: Path, aml: Aml, write: Write
         assert driver.wait(60) == 1
 
     (run,) = runs(aml)
-    assert run["reason"] == "interrupted 2 times, and compute.max_requeues=1"
+    assert run["reason"] == "interrupted 2 times, more than compute.max_requeues=1"
 
 
 def test_a_requeue_needs_no_driver(project: Path, aml: Aml, write: Write) -> None:

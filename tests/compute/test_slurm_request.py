@@ -177,12 +177,12 @@ def test_what_is_said_to_fit_does() -> None:
 def test_sizes_that_fit_only_apart_are_refused() -> None:
     small, fat = Partition("p", True, 60, 16, 1000, 1), Partition("p", True, 60, 2, 64000, 1)
 
-    with pytest.raises(ConfigError, match="together fit no node of partition p"):
+    with pytest.raises(ConfigError, match="together do not fit any node of partition p"):
         Slurm(cores=16, mem_gb=32).fits([small, fat])
 
 
 def test_a_cluster_without_a_default_partition_asks_for_one() -> None:
-    with pytest.raises(ConfigError, match="choose one of: big"):
+    with pytest.raises(ConfigError, match="use one of: big"):
         Slurm().fits([BIG])
 
 
@@ -211,7 +211,7 @@ def test_the_doctor_says_what_is_missing(aml: Aml, tmp_path: Path) -> None:
 
     assert "ok  outputs" in here.out
     assert "compute=slurm" in here.err
-    assert "BAD commands: compute=slurm: this machine has no sbatch" in there.out
+    assert "BAD commands: compute=slurm: cannot find sbatch" in there.out
 
 
 def test_without_slurm_the_way_out_is_said(aml: Aml, write: Any, tmp_path: Path) -> None:
@@ -219,7 +219,7 @@ def test_without_slurm_the_way_out_is_said(aml: Aml, write: Any, tmp_path: Path)
 
     said = aml("run", "a.py", "compute=slurm", env={"PATH": str(tmp_path)}, status=2)
 
-    assert "no sbatch" in said.err
+    assert "cannot find sbatch" in said.err
     assert "compute=local" in said.err
 
 
@@ -305,7 +305,7 @@ def lay(queue: SlurmQueue, folder: Path, *, job: str | None = None, attempt: int
             BackendStatus(
                 outcome=Outcome(
                     RunState.Failed,
-                    "its node failed, and Slurm did not start the job again (job 7 on n1, NODE_FAIL)",
+                    "its node failed, and Slurm did not restart the job (job 7 on n1, NODE_FAIL)",
                 )
             ),
         ),
@@ -339,7 +339,7 @@ def test_a_job_that_lost_one_run_to_its_memory_lets_others_wait(queue: SlurmQueu
 
     status = queue.status("run", active={}, ended={"7": EndedJob("OUT_OF_MEMORY", "n1", "0")})
 
-    assert status == BackendStatus(wait_reason="a job is being asked for")
+    assert status == BackendStatus(wait_reason="the job is being submitted")
 
 
 def test_a_job_that_could_not_work_takes_one_run_with_it(queue: SlurmQueue, tmp_path: Path) -> None:
@@ -352,7 +352,7 @@ def test_a_job_that_could_not_work_takes_one_run_with_it(queue: SlurmQueue, tmp_
     assert queue.failures(ended) == ["8"]  # another job may fare better than 7, and 9 has a run
     assert queue.give_up("8") == "two"
     assert queue.failures(ended) == []
-    assert queue.status("one", active={}, ended=ended) == BackendStatus(wait_reason="a job is being asked for")
+    assert queue.status("one", active={}, ended=ended) == BackendStatus(wait_reason="the job is being submitted")
 
 
 def test_a_task_that_slurm_has_no_trace_of_was_canceled(queue: SlurmQueue) -> None:

@@ -54,7 +54,7 @@ def test_an_sbatch_that_prints_no_job_is_one_message(slurm: Path, aml: Aml, writ
 
     said = aml("run", "a.py", "compute=slurm", "environment=current", "compute.partition=main", env=env, status=1)
 
-    assert "sbatch printed 'Welcome to the cluster!' where 'Submitted batch job' and a number belong" in said.err
+    assert "sbatch printed 'Welcome to the cluster!' instead of 'Submitted batch job' and a number" in said.err
     assert "amlcore itself failed" not in said.err
     assert runs(aml)[0]["state"] == "Failed"
     got = (slurm / "sbatch.env").read_text()  # what is typed counts more than a default of the user's for sbatch
@@ -66,7 +66,7 @@ def test_an_sbatch_that_prints_no_job_is_one_message(slurm: Path, aml: Aml, writ
 
 @pytest.mark.parametrize("says", ["", "Submitted batch job soon", "{}", "job 12", "\0"])
 def test_an_answer_without_a_job_is_quoted(says: str) -> None:
-    with pytest.raises(ExecutionError, match="is the sbatch on your PATH Slurm's own"):
+    with pytest.raises(ExecutionError, match="check that the sbatch on your PATH is Slurm's own"):
         job_id(says)
 
 
@@ -76,7 +76,7 @@ def test_an_sinfo_that_prints_nonsense_is_refused_before_anything_starts(slurm: 
 
     said = aml("run", "a.py", "compute=slurm", "environment=current", status=2)
 
-    assert "compute=slurm: sinfo printed what cannot be read: 'Welcome!'" in said.err
+    assert "compute=slurm: sinfo printed output that cannot be read: 'Welcome!'" in said.err
     assert runs(aml) == []
 
 
@@ -97,7 +97,7 @@ def test_nonsense_is_no_answer(look: object, slurm: Path) -> None:
     for name in ("squeue", "sacct", "sinfo"):
         (slurm / f"{name}.says").write_text("bonjour\n")
 
-    with pytest.raises(UnreachableError, match="printed what cannot be read: 'bonjour'"):
+    with pytest.raises(UnreachableError, match="printed output that cannot be read: 'bonjour'"):
         look()  # type: ignore[operator]
 
 
@@ -122,7 +122,7 @@ def test_a_job_may_start_in_any_of_several_partitions() -> None:
     with pytest.raises(ConfigError, match=r"compute.partition=main,smal: did you mean 'small'"):
         Slurm(partition="main,smal").fits([MAIN, SMALL])
     with pytest.raises(
-        ConfigError, match=r"none of the partitions main, fat takes such a job: compute.cores=8 is more"
+        ConfigError, match=r"none of the partitions main, fat accepts such a job: compute.cores=8 is more"
     ):
         Slurm(partition="main,fat", cores=8, timeout_min=30).fits([MAIN, FAT])
     with pytest.raises(ConfigError, match="nodes=4 is more than partition main has"):
@@ -138,7 +138,7 @@ def test_the_partition_that_sbatch_takes_from_the_environment_is_looked_at(monke
 
 @pytest.mark.parametrize("key", ["array", "output", "wait"])
 def test_options_that_would_lose_the_jobs_are_refused(key: str) -> None:
-    with pytest.raises(ConfigError, match=f"compute.options.{key}: amlcore sets it"):
+    with pytest.raises(ConfigError, match=f"compute.options.{key}: must not be set, since amlcore sets it"):
         Slurm(options={key: "1"})
 
 

@@ -60,7 +60,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["+compute.slots=3"], ["compute.slots", "exists already", "without the +"]),
         (["model=sklearn"], ["model.name is not set"]),
         (["compute.slots=0"], ["compute.slots=0", "at least 1", "on the command line"]),
-        (["compute.timeout_min=-1"], ["compute.timeout_min=-1", "above 0"]),
+        (["compute.timeout_min=-1"], ["compute.timeout_min=-1", "a positive number"]),
         (["compute.kind=slurm"], ["compute.kind=slurm", "compute=slurm"]),
         (["workspace.snapshot_max_mb=nan"], ["workspace.snapshot_max_mb=nan", "above 0"]),
         (["workspace.snapshot_max_mb=-3"], ["workspace.snapshot_max_mb=-3", "above 0"]),

@@ -99,7 +99,7 @@ def test_a_file_of_a_folder_above_counts_up_to_the_source(project: Path, write: 
 
     assert (inside.file, asked(inside, project)) == ("code/requirements.txt", ("six",))
     assert outside.name == "sklearn"
-    assert "environment.file=code/requirements.txt reads it" in (outside.chosen or "")
+    assert "use it with environment.file=code/requirements.txt" in (outside.chosen or "")
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_taken_says_so_and_how_to_go_without_it(
     write("t.py", "")
     (project / file).write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(EnvironmentSpecError, match="environment=sklearn leaves it aside") as caught:
+    with pytest.raises(EnvironmentSpecError, match="environment=sklearn ignores it") as caught:
         chosen(project).specify(project)
 
     assert str(caught.value).startswith(file)
@@ -218,9 +218,7 @@ def test_a_run_takes_what_lies_beside_its_script(aml: Aml, write: Write, project
 
     assert said.out == "imported\n"
     (line,) = [line for line in said.err.splitlines() if "requirements.txt" in line]
-    assert (
-        line == "aml: note: using requirements.txt, which lies beside the script; environment=sklearn leaves it aside"
-    )
+    assert line == "aml: note: using requirements.txt, which lies beside the script; environment=sklearn ignores it"
     shown = aml("show", "latest", "--json").json
     assert shown["environment"]["name"] == "file"
     assert f"{line}\n" in aml("run", "t.py", "--detach").err
@@ -230,7 +228,7 @@ def test_a_run_takes_what_lies_beside_its_script(aml: Aml, write: Write, project
     run = Experiment(Workspace(root=str(project)), "e").submit(
         ScriptRunConfig(source_directory=str(project), script="t.py")
     )
-    with pytest.raises(AmlcoreError, match=r"name it in requirements\.txt, or environment\.add=\[iniconfig\]"):
+    with pytest.raises(AmlcoreError, match=r"name it in requirements\.txt, or use environment\.add=\[iniconfig\]"):
         run.wait_for_completion()
     assert yaml.safe_load(Path(run.record.layout.config).read_text())["environment"]["file"] == "requirements.txt"
 
@@ -254,16 +252,21 @@ LOCK = "scikit-learn==1.7.2 \\\n    --hash=sha256:0\npandas==2.0\n"
 @pytest.mark.parametrize(
     ("module", "files", "environment", "expected"),
     [
-        ("yaml", {}, {}, "environment=sklearn does not bring yaml; environment.add=[pyyaml] adds the package pyyaml"),
+        ("yaml", {}, {}, "environment=sklearn does not provide yaml; use environment.add=[pyyaml] to add pyyaml"),
         ("my_pkg.a", {}, {}, None),
-        ("my_pkg", {}, {}, "environment.add=[my-pkg] adds"),
-        ("yaml", {}, {"add": ["six", "joblib<1.6"]}, "environment.add=[six,'joblib<1.6',pyyaml] adds"),
-        ("yaml", {}, {"file": "r.txt"}, "r.txt does not bring yaml; name it in r.txt, or environment.add=[pyyaml]"),
+        ("my_pkg", {}, {}, "use environment.add=[my-pkg] to add my-pkg"),
+        ("yaml", {}, {"add": ["six", "joblib<1.6"]}, "environment.add=[six,'joblib<1.6',pyyaml] to add pyyaml"),
+        (
+            "yaml",
+            {},
+            {"file": "r.txt"},
+            "r.txt does not provide yaml; name it in r.txt, or use environment.add=[pyyaml]",
+        ),
         (
             "yaml",
             {},
             {"user_managed_dependencies": True},
-            "install pyyaml there, or say environment=auto environment.add",
+            "install pyyaml there, or use environment=auto environment.add",
         ),
         (
             "cv2",
@@ -271,18 +274,18 @@ LOCK = "scikit-learn==1.7.2 \\\n    --hash=sha256:0\npandas==2.0\n"
             {},
             "requirements.txt names opencv-python-headless",
         ),
-        ("cv2", {"s/environment.yml": "dependencies: [numpy]\n"}, {}, "does not bring cv2"),
-        ("six", {"s/environment.yml": CONDA}, {}, "environment.file=s/environment.yml reads it"),
-        ("six", {"pyproject.toml": PYPROJECT}, {}, "environment.file=pyproject.toml reads it"),
-        ("six", {"s/t.py": BLOCK}, {}, "environment=script reads it"),
+        ("cv2", {"s/environment.yml": "dependencies: [numpy]\n"}, {}, "does not provide cv2"),
+        ("six", {"s/environment.yml": CONDA}, {}, "use environment.file=s/environment.yml"),
+        ("six", {"pyproject.toml": PYPROJECT}, {}, "use environment.file=pyproject.toml"),
+        ("six", {"s/t.py": BLOCK}, {}, "use environment=script"),
         ("six", {"requirements.txt": "-e .\n"}, {}, "environment.add=[six]"),
-        ("sklearn.old", {}, {}, "scikit-learn==1.7.2 is installed and has no sklearn.old; another version may"),
-        ("distutils", {}, {}, "environment.python=3.11 runs that one"),
-        ("lib2to3", {}, {}, "environment.python=3.12 runs that one"),
+        ("sklearn.old", {}, {}, "scikit-learn==1.7.2 has no module sklearn.old; try another version with"),
+        ("distutils", {}, {}, "use environment.python=3.11"),
+        ("lib2to3", {}, {}, "use environment.python=3.12"),
         ("own", {"s/lib/own.py": ""}, {}, "+script.environment_variables.PYTHONPATH=lib lets"),
         ("own", {"s/src/own/a.py": "", "s/pyproject.toml": ""}, {}, "not installed from its pyproject.toml: +script."),
         ("own", {"own.py": ""}, {}, "script.source_directory=. script.script=s/t.py"),
-        ("own", {"code/own/__init__.py": ""}, {}, "+script.environment_variables.PYTHONPATH=code brings it"),
+        ("own", {"code/own/__init__.py": ""}, {}, "+script.environment_variables.PYTHONPATH=code"),
         ("azureml", {}, {}, None),
     ],
 )

@@ -161,10 +161,10 @@ def test_ready_one_needs_neither_uv_nor_the_index(tmp_path, cache, log):
     (tmp_path / "without" / "uv" / "__init__.py").write_text("raise ImportError")
     variables = {"PYTHONPATH": str(tmp_path / "without"), "PATH": "/nowhere", "UV_OFFLINE": "1"}
     out, err = builder(fields, root=tmp_path, cache=cache, **variables).communicate()
-    assert "ready, built before" in out
+    assert "already built" in out
     assert not err
     out, err = builder({"packages": ["joblib"]}, root=tmp_path, cache=cache, **variables).communicate()
-    assert err.startswith("uv is missing")
+    assert err.startswith("cannot find uv")
 
 
 def test_ready_one_is_found_without_any_process(tmp_path, build_local, monkeypatch):
@@ -203,7 +203,7 @@ def test_same_content_is_one_environment(tmp_path, cache, build_local):
 def test_unresolvable_says_why_in_the_resolvers_words(tmp_path, cache, build_local):
     wheel(tmp_path / "wheels", "aml_mine", "1.0", needs=("aml_other<1",))
     wheel(tmp_path / "wheels", "aml_other", "1.0")
-    with pytest.raises(BuildError, match=r"environment 'e' does not resolve for Python 3[^:]*:\nerror: ") as caught:
+    with pytest.raises(BuildError, match=r"environment 'e' cannot be resolved for Python 3[^:]*:\nerror: ") as caught:
         build_local("aml_mine", "aml_other==1.0")
     assert "aml-other<1" in str(caught.value)
     assert "aml-other==1.0" in str(caught.value)
@@ -214,13 +214,13 @@ def test_failed_installation_leaves_nothing_ready(tmp_path, cache, build_local, 
     wheel(tmp_path / "wheels", "aml_mine", "1.0")
     built = build_local("aml_mine")
     wrong = re.sub(r"sha256:\w{8}", "sha256:00000000", built.lock)
-    with pytest.raises(BuildError, match="environment of the lock does not install"):
+    with pytest.raises(BuildError, match="environment of the lock cannot be installed"):
         build_lock(wrong, python_version=built.python_version, cache=cache, log=log.append)
     assert [one.key for one in list_environments(cache)] == [built.key]
 
 
 def test_hashes_that_were_asked_for_hold(tmp_path, build):
-    with pytest.raises(BuildError, match="the index has no file with a hash that the requirement names"):
+    with pytest.raises(BuildError, match="no file in the index has a hash that the requirement names"):
         build("six==1.17.0 --hash=sha256:" + "0" * 64)
 
 
@@ -231,7 +231,7 @@ def test_eight_at_once_build_once(tmp_path, cache):
     said = [process.communicate()[0].splitlines() for process in asking]
     for step in (": resolving for Python", ": building for Python"):
         assert sum(any(step in line for line in lines) for lines in said) == 1
-    waited = [sum("another process is building it" in line for line in lines) for lines in said]
+    waited = [sum("waiting for another process that is building it" in line for line in lines) for lines in said]
     assert set(waited) == {0, 1}
     assert len({lines[-1] for lines in said}) == 1
     assert Path(said[0][-1]).exists()
@@ -257,7 +257,7 @@ def test_killed_builder_is_followed_only_when_its_uv_has_ended(tmp_path, cache, 
     killed.communicate()
     follower = builder(slow, root=tmp_path, cache=cache, UV_CACHE_DIR=str(tmp_path / "uv"))
     assert follower.stdout is not None
-    assert any("another process is building it" in line for line in follower.stdout)
+    assert any("waiting for another process that is building it" in line for line in follower.stdout)
     (tmp_path / "marks" / "go").touch()
     out, _ = follower.communicate()
     assert ": building for Python" in out
@@ -297,7 +297,7 @@ def test_what_was_found_is_not_pruned_before_it_is_used(tmp_path, cache):
     pruned = []
 
     def prune_meanwhile(line: str) -> None:
-        assert "ready, built before" in line
+        assert "already built" in line
         pruned.extend(prune(cache, unused_days=5))
 
     options = "is used for the build"
@@ -343,7 +343,7 @@ def test_prune_keeps_to_its_own(cache):
 
 def test_cache_that_cannot_be_written(tmp_path, log):
     (tmp_path / "cache").write_text("a file")
-    with pytest.raises(BuildError, match="the cache of environments cannot be written"):
+    with pytest.raises(BuildError, match="cannot write to the cache of environments"):
         Environment("e").build(root=tmp_path, cache=tmp_path / "cache", log=log.append)
 
 
@@ -363,7 +363,7 @@ def test_extended_lock_keeps_what_it_held(tmp_path, build, log):
 
 def test_extended_lock_that_conflicts_names_the_package(tmp_path, build, log):
     built = build("attrs==19.1.0")
-    with pytest.raises(BuildError, match=r"cattrs==24.1.2 does not fit beside the locked packages:\n[^$]*attrs>=23"):
+    with pytest.raises(BuildError, match=r"cattrs==24.1.2 does not fit the locked packages:\n[^$]*attrs>=23"):
         extend_lock(built.lock, ["cattrs==24.1.2"], python=built.python, log=log.append)
 
 
@@ -385,7 +385,7 @@ def test_missing_python_says_which_there_are_and_what_helps(tmp_path, cache, log
         Environment("e", file="env.yml").build(root=tmp_path, cache=cache, log=log.append)
     here = ".".join(map(str, sys.version_info[:2]))
     message = str(caught.value)
-    assert message.startswith("env.yml:2: python=3.29 is asked for, and this machine has no such Python; it has 3.")
+    assert message.startswith("env.yml:2: python=3.29 is not installed on this machine, which has 3.")
     assert f"environment.python={here} on the command line" in message
     assert f'Environment(..., python="{here}") in Python' in message
 
@@ -395,7 +395,7 @@ def test_other_patch_of_the_minor_is_used_with_a_note(tmp_path, cache, log):
     built = Environment("e", python=f"{major}.{minor}.99").build(root=tmp_path, cache=cache, log=log.append)
     assert built.python_version.startswith(f"{major}.{minor}.")
     (note,) = built.notes
-    assert note == f"python {major}.{minor}.99 asked for (environment.python), {built.python_version} used"
+    assert note == f"python {major}.{minor}.99 was requested (environment.python); using {built.python_version}"
     assert f"note: {note}" in log
 
 
@@ -405,7 +405,7 @@ def test_shims_are_not_taken(tmp_path, cache, log, monkeypatch):
     shim.write_text("#!/bin/sh\necho 3.28.0; echo cpython; echo /bin/sh\n")
     shim.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path / "shims"))
-    with pytest.raises(EnvironmentSpecError, match=r"python 3\.28 is asked for"):
+    with pytest.raises(EnvironmentSpecError, match=r"python 3\.28 is not installed on this machine"):
         Environment("e", python="3.28").build(root=tmp_path, cache=cache, log=log.append)
 
 
@@ -421,7 +421,7 @@ def test_article_runs_on_an_old_python(tmp_path, cache, log):
     code = "import sys, sklearn.svm; print(sys.version_info[:2], sklearn.svm.SVC().fit([[0], [1]], [0, 1]).classes_)"
     assert run(built.python, code) == "(3, 6) [0 1]"
     assert list(built.folder.glob("venv/lib/*/site-packages/sklearn/__pycache__/base.*.pyc"))
-    assert "azureml-defaults (sklearn-env.yml:6) is left out: amlcore itself stands in for it" in built.notes
+    assert "azureml-defaults (sklearn-env.yml:6) is ignored: amlcore stands in for it" in built.notes
 
 
 @pytest.mark.slow

@@ -77,7 +77,7 @@ def test_a_script_brings_its_own_requirements(aml: Aml, write: Write) -> None:
     assert run["metrics"] == {"six": "1.17.0"}
     again = aml("run", "tell.py", "environment=script", ENVIRONMENTS)
     assert again.out == "1.17.0\n"
-    assert "built before" in again.err
+    assert "already built" in again.err
 
 
 @pytest.mark.parametrize(

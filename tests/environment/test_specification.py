@@ -89,12 +89,12 @@ def test_where_to_look_is_for_the_build_alone(tmp_path):
         ("six\n\n-e .\n", "requirements.txt:3: '-e .' is a path on this machine"),
         ("./lib/x.whl\n", "requirements.txt:1: './lib/x.whl' is a path on this machine"),
         ("mine @ file:///opt/mine\n", "requirements.txt:1: 'mine @ file:///opt/mine' names a file of the machine that"),
-        ("numpy=1.26.4=py311_0\n", "requirements.txt:1: 'numpy=1.26.4=py311_0' is written as conda does"),
+        ("numpy=1.26.4=py311_0\n", "requirements.txt:1: 'numpy=1.26.4=py311_0' is in conda's format"),
         ("hg+https://example.org/mine\n", "requirements.txt:1: 'hg+https://example.org/mine' is an address that"),
         ("-e svn+ssh://example.org/mine#egg=mine\n", "requirements.txt:1: '"),
         ("mine @ git@example.org:us/mine.git\n", "requirements.txt:1: 'mine @ git@example.org:us/mine.git' is an ad"),
         ("C:\\wheels\\mine.whl\n", "requirements.txt:1: 'C:\\wheels\\mine.whl' is a path on this machine"),
-        ("-r gone.txt\n", "requirements.txt:1: names the file 'gone.txt', which is not there"),
+        ("-r gone.txt\n", "requirements.txt:1: the file 'gone.txt' does not exist"),
         ("-r requirements.txt\n", "requirements.txt: the file includes itself"),
         (
             "--no-build-isolation-package six\n",
@@ -115,8 +115,8 @@ def test_bad_line_of_a_nested_file(tmp_path):
 @pytest.mark.parametrize(
     ("file", "expected"),
     [
-        ("gone.txt", "gone.txt: there is no such file"),
-        ("env.json", "environment.file is 'env.json', of no known kind; legal: requirements .txt"),
+        ("gone.txt", "gone.txt: no such file"),
+        ("env.json", "environment.file=env.json: must be one of: requirements .txt"),
     ],
 )
 def test_file_that_cannot_be_read(tmp_path, file, expected):
@@ -135,7 +135,7 @@ def test_python_of_the_environment_goes_before_the_file(tmp_path):
     asked = specify(tmp_path, "env.yml", ARTICLE, python="3.11")
     assert asked.python is not None
     assert asked.python.specifier == "==3.11.*"
-    assert "python 3.11 (environment.python) goes before python=3.6.2 (env.yml:3)" in asked.notes
+    assert "python 3.11 (environment.python) overrides python=3.6.2 (env.yml:3)" in asked.notes
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_an_export_of_conda_holds_its_python_packages_alone(tmp_path):
         *("brotli==1.1.0.*", "joblib==1.5.2.*", "numpy==1.26.4.*", "numpy==1.26.4.*", "protobuf==4.25.3.*"),
         *("xgboost==1.7.3.*", "tzdata"),
     )
-    (note,) = [note for note in asked.notes if "own libraries" in note]
+    (note,) = [note for note in asked.notes if "native libraries" in note]
     assert note.endswith(
         ": _libgcc_mutex, blas, giflib, hdf5, intel-openmp, jpeg, libxgboost, mkl, mkl-service, openssl, snappy, "
         "xorg-libx11, yaml, zstd"
@@ -245,15 +245,15 @@ def test_all_lines_that_cannot_be_taken_make_one_message(tmp_path):
     text = "attrs @ file:///croot/attrs_1\njoblib==1.5.2\n-r more.txt\n-e .\n-r gone.txt\n"
     said = refusal(tmp_path, "freeze.txt", text).splitlines()
     assert said[:4] == [
-        "each of these lines names a file of the machine that built it, which is not on this one:",
+        "each of these lines names a file of the machine that built the package, which does not exist here:",
         "  freeze.txt:1: attrs @ file:///croot/attrs_1",
         "  more.txt:1: scipy @ file:///croot/scipy_3",
-        "`pip list --format=freeze > freeze.txt` in that environment writes the versions instead",
+        "run `pip list --format=freeze > freeze.txt` in that environment to write versions instead",
     ]
     assert [line.partition("'")[0] for line in said[5:]] == [
         "more.txt:2: ",
         "freeze.txt:4: ",
-        "freeze.txt:5: names the file ",
+        "freeze.txt:5: the file ",
     ]
 
 
@@ -285,7 +285,7 @@ def test_a_project_of_this_machine_is_imported_from_the_snapshot(tmp_path):
     for line in ("-e .", ".", "-e .[dev]", f"-e {tmp_path}", f"shop @ file://{tmp_path}"):
         message = refusal(tmp_path, "requirements.txt", f"{line}\n")
         assert "+script.environment_variables.PYTHONPATH=src lets" in message
-        assert message.endswith("environment.file=pyproject.toml installs what it depends on")
+        assert message.endswith("environment.file=pyproject.toml installs its dependencies")
     assert "PYTHONPATH=lib lets" in refusal(tmp_path, "requirements.txt", "./lib\n")
 
 
@@ -297,7 +297,7 @@ def test_a_wheel_of_this_machine_is_taken_from_its_folder(tmp_path):
 def test_what_is_for_another_system_is_left_out_with_a_note(tmp_path):
     asked = specify(tmp_path, "requirements.txt", "pywin32==306\nsix\npyobjc-core==10 ; sys_platform == 'darwin'\n")
     assert asked.requirements == ("six", "pyobjc-core==10 ; sys_platform == 'darwin'")
-    assert asked.notes == ("pywin32 (requirements.txt:1) is left out: it is for Windows alone",)
+    assert asked.notes == ("pywin32 (requirements.txt:1) is ignored: it is for Windows only",)
 
 
 def test_conda_pip_section_reads_requirements(tmp_path):
@@ -310,13 +310,16 @@ def test_conda_pip_section_reads_requirements(tmp_path):
     ("text", "expected"),
     [
         ("dependencies:\n- numpy\n  - [\n", "env.yml:"),
-        ("- numpy\n", "env.yml: a conda file is a mapping with the key 'dependencies'"),
+        ("- numpy\n", "env.yml: a conda file must be a mapping with the key 'dependencies'"),
         ("name: x\n", "env.yml:1: 'dependencies' must be a list"),
         ("name: x\ndependancies:\n- numpy\n", "env.yml:2: unknown key 'dependancies': did you mean 'dependencies'?"),
-        ("dependencies:\n- numpy\n- numpy 1.8*|1.9*\n", "env.yml:3: 'numpy 1.8*|1.9*' is not understood"),
-        ("dependencies:\n- python=3.x\n", "env.yml:2: 'python=3.x' is not understood"),
-        ("dependencies:\n- python~=3\n", "env.yml:2: 'python~=3' is not understood"),
-        ("dependencies:\n- numpy\n- pop:\n  - six\n", "env.yml:3: a dependency is a name with its version, or 'pip:'"),
+        ("dependencies:\n- numpy\n- numpy 1.8*|1.9*\n", "env.yml:3: 'numpy 1.8*|1.9*' cannot be read"),
+        ("dependencies:\n- python=3.x\n", "env.yml:2: 'python=3.x' cannot be read"),
+        ("dependencies:\n- python~=3\n", "env.yml:2: 'python~=3' cannot be read"),
+        (
+            "dependencies:\n- numpy\n- pop:\n  - six\n",
+            "env.yml:3: a dependency must be a name with a version, or 'pip:'",
+        ),
         ("dependencies:\n- pip:\n  - six\n  - -e .\n", "env.yml:4: '-e .' is a path on this machine"),
     ],
 )
@@ -357,15 +360,15 @@ def test_pyproject_whose_dependencies_stand_in_files_for_setuptools(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("[project\n", "pyproject.toml:1: not TOML: "),
-        ("[tool.poetry]\nname = 'x'\n", "pyproject.toml: has no table [project]"),
+        ("[project\n", "pyproject.toml:1: must be TOML: "),
+        ("[tool.poetry]\nname = 'x'\n", "pyproject.toml: must have a table [project]"),
         ("[project]\nname='x'\ndynamic = ['dependencies']\n", "pyproject.toml:3: dependencies are dynamic"),
         ("[project]\ndependencies = [\n'six',\n'nump y',\n]\n", "pyproject.toml:4: 'nump y' is not a requirement"),
         ("[project]\nname='x'\ndynamic = 5\n", "pyproject.toml:3: 'dynamic' must be a list"),
         ("tool = 5\n[project]\ndependencies = 5\n", "pyproject.toml:3: 'dependencies' must be a list"),
         ("[tool]\nuv = 5\n[project]\ndependencies = 5\n", "pyproject.toml:4: 'dependencies' must be a list"),
         ("[project]\ndependencies = 'six'\n", "pyproject.toml:2: 'dependencies' must be a list"),
-        ("[project]\nrequires-python = 'new'\n", "pyproject.toml:2: requires-python is 'new'"),
+        ("[project]\nrequires-python = 'new'\n", "pyproject.toml:2: requires-python=new"),
     ],
 )
 def test_bad_pyproject(tmp_path, text, expected):
@@ -385,7 +388,7 @@ def test_script_block(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("print()\n", "train.py: has no block that says what the script needs (PEP 723)"),
+        ("print()\n", "train.py: has no block that lists the script's packages (PEP 723)"),
         ("# /// script\n# dependencies = [\n# ///\n", "train.py:"),
         ("x = 1\n# /// script\n# dependencies = ['nump y']\n# ///\n", "train.py:3: 'nump y' is not a requirement"),
     ],
@@ -397,12 +400,15 @@ def test_bad_script_block(tmp_path, text, expected):
 @pytest.mark.parametrize(
     ("fields", "expected"),
     [
-        ({"name": "a b"}, "environment.name is 'a b'"),
-        ({"name": "e", "python": "2.7"}, "environment.python is '2.7'; legal is a version from 3.6 on"),
-        ({"name": "e", "python": "new"}, "environment.python is 'new'"),
+        ({"name": "a b"}, "environment.name=a b"),
+        ({"name": "e", "python": "2.7"}, "environment.python=2.7: must be a version from 3.6 on"),
+        ({"name": "e", "python": "new"}, "environment.python=new"),
         ({"name": "e", "packages": "numpy"}, "environment.packages='numpy': must be a list"),
         ({"name": "e", "packages": None}, "environment.packages=None: must be a list"),
-        ({"name": "e", "packages": ["six", {"joblib": 1.5}]}, "environment.packages: {'joblib': 1.5} in the list"),
+        (
+            {"name": "e", "packages": ["six", {"joblib": 1.5}]},
+            "environment.packages: each item must be a requirement such as 'joblib==1.5.2', not {'joblib': 1.5}",
+        ),
         ({"name": "e", "file": "x.txt", "user_managed_dependencies": True}, "leave out environment.file"),
     ],
 )

@@ -73,7 +73,7 @@ def test_a_folder_of_wheels_is_looked_at_each_time(tmp_path: Path, build: Build,
     (wheels / "notes.txt").write_text("of nobody's concern")
     (wheels / "gone-1.0-py3-none-any.whl").symlink_to("nowhere")
     assert local() == "1.0"
-    assert any("ready, built before, resolved just now; its build log is" in line for line in log)
+    assert any("already built, resolved just now; build log:" in line for line in log)
     wheel(wheels, "aml_mine", "2.0")
     assert local() == "2.0"
     (wheels / "aml_mine-2.0-py3-none-any.whl").unlink()
@@ -112,11 +112,11 @@ def test_an_index_of_ones_own_is_asked_each_time(
     assert own() == "1.0"
     wheel(tmp_path / "index/aml-mine", "aml_mine", "2.0")
     assert own() == "2.0"
-    assert any("resolving anew (an index of its own)" in line for line in log)
+    assert any("resolving again (an index of its own)" in line for line in log)
     index.shutdown()
     index.server_close()
     assert own() == "2.0"
-    assert any("could not be resolved anew, and stays as it was resolved just now" in line for line in log)
+    assert any("cannot be resolved again; using the resolution of just now" in line for line in log)
 
 
 def test_a_branch_is_followed_and_a_commit_is_not_asked_for_again(tmp_path: Path, build: Build, log: list[str]) -> None:
@@ -147,9 +147,9 @@ def build_wheel(directory, config_settings=None, metadata_directory=None):
     assert build(f"{address}@main") == "1.0"
     commit("2.0")
     assert build(f"{address}@main") == "2.0"
-    assert any("resolving anew (a branch)" in line for line in log)
+    assert any("resolving again (a branch)" in line for line in log)
     assert [build(f"{address}@{first}"), build(f"{address}@{first}")] == ["1.0", "1.0"]
-    assert any("ready, built before" in line for line in log)
+    assert any("already built" in line for line in log)
 
 
 def test_several_indexes_are_taken_as_pip_does_unless_it_is_said(
@@ -159,10 +159,12 @@ def test_several_indexes_are_taken_as_pip_does_unless_it_is_said(
     wheel(tmp_path / "index/all/aml-mine", "aml_mine", "2.0")
     indexes = (f"--index-url {url(index)}all/", f"--extra-index-url {url(index)}own/")
     assert build(*indexes, "aml_mine") == "2.0"
-    assert any("newest version of all its indexes" in line for line in log)
+    assert any("newest version in all indexes" in line for line in log)
     assert build(*indexes, "--index-strategy first-index", "aml_mine") == "1.0"
-    assert not any("newest version of all its indexes" in line for line in log)
-    with pytest.raises(BuildError, match=r"with amlcore, `--index-strategy unsafe-best-match` is a line of") as caught:
+    assert not any("newest version in all indexes" in line for line in log)
+    with pytest.raises(
+        BuildError, match=r"with amlcore, write `--index-strategy unsafe-best-match` as a line of"
+    ) as caught:
         build(*indexes, "--index-strategy=first-index", "aml_mine>=2")
     assert "environment.add" in str(caught.value)
     assert build(*indexes, "--index-strategy unsafe-best-match", "aml_mine>=2") == "2.0"

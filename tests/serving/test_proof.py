@@ -103,7 +103,7 @@ def test_what_was_resolved_once_needs_no_index_again(tmp_path, monkeypatch):
     assert resolved() == first
     (kept,) = cache.glob("locks/*.txt")
     kept.write_text(kept.read_text()[:-100])  # what is damaged is resolved anew
-    with pytest.raises(BuildError, match="does not fit beside the locked packages"):
+    with pytest.raises(BuildError, match="does not fit the locked packages"):
         resolved()
 
 

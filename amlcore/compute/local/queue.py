@@ -17,11 +17,11 @@ from amlcore.worker.layout import RunLayout
 class LocalQueue(Queue):
     """Who holds which request: nobody yet, or a worker.
 
-    What a worker claims into is locked by it and by the supervisor that it forks, for as long as one of them lives.
+    A worker and the supervisor that it forks hold a lock on the folder of the worker's claims while either lives.
     """
 
     def lock(self, owner: str) -> int:
-        """Make the folder for what `owner` claims; it is locked by whoever inherits the descriptor that comes back."""
+        """Make the folder for what `owner` claims and lock it; return the descriptor, whose heirs hold the lock too."""
         handle = os.open(self.add_owner(owner), os.O_RDONLY)
         fcntl.flock(handle, fcntl.LOCK_EX)
         return handle
@@ -33,7 +33,7 @@ class LocalQueue(Queue):
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: who else looks holds nothing
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: observers do not exclude each other
         except BlockingIOError:
             return True
         finally:
@@ -41,19 +41,19 @@ class LocalQueue(Queue):
         return False
 
     def is_run_held(self, run: str) -> bool:
-        """Whether somebody lives who has the request of `run`."""
+        """Whether a living worker has the request of `run`."""
         return any(name.startswith(f"{run}.") and self.is_held(owner) for name, owner in self.claimed.items())
 
     def requeue_abandoned(self) -> list[str]:
-        """Lay again what nobody has begun who could: the names of the requests of dead owners that may be claimed."""
-        back = []
+        """Queue the requests again that dead owners claimed and did not begin; return their names."""
+        requeued = []
         for name, owner in self.claimed.items():
             path = Path(self.layout.claimed, owner, name)
             with suppress(FileNotFoundError, PermissionError):
                 if not self.is_held(owner) and not _has_begun(RunRequest.read(path)):
                     path.rename(Path(self.layout.new, name))
-                    back.append(name)
-        return back
+                    requeued.append(name)
+        return requeued
 
     @property
     def driver_is_gone(self) -> bool:
@@ -65,7 +65,7 @@ class LocalQueue(Queue):
 
     @property
     def has_work(self) -> bool:
-        """Whether a request waits, or its run has not ended."""
+        """Whether a request waits, or a claimed run has not ended."""
         return bool(self.new) or not all(
             _has_ended(request) for name in self.claimed if (request := self.request(name))
         )
@@ -76,6 +76,6 @@ def _has_begun(request: RunRequest) -> bool:
 
 
 def _has_ended(request: RunRequest) -> bool:
-    """Whether the run of a request has ended, or is there no more: whoever carried it out was killed."""
+    """Whether the run of a request has ended, or was removed."""
     record = Record(Path(request.folder))
     return not record.is_present or record.has_ended()

@@ -1,4 +1,4 @@
-"""The Allocation: what runs on a node for as long as Slurm leaves it there, a worker on the queue of its driver."""
+"""The Allocation: a job of Slurm, in which a worker serves the queue of its driver."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from amlcore.worker.layout import QueueLayout, RunLayout
 from amlcore.worker.process.processes import adopt_orphans, children
 from amlcore.worker.process.supervisor import failed_result, write_result
 
-MAX_STARTS = 3  # of a worker that is killed each time before it takes a run
+MAX_STARTS = 3  # of a worker that is killed before it takes a run
 
 
 @dataclass(frozen=True)
 class Allocation:
-    """One job of Slurm; started again after a failed node or a preemption, it goes on where it was."""
+    """One job of Slurm; restarted after a node failure or a preemption, it continues where it was."""
 
     queue: str
     kind: WorkerKind
     max_requeues: int
 
     def save(self) -> None:
-        """Write it where its jobs find it, for this user's eyes: it has the run's environment variables."""
+        """Write it where its jobs find it, readable by this user alone: it has the run's environment variables."""
         with open(_file(self.queue), "x", opener=_private) as stream:
             json.dump({"kind": asdict(self.kind), "max_requeues": self.max_requeues}, stream)
 
@@ -45,29 +45,29 @@ class Allocation:
         return cls(queue, WorkerKind(**{**kind, "preload": tuple(kind["preload"])}), settings["max_requeues"])
 
     def __call__(self) -> None:
-        """Take up what an earlier start of this job left, then work; returns when the worker has ended.
+        """Requeue what an earlier start of this job left behind, then run a worker until it ends.
 
         Raises
         ------
         ExecutionError
-            The worker could not work.
+            The worker failed.
         """
-        announced = _Announced()
+        termination = _TerminationSignal()
         owner = job_id()
         kind = replace(self.kind, cores=self.cores)
         queue = QueueLayout(self.queue)
         claimed = Queue(Path(self.queue)).add_owner(owner)
         for name in names(str(claimed)):
-            self._again(claimed / name, queue)
+            self._requeue_interrupted(claimed / name, queue)
         adopt_orphans()
         for _ in range(MAX_STARTS):
             worker = start_worker(kind, queue, owner=owner)
-            announced.pass_on(worker)
+            termination.forward_to(worker)
             status = worker.wait()
-            # What is killed from outside before it took a run is no worker that cannot start.
-            if status >= 0 or announced.yet or Queue(Path(self.queue)).has_worked(owner):
+            # A worker that is killed from outside before it took a run may still be able to start.
+            if status >= 0 or termination.received or Queue(Path(self.queue)).has_worked(owner):
                 break
-        _wait_for_supervisors(announced)
+        _wait_for_supervisors(termination)
         if status:
             raise ExecutionError(
                 f"the worker ended with status {status}; its log {queue.log} ends with: {log_tail(queue.log)}"
@@ -75,13 +75,13 @@ class Allocation:
 
     @property
     def cores(self) -> int:
-        """Threads for a run: as many cores as Slurm gave on this node."""
+        """Threads of a run: as many as the cores that Slurm allocated on this node."""
         return self.kind.cores or int(os.environ.get("SLURM_CPUS_ON_NODE", "1"))
 
-    def _again(self, path: Path, queue: QueueLayout) -> None:
-        """Lay the request of an interrupted attempt anew, as the next attempt.
+    def _requeue_interrupted(self, path: Path, queue: QueueLayout) -> None:
+        """Queue the request of an interrupted attempt again, as the next attempt.
 
-        The new attempt's folder is made first: from then on nothing that the old one still writes is looked at.
+        The new attempt's folder is made first: from then on nobody reads what the old one still writes.
         """
         request = RunRequest.read(path)
         run = RunLayout(request.folder)
@@ -90,8 +90,8 @@ class Allocation:
             os.makedirs(run.attempt(following.attempt).folder, exist_ok=True)
             _keep_logs(run, request.attempt)
             if request.attempt > self.max_requeues:
-                words = f"interrupted {request.attempt} times, and compute.max_requeues={self.max_requeues}"
-                write_result(following.to_json(), failed_result(following.to_json(), words), print)
+                reason = f"interrupted {request.attempt} times, more than compute.max_requeues={self.max_requeues}"
+                write_result(following.to_json(), failed_result(following.to_json(), reason), print)
             else:
                 following.enqueue(Path(queue.new))
         path.unlink(missing_ok=True)
@@ -106,43 +106,43 @@ def _private(path: str, flags: int) -> int:
 
 
 def job_id() -> str:
-    """The job that this process belongs to, as squeue and sacct name it."""
+    """The id of the job around this process, as squeue and sacct write it."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]
 
 
 def _keep_logs(run: RunLayout, attempt: int) -> None:
-    """Put what an attempt has said beside the log; its orphan, should there be one, goes on writing there."""
-    kept = Path(run.logs, f"attempt-{attempt}")
-    kept.mkdir(exist_ok=True)
+    """Move the logs of an attempt aside; an orphan of it, if there is one, keeps writing to them."""
+    folder = Path(run.logs, f"attempt-{attempt}")
+    folder.mkdir(exist_ok=True)
     for stream in (run.stdout, run.stderr):
         with suppress(FileNotFoundError):
-            shutil.move(stream, kept)
+            shutil.move(stream, folder)
 
 
-class _Announced:
-    """Whether Slurm has announced the end of the job, by SIGTERM: where cgroups track it, only this process gets it."""
+class _TerminationSignal:
+    """Slurm's SIGTERM before the end of the job; with cgroups, only this process gets it."""
 
     def __init__(self) -> None:
         self._worker: subprocess.Popen[bytes] | None = None
-        self.yet = False
-        signal.signal(signal.SIGTERM, self._hear)
+        self.received = False
+        signal.signal(signal.SIGTERM, self._receive)
 
-    def pass_on(self, worker: subprocess.Popen[bytes]) -> None:
-        """Let `worker` hear it too, if it was announced while the worker started."""
+    def forward_to(self, worker: subprocess.Popen[bytes]) -> None:
+        """Forward the signal to `worker`, at once if it came while the worker started."""
         self._worker = worker
-        if self.yet:
+        if self.received:
             worker.terminate()
 
-    def _hear(self, *_: object) -> None:
-        self.yet = True
+    def _receive(self, *_: object) -> None:
+        self.received = True
         if self._worker is not None:
             self._worker.terminate()
 
 
-def _wait_for_supervisors(announced: _Announced) -> None:
-    """A worker that is told to end leaves its supervisor ending the script; the job lasts until it has."""
-    if announced.yet:
+def _wait_for_supervisors(termination: _TerminationSignal) -> None:
+    """Wait for the supervisors, which may still be ending a script after their worker has ended."""
+    if termination.received:
         for pid in children(os.getpid()):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""The Cluster: what Slurm's own commands tell about partitions and jobs."""
+"""The Cluster: partitions and jobs as Slurm's own commands show them."""
 
 from __future__ import annotations
 
@@ -14,37 +14,37 @@ from amlcore.errors import ConfigError, ExecutionError
 
 COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
 COMMAND_TIMEOUT_S = 60
-SHOWN_CHARACTERS = 200  # of an answer that makes no sense
+SHOWN_CHARACTERS = 200  # of an unreadable answer
 UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
 OF_A_JOB = re.compile(r"(SLURM|SLURMD|SUBMITIT|PMI|PMIX|PMI2)_|SBATCH_(CPU|MEM)_BIND|SRUN_DEBUG$")
-"""What Slurm sets in a job: `aml` may be called in one, and neither its questions nor its jobs are of that one."""
+"""What Slurm sets in a job: `aml` may be called in one, and its commands and jobs must not inherit it."""
 
 OF_A_SITE = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
 OF_TASTE = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL)_")
-"""How a user likes to see a queue: filters among them, which would hide jobs."""
+"""A user's preferred view of a queue: some are filters, which would hide jobs."""
 
 PARTITION_FORMAT = "%P|%a|%l|%c|%m|%D|%G"
 JOB_FORMAT = "%i|%T|%r"
 GPUS = re.compile(r"\bgpu(?::[^:,(]+)?:(\d+)")
-"""How many of a sort of GPU a node has: gpu:2, or gpu:a100:4(S:0-1) among other resources."""
+"""The number of GPUs of one type on a node: gpu:2, or gpu:a100:4(S:0-1) among other resources."""
 
 ENDED = frozenset(
     ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "NODE_FAIL", "OUT_OF_MEMORY", "PREEMPTED", "TIMEOUT")
 )
 
-# What squeue(1) calls the reason, and what it means to a user.
+# The reasons of squeue(1), and what they mean to a user.
 REASONS = {
-    "None": "Slurm has not looked at the job yet",
+    "None": "Slurm has not considered the job yet",
     "Resources": "no node has enough free cores or memory at the moment (Resources)",
     "Priority": "other jobs come first (Priority)",
-    "BeginTime": "Slurm starts the job again after a pause of about two minutes (BeginTime)",
+    "BeginTime": "Slurm restarts the job after a pause of about two minutes (BeginTime)",
     "JobArrayTaskLimit": "compute.slots runs are active already (JobArrayTaskLimit)",
     "PartitionDown": "the partition is down (PartitionDown)",
     "PartitionInactive": "the partition is inactive (PartitionInactive)",
-    "NodeDown": "a node that it needs is down (NodeDown)",
-    "JobHeldUser": "you hold it: scontrol release lets it go on (JobHeldUser)",
-    "JobHeldAdmin": "an administrator holds it (JobHeldAdmin)",
-    "Dependency": "it waits for other jobs (Dependency)",
+    "NodeDown": "a node that the job needs is down (NodeDown)",
+    "JobHeldUser": "you put the job on hold; release it with scontrol release (JobHeldUser)",
+    "JobHeldAdmin": "an administrator put the job on hold (JobHeldAdmin)",
+    "Dependency": "the job waits for other jobs (Dependency)",
     "QOSMaxJobsPerUserLimit": "your jobs have reached the limit of the QOS (QOSMaxJobsPerUserLimit)",
 }
 
@@ -53,12 +53,12 @@ Row = TypeVar("Row")
 
 
 class UnreachableError(ExecutionError):
-    """The Slurm controller, or its accounting, does not answer at the moment, or not in a form that can be read."""
+    """Slurm's controller or accounting does not answer at the moment, or its answer cannot be read."""
 
 
 @dataclass(frozen=True)
 class Partition:
-    """Alike nodes of a partition, and what a job may ask of it."""
+    """Identical nodes of a partition, and the limits of a job there."""
 
     name: str
     default: bool
@@ -71,7 +71,7 @@ class Partition:
 
     @property
     def size(self) -> str:
-        """What its nodes have, in words."""
+        """The size of its nodes, for a message."""
         gpus = f", {self.gpus} GPU{'s' * (self.gpus > 1)}" if self.gpus else ""
         return f"{self.nodes} node{'s' * (self.nodes > 1)} of {self.cores} cores, {self.mem_mb} MB{gpus}"
 
@@ -85,9 +85,9 @@ class QueuedJob:
 
     @property
     def why(self) -> str:
-        """Why it waits, in words."""
+        """Why it waits, for a message."""
         if self.state == "CONFIGURING":
-            return "its nodes are coming up"
+            return "its nodes are starting up"
         return REASONS.get(self.reason, self.reason)
 
 
@@ -101,7 +101,7 @@ class EndedJob:
 
 
 def check_present() -> None:
-    """Make sure that this machine has Slurm's commands.
+    """Check that this machine has Slurm's commands.
 
     Raises
     ------
@@ -111,53 +111,53 @@ def check_present() -> None:
     missing = [name for name in COMMANDS if shutil.which(name) is None]
     if missing:
         raise ConfigError(
-            f"compute=slurm: this machine has no {', '.join(missing)}; run it where Slurm's commands are "
-            "(a login node of the cluster), or on this machine with compute=local"
+            f"compute=slurm: cannot find {', '.join(missing)}; run aml on a machine with Slurm's commands, "
+            "such as a login node of the cluster, or use compute=local"
         )
 
 
 def partitions() -> list[Partition]:
-    """The partitions that Slurm shows to this user, whatever their state, an entry for each sort of node."""
+    """The partitions that Slurm shows to this user, in any state, with an entry for each type of node."""
     return _parsed(parse_partitions, "sinfo", "--noheader", "--exact", f"--format={PARTITION_FORMAT}")
 
 
 def jobs(user: int | None = None) -> dict[str, QueuedJob]:
-    """This user's jobs that have not ended, or those of the uid `user`, by id; each task of an array by itself."""
-    of = f"--user={os.getuid() if user is None else user}"
-    return _parsed(parse_jobs, "squeue", "--noheader", "--array", of, f"--format={JOB_FORMAT}")
+    """The active jobs of this user, or of the uid `user`, by id; each task of an array is a job."""
+    user_option = f"--user={os.getuid() if user is None else user}"
+    return _parsed(parse_jobs, "squeue", "--noheader", "--array", user_option, f"--format={JOB_FORMAT}")
 
 
 def ended_jobs(ids: list[str]) -> dict[str, EndedJob]:
-    """What accounting knows of jobs that have ended; the others are left out."""
+    """The jobs among `ids` that have ended, as accounting knows them."""
     if not ids:
         return {}
-    whole = sorted({name.split("_")[0] for name in ids})  # tasks that never began are shown with their array alone
+    whole = sorted({name.split("_")[0] for name in ids})  # tasks that never began are shown only as part of their array
     command = ("sacct", "--noheader", "--parsable2", "--allocations", "--format=JobID,State,NodeList,ExitCode")
-    known = _parsed(parse_ended, *command, f"--jobs={','.join(whole)}")
-    return {name: known[name] for name in ids if name in known}
+    ended = _parsed(parse_ended, *command, f"--jobs={','.join(whole)}")
+    return {name: ended[name] for name in ids if name in ended}
 
 
 def cancel(ids: list[str], *, pending_only: bool = False) -> None:
-    """End jobs; what has ended already is no error."""
+    """End jobs; one that has ended already is not an error."""
     if ids:
         ask("scancel", "--quiet", *(["--state=PENDING"] if pending_only else []), *ids, check=False)
 
 
 def environment(without: Iterable[str] = ()) -> dict[str, str]:
-    """The variables that Slurm's commands get: this process's, but for those of a job around it and for filters."""
-    left_out = set(without)
+    """The variables for Slurm's commands: this process's, without those of a job around it and without filters."""
+    excluded = set(without)
     inside = "SLURM_JOB_ID" in os.environ
     return {
         name: value
         for name, value in os.environ.items()
-        if name not in left_out
+        if name not in excluded
         and not OF_TASTE.match(name)
         and (not inside or name in OF_A_SITE or not OF_A_JOB.match(name))
     }
 
 
 def ask(*command: str, check: bool = True, without: Iterable[str] = ()) -> str:
-    """What one of Slurm's commands prints.
+    """Call one of Slurm's commands and return what it prints.
 
     Parameters
     ----------
@@ -172,7 +172,7 @@ def ask(*command: str, check: bool = True, without: Iterable[str] = ()) -> str:
         The command refuses.
     """
     try:
-        said = subprocess.run(
+        process = subprocess.run(
             command,
             capture_output=True,
             text=True,
@@ -183,26 +183,26 @@ def ask(*command: str, check: bool = True, without: Iterable[str] = ()) -> str:
         )
     except subprocess.TimeoutExpired:
         raise UnreachableError(f"{command[0]} did not answer within {COMMAND_TIMEOUT_S} s") from None
-    if said.returncode == 0 or not check:
-        return said.stdout
-    words = said.stderr.strip()
-    kind = UnreachableError if is_unreachable(words) else ExecutionError
-    raise kind(f"{command[0]}: {words}")
+    if process.returncode == 0 or not check:
+        return process.stdout
+    message = process.stderr.strip()
+    kind = UnreachableError if is_unreachable(message) else ExecutionError
+    raise kind(f"{command[0]}: {message}")
 
 
 def _parsed(parse: Callable[[str], Row], *command: str) -> Row:
-    """What `parse` reads in the answer of a command; one that makes no sense says no more than none."""
+    """Parse the output of a command; an unreadable one counts as no answer."""
     answer = ask(*command)
     try:
         return parse(answer)
     except (ValueError, LookupError):
         shown = answer.strip()[:SHOWN_CHARACTERS]
-        raise UnreachableError(f"{command[0]} printed what cannot be read: {shown!r}") from None
+        raise UnreachableError(f"{command[0]} printed output that cannot be read: {shown!r}") from None
 
 
-def is_unreachable(words: str) -> bool:
-    """Whether the words of a command mean that the controller was away, rather than that it refused."""
-    return any(sign in words for sign in UNREACHABLE)
+def is_unreachable(message: str) -> bool:
+    """Whether the error message of a command means an unreachable controller, rather than a refusal."""
+    return any(sign in message for sign in UNREACHABLE)
 
 
 def parse_partitions(text: str) -> list[Partition]:
@@ -228,17 +228,17 @@ def parse_jobs(text: str) -> dict[str, QueuedJob]:
 
 
 def parse_ended(text: str) -> dict[str, EndedJob]:
-    found = {}
+    ended = {}
     for line in text.splitlines():
         name, state, node, code = line.split("|")
         word = state.split()[0]  # CANCELLED by 1000
         if word in ENDED:
-            found.update(dict.fromkeys(tasks(name), EndedJob(word, node, exit_status=code.split(":")[0])))
-    return found
+            ended.update(dict.fromkeys(tasks(name), EndedJob(word, node, exit_status=code.split(":")[0])))
+    return ended
 
 
 def tasks(name: str) -> list[str]:
-    """The jobs that a name stands for: `7_[0-2,5%3]` for four tasks of an array, any other for itself."""
+    """The jobs that a name stands for: `7_[0-2,5%3]` is four tasks of an array, any other name is one job."""
     array, bracket, listed = name.partition("_[")
     if not bracket:
         return [name]

@@ -1,4 +1,4 @@
-"""The JobQuota: how many jobs Slurm takes at once, learnt from what it refuses."""
+"""The JobQuota: how many jobs Slurm accepts at once, learned from its refusals."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from amlcore.errors import ExecutionError
 FIRST_PAUSE_S = 1.0
 LONGEST_PAUSE_S = 10.0
 FORBIDDEN_S = 60.0
-"""For how long Slurm may refuse a user's only job; one that just ended still counts for a moment."""
+"""How long Slurm may refuse a user's only job: one that just ended still counts for a moment."""
 
 
 class JobQuota:
-    """Asks for jobs in as many arrays as it takes, and again later for those that a limit keeps out."""
+    """Submits jobs in as many arrays as needed, and retries those that a limit keeps out."""
 
     def __init__(self) -> None:
-        self.limit: str | None = None  # what keeps jobs out at the moment
+        self.limit: str | None = None  # the limit that keeps jobs out at the moment
         self._longest_array: int | None = None
-        self._batch: int | None = None  # how many to ask for next; None: all
+        self._batch: int | None = None  # how many to submit next; None: all
         self._pause_s = FIRST_PAUSE_S
         self._again_at = 0.0
-        self._own = 0  # this user's jobs when Slurm was last asked for one
+        self._own = 0  # this user's jobs at the last submission
         self._alone_since: float | None = None
 
-    def fill(self, wanted: int, submit: Callable[[int], None], *, own: int) -> None:
-        """Call `submit` with numbers of jobs until all that are `wanted` are there, or Slurm takes no more.
+    def fill(self, count: int, submit: Callable[[int], None], *, own: int) -> None:
+        """Call `submit` with numbers of jobs until `count` are submitted, or Slurm accepts no more.
 
         Parameters
         ----------
@@ -37,29 +37,29 @@ class JobQuota:
         Raises
         ------
         ExecutionError
-            Slurm will never take such a job.
+            Slurm will never accept such a job.
         """
         if own < self._own:
             self._again_at, self._pause_s = 0.0, FIRST_PAUSE_S
         self._own = own
-        while wanted > 0 and time.monotonic() >= self._again_at:
-            count = min(wanted, self._longest_array or wanted, self._batch or wanted)
+        while count > 0 and time.monotonic() >= self._again_at:
+            size = min(count, self._longest_array or count, self._batch or count)
             try:
-                submit(count)
+                submit(size)
             except ArrayTooLongError:
-                if count == 1:
+                if size == 1:
                     raise
-                self._longest_array = count // 2
+                self._longest_array = size // 2
             except LimitError as error:
-                if count > 1:
-                    self._batch = count // 2
+                if size > 1:
+                    self._batch = size // 2
                 else:
                     self._wait(error, own=own)
             else:
-                wanted -= count
-                self._own += count
+                count -= size
+                self._own += size
                 self.limit = self._alone_since = None
-                self._batch = None if self._batch is None or not wanted else 2 * self._batch
+                self._batch = None if self._batch is None or not count else 2 * self._batch
 
     def _wait(self, error: LimitError, *, own: int) -> None:
         now = time.monotonic()

@@ -1,4 +1,4 @@
-"""The runs in Slurm whose driver is gone: their jobs go on without it."""
+"""Runs in Slurm whose driver is gone: their jobs go on without it."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from amlcore.record.status import RunState
 
 ASK_S = 2.0
 ASK_AGAIN_S = 10.0
-"""How long Slurm is left alone after it did not answer: it takes its time to say nothing."""
+"""How long to wait after Slurm did not answer: each unanswered command takes long."""
 
 
 def observe(record: Record) -> BackendStatus:
-    """How a run stands that no driver looks after, and has no result."""
+    """The status of a run that has no driver and no result."""
     entry = record.queue_entry
     if entry is None or not record.is_enqueued:
-        return _lost("the process that drove it ended before it was queued")
+        return _lost("its driver ended before it was queued")
     queue, run = SlurmQueue.of_request(entry.path), record.folder.name
     if os.path.exists(record.layout.cancel) and queue.withdraw(run):
         if not queue.new:
@@ -31,17 +31,17 @@ def observe(record: Record) -> BackendStatus:
                 cluster.cancel(queue.jobs, pending_only=True)
         return BackendStatus(outcome=Outcome(RunState.Canceled, "canceled"))
     user = os.stat(record.folder).st_uid
-    known = _ASKED.setdefault(user, _Asked(user)).about(queue)
-    if known is None:
-        return BackendStatus()  # files alone cannot tell: the next look may
-    active, ended = known
+    jobs = _USERS.setdefault(user, _UserJobs(user)).of(queue)
+    if jobs is None:
+        return BackendStatus()  # the files alone do not say: observe again later
+    active, ended = jobs
     if not queue.jobs and queue.withdraw(run):
-        return _lost("the process that drove it ended before it asked for a job")
+        return _lost("its driver ended before it submitted a job")
     if queue.is_waiting(run) and queue.jobs and all(job in ended for job in queue.jobs) and queue.withdraw(run):
         failed = queue.failures(ended)
         if failed:
             return BackendStatus(outcome=queue.outcome_of(ended[failed[-1]], failed[-1]))
-        return _lost("the process that drove it ended, and no job is left for it")
+        return _lost("its driver ended, and no job is left for it")
     if job := queue.unattended_job(run, active=active):
         with suppress(ExecutionError):
             cluster.cancel([job])
@@ -52,8 +52,8 @@ def _lost(why: str) -> BackendStatus:
     return BackendStatus(outcome=Outcome.lost(why))
 
 
-class _Asked:
-    """What Slurm last said of a user's jobs, so that a list of many runs asks once."""
+class _UserJobs:
+    """A user's jobs as Slurm last reported them, so that a list of many runs asks once."""
 
     def __init__(self, user: int) -> None:
         self._user = user
@@ -61,8 +61,8 @@ class _Asked:
         self._active: dict[str, QueuedJob] | None = None
         self._ended: dict[str, EndedJob] = {}
 
-    def about(self, queue: SlurmQueue) -> tuple[dict[str, QueuedJob], dict[str, EndedJob]] | None:
-        """The user's jobs, and those of `queue` that have ended; None where Slurm does not answer."""
+    def of(self, queue: SlurmQueue) -> tuple[dict[str, QueuedJob], dict[str, EndedJob]] | None:
+        """The user's active jobs, and the ended ones of `queue`; None if Slurm does not answer."""
         try:
             if time.monotonic() >= self._again_at:
                 self._active = None
@@ -80,4 +80,4 @@ class _Asked:
         return self._active, ended | queue.vanished(set(gone) - set(ended))
 
 
-_ASKED: dict[int, _Asked] = {}
+_USERS: dict[int, _UserJobs] = {}

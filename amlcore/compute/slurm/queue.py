@@ -16,22 +16,22 @@ from amlcore.worker.files import read_json
 from amlcore.worker.layout import RunLayout
 
 HOPELESS = ("BOOT_FAIL", "CANCELLED", "DEADLINE", "FAILED", "OUT_OF_MEMORY", "TIMEOUT", "UNKNOWN")
-"""How a job ends in whose place another would fare no better."""
+"""States of ended jobs that another job would not improve on."""
 
 WAITS = ("PENDING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD")
 
-ASKED = "a job is being asked for"
+SUBMITTING = "the job is being submitted"
 
 VANISHED_S = 5.0
-"""How soon after it was asked for a job is in the queue, or was and is no more."""
+"""How soon after its submission a job is in the queue, or has left it."""
 
 ENDINGS = {
     "CANCELLED": "canceled in Slurm",
-    "NODE_FAIL": "its node failed, and Slurm did not start the job again",
+    "NODE_FAIL": "its node failed, and Slurm did not restart the job",
     "TIMEOUT": "Slurm ended the job at its time limit",
     "OUT_OF_MEMORY": "Slurm ended the job at its memory limit",
-    "UNKNOWN": "Slurm knows nothing of the job any more",
-    "PREEMPTED": "other jobs preempted it, and Slurm did not start it again",
+    "UNKNOWN": "Slurm no longer knows the job",
+    "PREEMPTED": "another job preempted it, and Slurm did not restart it",
 }
 
 
@@ -48,38 +48,38 @@ class SlurmQueue(Queue):
 
     @property
     def jobs(self) -> list[str]:
-        """All jobs that were asked for, ended or not."""
+        """All jobs that were submitted, ended or not."""
         return names(self.layout.jobs)
 
     def status(self, run: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]) -> BackendStatus:
-        """What is known of `run`, given this user's jobs and what accounting says of those of this queue."""
+        """The status of `run`, from this user's active jobs and the ended jobs of this queue."""
         for name, job in self.claimed.items():
             if name.startswith(f"{run}."):
                 return self._of_claimed(name, job, active=active, ended=ended)
         if not self.is_waiting(run):
-            return BackendStatus()  # it is changing hands at this moment, or it has its result
+            return BackendStatus()  # it is being claimed at this moment, or has a result
         mine = [active[job] for job in self.jobs if job in active]
         if any(job.state == "RUNNING" for job in mine):
-            return BackendStatus(wait_reason="a worker starts, or finishes another run")
-        return BackendStatus(wait_reason=mine[0].why if mine else ASKED)
+            return BackendStatus(wait_reason="a worker is starting, or finishing another run")
+        return BackendStatus(wait_reason=mine[0].why if mine else SUBMITTING)
 
     def failures(self, ended: dict[str, EndedJob]) -> list[str]:
-        """The jobs that ended before they took any request, and not for want of a node."""
+        """The jobs that ended before they took a request, for a reason other than their node."""
         failed = [job for job in self.jobs if job in ended and ended[job].state in HOPELESS]
-        known = self.ended if failed else []
-        return [job for job in failed if job not in known and not self.has_worked(job)]
+        reported = self.ended if failed else []
+        return [job for job in failed if job not in reported and not self.has_worked(job)]
 
     def vanished(self, jobs: set[str]) -> dict[str, EndedJob]:
-        """Those of `jobs` that were canceled while they waited, as tasks of an array: Slurm keeps no trace of them."""
+        """The tasks of arrays in `jobs` that were canceled while they waited: Slurm keeps no trace of them."""
         return {job: EndedJob("CANCELLED", "", "") for job in self.jobs if job in jobs and self._has_vanished(job)}
 
     def _has_vanished(self, job: str) -> bool:
-        asked = os.stat(f"{self.layout.jobs}/{job}").st_mtime
-        begun = (f"{self.layout.claimed}/{job}", f"{self.layout.ended}/{job}", self._log(job, "out"))
-        return "_" in job and time.time() - asked > VANISHED_S and not any(map(os.path.exists, begun))
+        submitted_at = os.stat(f"{self.layout.jobs}/{job}").st_mtime
+        traces = (f"{self.layout.claimed}/{job}", f"{self.layout.ended}/{job}", self._log(job, "out"))
+        return "_" in job and time.time() - submitted_at > VANISHED_S and not any(map(os.path.exists, traces))
 
     def unattended_job(self, run: str, *, active: dict[str, QueuedJob]) -> str | None:
-        """The job of a canceled run where nobody ends the run: it waits to be started again, or its node hangs."""
+        """The job of a canceled run that nothing else will end: it waits to be restarted, or its node hangs."""
         for name, job in self.claimed.items():
             request = self.request(name) if name.startswith(f"{run}.") and job in active else None
             if request is None or _has_result(request):
@@ -89,11 +89,11 @@ class SlurmQueue(Queue):
         return None
 
     def outcome_of(self, job: EndedJob, name: str) -> Outcome:
-        """How a run ends whose job ended without its result."""
+        """The outcome of a run whose job ended without a result."""
         state = RunState.Canceled if job.state == "CANCELLED" else RunState.Failed
-        words = ENDINGS.get(job.state) or self._said(name) or f"the job ended with exit status {job.exit_status}"
+        reason = ENDINGS.get(job.state) or self._last_lines(name) or f"the job ended with exit status {job.exit_status}"
         where = f" on {job.node}" if job.node not in ("", "None assigned") else ""
-        return Outcome(state, f"{words} (job {name}{where}, {job.state})")
+        return Outcome(state, f"{reason} (job {name}{where}, {job.state})")
 
     def _of_claimed(
         self, name: str, job: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]
@@ -106,13 +106,13 @@ class SlurmQueue(Queue):
             return BackendStatus(wait_reason=interrupted if active[job].state in WAITS else None)
         return BackendStatus(outcome=self.outcome_of(ended[job], job)) if job in ended else BackendStatus()
 
-    def _said(self, job: str) -> str:
-        """What a job and its worker said before they failed."""
-        said = log_tail(self._log(job, "err"), 600), log_tail(self.layout.log)
-        return "; ".join(part.splitlines()[-1] for part in said if part)
+    def _last_lines(self, job: str) -> str:
+        """The last line of the job's log, and of its worker's."""
+        logs = log_tail(self._log(job, "err"), 600), log_tail(self.layout.log)
+        return "; ".join(part.splitlines()[-1] for part in logs if part)
 
     def _log(self, job: str, stream: str) -> str:
-        """What a job itself says is written here, as soon as it begins."""
+        """The job's own log, which it opens as soon as it begins."""
         return f"{self.layout.folder}/slurm/{job}_0_log.{stream}"
 
 

@@ -1,4 +1,4 @@
-"""Submission to Slurm: the batch file of an allocation, handed to sbatch, and what sbatch answers."""
+"""Submission to Slurm: the batch file of an allocation, and the answer of sbatch."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ LIMIT = re.compile(r"\w*Submit\w*Limit")
 UNNAMED_LIMIT = "job submit limit"
 FULL = "temporarily unable to accept job"
 OWN_LIMITS = ("AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit", UNNAMED_LIMIT)
-"""Those that count this user's own jobs alone."""
+"""The limits that count only this user's own jobs."""
 
-# What sbatch reads from the environment in preference to the batch file, under another name than the option's.
+# Environment variables that override the batch file and are not named like the option.
 VARIABLES = {
     "array": ("ARRAY_INX",),
     "gpus_per_node": ("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK"),
@@ -28,11 +28,11 @@ VARIABLES = {
     "time": ("TIMELIMIT",),
 }
 ALWAYS = ("ERROR", "INPUT", "JOB_NAME", "NO_REQUEUE", "OPEN_MODE", "OUTPUT", "REQUEUE", "SIGNAL", "WAIT")
-SHOWN_CHARACTERS = 200  # of an answer that makes no sense
+SHOWN_CHARACTERS = 200  # of an unreadable answer
 
 
 class LimitError(ExecutionError):
-    """Slurm takes no more jobs at the moment, or not so many at once."""
+    """Slurm accepts no more jobs at the moment, or not so many at once."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -45,18 +45,18 @@ class ArrayTooLongError(ExecutionError):
 
 
 def submit(queue: Path, count: int, parameters: dict[str, Any]) -> list[str]:
-    """Ask Slurm for `count` jobs on `queue`, as an array where there are several; their ids come back.
+    """Submit `count` jobs for `queue`, as an array if there are several; return their ids.
 
     Raises
     ------
     LimitError
-        Slurm takes no more jobs at the moment, or not so many at once.
+        Slurm accepts no more jobs at the moment, or not so many at once.
     ArrayTooLongError
-        One array may not have so many tasks.
+        An array may not have so many tasks.
     UnreachableError
         The controller does not answer.
     ExecutionError
-        Slurm refuses such jobs, or its answer makes no sense.
+        Slurm refuses such jobs, or its answer cannot be read.
     """
     folder = queue / "slurm"
     folder.mkdir(exist_ok=True)
@@ -74,62 +74,62 @@ def submit(queue: Path, count: int, parameters: dict[str, Any]) -> list[str]:
 
 
 def batch_file(queue: Path, parameters: dict[str, Any]) -> str:
-    """The batch script: submitit's options, then the allocation in the place of the shell.
+    """The batch script: submitit's options, then the allocation, which replaces the shell.
 
-    The shell opens the logs by itself, since sbatch reads patterns in their names, where a folder may have them too.
+    The shell opens the logs itself: sbatch would expand patterns in the names of their folders.
     """
     from submitit.slurm.slurm import _make_sbatch_string  # submitit takes a while to import
 
     folder = queue / "slurm"
-    opened = [
+    open_logs = [
         'log="${SLURM_ARRAY_JOB_ID:+${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID}"',
         f"log={shlex.quote(f'{folder}/')}${{log:-$SLURM_JOB_ID}}_0_log",
         'exec >>"$log.out" 2>>"$log.err" || exit 1',
     ]
     extra = {"chdir": str(folder), **parameters["additional_parameters"], "output": "/dev/null", "error": "/dev/null"}
     command = shlex.join([sys.executable, "-u", "-P", "-m", "amlcore", "_allocation", str(queue)])
-    given = {
+    options = {
         **parameters,
-        "setup": [*opened, *(parameters.get("setup") or [])],
+        "setup": [*open_logs, *(parameters.get("setup") or [])],
         "additional_parameters": extra,
     }
-    # In the place of the batch script's shell, which would keep Slurm's signals to itself.
-    return str(_make_sbatch_string(command=f"exec {command}", folder="/dev/null", **given))
+    # exec, since the shell would not forward Slurm's signals.
+    return str(_make_sbatch_string(command=f"exec {command}", folder="/dev/null", **options))
 
 
 def job_id(answer: str) -> str:
-    """The id in what sbatch prints, whatever a wrapper of the cluster's own prints beside it.
+    """The job id in the output of sbatch, whatever else a wrapper of the cluster prints.
 
     Raises
     ------
     ExecutionError
-        There is none.
+        The output has none.
     """
-    found = re.search(r"^Submitted batch job (\d+)|^(\d+)(?:;\S+)?$", answer, re.MULTILINE)
-    if found is None:
+    match = re.search(r"^Submitted batch job (\d+)|^(\d+)(?:;\S+)?$", answer, re.MULTILINE)
+    if match is None:
         shown = answer.strip()[:SHOWN_CHARACTERS]
         raise ExecutionError(
-            f"sbatch printed {shown!r} where 'Submitted batch job' and a number belong; "
-            "is the sbatch on your PATH Slurm's own? (type -a sbatch)"
+            f"sbatch printed {shown!r} instead of 'Submitted batch job' and a number; "
+            "check that the sbatch on your PATH is Slurm's own (type -a sbatch)"
         )
-    return found[1] or found[2]
+    return match[1] or match[2]
 
 
-def _meaning(words: str) -> ExecutionError:
+def _meaning(message: str) -> ExecutionError:
     """The error that a refusal by sbatch means."""
-    if TOO_LONG in words:
-        return ArrayTooLongError(words)
-    if named := LIMIT.search(words):
+    if TOO_LONG in message:
+        return ArrayTooLongError(message)
+    if named := LIMIT.search(message):
         return LimitError(named[0])
-    if UNNAMED_LIMIT in words:
+    if UNNAMED_LIMIT in message:
         return LimitError(UNNAMED_LIMIT)
-    if FULL in words:
+    if FULL in message:
         return LimitError("the cluster's MaxJobCount")
-    return ExecutionError(words)
+    return ExecutionError(message)
 
 
 def _variables(parameters: dict[str, Any]) -> list[str]:
-    """The environment variables by which sbatch would pass over what the batch file says."""
+    """The environment variables that would override options of the batch file."""
     options = {**parameters, **parameters["additional_parameters"], "array": True}
     stated = [key.replace("-", "_") for key, value in options.items() if value is not None]
     named = [name for key in stated for name in VARIABLES.get(key, (key.upper(),))]

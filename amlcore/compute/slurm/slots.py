@@ -17,7 +17,7 @@ from amlcore.compute.slurm import cluster, sbatch
 from amlcore.compute.slurm.allocation import Allocation
 from amlcore.compute.slurm.cluster import EndedJob, QueuedJob, UnreachableError
 from amlcore.compute.slurm.job_quota import JobQuota
-from amlcore.compute.slurm.queue import ASKED, SlurmQueue
+from amlcore.compute.slurm.queue import SUBMITTING, SlurmQueue
 from amlcore.compute.target import BackendStatus, Outcome
 from amlcore.errors import ExecutionError, RecordError
 from amlcore.record.ownership import is_own
@@ -28,21 +28,21 @@ from amlcore.worker.files import make_folder
 ASK_S = 1.0
 HEARTBEAT_S = 5.0
 GATHER_S = 0.1
-"""Requests that follow each other so closely are asked for together, as one array."""
+"""Requests that follow each other this closely are submitted together, as one array."""
 
 MISSING_S = 30.0
-"""For how long accounting may not know a job that has left the queue."""
+"""How long accounting may not know a job that has left the queue."""
 
-LEFT_S = 24 * 3600.0
-"""After a day the folder of a closed queue may go, whether its jobs said that they ended or not."""
+ABANDONED_S = 24 * 3600.0
+"""The folder of a closed queue is removed after a day, even if its jobs never reported their end."""
 
-AWAY = "the Slurm controller does not answer; what runs goes on, and so does this driver when it is back"
+UNREACHABLE = "the Slurm controller does not answer; running jobs go on, and this driver waits until it is back"
 
-NO_MORE = "Slurm takes no more of your jobs at the moment ({}); the rest is asked for as others end"
+AT_LIMIT = "Slurm accepts no more of your jobs at the moment ({}); the rest is submitted as others end"
 
 
 class SlurmSlots:
-    """The jobs of one driver; a thread of its own asks Slurm, so that a controller that is away holds up nothing."""
+    """The jobs of one driver; a separate thread asks Slurm, so that an unreachable controller delays nothing else."""
 
     def __init__(
         self, *, state: Path, parameters: dict[str, Any], slots: int, max_requeues: int, settings: dict[str, Any]
@@ -56,7 +56,7 @@ class SlurmSlots:
         self._keep_open: list[IO[bytes]] = []
         self._runs: dict[str, tuple[RunRequest, SlurmQueue]] = {}
         self._statuses: dict[str, BackendStatus] = {}
-        self._laid = 0.0
+        self._queued_at = 0.0
         self._missing: dict[str, float] = {}
         self._error: BaseException | None = None
         self._active: dict[str, QueuedJob] = {}
@@ -79,7 +79,7 @@ class SlurmSlots:
             queue = self._queues[kind.key]
             self._runs[request.run] = (request, queue)
             request.enqueue(Path(queue.layout.new))
-            self._laid = time.monotonic()
+            self._queued_at = time.monotonic()
         self._wake.set()
         if not self._thread.ident:
             self._thread.start()
@@ -94,54 +94,53 @@ class SlurmSlots:
         return self._statuses.get(run, BackendStatus()).wait_reason
 
     def withdraw(self, run: str) -> bool:
-        known = self._known_runs().get(run)
-        return known is not None and known[1].withdraw(run)
+        entry = self._known_runs().get(run)
+        return entry is not None and entry[1].withdraw(run)
 
     def end(self, run: str) -> None:
         """Let Slurm end the job that `run` is in."""
-        for known, (_, queue) in self._known_runs().items():
-            if known == run:
-                with suppress(ExecutionError):
-                    cluster.cancel([job for name, job in queue.claimed.items() if name.startswith(f"{run}.")])
+        if (entry := self._known_runs().get(run)) is not None:
+            with suppress(ExecutionError):
+                cluster.cancel([job for name, job in entry[1].claimed.items() if name.startswith(f"{run}.")])
 
     def close(self) -> None:
         self._closed.set()
         self._wake.set()
         for queue in self._known_queues():
-            with suppress(OSError):  # somebody may have removed it
+            with suppress(OSError):  # another process may have removed it
                 Path(queue.layout.closed).touch()
         if self._thread.ident:
             self._thread.join(timeout=ASK_S)
-        pending = [job for job, known in self._active.items() if known.state == "PENDING" and self._is_mine(job)]
+        pending = [name for name, job in self._active.items() if job.state == "PENDING" and self._is_mine(name)]
         with suppress(ExecutionError):
             cluster.cancel(pending, pending_only=True)
         for file in self._keep_open:
             file.close()
 
     def _beat(self) -> None:
-        """Show the jobs that their driver lives, however long Slurm's commands take."""
+        """Tell the jobs that their driver lives, however long Slurm's commands take."""
         while not self._closed.wait(HEARTBEAT_S):
             for queue in self._known_queues():
                 with suppress(OSError):
                     os.utime(queue.layout.worker)
 
     def _attend(self) -> None:
-        """Ask Slurm again and again until the slots are closed."""
+        """Watch and submit jobs until the slots are closed."""
         try:
             while not self._closed.is_set():
                 self._wake.clear()
                 try:
-                    self._look()
+                    self._observe()
                     self._gather()
                     self._start()
                 except UnreachableError as error:
-                    self._look_without_slurm(error)
+                    self._observe_files(error)
                 self._wake.wait(ASK_S)
         except BaseException as error:
             self._error = error
 
-    def _look(self) -> None:
-        """See how far the jobs are, and what that means for the runs."""
+    def _observe(self) -> None:
+        """Update the statuses of the runs from the states of their jobs."""
         mine = {job for queue in self._known_queues() for job in queue.jobs}
         if mine or self._quota.limit:
             self._active = cluster.jobs()
@@ -155,26 +154,26 @@ class SlurmSlots:
                 self._forget(run)
                 continue
             status = queue.status(run, active=self._active, ended=self._ended)
-            if status.wait_reason == ASKED and self._quota.limit:
-                status = BackendStatus(wait_reason=NO_MORE.format(self._quota.limit))
+            if status.wait_reason == SUBMITTING and self._quota.limit:
+                status = BackendStatus(wait_reason=AT_LIMIT.format(self._quota.limit))
             self._statuses[run] = status
-            if left := queue.unattended_job(run, active=self._active):
-                cluster.cancel([left])
+            if unattended := queue.unattended_job(run, active=self._active):
+                cluster.cancel([unattended])
 
     def _ended_of(self, gone: set[str]) -> dict[str, EndedJob]:
-        """How jobs ended that are in no queue any more; accounting may be late, or never have heard of them."""
-        known = cluster.ended_jobs(sorted(gone))
+        """How jobs ended that have left the queue; accounting may be late, or may not know them at all."""
+        ended = cluster.ended_jobs(sorted(gone))
         for queue in self._known_queues():
-            known |= queue.vanished(gone - set(known))
+            ended |= queue.vanished(gone - set(ended))
         now = time.monotonic()
-        self._missing = {job: self._missing.get(job, now) for job in gone - set(known)}
+        self._missing = {job: self._missing.get(job, now) for job in gone - set(ended)}
         lost = [job for job, since in self._missing.items() if now - since > MISSING_S]
-        return known | {job: EndedJob("UNKNOWN", "", "") for job in lost}
+        return ended | {job: EndedJob("UNKNOWN", "", "") for job in lost}
 
-    def _look_without_slurm(self, error: UnreachableError) -> None:
-        """See in the files alone which runs have begun."""
+    def _observe_files(self, error: UnreachableError) -> None:
+        """Update the statuses of the runs from their files alone."""
         for run, (_, queue) in self._known_runs().items():
-            self._statuses[run] = BackendStatus(f"{AWAY} ({error})" if queue.is_waiting(run) else None)
+            self._statuses[run] = BackendStatus(f"{UNREACHABLE} ({error})" if queue.is_waiting(run) else None)
 
     def _end(self, run: str, outcome: Outcome) -> None:
         self._forget(run)
@@ -194,34 +193,34 @@ class SlurmSlots:
             return list(self._queues.values())
 
     def _gather(self) -> None:
-        """Wait while requests are being laid, for a second at most."""
-        until = time.monotonic() + ASK_S
-        while time.monotonic() - self._laid < GATHER_S and time.monotonic() < until:
+        """Wait while more requests are being queued, for a second at most."""
+        deadline = time.monotonic() + ASK_S
+        while time.monotonic() - self._queued_at < GATHER_S and time.monotonic() < deadline:
             time.sleep(GATHER_S / 5)
 
     def _start(self) -> None:
-        """Ask for a job for each request that waits and finds no idle worker."""
+        """Submit a job for each waiting request without an idle worker."""
         for queue in self._known_queues():
             idle = set(queue.jobs) - set(self._ended) - set(queue.ended) - set(queue.claimed.values())
-            wanted = min(len(queue.new) - len(idle), self._slots - self._live)
-            if wanted > 0 and not self._closed.is_set():
-                self._ask_for_jobs(queue, wanted)
+            count = min(len(queue.new) - len(idle), self._slots - self._live)
+            if count > 0 and not self._closed.is_set():
+                self._submit_jobs(queue, count)
 
     @property
     def _live(self) -> int:
-        """How many jobs may still take a run, or have one."""
+        """How many jobs have a run, or may still take one."""
         return sum(len(set(queue.jobs) - set(self._ended) - set(queue.ended)) for queue in self._known_queues())
 
-    def _ask_for_jobs(self, queue: SlurmQueue, wanted: int) -> None:
+    def _submit_jobs(self, queue: SlurmQueue, count: int) -> None:
         try:
-            self._quota.fill(wanted, lambda count: queue.add_jobs(self._submit(queue, count)), own=len(self._active))
+            self._quota.fill(count, lambda size: queue.add_jobs(self._submit(queue, size)), own=len(self._active))
         except UnreachableError:
             raise
         except ExecutionError as error:
-            refused = Outcome(RunState.Failed, f"Slurm refused the job: {error}")
+            refusal = Outcome(RunState.Failed, f"Slurm refused the job: {error}")
             for run in map(run_of, queue.new):
                 if queue.withdraw(run):
-                    self._end(run, refused)
+                    self._end(run, refusal)
 
     def _submit(self, queue: SlurmQueue, count: int) -> list[str]:
         return sbatch.submit(Path(queue.layout.folder), count, self._parameters)
@@ -231,17 +230,17 @@ class SlurmSlots:
 
 
 def _new_folder(folders: Path) -> Path:
-    """A folder of its own; those that ended drivers of this user left behind are removed meanwhile."""
+    """A new folder; those that dead drivers of this user left behind are removed."""
     make_folder(folders)
     for folder in folders.glob("*"):
         with suppress(OSError, ValueError, LookupError):  # another driver is removing it at this moment
-            if is_own(folder) and _is_left(folder):
+            if is_own(folder) and _is_abandoned(folder):
                 shutil.rmtree(folder, ignore_errors=True)
     return folders / uuid.uuid4().hex[:12]
 
 
-def _is_left(folder: Path) -> bool:
-    """Whether the driver of these queues is gone, and what it laid there has been carried out."""
+def _is_abandoned(folder: Path) -> bool:
+    """Whether the driver of these queues is gone, and all their requests have been carried out."""
     queues = [SlurmQueue(path) for path in folder.iterdir()]
     try:
         drivers = [queue.driver for queue in queues]
@@ -254,6 +253,6 @@ def _is_left(folder: Path) -> bool:
 
 def _is_over(queue: SlurmQueue) -> bool:
     closed = Path(queue.layout.closed)
-    if closed.exists() and time.time() - closed.stat().st_mtime > LEFT_S:
+    if closed.exists() and time.time() - closed.stat().st_mtime > ABANDONED_S:
         return True
     return not queue.new and not queue.claimed and set(queue.jobs) <= set(queue.ended)

@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from amlcore.compute.slurm.slots import SlurmSlots
 
 WORKER_MB = 300
-"""Memory of a job besides the run's own: the worker and submitit."""
+"""Memory of a job besides the run's own: the worker and amlcore."""
 
 CLOSED = ("drain", "inactive")
-"""The states of a partition in which Slurm refuses jobs; one that is down lets them wait."""
+"""Partition states in which Slurm refuses jobs; in one that is down they wait."""
 
 OWN_OPTIONS = {"array", "error", "output", "parsable", "wait", "wrap"}
-"""Options of sbatch by which amlcore would lose its jobs."""
+"""Options of sbatch with which amlcore would lose track of its jobs."""
 
 MARGIN_MIN = 2
 """Minutes of a job besides the runs' own: its start and its end."""
@@ -38,16 +38,16 @@ class Slurm(ComputeTarget):
     kind: str = "slurm"
     cores: int | None = 1  # cores a run may use; null: all that Slurm gives
     kill_wait_s: float = 20.0  # seconds from SIGTERM to SIGKILL, at the time limit and on cancel
-    partition: str | None = None  # where jobs go, one or several as "a,b"; null: the cluster's default
-    account: str | None = None  # who is charged; null: your default account
+    partition: str | None = None  # where jobs run, one or several as "a,b"; null: the cluster's default
+    account: str | None = None  # the account to charge; null: your default account
     qos: str | None = None  # quality of service; null: your default
-    nodes: int = 1  # nodes of a job; the script runs on the first, and may reach the others by srun
+    nodes: int = 1  # nodes of a job; the script runs on the first and reaches the others with srun
     gpus: int = 0  # GPUs on each node
-    constraint: str | None = None  # features that the nodes must have, as sbatch writes them: "skylake&ssd"
+    constraint: str | None = None  # required node features, in the syntax of sbatch: "skylake&ssd"
     exclusive: bool = False  # true: no other job on the same nodes
-    max_requeues: int = 3  # how often a run starts again after a failed node or a preemption
-    allocation_min: float | None = None  # minutes that a job lasts, taking run after run; null: a job for each run
-    idle_min: float = 2.0  # minutes that a job without a run waits for the next one
+    max_requeues: int = 3  # how often a run restarts after a node failure or a preemption
+    allocation_min: float | None = None  # minutes that a job lasts, taking run after run; null: one job per run
+    idle_min: float = 2.0  # minutes that an idle job waits for the next run
     setup: list[str] = field(default_factory=list)  # shell lines before the worker, each to succeed: "module load cuda"
     options: dict[str, Any] = field(default_factory=dict)  # more options of sbatch: {reservation: mine, nice: 100}
 
@@ -57,11 +57,11 @@ class Slurm(ComputeTarget):
             if getattr(self, key) < least:
                 raise ConfigError(f"compute.{key}={getattr(self, key)}: must be at least {least}")
         for key in OWN_OPTIONS & self.options.keys():
-            raise ConfigError(f"compute.options.{key}: amlcore sets it for each job; leave it out")
+            raise ConfigError(f"compute.options.{key}: must not be set, since amlcore sets it for each job")
         if self.allocation_min is not None and self.allocation_min < (self.time_min or 1):
             raise ConfigError(
-                f"compute.allocation_min={self.allocation_min:g}: must hold one run at least, "
-                f"which takes {self.time_min or 1} minutes (compute.timeout_min={self.timeout_min})"
+                f"compute.allocation_min={self.allocation_min:g}: must be at least {self.time_min or 1}, "
+                f"the minutes of one run (compute.timeout_min={self.timeout_min})"
             )
 
     def open(self, workspace: Workspace) -> SlurmSlots:
@@ -78,10 +78,10 @@ class Slurm(ComputeTarget):
     def check(self) -> None:
         cluster.check_present()
         try:
-            found = cluster.partitions()
+            partitions = cluster.partitions()
         except cluster.UnreachableError as error:
-            raise ConfigError(f"compute=slurm: {error}; try again later, or run here with compute=local") from None
-        self.fits(found)
+            raise ConfigError(f"compute=slurm: {error}; try again later, or use compute=local") from None
+        self.fits(partitions)
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "sbatch": self.sbatch()}
@@ -98,27 +98,27 @@ class Slurm(ComputeTarget):
 
     @property
     def time_min(self) -> int | None:
-        """Minutes that a job for one run takes at the most; None: as long as the partition gives by default."""
+        """The time limit in minutes of a job for one run; None: the partition's default."""
         if self.timeout_min is None:
             return None
         return math.ceil(self.timeout_min + self.kill_wait_s / 60) + MARGIN_MIN
 
     @property
     def mem_mb(self) -> int | None:
-        """Megabytes of a job, binary ones as Slurm counts; None: what the cluster gives by default."""
+        """The memory of a job in MiB, as Slurm counts; None: the cluster's default."""
         return None if self.mem_bytes is None else math.ceil(self.mem_bytes / 2**20) + WORKER_MB
 
     @property
     def lease_s(self) -> float | None:
-        """For how long a worker takes further runs; 0: one run."""
+        """Seconds during which a worker takes further runs; 0: one run."""
         if self.allocation_min is None:
             return 0.0
         return 60 * (self.allocation_min - (self.time_min or MARGIN_MIN))
 
     def sbatch(self) -> dict[str, Any]:
-        """What is asked of Slurm for each job, in submitit's words."""
+        """The parameters of each job, under submitit's names."""
         time = self.time_min if self.allocation_min is None else math.ceil(self.allocation_min)
-        wanted = {
+        parameters = {
             "job_name": "amlcore",
             "partition": self.partition,
             "account": self.account,
@@ -137,17 +137,17 @@ class Slurm(ComputeTarget):
             "wckey": None,
         }
         requeue = {"requeue": True} if self.max_requeues else {"no-requeue": True}
-        return {key: value for key, value in wanted.items() if value is not None or key in ("time", "wckey")} | {
+        return {key: value for key, value in parameters.items() if value is not None or key in ("time", "wckey")} | {
             "additional_parameters": {**requeue, **self.options}
         }
 
     def fits(self, partitions: list[Partition]) -> None:
-        """Compare what is asked with what the partitions have.
+        """Check that the partitions can run such a job.
 
         Raises
         ------
         ConfigError
-            Slurm would refuse it, or never start it.
+            Slurm would refuse the job, or never start it.
         """
         names = sorted({part.name for part in partitions})
         chosen = self._partitions()
@@ -156,11 +156,11 @@ class Slurm(ComputeTarget):
                 raise ConfigError(f"compute.partition={self.partition or name}: {must_be(name, names)}")
         choice = [part for part in partitions if (part.name in chosen if chosen else part.default)]
         if not choice:
-            raise ConfigError(f"compute.partition: this cluster has no default; choose one of: {', '.join(names)}")
+            raise ConfigError(f"compute.partition: this cluster has no default; use one of: {', '.join(names)}")
         if all(part.state in CLOSED for part in choice):
             open_ones = _sizes([part for part in partitions if part.state not in CLOSED])
             raise ConfigError(
-                f"compute.partition={','.join(chosen) or choice[0].name}: takes no jobs at the moment "
+                f"compute.partition={','.join(chosen) or choice[0].name}: accepts no jobs at the moment "
                 f"(its state is {choice[0].state}); {open_ones}"
             )
         refusals = []
@@ -170,31 +170,31 @@ class Slurm(ComputeTarget):
                 return
             except ConfigError as error:
                 refusals.append(str(error))
-        none = f"none of the partitions {', '.join(chosen)} takes such a job: " if len(refusals) > 1 else ""
+        none = f"none of the partitions {', '.join(chosen)} accepts such a job: " if len(refusals) > 1 else ""
         raise ConfigError(f"{none}{refusals[0]}")
 
     def _fits_in(self, name: str, choice: list[Partition], partitions: list[Partition]) -> None:
-        """Compare what is asked with what one partition has, the sorts of its nodes in `choice`."""
+        """Check that one partition can run such a job; `choice` has its types of nodes."""
         where = f"partition {name}" if self._partitions() else "the default partition"
         key = "timeout_min" if self.allocation_min is None else "allocation_min"
-        for field_name, wanted, has in (
+        for field_name, request, available in (
             ("cores", self.cores, [part.cores for part in choice]),
             ("nodes", self.nodes, [sum(part.nodes for part in choice)]),
             ("mem_gb", self.mem_mb, [part.mem_mb for part in choice]),
             ("gpus", self.gpus, [part.gpus for part in choice]),
             (key, self.sbatch()["time"], [part.limit_min for part in choice]),
         ):
-            if wanted is not None and not any(most is None or wanted <= most for most in has):
-                most = max(limit for limit in has if limit is not None)
-                raise ConfigError(self._too_much(field_name, wanted, most, where, partitions))
+            if request is not None and not any(most is None or request <= most for most in available):
+                most = max(limit for limit in available if limit is not None)
+                raise ConfigError(self._too_much(field_name, request, most, where, partitions))
         if not any(self._has(part) for part in choice):
-            asked = f"compute.cores={self.cores} and compute.mem_gb={self.mem_gb}"
-            raise ConfigError(f"{asked} together fit no node of partition {name}; {_sizes(partitions)}")
+            request = f"compute.cores={self.cores} and compute.mem_gb={self.mem_gb}"
+            raise ConfigError(f"{request} together do not fit any node of partition {name}; {_sizes(partitions)}")
 
-    def _too_much(self, key: str, wanted: float, most: float, where: str, partitions: list[Partition]) -> str:
+    def _too_much(self, key: str, request: float, most: float, where: str, partitions: list[Partition]) -> str:
         extra = {
-            "mem_gb": f" ({wanted} MB with {WORKER_MB} MB for the worker)",
-            "timeout_min": f" ({wanted} minutes with start and end)",
+            "mem_gb": f" ({request} MB with {WORKER_MB} MB for the worker)",
+            "timeout_min": f" ({request} minutes with start and end)",
         }.get(key, "")
         return (
             f"compute.{key}={getattr(self, key):g}{extra} is more than {where} has; "
@@ -202,12 +202,12 @@ class Slurm(ComputeTarget):
         )
 
     def _partitions(self) -> list[str]:
-        """The partitions that a job may start in, wherever sbatch is told; none: the cluster's default."""
-        told = self.options.get("partition") or self.partition or os.environ.get("SBATCH_PARTITION", "")
-        return [name.strip() for name in str(told).split(",") if name.strip()]
+        """The partitions that a job may start in, from the options or the environment; none: the cluster's default."""
+        value = self.options.get("partition") or self.partition or os.environ.get("SBATCH_PARTITION", "")
+        return [name.strip() for name in str(value).split(",") if name.strip()]
 
     def _largest(self, key: str, most: float) -> str:
-        """The largest value of a key that fits, with what a job takes besides subtracted."""
+        """The largest value of a key that fits, less what the job itself needs."""
         if key == "mem_gb":
             return f"compute.mem_gb={math.floor((most - WORKER_MB) * 2**20 / 1e7) / 100:g}"
         if key == "timeout_min":
@@ -219,9 +219,9 @@ class Slurm(ComputeTarget):
 
 
 def _checked(line: str) -> str:
-    """A line of compute.setup that ends the job where it fails; a brace of its own lets it end in a comment."""
-    failed = shlex.quote(f"compute.setup: this line failed: {line}")
-    return f"{{\n{line}\n}} || {{ echo {failed} >&2; exit 1; }}"
+    """A line of compute.setup that ends the job if it fails; it may end with a comment."""
+    message = shlex.quote(f"compute.setup: this line failed: {line}")
+    return f"{{\n{line}\n}} || {{ echo {message} >&2; exit 1; }}"
 
 
 def _sizes(partitions: list[Partition]) -> str:
