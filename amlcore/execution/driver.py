@@ -27,7 +27,7 @@ from amlcore.record.status import RunState, RunStatus
 from amlcore.runs import cancellation, lifecycle
 from amlcore.worker import durable, full_disk
 from amlcore.worker.files import write_json, write_text
-from amlcore.worker.process.watch import TOLD_WAIT_S
+from amlcore.worker.process.watch import SIGTERM_WAIT_S
 
 POLL_S = 0.01
 
@@ -150,7 +150,7 @@ class Driver:
             time.sleep(POLL_S)
         self._check_there()
         if lifecycle.was_terminated(record):
-            time.sleep(TOLD_WAIT_S)  # whoever ends all processes at once reaches this one too
+            time.sleep(SIGTERM_WAIT_S)  # whoever ends all processes at once reaches this one too
         if RunState.Running not in record.status.times:
             record.enter(RunState.Running)
         lifecycle.finalize(record)

@@ -32,7 +32,7 @@ from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.files import open_to_group, write_json
 from amlcore.worker.full_disk import retry_while_full
 from amlcore.worker.metrics import MetricsTail, read_metrics
-from amlcore.worker.process.watch import TOLD_WAIT_S
+from amlcore.worker.process.watch import SIGTERM_WAIT_S
 
 LOST_CHECK_S = 1.0
 
@@ -57,7 +57,7 @@ class TrialRun:
     def waits_to_be_told(self) -> bool:
         """Whether so little time has passed since this was asked first that the reason may still come."""
         self.told = self.told or time.monotonic()
-        return time.monotonic() - self.told < TOLD_WAIT_S
+        return time.monotonic() - self.told < SIGTERM_WAIT_S
 
     def read_metrics(self) -> list[tuple[int, float]]:
         """Read what it has logged since; of what it is judged by, each value with its interval."""

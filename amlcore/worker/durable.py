@@ -1,6 +1,6 @@
-"""What is said to be kept is on the disk before it is said: files and folders handed to the kernel's fsync together.
+"""Syncs files and folders to the disk, many at once, before they are reported as kept.
 
-Python 3.6 and the standard library alone: a script's own process uses it too.
+Python 3.6 and the standard library only: a script's own process uses it too.
 """
 
 import errno
@@ -11,32 +11,32 @@ if TYPE_CHECKING:
     import typing  # noqa: F401
 
 OPEN_AT_ONCE = 128
-"""Open files at a time, well below the limit of a process."""
+"""The files that are open at a time, well below the limit of a process."""
 
 THREADS = 8
 """That sync files at the same time."""
 
 MANY = 4096
-"""So many files cost more one by one, each with a flush of the disk, than one sync of their filesystem."""
+"""Above this number of files, one sync of the filesystem is cheaper than an fsync of each."""
 
 _UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
-"""What a filesystem answers that syncs no folders, or nothing at all: it cannot be asked for more."""
+"""The errors of a filesystem that cannot sync folders, or anything: nothing more can be done there."""
 
 _UNREADABLE = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP)
 
 
 def sync_tree(*paths):
     # type: (str | os.PathLike[str]) -> None
-    """Bring files, and folders with all that is in them, to the disk; raises OSError where the disk refuses."""
-    found = []  # type: list[str]
+    """Sync files, and folders with all their content; raises OSError if the disk fails."""
+    files = []  # type: list[str]
     for path in paths:
-        found += _tree(str(path))
-    sync(found)
+        files += _tree(str(path))
+    sync(files)
 
 
 def sync(paths):
     # type: (typing.Iterable[str | os.PathLike[str]]) -> None
-    """Bring these files and folders themselves to the disk; what is gone, or is no longer readable, is passed over."""
+    """Sync these files and folders, but not what is in the folders; skips those that are gone or unreadable."""
     names = [str(path) for path in paths]
     if len(names) > MANY and _sync_filesystems(names):
         return
@@ -46,7 +46,7 @@ def sync(paths):
 
 def sync_parents(path, top):
     # type: (str | os.PathLike[str], str | os.PathLike[str]) -> None
-    """Bring the names of `path` and of the folders above it to the disk, as far up as `top`, which holds the last."""
+    """Sync the folders above `path`, up to `top`, so that the names on the way survive."""
     folder, last = os.path.dirname(os.path.abspath(str(path))), os.path.abspath(str(top))
     folders = [folder]
     while folder != last and os.path.dirname(folder) != folder:
@@ -57,7 +57,7 @@ def sync_parents(path, top):
 
 def _tree(path):
     # type: (str) -> typing.Iterator[str]
-    """`path` and all files and folders below it, links left alone, and nothing that a reader would wait for."""
+    """`path` and all files and folders below it, without links and without pipes, which would block."""
     if not os.path.isdir(path) or os.path.islink(path):
         if os.path.isfile(path) and not os.path.islink(path):
             yield path
@@ -132,10 +132,10 @@ def _opened(path):
 
 def _begin_writing(handle):
     # type: (int) -> None
-    """Have the kernel begin to write a file, so that one commit of its journal serves all of them."""
+    """Let the kernel start writing a file, so that one journal commit serves all of them."""
     try:
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-    except (AttributeError, OSError):  # only an advice
+    except (AttributeError, OSError):  # it is only a hint
         pass
 
 
@@ -150,8 +150,8 @@ def _sync_one(handle):
 
 def _sync_filesystems(paths):
     # type: (list[str]) -> bool
-    """Sync the filesystems that hold these; False where this machine cannot."""
-    import ctypes  # seldom needed, and slow to import
+    """Sync the filesystems of these paths; False if this machine cannot."""
+    import ctypes  # rarely needed, and slow to import
 
     call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
     if call is None:

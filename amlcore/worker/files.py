@@ -29,8 +29,8 @@ def write_bytes(path, content, sync=False, mode=0o644, for_group=False):
     # type: (str, bytes, bool, int, bool) -> None
     """Write a file whole or not at all: a temporary file in the same folder, then a rename.
 
-    With `sync` that holds after a power cut too: what is at `path` then is whole, be it the old or the new. With
-    `for_group` the file may be used by the group as its folder may.
+    With `sync` that holds after a power cut too: `path` then holds the old content or the new, whole. With
+    `for_group` the group gets the same rights as to the folder.
     """
 
     def write():
@@ -45,7 +45,7 @@ def write_bytes(path, content, sync=False, mode=0o644, for_group=False):
 
 def read_json(path):
     # type: (str) -> typing.Any
-    """The value at `path`, or None where there is no such file."""
+    """The value in the file at `path`; None if there is no such file."""
     try:
         with open(path, encoding="utf-8") as stream:
             return json.load(stream)
@@ -99,12 +99,12 @@ def _temporary(path, content, sync, mode):
 
 def append_line(path, value):
     # type: (str, object) -> None
-    """Append `value` as one line of JSON by one write, so that no two lines are ever mixed."""
+    """Append `value` as a line of JSON in one write, so that lines of several writers never mix."""
     data = (json.dumps(value) + "\n").encode("utf-8")
     handle = retry_while_full(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
     written = 0
     try:
-        while written < len(data):  # a full disk takes a part: the next write says so
+        while written < len(data):  # a full disk may take a part; the next write then fails
             written += retry_while_full(lambda: os.write(handle, data[written:]), path)  # noqa: B023 - called at once
     except OSError:
         _take_back(handle, path, written)
@@ -124,10 +124,10 @@ def _take_back(handle, path, written):
 
 def make_folder(path, keep_private=False):
     # type: (str | os.PathLike[str], bool) -> None
-    """Make a folder that several users share, with those above it that lack; one that is there stays as it is.
+    """Create a folder that several users share, and its missing parents; an existing folder is left as it is.
 
-    Where the group may write into the folder that it lies in, the group may use it as that one, whatever the umask of
-    who makes it says; with `keep_private` only if that umask lets the group read at all.
+    If the group may write to the parent folder, it gets the same rights here, whatever the umask; with `keep_private`
+    only if the umask lets the group read at all.
     """
     path = str(path)
     try:
@@ -145,9 +145,9 @@ def make_folder(path, keep_private=False):
 
 def open_to_group(path, keep_private=False):
     # type: (str, bool) -> None
-    """Let the group use a folder, or a file that all write, as it may use the folder that it lies in."""
-    around = os.stat(os.path.dirname(os.path.abspath(path))).st_mode
+    """Give the group the rights to a folder, or to a shared file, that it has to the parent folder."""
+    parent = os.stat(os.path.dirname(os.path.abspath(path))).st_mode
     mode = stat.S_IMODE(os.stat(path).st_mode)
-    if around & stat.S_IWGRP and (mode & stat.S_IRGRP or not keep_private):
+    if parent & stat.S_IWGRP and (mode & stat.S_IRGRP or not keep_private):
         is_folder = os.path.isdir(path)
-        os.chmod(path, mode | around & ((stat.S_ISGID | stat.S_IRWXG) if is_folder else (stat.S_IRGRP | stat.S_IWGRP)))
+        os.chmod(path, mode | parent & ((stat.S_ISGID | stat.S_IRWXG) if is_folder else (stat.S_IRGRP | stat.S_IWGRP)))

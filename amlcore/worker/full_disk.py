@@ -1,4 +1,4 @@
-"""Room on the disk: who has patience waits for it, and writes then, where others are told that there is none."""
+"""A full disk: a process may wait for free space and retry, or fail at once."""
 
 import errno
 import os
@@ -9,20 +9,20 @@ if TYPE_CHECKING:
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 PAUSE_S = 0.5
-"""How long whoever has patience waits before the next try."""
+"""The pause between two tries to write."""
 
-LEAST_BYTES = 1 << 16  # what a script needs to say anything at all
+LEAST_BYTES = 1 << 16  # less than this counts as full: a script could hardly log anything
 
-_patience = []  # type: list[typing.Callable[[OSError], bool]]
+_waits = []  # type: list[typing.Callable[[OSError], bool]]
 
 
 def wait_when_full(*wait):
     # type: (typing.Callable[[OSError], bool]) -> list[typing.Callable[[OSError], bool]]
-    """From now on let `wait` wait in this process where a disk is full; what it returns is whether to try again.
+    """Call `wait(error)` from now on whenever a write of this process meets a full disk; it returns whether to retry.
 
-    Returns what waited before.
+    Returns the functions that were set before, to be set again later.
     """
-    before, _patience[:] = list(_patience), wait
+    before, _waits[:] = list(_waits), wait
     return before
 
 
@@ -33,9 +33,9 @@ def fail_when_full():
 
 def retry_while_full(write, path=None):
     # type: (typing.Callable[[], typing.Any], str | None) -> typing.Any
-    """Call `write`, again and again where the disk is full and this process has patience; what it returns comes back.
+    """Call `write`, and retry while the disk is full if this process waits then; returns what `write` returns.
 
-    An OSError names `path` where it names no file.
+    An OSError without a file name gets `path` as its name.
     """
     while True:
         try:
@@ -43,15 +43,15 @@ def retry_while_full(write, path=None):
         except OSError as error:
             if error.filename is None and path is not None:
                 error.filename = path
-            if error.errno not in FULL or not _patience or not _patience[0](error):
+            if error.errno not in FULL or not _waits or not _waits[0](error):
                 raise
 
 
 def is_full(folder):
     # type: (str) -> bool
-    """Whether nothing more can be written in a folder."""
+    """Whether the disk that holds `folder` is full."""
     try:
-        found = os.statvfs(folder)
+        status = os.statvfs(folder)
     except OSError:
         return False
-    return found.f_bavail * found.f_frsize < LEAST_BYTES or (found.f_files > 0 and found.f_favail == 0)
+    return status.f_bavail * status.f_frsize < LEAST_BYTES or (status.f_files > 0 and status.f_favail == 0)

@@ -1,6 +1,6 @@
-"""The paths inside a run's folder and a queue, and the variables that a script finds itself by.
+"""The paths inside the folders of runs, snapshots and queues, and the variables that a script reads.
 
-Python 3.6 and the standard library alone: it is imported by the interpreter of any environment.
+Python 3.6 and the standard library only: the interpreter of any environment imports it.
 """
 
 import os
@@ -16,16 +16,16 @@ ATTEMPT_VARIABLE = "AMLCORE_ATTEMPT"
 """The environment variable that tells a script the number of its attempt, from 1."""
 
 OWNER_VARIABLE = "AMLCORE_OWNER"
-"""The environment variable that tells a worker under which name it claims: in Slurm that of its job."""
+"""The environment variable that tells a worker the name to claim requests under; in Slurm that of its job."""
 
 INPUT_PREFIX = "AMLCORE_INPUT_"
-"""The environment variable of an input is this and its name, see `input_variable`."""
+"""The prefix of the environment variables that hold the paths of inputs; see `input_variable`."""
 
 METRIC_KINDS = ("scalar", "list", "row", "table", "image", "confusion_matrix", "tag", "property")
 
 
 class _Inside(object):
-    """A name inside of a folder; the path is put together when it is asked for, since a list asks for few of many."""
+    """A path inside the folder, joined on access: listing many runs needs only a few of them."""
 
     def __init__(self, *names):
         # type: (str) -> None
@@ -37,26 +37,26 @@ class _Inside(object):
 
 
 class RunLayout(object):
-    """All names inside a run's folder; each file has one writer, named behind it."""
+    """The paths inside a run's folder; each file has one writer, named beside it."""
 
     run = _Inside("run.json")  # the driver, once
     request = _Inside("request.json")  # the driver, once
-    queued = _Inside("queued.json")  # whoever lays the request: where, just before
+    queued = _Inside("queued.json")  # whoever enqueues the run, just before: in which queue
     config = _Inside("config.yaml")  # the driver, once
     overrides = _Inside("overrides.yaml")  # the driver, once
     lock = _Inside("lock.txt")  # the driver, once
-    environment = _Inside("environment.json")  # the driver, once: what was built, and what there is to note
+    environment = _Inside("environment.json")  # the driver, once: what was built, and notes
     models = _Inside("models.jsonl")  # whoever registers a model of this run
-    driver_log = _Inside("driver.log")  # a background driver's own words
-    state = _Inside("state.json")  # the driver; of a child run and a local run the script
-    driver = _Inside("driver.json")  # whoever writes the state; its age is the driver's heartbeat
+    driver_log = _Inside("driver.log")  # a background driver
+    state = _Inside("state.json")  # the driver; for child runs and local runs the script
+    driver = _Inside("driver.json")  # whoever writes the state; its modification time is the heartbeat
     listing = _Inside("outputs.json")  # the driver, when it finalizes
     cancel = _Inside("cancel.json")  # whoever cancels; created exclusively
-    sweep = _Inside("sweep.json")  # the driver of a sweep, once: what is searched
+    sweep = _Inside("sweep.json")  # the driver of a sweep, once: its search
     sources = _Inside("sources.json")  # the driver of a sweep: the snapshots of its trials
     study = _Inside("study.jsonl")  # the driver of a sweep: Optuna's journal of its trials
     sample = _Inside("sample.json")  # the script, by run.log_sample
-    metrics = _Inside("metrics")  # one file a writing process
+    metrics = _Inside("metrics")  # a file for each process that logs
     images = _Inside("images")  # the script, by run.log_image
     logs = _Inside("logs")
     stdout = _Inside("logs", "stdout.txt")
@@ -76,21 +76,21 @@ class RunLayout(object):
 
 
 class AttemptLayout(object):
-    """One attempt at a run; the worker is the only writer of its files."""
+    """The paths of one attempt at a run, which only the worker writes."""
 
     def __init__(self, folder):
         # type: (str) -> None
         self.folder = folder
-        self.claim = os.path.join(folder, "claim.json")  # identity of the script's process, and when it began
+        self.claim = os.path.join(folder, "claim.json")  # the script's process, and when it started
         self.result = os.path.join(folder, "result.json")
-        self.error = os.path.join(folder, "error.json")  # the exception that ended the script; the script's process
+        self.error = os.path.join(folder, "error.json")  # the script's process: the exception that ended it
         self.work = os.path.join(folder, "work")  # the private copy of the snapshot
         self.outputs = os.path.join(self.work, "outputs")
         self.logs = os.path.join(self.work, "logs")
 
 
 class SnapshotLayout(object):
-    """The folder of all snapshots of a workspace, each content in it once."""
+    """The paths of a workspace's snapshot store, which keeps each content once."""
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
@@ -104,17 +104,17 @@ class SnapshotLayout(object):
 
 
 class QueueLayout(object):
-    """A folder of requests for workers of one kind."""
+    """The paths of a queue: a folder of requests for workers of one kind."""
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
         self.folder = os.path.abspath(str(folder))
-        self.worker = os.path.join(self.folder, "worker.json")  # what to preload, and whose queue it is
+        self.worker = os.path.join(self.folder, "worker.json")  # the modules to preload, and the driver of the queue
         self.new = os.path.join(self.folder, "new")
         self.claimed = os.path.join(self.folder, "claimed")  # a folder for each worker, in Slurm for each job
-        self.jobs = os.path.join(self.folder, "jobs")  # a file for each job that was asked for, by its id
-        self.ended = os.path.join(self.folder, "ended")  # a file for each worker, or job, that takes no more
-        self.closed = os.path.join(self.folder, "closed")  # no request comes any more
+        self.jobs = os.path.join(self.folder, "jobs")  # a file for each submitted job, by its id
+        self.ended = os.path.join(self.folder, "ended")  # a file for each worker, or job, that has ended
+        self.closed = os.path.join(self.folder, "closed")  # created when no more requests will come
         self.log = os.path.join(self.folder, "worker.log")
 
 

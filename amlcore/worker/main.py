@@ -1,11 +1,11 @@
-"""The worker's door: `AMLCORE_OWNER=NAME python main.py QUEUE` runs the requests of a queue until it is closed.
+"""The worker's entry point: `AMLCORE_OWNER=NAME python main.py QUEUE` runs the requests of a queue until it is closed.
 
-It is started by the interpreter of an environment, by its path, so it first makes `amlcore.worker` importable there.
+The interpreter of an environment runs it by its path, so it first makes `amlcore.worker` importable.
 """
 
 import sys
 
-BARE = frozenset(sys.modules)  # what plain python has loaded before any script
+BARE = frozenset(sys.modules)  # the modules that python itself has loaded
 
 import importlib.util  # noqa: E402
 import os  # noqa: E402
@@ -15,7 +15,7 @@ COLD = "--cold"
 
 
 def main(arguments):
-    """Run the worker of the queue folder `arguments[0]`; what follows it is for its own restart without a preload."""
+    """Run the worker of the queue folder `arguments[0]`; the rest is for its own restart without preloading."""
     drop_own_folder()
     relative = take_relative_paths()
     add_standins()
@@ -28,13 +28,13 @@ def main(arguments):
 
 
 def drop_own_folder():
-    """Python puts the folder of this file first, where `context` or `main` would hide a script's own modules."""
+    """Remove the folder of this file from sys.path, where `main` or `values` would hide a script's own modules."""
     if sys.path and os.path.realpath(sys.path[0]) == HERE:
         del sys.path[0]
 
 
 def take_relative_paths():
-    """Take the relative entries of PYTHONPATH out of sys.path: they start at the working folder of each script.
+    """Remove the relative entries of PYTHONPATH from sys.path, since each script has its own working folder.
 
     Returns the entries.
     """
@@ -49,7 +49,7 @@ def take_relative_paths():
 
 
 def add_standins():
-    """Stand in for amlcore and azureml.core where the environment has none, in the script's own processes too."""
+    """Make stand-ins for amlcore and azureml.core importable if the environment lacks them, in child processes too."""
     for package, present in (("amlcore", has_amlcore), ("azureml", has_azureml)):
         if present():
             continue
@@ -63,7 +63,7 @@ def has_amlcore():
     try:
         importlib.import_module("amlcore.worker.layout")
     except Exception:
-        # An amlcore that needs a newer Python than this one leaves halves behind.
+        # An amlcore that needs a newer Python fails half-way through its import.
         for name in [name for name in sys.modules if name.partition(".")[0] == "amlcore"]:
             del sys.modules[name]
         return False

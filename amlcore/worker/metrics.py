@@ -1,4 +1,4 @@
-"""The metrics of a run: one file of JSON lines a writing process, read together in the order of time."""
+"""The metrics of a run: a file of JSON lines for each process that logs, read together in order of time."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _SHAPES = {"list": list, "row": dict, "table": dict}
 
 def write_record(folder, kind, name, *, value, step=None, description="", attempt=None):
     # type: (...) -> None
-    """Append one record to this process's file in a run's folder of metrics; the first attempt is not named in it."""
+    """Append a record to this process's file in a run's metrics folder; the attempt is omitted if it is the first."""
     record = {"kind": kind, "name": name, "value": value, "step": step, "at": time.time()}
     if description:
         record["description"] = description
@@ -34,7 +34,7 @@ def write_record(folder, kind, name, *, value, step=None, description="", attemp
 
 
 def _own_file():
-    pid = os.getpid()  # asked each time, since a fork is another writer
+    pid = os.getpid()  # read each time, since a fork is another writer
     name = _writers.get(pid)
     if name is None:
         me = identity()
@@ -43,7 +43,7 @@ def _own_file():
 
 
 class MetricsTail(object):
-    """Reads what is new in a folder of metrics, as often as it is asked; a later attempt comes after an earlier one."""
+    """Reads the new records of a metrics folder at each call; a later attempt comes after an earlier one."""
 
     def __init__(self, folder):
         # type: (str | os.PathLike[str]) -> None
@@ -52,7 +52,7 @@ class MetricsTail(object):
 
     def read_new(self):
         # type: () -> list[dict[str, typing.Any]]
-        """The records since the last call in the order of time; a line that is not whole yet waits for the next."""
+        """The records since the last call, in order of time; an incomplete line waits for the next call."""
         records = [record for name in metric_files(self._folder) for record in self._read(name)]
         return sorted(records, key=time_order)
 
@@ -105,33 +105,33 @@ def _is_proper(record):
 
 def attempt_of(record):
     # type: (dict[str, typing.Any]) -> int
-    """Which attempt at the run logged a record."""
+    """The attempt that logged a record."""
     return record.get("attempt", 1)  # type: ignore[no-any-return]
 
 
 def time_order(record):
     # type: (dict[str, typing.Any]) -> tuple[int, float]
-    """Attempts one after the other: the clocks of their nodes may differ."""
+    """The sort key of records: attempts in order, since the clocks of their nodes may differ, then by time."""
     return attempt_of(record), record["at"]
 
 
 def read_metrics(folder):
     # type: (str | os.PathLike[str]) -> list[dict[str, typing.Any]]
-    """All records in a run's folder of metrics, in the order of time."""
+    """All records in a run's metrics folder, in order of time."""
     return MetricsTail(folder).read_new()
 
 
 def summary(records):
     # type: (list[dict[str, typing.Any]]) -> dict[str, typing.Any]
-    """The metrics by name as Azure ML gives them: the value, or a list of them where it was logged more than once."""
+    """The metrics by name as in Azure ML: the value, or a list if it was logged more than once."""
     series = {}  # type: dict[str, list[dict[str, typing.Any]]]
     for record in records:
         if record["kind"] not in ("tag", "property"):
             series.setdefault(record["name"], []).append(record)
-    return {name: _together(found) for name, found in series.items()}
+    return {name: _merged(items) for name, items in series.items()}
 
 
-def _together(records):
+def _merged(records):
     values = [record["value"] for record in records]
     if len(values) == 1:
         return values[0]
@@ -155,19 +155,19 @@ def last_by_name(records, kind):
 
 def last_values(folder, kind):
     # type: (str | os.PathLike[str], str) -> dict[str, typing.Any]
-    """The last value of each name among the records of one kind, at a fraction of the cost of reading them all."""
+    """The same as `last_by_name` for a folder, at a fraction of the cost of reading all records."""
     records = [
         parse_record(line)
         for name in metric_files(str(folder))
         for line in _last_lines(os.path.join(str(folder), name))
     ]
-    known = [record for record in records if record is not None]
-    if len(known) < len(records):  # a line that is no record hides the one before it
+    valid = [record for record in records if record is not None]
+    if len(valid) < len(records):  # a damaged line hides the one before it
         return last_by_name(read_metrics(folder), kind)
-    return last_by_name(sorted(known, key=time_order), kind)
+    return last_by_name(sorted(valid, key=time_order), kind)
 
 
 def _last_lines(path):
-    """The last line of each kind and name: what stands before the value is the same in all of them."""
-    with open(path, "rb") as lines:  # one by one: there may be millions
+    """The last line of each kind and name; what precedes the value is the same in all lines of one."""
+    with open(path, "rb") as lines:  # not all at once: there may be millions
         return {line.partition(b', "value": ')[0]: line for line in lines if line.endswith(b"}\n")}.values()

@@ -1,4 +1,4 @@
-"""Where the file of a module lies that is run as `python -m` does."""
+"""Finds the file of a module that is run as by `python -m`."""
 
 import os
 
@@ -7,9 +7,10 @@ MAIN = "__main__"
 
 def find_module(folder, module):
     # type: (str, str) -> tuple[str, str] | None
-    """The module that `python -m MODULE` executes in `folder`, and the path of its file there; None without a file.
+    """The module that `python -m MODULE` executes in `folder`, and its path there; None if there is none.
 
-    A package means its `__main__`. A folder without `__init__.py` is a package too, unless a module has its name.
+    For a package it is its `__main__`. A folder without `__init__.py` is a package too, unless there is a module of
+    that name.
     """
     *parents, last = module.split(".")
     place = ""
@@ -27,7 +28,7 @@ def find_module(folder, module):
 
 def _is_package(folder, place, name):
     # type: (str, str, str) -> bool | None
-    """True for a package with an `__init__.py`, False for one without, None for none."""
+    """True for a package with an `__init__.py`, False for one without, None if it is not a package."""
     if _is_file(folder, place, name, "__init__.py"):
         return True
     if os.path.isdir(os.path.join(folder, place, name)) and not _is_file(folder, place, name + ".py"):

@@ -1,4 +1,4 @@
-"""The objects of a snapshot: each lies under the sha256 of its content, by which a copy of it is verified."""
+"""The objects of a snapshot: files named by the sha256 of their content, which verifies each copy."""
 
 import os
 
@@ -6,7 +6,7 @@ from amlcore.worker.hashes import stream_sha256
 
 
 class DamagedError(Exception):
-    """An object is gone, or is not what was stored."""
+    """An object is missing, or its content has changed."""
 
 
 def object_path(objects, sha256):
@@ -18,13 +18,13 @@ def copy_object(objects, sha256, target, *, name):
     # type: (...) -> None
     """Copy the object of the file `name` to `target`.
 
-    Raises DamagedError where its content is not what was stored.
+    Raises DamagedError if its content has changed.
     """
     path = object_path(objects, sha256)
     try:
         stream = open(path, "rb", buffering=0)
     except FileNotFoundError:
-        raise DamagedError("the stored object of {} is gone: there is no file {}; submit again".format(name, path))
+        raise DamagedError("the stored object of {} is missing: there is no file {}; submit again".format(name, path))
     with stream, open(target, "wb", buffering=0) as copy:
         if stream_sha256(stream, copy=copy)[0] != sha256:
             words = "the stored object of {} is damaged; remove {} and submit again"

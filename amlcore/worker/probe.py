@@ -1,7 +1,7 @@
-"""Looks into a model file with the interpreter that trained it: `python probe.py MODEL ARGUMENTS.json RESULT.json`.
+"""Inspects a model file with the interpreter that trained it: `python probe.py MODEL ARGUMENTS.json RESULT.json`.
 
-Python 3.6 and the standard library, with joblib or pickle as the environment has them. The result goes to a file, since
-the code of a model may print.
+Python 3.6 and the standard library, with the environment's joblib or pickle. The result goes to a file, since a model's
+code may print.
 """
 
 import ast
@@ -15,7 +15,7 @@ import sys
 import types
 import warnings
 
-if __name__ == "__main__":  # beside this file, and under a name that no module of a user has
+if __name__ == "__main__":  # beside this file, under a name that no user's module has
     import probe_trial  # type: ignore[import-not-found]
 else:
     from amlcore.worker import probe_trial
@@ -26,23 +26,23 @@ METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function",
 
 
 class MissingMain(types.ModuleType):
-    """Stands for `__main__`, which was the training script and is not there when a model is loaded elsewhere."""
+    """Stands for the training script's `__main__`, which is missing when a model is loaded elsewhere."""
 
     def __init__(self):
         types.ModuleType.__init__(self, "__main__")
-        self.__dict__["asked"] = []
+        self.__dict__["requested"] = []
 
     def __getattr__(self, name):
         if not name.startswith("__"):
-            self.__dict__["asked"].append(name)
+            self.__dict__["requested"].append(name)
         raise AttributeError("module '__main__' has no attribute '{}'".format(name))
 
 
-class Elsewhere(object):
-    """Finds what a script made importable by itself, as by sys.path.insert(0, "lib").
+class FallbackFinder(object):
+    """Finds modules that a script made importable by itself, as by sys.path.insert(0, "lib").
 
-    It is asked last, for what is found nowhere, and answers where a single folder of the code holds it: the folder
-    becomes one of the roots.
+    It comes last on sys.meta_path, and answers if exactly one folder of the code has the module; that folder becomes
+    one of the roots.
     """
 
     def __init__(self, code, roots):
@@ -50,15 +50,17 @@ class Elsewhere(object):
         self.roots = roots
 
     def find_spec(self, name, path=None, target=None):  # noqa: ARG002  the signature is the import system's
-        homes = [] if path is not None else [parent for parent, _, _ in os.walk(self.code) if holds(parent, name)]
-        if len(homes) != 1:
+        folders = (
+            [] if path is not None else [parent for parent, _, _ in os.walk(self.code) if has_module(parent, name)]
+        )
+        if len(folders) != 1:
             return None
-        self.roots.append(homes[0])
-        sys.path.append(homes[0])
-        return importlib.machinery.PathFinder.find_spec(name, homes)
+        self.roots.append(folders[0])
+        sys.path.append(folders[0])
+        return importlib.machinery.PathFinder.find_spec(name, folders)
 
 
-def holds(folder, name):
+def has_module(folder, name):
     package = os.path.join(folder, name)
     return os.path.isfile(package + ".py") or (
         os.path.isdir(package) and any(file.endswith(".py") for file in os.listdir(package))
@@ -66,11 +68,11 @@ def holds(folder, name):
 
 
 def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
-    """What there is to say about the model at `path`.
+    """The facts about the model at `path`.
 
-    `roots` are the folders of the snapshot's code, in the order in which they are searched; `sample` is None or as
-    run.log_sample writes it; `trusted` are the types that a file in skops format may be built of. With `convert` the
-    model is only written there, in skops format. `inputs` is the folder of the code that reads a service's requests.
+    `roots` are the folders of the snapshot's code, in the order of the search; `sample` is None or as run.log_sample
+    writes it; `trusted` are the types that a file in skops format may contain. With `convert` the model is only written
+    there, in skops format. `inputs` is the folder of the code that reads a service's requests.
     """
     main = MissingMain()
     sys.modules["__main__"] = sys.modules["__mp_main__"] = main
@@ -79,13 +81,13 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
             warnings.simplefilter("always")
             model = load(path, trusted)
     except AttributeError:
-        if main.asked:
-            return {"main": main.asked[-1]}
+        if main.requested:
+            return {"main": main.requested[-1]}
         raise
     if convert is not None:
-        return {"main": None, "refused": written(model, convert)}
+        return {"main": None, "refused": write_skops(model, convert)}
     methods = [name for name in METHODS if callable(attribute(model, name))]
-    found = learnt(model, sample, inputs)
+    learned = learn(model, sample, inputs)
     return {
         "main": None,
         "python": platform.python_version(),
@@ -97,10 +99,10 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
         "code": local_code(roots),
         "trial": probe_trial.trial(model, methods),
         "load_warnings": sorted({str(w.message) for w in caught if "unpickle estimator" in str(w.message)}),
-        "signature": found["signature"],
-        "sample": found["sample"],
-        "sample_error": found["sample_error"],
-        "input_warnings": found["warnings"],
+        "signature": learned["signature"],
+        "sample": learned["sample"],
+        "sample_error": learned["sample_error"],
+        "input_warnings": learned["warnings"],
     }
 
 
@@ -118,12 +120,12 @@ def last_step(model):
             return type(model).__qualname__
 
 
-def written(model, path):
-    """Why `model` cannot be written in skops format; None where it was."""
+def write_skops(model, path):
+    """Write `model` in skops format; returns why that failed, or None."""
     try:
         import skops.io
     except ImportError:
-        return "its environment has no skops; add skops to its requirements"
+        return "skops is not installed in its environment; add it to the requirements"
     try:
         skops.io.dump(model, path)
     except Exception as error:
@@ -150,20 +152,20 @@ def load(path, trusted):
 
 
 def local_code(roots):
-    """The files of the snapshot that the loaded model needs, by their path below the root that they are found in.
+    """The files of the snapshot that the loaded model needs, by their path below their root.
 
-    A module is followed to what it imports, inside functions too; a package goes whole.
+    Imports are followed, inside functions too; a package is taken as a whole.
     """
-    wanted = {name.partition(".")[0] for name, module in list(sys.modules.items()) if is_local(module, roots)}
+    modules = {name.partition(".")[0] for name, module in list(sys.modules.items()) if is_local(module, roots)}
     done = set()  # type: set[str]
     files = {}
-    while wanted - done:
-        top = (wanted - done).pop()
+    while modules - done:
+        top = (modules - done).pop()
         done.add(top)
         for relative, path in files_of(top, roots):
             files[relative] = path
             if path.endswith(".py"):
-                wanted |= imports(path)
+                modules |= imports(path)
     return files
 
 
@@ -176,15 +178,15 @@ def files_of(top, roots):
     for root in roots:
         folder = os.path.join(root, top)
         if os.path.isdir(folder):
-            found = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
-            return [(os.path.relpath(path, root), path) for path in found if not path.endswith(".pyc")]
+            paths = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
+            return [(os.path.relpath(path, root), path) for path in paths if not path.endswith(".pyc")]
         if os.path.isfile(folder + ".py"):
             return [(top + ".py", folder + ".py")]
     return []
 
 
 def imports(path):
-    """The first names of the modules that the file at `path` imports absolutely, anywhere in it."""
+    """The top-level names of all absolute imports in the file at `path`."""
     with open(path, "rb") as stream:
         try:
             tree = ast.parse(stream.read())
@@ -199,9 +201,9 @@ def imports(path):
     return names
 
 
-def learnt(model, sample, inputs):
-    """What the code in the folder `inputs` learns of a model and its sample: as a service would give it the rows."""
-    if inputs is None or sys.version_info < (3, 7):  # no service runs on an older one
+def learn(model, sample, inputs):
+    """What the code in the folder `inputs` learns from a model and its sample, as a service would."""
+    if inputs is None or sys.version_info < (3, 7):  # services need a newer Python
         columns, width = plain(attribute(model, "feature_names_in_")), plain(attribute(model, "n_features_in_"))
         return {
             "signature": {"n_features": width, "columns": columns, "dtypes": None},
@@ -223,18 +225,18 @@ def learnt(model, sample, inputs):
 
 def main(model, arguments, result):
     with open(arguments, encoding="utf-8") as stream:
-        given = json.load(stream)
-    # The folder of this file, which Python put first, is not the user's. Nor did a script in a folder of its own find
-    # the modules at the top of the code; those of the standard library come before them.
-    first, *further = given["roots"]
-    sys.path[0:1] = [first] + [root for root in further if root != given["code"]]
-    sys.path += [root for root in further if root == given["code"]]
-    sys.meta_path.append(Elsewhere(given["code"], given["roots"]))
-    opened = probe_trial.Opened(given["roots"])
-    found = probe(model, given["roots"], given["sample"], given["trusted"], given["convert"], given["inputs"])
-    found["opened"] = dict(opened.files)
+        request = json.load(stream)
+    # Python has put the folder of this file first, which is not the user's. The root of the code is last: a script in
+    # a subfolder did not import from it, and the standard library goes first.
+    first, *further = request["roots"]
+    sys.path[0:1] = [first] + [root for root in further if root != request["code"]]
+    sys.path += [root for root in further if root == request["code"]]
+    sys.meta_path.append(FallbackFinder(request["code"], request["roots"]))
+    opened = probe_trial.OpenedFiles(request["roots"])
+    facts = probe(model, request["roots"], request["sample"], request["trusted"], request["convert"], request["inputs"])
+    facts["opened"] = dict(opened.files)
     with open(result, "w", encoding="utf-8") as stream:
-        json.dump(found, stream)
+        json.dump(facts, stream)
 
 
 if __name__ == "__main__":

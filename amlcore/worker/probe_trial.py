@@ -12,14 +12,14 @@ import types  # noqa: F401  for the annotations
 import warnings
 
 
-class Opened(object):
-    """The files that modules of the snapshot open, from now on, each with the module that did."""
+class OpenedFiles(object):
+    """The files that modules of the snapshot open from now on, each with the module that opened it."""
 
     def __init__(self, roots):
         self.roots = roots
         self.files = {}
         if hasattr(sys, "addaudithook"):
-            sys.addaudithook(lambda event, given: self.note(given[0]) if event == "open" else None)
+            sys.addaudithook(lambda event, arguments: self.note(arguments[0]) if event == "open" else None)
         else:  # before Python 3.8
             plain_open = io.open
 
@@ -46,28 +46,28 @@ def is_below(path, folders):
 
 
 def trial(model, methods):
-    """What becomes of a single row of zeros: whether the model was ever fitted, and what it lacks to answer anybody.
+    """Whether the model was fitted, and which file or module it lacks, by predicting a row of zeros.
 
-    What it says of the zeros themselves counts for nothing.
+    Errors about the zeros themselves are ignored.
     """
     method = next((name for name in ("predict", "transform") if name in methods), None)
     if method is None:
         return None
     if hasattr(model, "is_fitted") and attribute(model, "is_fitted")() is False:  # CatBoost
-        return {"unfitted": "it says so itself", "lacks": None}
+        return {"unfitted": "is_fitted() returns False", "lacks": None}
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             getattr(model, method)(zeros(model))
     except Exception as error:
-        said = "{}: {}".format(type(error).__name__, str(error).strip().partition("\n")[0])
-        lacks = said if isinstance(error, (OSError, ImportError)) else None
-        return {"unfitted": said if is_unfitted(model, error) else None, "lacks": lacks}
+        message = "{}: {}".format(type(error).__name__, str(error).strip().partition("\n")[0])
+        lacks = message if isinstance(error, (OSError, ImportError)) else None
+        return {"unfitted": message if is_unfitted(model, error) else None, "lacks": lacks}
     return None
 
 
 def is_unfitted(model, error):
-    """Whether `error` comes of a model that was never fitted; one of another's own class may raise anything."""
+    """Whether `error` means that the model was never fitted; models of a user's own class may raise anything."""
     if type(error).__name__.endswith("NotFittedError"):
         return True
     if not isinstance(error, AttributeError):
@@ -95,7 +95,7 @@ def zeros(model):
 
 
 def attribute(model, name):
-    # A property of an estimator that is not fitted, or delegates, raises more than AttributeError.
+    # Properties of unfitted or delegating estimators raise more than AttributeError.
     try:
         return getattr(model, name, None)
     except Exception:
@@ -103,7 +103,7 @@ def attribute(model, name):
 
 
 def plain(value):
-    """`value` as JSON knows it, None where it does not."""
+    """`value` as JSON types; None if it has none."""
     if hasattr(value, "tolist"):
         value = value.tolist()
     elif isinstance(value, (list, tuple)):

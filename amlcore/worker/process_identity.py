@@ -1,4 +1,4 @@
-"""Which process it was: what names one for as long as its machine is up, and whether it still runs."""
+"""Identifies a process beyond its pid, which another one may get later, and tells whether it still runs."""
 
 import os
 import socket
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 def identity(pid=None):
     # type: (int | None) -> dict[str, typing.Any]
-    """What names a process for as long as its machine is up: host, boot, pid and start time."""
+    """A process for as long as its machine is up: host, boot, pid and start time."""
     pid = os.getpid() if pid is None else pid
     me = os.getuid()
     return {"host": socket.gethostname(), "boot": _boot_id(), "pid": pid, "started": _start_ticks(pid), "uid": me}
@@ -18,14 +18,14 @@ def identity(pid=None):
 
 def is_alive(process):
     # type: (dict[str, typing.Any]) -> bool | None
-    """Whether the process of an `identity` still runs; None where that cannot be known from this host."""
+    """Whether the process of an `identity` still runs; None if this host cannot know."""
     if process["host"] != socket.gethostname():
         return None
     if process["boot"] != _boot_id():
         return False
     started = _start_ticks(process["pid"])
     if started is None and process.get("uid", os.getuid()) != os.getuid() and not os.path.exists("/proc/1"):
-        return None  # this machine shows nobody the processes of others
+        return None  # /proc is mounted with hidepid: other users' processes are invisible
     return started is not None and started == process["started"]
 
 
@@ -40,7 +40,7 @@ def _boot_id():
 
 def _start_ticks(pid):
     # type: (int) -> int | None
-    """Clock ticks from boot to the start of `pid`, field 22 of proc(5)'s stat; None where it is gone or a zombie."""
+    """Clock ticks from boot to the start of `pid`, field 22 of proc(5)'s stat; None if it is gone or a zombie."""
     try:
         with open("/proc/{}/stat".format(pid)) as stream:
             fields = stream.read().rpartition(")")[2].split()

@@ -1,4 +1,4 @@
-"""References to environment variables, ${oc.env:NAME}: kept in every record, resolved where a script begins."""
+"""References to environment variables, ${oc.env:NAME}: kept in every record, and resolved when a script starts."""
 
 import os
 import re
@@ -8,21 +8,21 @@ if TYPE_CHECKING:
     import typing  # noqa: F401
 
 REFERENCE = re.compile(r"\$\{oc\.env:\s*([^\s,{}]+)\s*(?:,\s*([^{}]*?)\s*)?\}")
-"""The name of the variable, and what stands for it where it is not set, if anything."""
+"""The name of the variable, and its default, if any."""
 
 
 def missing(text, variables=None):
     # type: (str, typing.Any) -> list[str]
-    """The variables that `text` refers to, and that are neither set nor have a default."""
+    """The variables that `text` refers to that are neither set nor have a default."""
     variables = os.environ if variables is None else variables
-    return [name for name, default in _found(text) if name not in variables and default is None]
+    return [name for name, default in _references(text) if name not in variables and default is None]
 
 
 def resolved(text, variables=None):
     # type: (str, typing.Any) -> str
     """`text` with each reference replaced by the variable's value.
 
-    Raises LookupError, which names the variable and not its value.
+    Raises LookupError, with the name of the variable but no value.
     """
     if "${oc.env:" not in text:
         return text
@@ -32,14 +32,14 @@ def resolved(text, variables=None):
     return REFERENCE.sub(lambda match: variables.get(match.group(1), _default(match)), text)
 
 
-def _found(text):
+def _references(text):
     for match in REFERENCE.finditer(text):
         yield match.group(1), _default(match)
 
 
 def _default(match):
-    said = match.group(2)
-    if said is None or said == "null":
+    default = match.group(2)
+    if default is None or default == "null":
         return None
-    is_quoted = len(said) > 1 and said[0] == said[-1] and said[0] in "'\""
-    return said[1:-1] if is_quoted else said
+    is_quoted = len(default) > 1 and default[0] == default[-1] and default[0] in "'\""
+    return default[1:-1] if is_quoted else default

@@ -1,6 +1,6 @@
 """The root of a workspace: the nearest folder upwards with a marker, amlcore's or one of Azure ML's.
 
-Python 3.6 and the standard library alone: a script that is started by hand looks for it too.
+Python 3.6 and the standard library only: a script that is started by hand looks for it too.
 """
 
 import os

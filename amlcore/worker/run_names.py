@@ -16,14 +16,14 @@ _EXPERIMENT_LETTERS = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstu
 
 def new_run_id():
     # type: () -> str
-    """A name for a run that sorts by time: UTC to the second and six random hex digits."""
+    """A run id that sorts by time: UTC to the second, and six random hex digits."""
     moment = datetime.datetime.now(datetime.timezone.utc).strftime("%Y%m%d-%H%M%S")
     return "{}-{}".format(moment, binascii.hexlify(os.urandom(3)).decode("ascii"))
 
 
 def create_run_folder(root, experiment):
     # type: (str | os.PathLike[str], str) -> tuple[str, str]
-    """Make the folder of a new run, which no other process can get as well.
+    """Create the folder of a new run; no other process can get the same one.
 
     Returns the run's id and its folder.
     """
@@ -42,14 +42,14 @@ def create_run_folder(root, experiment):
 
 def experiment_of(script):
     # type: (str) -> str
-    """The experiment that runs of a script belong to unless another is named: its name, as far as a folder's may go."""
+    """The default experiment of a script: its name, in the letters that a folder may have."""
     kept = [letter if letter in _EXPERIMENT_LETTERS else "-" for letter in script[:EXPERIMENT_LENGTH]]
     return "-".join(part for part in "".join(kept).split("-") if part).strip("-_") or "script"
 
 
 def is_experiment(name):
     # type: (object) -> bool
-    """Whether `name` can be an experiment's, whose runs lie in a folder of that name."""
+    """Whether `name` is a valid name of an experiment, which is a folder."""
     if not isinstance(name, str) or not 0 < len(name) <= EXPERIMENT_LENGTH:
         return False
     return name[0] not in "_-." and _EXPERIMENT_LETTERS.issuperset(name.replace(".", ""))
@@ -57,5 +57,5 @@ def is_experiment(name):
 
 def created_now():
     # type: () -> str
-    """The present time as run.json has it: ISO 8601 in UTC, with microseconds."""
+    """The current time as in run.json: ISO 8601 in UTC, with microseconds."""
     return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="microseconds")

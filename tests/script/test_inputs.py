@@ -87,10 +87,10 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
     (os.mkfifo, "is a pipe, a socket or a device"),
     (_socket, "is a pipe, a socket or a device"),
     (lambda path: path.symlink_to("/dev/zero"), "is a pipe, a socket or a device"),
-    (lambda path: path.symlink_to("gone"), "is a link to gone, which leads nowhere"),
-    (lambda path: path.symlink_to(path.name), "is a link to bad, which leads nowhere"),
-    (lambda path: path.symlink_to("."), "is a link to a folder that it lies in"),
-    (lambda path: path.symlink_to(path.parent.parent), "is a link to a folder that it lies in"),
+    (lambda path: path.symlink_to("gone"), "is a link to gone, which does not exist"),
+    (lambda path: path.symlink_to(path.name), "is a link to bad, which does not exist"),
+    (lambda path: path.symlink_to("."), "is a link to a folder that contains it"),
+    (lambda path: path.symlink_to(path.parent.parent), "is a link to a folder that contains it"),
 ]
 
 
@@ -116,7 +116,7 @@ def test_two_links_that_lead_to_each_other_are_a_loop(data: Path, tmp_path: Path
     (data / "there").symlink_to(tmp_path / "other")
     (tmp_path / "other/back").symlink_to(data)
 
-    with pytest.raises(RequestError, match="data/there/back is a link to a folder that it lies in"):
+    with pytest.raises(RequestError, match="data/there/back is a link to a folder that contains it"):
         Input(str(data)).digest()
 
 

@@ -100,7 +100,7 @@ def test_an_object_in_another_folder_that_was_written_into_is_not_trusted(source
     assert content(take(tmp_path / "other", store=store, limits=LIMITS), "a.py") == b"C=1"
 
 
-@pytest.mark.parametrize("damage", ["damaged; remove", "gone: there is no file"])
+@pytest.mark.parametrize("damage", ["damaged; remove", "missing: there is no file"])
 def test_a_damaged_object_is_not_materialized(source, store, tmp_path, damage):
     put(source / "a.py", "C=1")
     snapshot = take(source, store=store, limits=LIMITS)

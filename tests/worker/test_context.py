@@ -177,40 +177,44 @@ def test_image_of_pyplot(run: Run) -> None:
 @pytest.mark.parametrize(
     ("call", "kind", "says"),
     [
-        (lambda run: run.log(0.9, "accuracy"), TypeError, "a name first"),
-        (lambda run: run.log(" ", 1), ValueError, "not empty"),
+        (lambda run: run.log(0.9, "accuracy"), TypeError, "must be a name"),
+        (lambda run: run.log(" ", 1), ValueError, "must not be empty"),
         (lambda run: run.log("x", [1, 2]), TypeError, "use log_list(name, values)"),
         (lambda run: run.log("x", np.ones(3)), TypeError, "use log_list(name, values)"),
         (lambda run: run.log("x", {"a": 1}), TypeError, "use log_row(name, **columns)"),
-        (lambda run: run.log("x", 1, step="two"), TypeError, "step is a whole number"),
-        (lambda run: run.log("x", 1, step=0.5), TypeError, "step is a whole number"),
-        (lambda run: run.log("x", 1, step=math.nan), TypeError, "log('x', …, step=nan): step is a whole number"),
-        (lambda run: run.log("x", 1, step=np.inf), TypeError, "log('x', …, step=inf): step is a whole number"),
+        (lambda run: run.log("x", 1, step="two"), TypeError, "step must be an integer"),
+        (lambda run: run.log("x", 1, step=0.5), TypeError, "step must be an integer"),
+        (lambda run: run.log("x", 1, step=math.nan), TypeError, "log('x', …, step=nan): step must be an integer"),
+        (lambda run: run.log("x", 1, step=np.inf), TypeError, "log('x', …, step=inf): step must be an integer"),
         (lambda run: run.log_list("x", 1), TypeError, "use log(name, value)"),
         (lambda run: run.log_list("x", "text"), TypeError, "use log(name, value)"),
         (lambda run: run.log_list("x", [[1], [2]]), TypeError, "log_table"),
-        (lambda run: run.log_row("x"), ValueError, "no columns"),
-        (lambda run: run.log_row("x", a=[1]), TypeError, "takes one value"),
+        (lambda run: run.log_row("x"), ValueError, "needs columns"),
+        (lambda run: run.log_row("x", a=[1]), TypeError, "needs a single value"),
         (lambda run: run.log_table("x", [1, 2]), TypeError, "dict of columns"),
         (lambda run: run.log_table("x", {"a": [1], "b": [1, 2]}), ValueError, "a: 1, b: 2"),
         (lambda run: run.log_image("x"), ValueError, "either path= or plot="),
         (lambda run: run.log_image("x", path="a.png", plot=object()), ValueError, "either path= or plot="),
-        (lambda run: run.log_image("x", plot="a.png"), TypeError, "a file is given by path="),
+        (lambda run: run.log_image("x", plot="a.png"), TypeError, "use path= for a file"),
         (lambda run: run.log_image("x", path="absent.png"), FileNotFoundError, "absent.png"),
         (lambda run: run.log_confusion_matrix("x", [[1, 2], [3]]), ValueError, "square matrix"),
         (lambda run: run.log_confusion_matrix("x", {"matrix": []}), ValueError, "class_labels"),
-        (lambda run: run.log_confusion_matrix("x", [[1]], labels=["a", "b"]), ValueError, "2 labels do not fit 1 rows"),
-        (lambda run: run.log_sample({"a": 1}), TypeError, "takes rows"),
-        (lambda run: run.log_sample(3), TypeError, "takes rows"),
-        (lambda run: run.set_tags("a"), TypeError, "takes a dict"),
+        (lambda run: run.log_confusion_matrix("x", [[1]], labels=["a", "b"]), ValueError, "got 2 labels for 1 rows"),
+        (lambda run: run.log_sample({"a": 1}), TypeError, "needs rows"),
+        (lambda run: run.log_sample(3), TypeError, "needs rows"),
+        (lambda run: run.set_tags("a"), TypeError, "needs a dict"),
         (lambda run: run.create_children(), ValueError, "either count="),
         (lambda run: run.register_model("iris", "outputs/m.pkl", tags={}), RuntimeError, "set model.name=iris in the"),
         (lambda run: run.register_model(model_name="iris"), RuntimeError, "`aml register RUN --name iris` after the"),
-        (lambda run: run.upload_file(1, "a.txt"), TypeError, "a name first"),
+        (lambda run: run.upload_file(1, "a.txt"), TypeError, "must be a name"),
         (lambda run: run.upload_file("outputs/a.txt", "absent.txt"), FileNotFoundError, "there is no file absent.txt"),
         (lambda run: run.upload_file("outputs/a.txt", "/tmp"), FileNotFoundError, "there is no file /tmp"),
         *[
-            (lambda run, name=name: run.upload_file(name, __file__), ValueError, "begins with outputs/ or logs/")
+            (
+                lambda run, name=name: run.upload_file(name, __file__),
+                ValueError,
+                "must be a path below outputs/ or logs/",
+            )
             for name in (
                 "a.txt",
                 "models/a",
@@ -398,7 +402,7 @@ def test_a_folder_is_uploaded_with_all_below_it(run: Run, tmp_path: Path, monkey
     assert files == sorted([*both, *(f"logs/{path}" for path in both)])
     with pytest.raises(FileNotFoundError, match="there is no folder absent"):
         run.upload_folder("outputs", "absent")
-    with pytest.raises(ValueError, match="begins with outputs/ or logs/"):
+    with pytest.raises(ValueError, match="must be a path below outputs/ or logs/"):
         run.upload_folder("models", work / "data")
 
 
@@ -423,7 +427,7 @@ def test_what_a_script_does_not_have_of_azure_ml_is_told_with_what_serves_instea
         ("submit_child", "child_run"),
         ("cancel", "from amlcore import"),
     ):
-        with pytest.raises(AttributeError, match=rf"Run\.{name}: amlcore has no such method here; .*{words}"):
+        with pytest.raises(AttributeError, match=rf"Run\.{name} is not available here; .*{words}"):
             getattr(Run(run.folder), name)
     with pytest.raises(AttributeError, match="object has no attribute 'no_such'"):
         _ = Run(run.folder).no_such
@@ -668,7 +672,7 @@ def test_uploads_of_a_local_run_lie_in_its_own_outputs(tmp_path: Path) -> None:
     )
 
     folder = Path(_local_run(tmp_path).folder)
-    assert done.stdout.startswith("register_model('m') cannot register inside of the script"), done.stderr
+    assert done.stdout.startswith("register_model('m') cannot register inside the script"), done.stderr
     assert (folder / "outputs/a/b.py").read_bytes() == (folder / "logs/c.py").read_bytes()
     assert not (tmp_path / "outputs/a").exists()
 
@@ -706,7 +710,7 @@ def test_offline_can_be_refused(tmp_path: Path) -> None:
     done = _alone(tmp_path, "Run.get_context(allow_offline=False)")
 
     assert done.returncode == 1
-    assert "RuntimeError: this script does not belong to a run" in done.stderr
+    assert "RuntimeError: this script is not part of a run" in done.stderr
 
 
 def test_an_attempt_that_was_given_up_for_lost_changes_nothing(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

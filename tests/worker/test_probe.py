@@ -44,4 +44,4 @@ def _search(estimator: Any) -> GridSearchCV:
 )
 def test_the_probe_and_a_service_agree_on_what_predicts(model: Any, name: str) -> None:
     assert probe.last_step(model) == name
-    assert type(introspection.last(model)).__qualname__ == name
+    assert type(introspection.last_step(model)).__qualname__ == name

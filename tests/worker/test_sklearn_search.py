@@ -110,7 +110,7 @@ def test_a_search_that_was_not_fitted_is_named() -> None:
     class GridSearchCV:
         pass
 
-    with pytest.raises(TypeError, match=r"log_search\(search\) takes a search that was fitted.*GridSearchCV has no"):
+    with pytest.raises(TypeError, match=r"log_search\(search\) needs a fitted search.*GridSearchCV has no"):
         candidates(GridSearchCV())
 
 

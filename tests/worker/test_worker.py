@@ -177,8 +177,8 @@ def test_inputs_that_cannot_be_copied_end_the_run(
 
     says = {
         "pipe": "pipe is a pipe, a socket or a device",
-        "dangling": "bad is a link to gone, which leads nowhere",
-        "loop": "bad is a link to a folder that it lies in",
+        "dangling": "bad is a link to gone, which does not exist",
+        "loop": "bad is a link to a folder that contains it",
         "name": "would lie outside",
         "link": "would lie outside",
     }[bad]
@@ -534,7 +534,7 @@ def test_what_cannot_start_still_has_a_result(
 
     assert (result["exit_status"], result["reason"]) == (None, None)
     assert "could not start" in result["message"]
-    named = {"input": "absent.csv", "manifest": "manifest.json", "object": "the stored object of script.py is gone"}
+    named = {"input": "absent.csv", "manifest": "manifest.json", "object": "the stored object of script.py is missing"}
     assert named[damage] in result["message"]
 
 
@@ -595,8 +595,8 @@ def _says_cold(tmp_path: Path, source: Path, module: str, text: str) -> tuple[st
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("print('hello')", "writes to the terminal: hello"),
-        ("import os; os.write(2, b'low')", "writes to the terminal: low"),
+        ("print('hello')", "an import prints: hello"),
+        ("import os; os.write(2, b'low')", "an import prints: low"),
         (
             "import threading, time; threading.Thread(target=time.sleep, args=(9,), daemon=True).start()",
             "starts threads",
@@ -740,7 +740,7 @@ def test_worker_on_another_python(version: str, script: Script, tmp_path: Path) 
     assert result["exit_status"] == 4, err(run)
     assert lines[0] == f"({version.replace('.', ', ')}) True {Path(run.folder).name} test"
     assert lines[1] == "{'loss': [1.0, 0.5, 0.3333333333333333]} 1"
-    assert lines[2].startswith("Workspace is not here: this environment has no amlcore")
+    assert lines[2].startswith("Workspace is not available: amlcore is not installed in this environment")
     assert "script.inputs" in lines[3]
     assert "from amlcore import Model" in lines[4]
     assert "from amlcore import ResourceConfiguration" in lines[5]

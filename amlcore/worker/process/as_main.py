@@ -1,4 +1,4 @@
-"""A script or a module executed as `__main__`, with python's own words and exit status where it ends."""
+"""Executes a script or a module as `__main__`, with the messages and exit status that python gives it."""
 
 import builtins
 import signal
@@ -8,24 +8,24 @@ from importlib.machinery import SourceFileLoader
 
 
 def execute(path, note):
-    """Execute the file at `path` as `__main__`; `note` is told of an exception that ends it.
+    """Execute the file at `path` as `__main__`; `note` is called with an exception that ends it.
 
-    Returns the exit status that python would give it.
+    Returns the exit status that python would end with.
     """
     try:
         with open(path, "rb") as stream:
             source = stream.read()
     except OSError as error:
-        words = "{}: can't open file {!r}: [Errno {}] {}\n"
-        sys.stderr.write(words.format(sys.executable, path, error.errno, error.strerror))
+        message = "{}: can't open file {!r}: [Errno {}] {}\n"
+        sys.stderr.write(message.format(sys.executable, path, error.errno, error.strerror))
         return 2
     return _run_as_main(lambda: compile(source, path, "exec", 0, True), _main_module(path), note)
 
 
 def execute_module(name, note):
-    """Execute the module of this name as `__main__`, as `python -m` does; `note` is told of what ends it.
+    """Execute a module as `__main__`, as `python -m` does; `note` is called with an exception that ends it.
 
-    Returns the exit status that python would give it.
+    Returns the exit status that python would end with.
     """
     import runpy
 
@@ -38,7 +38,7 @@ def execute_module(name, note):
         return 1
     except SystemExit as error:
         return _exit_status(error)
-    except BaseException as error:  # of a package around it
+    except BaseException as error:  # raised by a parent package
         _without(error, (__file__, runpy.__file__, "<frozen "))
         note(error)
         return _report(error)
@@ -63,7 +63,7 @@ def _run_as_main(compiled, module, note):
 
 
 def _without(error, files):
-    """Take the first frames off a traceback, which are none of the script's."""
+    """Remove the first frames of a traceback, which are not of the script."""
     while error.__traceback__ and error.__traceback__.tb_frame.f_code.co_filename.startswith(files):
         error.__traceback__ = error.__traceback__.tb_next
 
@@ -75,7 +75,7 @@ def _main_module(path):
     module.__dict__.update({"__builtins__": builtins, "__cached__": None})
     if sys.version_info < (3, 14):
         module.__dict__.update({"__annotations__": {}})
-    # Pools that spawn look for the second name.
+    # multiprocessing looks for the second name when it spawns.
     sys.modules["__main__"] = sys.modules["__mp_main__"] = module
     return module
 
@@ -84,14 +84,14 @@ def _exit_status(error):
     if error.code is None:
         return 0
     if isinstance(error.code, int):
-        # CPython takes what no C long can hold for -1.
+        # CPython replaces what does not fit a C long by -1.
         return error.code & 0xFF if -(2**63) <= error.code < 2**63 else 0xFF
     sys.stderr.write("{}\n".format(error.code))
     return 1
 
 
 def _report(error):
-    """Show an exception that ended the script, as python does."""
+    """Print an exception that ended the script, as python does."""
     sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
     try:
         sys.stdout.flush()

@@ -1,15 +1,15 @@
-"""What the cgroup of this process says of memory: its limit, and how often the kernel killed for it."""
+"""The memory limit of this process's cgroup, and how often the kernel has enforced it."""
 
 import os
 
 ROOT = "/sys/fs/cgroup"
-NO_LIMIT = 1 << 60  # the first version writes a huge number where there is none
+NO_LIMIT = 1 << 60  # version 1 has a huge number if there is no limit
 
 
 def memory_limit():
-    """The bytes that this cgroup may use; None where there is no limit, or no cgroup."""
-    path, first_version = _place()
-    if first_version:
+    """The bytes that this cgroup may use; None if there is no limit or no cgroup."""
+    path, is_version_1 = _folder()
+    if is_version_1:
         limit = _value(os.path.join(path, "memory.stat"), "hierarchical_memory_limit")
         return limit if limit is not None and limit < NO_LIMIT else None
     limits = []
@@ -17,20 +17,20 @@ def memory_limit():
         try:
             with open(os.path.join(path, "memory.max")) as stream:
                 limits.append(int(stream.read()))
-        except (OSError, ValueError):  # the root has no such file, and `max` is no limit
+        except (OSError, ValueError):  # the root has no such file, and `max` means no limit
             pass
         path = os.path.dirname(path)
     return min(limits) if limits else None
 
 
 def memory_kills():
-    """How many processes of this cgroup the kernel has killed for want of memory."""
-    path, first_version = _place()
-    return _value(os.path.join(path, "memory.oom_control" if first_version else "memory.events"), "oom_kill") or 0
+    """The number of processes of this cgroup that the kernel has killed for their memory."""
+    path, is_version_1 = _folder()
+    return _value(os.path.join(path, "memory.oom_control" if is_version_1 else "memory.events"), "oom_kill") or 0
 
 
-def _place():
-    """The folder of this process's cgroup, and whether it is of the first version. See cgroups(7)."""
+def _folder():
+    """The folder of this process's cgroup, and whether that is version 1. See cgroups(7)."""
     unified = ""
     try:
         with open("/proc/self/cgroup") as stream:

@@ -1,4 +1,4 @@
-"""The process of a script: prepared, executed and left as plain python would do it."""
+"""The process of a script: set up, executed and ended as plain python does it."""
 
 import atexit
 import gc
@@ -17,18 +17,18 @@ from amlcore.worker.process.as_main import execute, execute_module
 from amlcore.worker.process.preloading import forget
 
 IGNORABLE = ("SIGHUP", "SIGINT", "SIGQUIT", "SIGTERM", "SIGCHLD")
-LOST_OUTPUT = 120  # python's own status where the last flush of stdout fails
+LOST_OUTPUT = 120  # python's own status if the last flush of stdout fails
 
 
 class ScriptProcess(object):
-    """A script file with all that its process is given."""
+    """A script with all that its process needs."""
 
     def __init__(self, path, *, error, beside, name, module=None, arguments, variables, folder, relative, hidden):
         self.path = path
-        self.error = error  # where it is noted by what exception the script ended
-        self.beside = beside  # where its own modules lie
+        self.error = error  # the file for the exception that ends the script
+        self.beside = beside  # the folder of its own modules
         self.name = name
-        self.module = module  # its name, where it is run as by `python -m`
+        self.module = module  # its module name if it is run as by `python -m`
         self.arguments = arguments
         self.variables = variables
         self.folder = folder
@@ -38,13 +38,13 @@ class ScriptProcess(object):
     def run(self, streams, mask, claimed):
         """Turn this process into that of the script; `streams` are its stdout and stderr. Does not return.
 
-        The script begins when a byte comes from the pipe `claimed`: should its supervisor be killed before it has
-        written whose process this is, nobody would know what to end.
+        The script starts when a byte arrives from the pipe `claimed`, after its supervisor has recorded this process:
+        if the supervisor were killed before, nobody would know which process to end.
         """
         status = 1
         try:
             os.setsid()
-            fail_when_full()  # a script is told that the disk is full
+            fail_when_full()  # a script gets the error of a full disk at once
             gc.enable()
             _reset_signals(mask)
             os.chdir(self.folder)
@@ -70,7 +70,7 @@ class ScriptProcess(object):
             os._exit(status & 0xFF)
 
     def _note(self, error):
-        """Keep what is missing by its name: whoever explains the run's end should not have to read a traceback."""
+        """Record the exception, so that a hint about the run's end need not parse its traceback."""
         facts = {"type": type(error).__name__}
         for attribute in ("name", "filename"):
             value = getattr(error, attribute, None)
@@ -79,7 +79,7 @@ class ScriptProcess(object):
         try:
             write_json(self.error, facts)
         except Exception:
-            pass  # it is said by the script's own traceback too
+            pass  # the traceback on stderr says it too
 
     def _set_environment(self):
         for name, value in self.variables.items():
@@ -102,7 +102,7 @@ def _reset_signals(mask):
 
 
 def _set_streams(streams):
-    """Point the descriptors 0, 1 and 2 and python's objects on them at the files of this run."""
+    """Redirect descriptors 0, 1 and 2, and python's streams on them, to the files of this run."""
     empty = os.open(os.devnull, os.O_RDONLY)
     for number, handle in enumerate([empty] + streams):
         os.dup2(handle, number)
@@ -112,7 +112,7 @@ def _set_streams(streams):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
             continue
-        # Python 3.6 cannot change a stream.
+        # Python 3.6 cannot reconfigure a stream.
         raw = io.FileIO(number, "w", closefd=False)
         raw.name = "<{}>".format(name)
         stream = io.TextIOWrapper(
@@ -123,28 +123,28 @@ def _set_streams(streams):
 
 
 def _reseed():
-    """Forks of one worker would draw the same random numbers."""
+    """Reseed, since forks of one worker would draw the same random numbers."""
     for name in ("random", "numpy.random"):
         if name in sys.modules:
             sys.modules[name].seed()
 
 
 def leave(status, folder, loaded):
-    """Do what the script can notice of python's own way to end, and leave out the rest, which takes longer than it.
+    """Do what a script can observe of python's shutdown, and skip the rest, which takes longer than a short script.
 
-    Parameters: `folder` is that of the script's own modules; `loaded` was the last module before it began.
+    Parameters: `folder` holds the script's own modules; `loaded` was the last module loaded before it started.
 
-    Returns the exit status, or ends the process by the signal that a negative one stands for.
+    Returns the exit status, or ends the process by the signal that a negative status stands for.
     """
-    begun = sys.modules.get("amlcore.worker.script.script_runs")
-    if begun is not None and status:
-        begun.fail_script("the script ended with exit status {}".format(status))
+    script_runs = sys.modules.get("amlcore.worker.script.script_runs")
+    if script_runs is not None and status:
+        script_runs.fail_script("the script ended with exit status {}".format(status))
     for end in (vars(threading)["_shutdown"], atexit._run_exitfuncs):
         try:
             end()
         except BaseException:
-            pass  # reported by python itself, without any effect on the status
-    if begun is not None and begun.script_failed() and status == 0:
+            pass  # python has printed it; it does not change the status
+    if script_runs is not None and script_runs.script_failed() and status == 0:
         status = 1  # run.fail() was called
     _flush()
     _drop_modules(folder, loaded)
@@ -157,7 +157,7 @@ def leave(status, folder, loaded):
 
 
 class _Mark(object):
-    """Lies among a module's globals: as long as it lives, something still holds them."""
+    """A member of a module's globals: while it lives, something still holds them."""
 
 
 def _mark(module):
@@ -170,9 +170,9 @@ def _last_module():
 
 
 def _loaded_since(last):
-    """The modules that were loaded after the one of that name, the newest first.
+    """The modules that were loaded after module `last`, newest first.
 
-    To touch the others, even to read their names, would copy the memory that they share with the worker.
+    Touching the others, even to read their names, would copy memory that is shared with the worker.
     """
     for name in reversed(list(sys.modules) if sys.version_info < (3, 8) else sys.modules):
         if name == last:
@@ -181,22 +181,22 @@ def _loaded_since(last):
 
 
 def _drop_modules(folder, loaded):
-    """Let go of the script's own modules, so that its objects end as they do when python ends."""
+    """Drop the script's own modules, so that its objects are finalized as when python exits."""
     for name in ("last_type", "last_value", "last_traceback", "last_exc"):
         sys.__dict__.pop(name, None)
     later = dict.fromkeys(["__main__", "__mp_main__"] + list(_loaded_since(loaded)))
     own = [name for name in later if _is_own(sys.modules.get(name), folder)]
     marks = [_mark(sys.modules.pop(name)) for name in own]
     gc.collect()
-    held = [known() for known in marks if known() is not None]
-    if not held:
+    alive = [mark() for mark in marks if mark() is not None]
+    if not alive:
         return
-    if threading.active_count() > 1:  # daemon threads still use what they find there
+    if threading.active_count() > 1:  # daemon threads may still use these globals
         _flush_files()
         return
-    for kept in held:
-        for namespace in gc.get_referrers(kept):
-            if isinstance(namespace, dict) and namespace.get("__amlcore_mark__") is kept:
+    for mark in alive:
+        for namespace in gc.get_referrers(mark):
+            if isinstance(namespace, dict) and namespace.get("__amlcore_mark__") is mark:
                 _clear(namespace)
     gc.collect()
 
@@ -209,7 +209,7 @@ def _is_own(module, folder):
 
 
 def _clear(namespace):
-    """Empty the globals of a module in python's own order."""
+    """Clear the globals of a module in the order that python uses."""
     for private in (True, False):
         for name in list(namespace):
             if name != "__builtins__" and (name.startswith("_") and not name.startswith("__")) == private:
@@ -217,21 +217,21 @@ def _clear(namespace):
 
 
 def _flush_files():
-    for thing in gc.get_objects():
-        if type(thing) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
+    for stream in gc.get_objects():
+        if type(stream) in (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom):
             try:
-                thing.flush()
+                stream.flush()
             except (OSError, ValueError):
                 pass
 
 
 def _flush():
-    """Flush stdout and stderr; False where what the script printed is lost."""
-    kept = True
+    """Flush stdout and stderr; False if output to stdout is lost."""
+    is_whole = True
     for stream in (sys.stdout, sys.stderr):
         try:
             if stream is not None and not getattr(stream, "closed", False):
                 stream.flush()
         except BaseException:
-            kept = stream is not sys.stdout and kept
-    return kept
+            is_whole = stream is not sys.stdout and is_whole
+    return is_whole

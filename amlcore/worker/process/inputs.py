@@ -1,4 +1,4 @@
-"""The files of an input, links followed: what is hashed, what is copied and what the script reads are the same."""
+"""The files of an input, links followed, so that the same files are hashed, copied and read by the script."""
 
 import os
 import stat
@@ -9,42 +9,44 @@ if TYPE_CHECKING:
 
 
 class UnreadableInputError(Exception):
-    """An input, or something in it, can be neither hashed nor copied."""
+    """An input, or a file in it, cannot be hashed or copied."""
 
 
 def is_folder(path):
     # type: (str) -> bool
-    """Whether `path` is a folder rather than a file, a link being what it leads to.
+    """Whether `path`, or the target of a link, is a folder rather than a file.
 
-    Raises UnreadableInputError where it is neither.
+    Raises UnreadableInputError if it is neither.
     """
     try:
         mode = os.stat(path).st_mode
     except OSError as error:
         if os.path.islink(path):
-            raise UnreadableInputError("{} is a link to {}, which leads nowhere".format(path, os.readlink(path)))
+            raise UnreadableInputError("{} is a link to {}, which does not exist".format(path, os.readlink(path)))
         raise UnreadableInputError("{} cannot be read ({})".format(path, error.strerror))
     if not stat.S_ISDIR(mode) and not stat.S_ISREG(mode):
-        raise UnreadableInputError("{} is a pipe, a socket or a device, which has no content to keep".format(path))
+        raise UnreadableInputError(
+            "{} is a pipe, a socket or a device; only files and folders can be inputs".format(path)
+        )
     return stat.S_ISDIR(mode)
 
 
 def walk(folder, above=()):
     # type: (str, tuple[tuple[int, int], ...]) -> typing.Iterator[tuple[str, list[str]]]
-    """Each folder from `folder` down with the names of its files, sorted; `above` are the folders that led here.
+    """Each folder from `folder` down, with the sorted names of its files; `above` are its parents on the way.
 
-    Raises UnreadableInputError where something is neither file nor folder, or a link leads back to where it came from.
+    Raises UnreadableInputError for anything but files and folders, and for a link to one of its own parents.
     """
     status = os.stat(folder)
     here = (status.st_dev, status.st_ino)
     if here in above:
-        raise UnreadableInputError("{} is a link to a folder that it lies in, which has no end".format(folder))
+        raise UnreadableInputError("{} is a link to a folder that contains it, an endless loop".format(folder))
     names = _names(folder)
     folders = {name for name in names if is_folder(os.path.join(folder, name))}
     yield folder, [name for name in names if name not in folders]
     for name in sorted(folders):
-        for found in walk(os.path.join(folder, name), above + (here,)):
-            yield found
+        for item in walk(os.path.join(folder, name), above + (here,)):
+            yield item
 
 
 def _names(folder):

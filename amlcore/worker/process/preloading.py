@@ -1,4 +1,4 @@
-"""The preload of a warm worker, and when it must not be used."""
+"""Preloads modules in a warm worker, and decides when that is not safe."""
 
 import importlib
 import os
@@ -8,29 +8,29 @@ import threading
 
 
 def preload(names):
-    """Import modules so that every script finds them loaded.
+    """Import modules, so that every script starts with them loaded.
 
-    Returns why they must not be kept in this process, or None.
+    Returns the reason why this process must not keep them, or None.
     """
-    with tempfile.TemporaryFile() as said:
-        failure = _import_silently(names, said)
-        said.seek(0)
-        words = said.read().decode("utf-8", "replace").strip()
+    with tempfile.TemporaryFile() as output:
+        failure = _import_silently(names, output)
+        output.seek(0)
+        text = output.read().decode("utf-8", "replace").strip()
     if failure:
         return failure
-    if words:
-        return "an import writes to the terminal: {}".format(words[:500])
+    if text:
+        return "an import prints: {}".format(text[:500])
     if threading.active_count() > 1:
-        return "an import starts threads, which a fork would lose"
+        return "an import starts threads, which do not survive a fork"
     return None
 
 
-def _import_silently(names, said):
+def _import_silently(names, output):
     sys.stdout.flush()
     sys.stderr.flush()
     saved = [os.dup(1), os.dup(2)]
-    os.dup2(said.fileno(), 1)
-    os.dup2(said.fileno(), 2)
+    os.dup2(output.fileno(), 1)
+    os.dup2(output.fileno(), 2)
     try:
         for name in names:
             _load(name)
@@ -47,36 +47,36 @@ def _import_silently(names, said):
 
 def _load(name):
     parent, _, last = name.rpartition(".")
-    # `from joblib import dump` asks for joblib.dump, which is no module, or a module that must not be bound anew.
+    # For `from joblib import dump` the name is joblib.dump: a function, or a module that must not be imported again.
     if parent in sys.modules and hasattr(sys.modules[parent], last):
         return
     try:
         importlib.import_module(name)
     except ModuleNotFoundError as error:
         if error.name is None or not (name + ".").startswith(error.name + "."):
-            raise  # a part of the library is missing: the script has to meet that by itself, in a fresh process
+            raise  # a part of the library is missing: the script must get this error itself, in a fresh process
 
 
 def loaded_besides(bare):
-    """The top-level names of all loaded modules, without those of `bare` and the built-in ones."""
+    """The top-level names of all loaded modules, except those in `bare` and the built-in ones."""
     fixed = {name.partition(".")[0] for name in bare} | set(sys.builtin_module_names)
     return {name.partition(".")[0] for name in sys.modules} - fixed
 
 
 def shadowed(manifest, *, folders, loaded):
-    """Which of the `loaded` modules files of the snapshot would take the place of, in a fresh process.
+    """The `loaded` modules that files of the snapshot would shadow in a fresh process.
 
-    Parameters: `folders` are those on the script's path, relative to the snapshot.
+    Parameters: `folders` are those on the script's sys.path, relative to the snapshot.
     """
     paths = [entry[0] for entry in manifest["files"]] + [entry[0] for entry in manifest["links"]]
     local = set()
     for folder in folders:
         local |= _modules_in(folder, paths)
-    found = local & loaded
-    # matplotlib reads this file when it is imported.
+    names = local & loaded
+    # matplotlib reads this file at import.
     if "matplotlibrc" in paths and "matplotlib" in loaded:
-        found.add("matplotlib")
-    return found
+        names.add("matplotlib")
+    return names
 
 
 def _modules_in(folder, paths):
@@ -94,7 +94,7 @@ def _modules_in(folder, paths):
 
 
 def forget(names):
-    """Take modules out of this process, so that the next import looks for them on the path."""
+    """Remove modules from this process, so that the next import searches for them."""
     if names:
         for module in [module for module in sys.modules if module.partition(".")[0] in names]:
             del sys.modules[module]

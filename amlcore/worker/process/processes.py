@@ -1,4 +1,4 @@
-"""The processes of a run as /proc knows them: found, measured and ended together."""
+"""Finds, measures and ends the processes of a run, by /proc."""
 
 import os
 import signal
@@ -15,46 +15,46 @@ PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 def adopt_orphans():
     # type: () -> None
-    """Let this process be the parent of every descendant whose own parent ends, so that none is lost from sight."""
+    """Become the parent of every descendant whose own parent ends, so that none escapes."""
     loaded = set(sys.modules)
     try:
         import ctypes
 
         ctypes.CDLL(None).prctl(SUBREAPER, 1, 0, 0, 0)
     except (ImportError, OSError, AttributeError):
-        pass  # the session still tells most of them
+        pass  # most of them are still found by their session
     for name in [name for name in sys.modules if name not in loaded and not name.startswith("_")]:
-        del sys.modules[name]  # a script, which is forked from here, must not find it loaded
+        del sys.modules[name]  # a script is forked from here and must not find it loaded
 
 
 def children(parent):
     # type: (int) -> list[int]
     """The living processes whose parent is `parent`."""
-    found = ((int(name), _stat(name)) for name in os.listdir("/proc") if name.isdigit())
-    return [pid for pid, entry in found if entry is not None and entry[0] == parent]
+    entries = ((int(name), _stat(name)) for name in os.listdir("/proc") if name.isdigit())
+    return [pid for pid, entry in entries if entry is not None and entry[0] == parent]
 
 
 def family(root, session):
     # type: (int, int) -> dict[int, int]
-    """The living descendants of `root` and the members of `session`, as {pid: resident bytes}; not `root` itself."""
+    """The living descendants of `root` and members of `session`, without `root`, as {pid: resident bytes}."""
     table = {}
     for name in os.listdir("/proc"):
         if name.isdigit():
             entry = _stat(name)
             if entry is not None:
                 table[int(name)] = entry
-    found = {pid for pid, entry in table.items() if entry[1] == session and pid != root}
-    grown = True
-    while grown:
-        more = {pid for pid, entry in table.items() if (entry[0] == root or entry[0] in found) and pid not in found}
-        more.discard(root)
-        found |= more
-        grown = bool(more)
-    return {pid: table[pid][2] for pid in found}
+    members = {pid for pid, entry in table.items() if entry[1] == session and pid != root}
+    is_complete = False
+    while not is_complete:
+        parents = members | {root}
+        more = {pid for pid, entry in table.items() if entry[0] in parents and pid not in parents}
+        members |= more
+        is_complete = not more
+    return {pid: table[pid][2] for pid in members}
 
 
 def _stat(pid):
-    """Parent, session and resident bytes of a process; None where it is gone or a zombie. See stat in proc(5)."""
+    """Parent, session and resident bytes of a process; None if it is gone or a zombie. See stat in proc(5)."""
     try:
         with open("/proc/{}/stat".format(pid)) as stream:
             fields = stream.read().rpartition(")")[2].split()
@@ -64,10 +64,10 @@ def _stat(pid):
 
 
 def memory_bytes(members, limit):
-    """The memory of `members` as `family` found them.
+    """The memory in bytes of `members`, as returned by `family`.
 
-    Forked processes share pages, which their resident sizes count once each: past `limit` the shared ones are
-    counted in proportion.
+    Forked processes share pages, which the sum of their resident sizes counts several times. If that sum is above
+    `limit`, shared pages are counted in proportion, which is slower to read.
     """
     total = sum(members.values())
     if total <= limit or len(members) < 2:
@@ -88,7 +88,7 @@ def _proportional_bytes(pid, resident):
 
 def send(number, session, members):
     # type: (int, int, typing.Iterable[int]) -> None
-    """Send a signal to the process group `session` at once, then to the members that left it."""
+    """Send a signal to the process group `session`, then to the members that have left it."""
     try:
         os.killpg(session, number)
     except (ProcessLookupError, PermissionError):
@@ -110,7 +110,7 @@ def signal_name(number):
 
 
 def kill_session(session):
-    """End all processes of a session whose supervisor is gone."""
+    """Kill all processes of a session whose supervisor is gone."""
     deadline = time.time() + 5
     members = family(-1, session)
     while members and time.time() < deadline:

@@ -1,7 +1,6 @@
 """The Supervisor: starts the script of one run, watches it and writes its result.
 
-It works in a process that depends on neither worker nor driver, so a run whose worker or driver is killed still ends
-with a result.
+Its process depends on neither worker nor driver, so a run still ends with a result if one of them is killed.
 """
 
 import errno
@@ -24,14 +23,14 @@ if TYPE_CHECKING:
     import typing  # noqa: F401
 
 COPY_WAIT_S = 60.0
-"""How long a run whose files find no room on the disk waits for it."""
+"""How long a run waits for a full disk to take the copy of its files."""
 
 
 class Supervisor(object):
     """Carries out one request, from the copy of its snapshot to its result.
 
-    Parameters: `relative` are the entries of PYTHONPATH that start at the script's folder; `hidden` are the loaded
-    modules, and `private` the open files, that the script must not find; `mask` are the signals that it has blocked.
+    Parameters: `relative` are the entries of PYTHONPATH that are relative to the script's folder; `hidden` are the
+    loaded modules, and `private` the open files, that the script must not find; `mask` is its signal mask.
     """
 
     def __init__(self, request, manifest, *, relative, hidden, mask, private, log):
@@ -45,12 +44,12 @@ class Supervisor(object):
         self._mask = mask
         self._private = private
         self._log = log
-        self._done = False  # whether only the result is left to be written
+        self._done = False  # whether only the result is still to be written
 
     def run(self):
         """Run the script and write the result, whatever happens.
 
-        Returns False where there is no result, since the run is to be started again.
+        Returns False if there is no result because the run is to be started again.
         """
         before = wait_when_full(self._wait_for_room)
         try:
@@ -67,38 +66,38 @@ class Supervisor(object):
             result = dict(failed_result(self.request, None), reason="canceled")
         except Exception as error:
             self._log(traceback.format_exc())
-            shutil.rmtree(self.attempt.work, ignore_errors=True)  # on a full disk the result needs the room
+            shutil.rmtree(self.attempt.work, ignore_errors=True)  # if the disk is full, make room for the result
             result = failed_result(self.request, "the run could not start: {}".format(error))
         self._done = True
         if self._canceled():
             result.update(reason="canceled", message=None)
         elif result["reason"] == TERMINATED and self.request.get("resumable"):
-            return False  # another attempt may follow: whoever started this one knows why it was told to end
+            return False  # another attempt may follow: whoever sent SIGTERM decides
         write_result(self.request, result, self._log)
         return True
 
     def _carry_out(self):
-        began = time.time()
+        start = time.time()
         self._make_copy()
-        copied_s = time.time() - began
+        copied_s = time.time() - start
         if self._canceled():
             raise CanceledError
         outcome = self._execute()
         self._keep_linked(outcome["started"])
-        full = bool(outcome["exit_status"] or outcome["signal"]) and is_full(self.attempt.folder)
-        named = {"full": self.attempt.folder} if full else {}
-        return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays(), **named)
+        is_disk_full = bool(outcome["exit_status"] or outcome["signal"]) and is_full(self.attempt.folder)
+        extra = {"full": self.attempt.folder} if is_disk_full else {}
+        return dict(outcome, attempt=self.request["attempt"], copied_s=copied_s, strays=self.copy.strays(), **extra)
 
     def _keep_linked(self, since):
-        """Keep what links lead to and only this host can see, such as its own /tmp."""
+        """Replace links to files that only this host can see, such as in its /tmp."""
         for folder in (self.attempt.outputs, self.attempt.logs):
             try:
                 keep_linked(folder, self.run_layout.folder, since)
             except OSError as error:
-                self._log("the links in {} could not be followed: {}".format(folder, error))
+                self._log("cannot follow the links in {}: {}".format(folder, error))
 
     def _make_copy(self):
-        """Make the working copy; a disk that is full is given some time, since others may make room."""
+        """Make the working copy; wait for a while if the disk is full."""
         deadline = time.monotonic() + COPY_WAIT_S
         while True:
             try:
@@ -113,7 +112,7 @@ class Supervisor(object):
                 raise CanceledError
 
     def _wait_for_room(self, error):
-        """Wait for a full disk to have room again; False once nobody asks for what was to be written."""
+        """Pause before the next try to write; False if the result is no longer needed."""
         self._log("the disk is full; retrying: {}".format(error))
         time.sleep(PAUSE_S)
         return os.path.exists(self.run_layout.run) and (self._done or not self._canceled())
@@ -153,18 +152,18 @@ class Supervisor(object):
         try:
             os.write(claim, b"c")
         except BrokenPipeError:
-            pass  # it has been killed already
+            pass  # the script has been killed already
         os.close(claim)
         watch.until_end()
         watch.end_leftovers()
         return dict(watch.outcome(), started=started, ended=time.time())
 
     def _claim(self, pid, started):
-        me = identity()  # whoever finds this process gone, and no result, knows that none will come
+        me = identity()  # if this process is gone without a result, there will be none
         try:
             write_json(self.attempt.claim, {"worker": me, "script": identity(pid), "at": started})
         except OSError as error:
-            self._log("the claim of {} could not be written: {}".format(self.request["run"], error))
+            self._log("cannot write the claim of {}: {}".format(self.request["run"], error))
 
 
 def _appending(path):
@@ -174,7 +173,7 @@ def _appending(path):
 
 def failed_result(request, message):
     # type: (dict[str, typing.Any], str | None) -> dict[str, typing.Any]
-    """The result of an attempt whose script did not run, or whose end nobody saw."""
+    """The result of an attempt whose script did not run, or ended unobserved."""
     now = time.time()
     return {
         "attempt": request["attempt"],
@@ -193,7 +192,7 @@ def failed_result(request, message):
 
 def write_result(request, result, log):
     # type: (dict[str, typing.Any], dict[str, typing.Any], typing.Callable[[str], None]) -> None
-    """Write the result; one that is there already stays."""
+    """Write the result, unless there is one already."""
     attempt = RunLayout(request["folder"]).attempt(request["attempt"])
     for pause_s in (0, 0.5, 2):
         time.sleep(pause_s)
@@ -203,6 +202,6 @@ def write_result(request, result, log):
                 write_json(attempt.result, result)
             return
         except OSError as error:
-            log("the result of {} could not be written: {}".format(request["run"], error))
+            log("cannot write the result of {}: {}".format(request["run"], error))
             if error.errno != errno.ENOSPC:
                 return

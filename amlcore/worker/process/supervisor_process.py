@@ -1,8 +1,7 @@
 """The SupervisorProcess: a process beside the worker that supervises its runs, one after the other.
 
-A fork of a process with many libraries loaded takes milliseconds, so that this one is forked once, not for each run.
-When the worker is killed it goes on with its run, and ends then. When it is killed itself, the worker sees that at
-once.
+Forking a process with many libraries loaded takes milliseconds, so this one is forked once and not for each run. If the
+worker is killed, it finishes its run and ends. If it is killed itself, the worker notices at once.
 """
 
 import gc
@@ -19,46 +18,46 @@ from amlcore.worker.process.watch import AWAITED
 
 DONE = b"d"
 INTERRUPTED = b"i"
-"""The run has no result, since it is to be started again."""
+"""The run has no result because it is to be started again."""
 
 KILLED = b""
-"""The keeper has ended, and left a run behind that may have no result."""
+"""The process ended, and may have left a run without a result."""
 
 
 class SupervisorProcess(object):
-    """Starts the process where there is none, and hands it the requests that the worker has claimed."""
+    """Starts the process when it is needed, and sends it the requests that the worker has claimed."""
 
     def __init__(self, *, relative, log):
         self._relative = relative
         self._log = log
         self._pid = None  # type: int | None
-        self._requests = -1  # this end of two pipes
+        self._requests = -1  # the worker's ends of two pipes
         self._answers = -1
 
     def supervise(self, path, hidden):
-        """Have the request in the file `path` carried out; DONE, INTERRUPTED or KILLED comes back.
+        """Have the request in the file `path` carried out; returns DONE, INTERRUPTED or KILLED.
 
         Parameters: `hidden` are the loaded modules that the script must not find.
         """
         line = json.dumps({"path": path, "hidden": sorted(hidden)}).encode("ascii") + b"\n"
-        if self._pid is None or not self._hand(line):
+        if self._pid is None or not self._send(line):
             self.close()
             self._start()
-            self._hand(line)
+            self._send(line)
         answer = os.read(self._answers, 1)
         if answer == KILLED:
             self.close()
         return answer
 
     def close(self):
-        """Let the process end, and wait for it."""
+        """End the process and wait for it."""
         if self._pid is not None:
             os.close(self._requests)
             os.close(self._answers)
             os.waitpid(self._pid, 0)
             self._pid = None
 
-    def _hand(self, line):
+    def _send(self, line):
         try:
             while line:
                 line = line[os.write(self._requests, line) :]
@@ -78,39 +77,39 @@ class SupervisorProcess(object):
         try:
             os.close(self._requests)
             os.close(self._answers)
-            self._keep(requests, answers)
+            self._serve(requests, answers)
             status = 0
         except BaseException:
             self._log(traceback.format_exc())
         finally:
             os._exit(status)
 
-    def _keep(self, requests, answers):
-        """Carry out what is handed over until the worker lets go of its ends, or is gone."""
+    def _serve(self, requests, answers):
+        """Carry out the requests that arrive, until the worker closes the pipes or is gone."""
         gc.disable()
         os.setsid()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
         adopt_orphans()
         private = (requests, answers)
         while True:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # whoever ends it now means no run
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))  # between runs it may end at once
             line = _line(requests)
             signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)
             if not line:
                 return
-            handed = json.loads(line.decode("ascii"))
-            answer = self._carry_out(read_json(handed["path"]), handed["hidden"], mask=mask, private=private)
+            message = json.loads(line.decode("ascii"))
+            answer = self._carry_out(read_json(message["path"]), message["hidden"], mask=mask, private=private)
             if answer == KILLED:
-                return  # a keeper that lives is a sign that the result is still to come
+                return  # while this process lives, a result is still expected
             if answer == DONE:
-                os.unlink(handed["path"])
+                os.unlink(message["path"])
                 if signal.SIGTERM in signal.sigpending():
-                    return  # it came after the script had ended, and must not end the next one
+                    return  # it arrived after the script had ended, and must not end the next one
             try:
                 os.write(answers, answer)
             except BrokenPipeError:
-                return  # the worker was killed meanwhile
-            gc.collect(0)  # what a run leaves lies in circles; what was there before it is older, and is not touched
+                return  # the worker has been killed
+            gc.collect(0)  # frees the cycles of this run; older objects are not touched
 
     def _carry_out(self, request, hidden, *, mask, private):
         supervisor = Supervisor(
@@ -128,10 +127,10 @@ class SupervisorProcess(object):
 
 
 def _line(handle):
-    """What comes before the end of a line, or nothing at the end of a pipe; no file object, which forks would share."""
-    read = [b""]
-    while not read[-1].endswith(b"\n"):
-        read.append(os.read(handle, 65536))
-        if not read[-1]:
+    """A line from a pipe, empty at its end; without a file object, whose buffer forks would share."""
+    chunks = [b""]
+    while not chunks[-1].endswith(b"\n"):
+        chunks.append(os.read(handle, 65536))
+        if not chunks[-1]:
             return b""
-    return b"".join(read)
+    return b"".join(chunks)

@@ -1,4 +1,4 @@
-"""What a script imports before it does anything else, read from its source without running it."""
+"""Finds what a script imports before it does anything else, from its source and without running it."""
 
 import ast
 import os
@@ -10,37 +10,37 @@ if TYPE_CHECKING:
 
 def imports(source, script, module=None):
     # type: (str, str, str | None) -> list[str]
-    """The library modules that `script`, a path below the folder `source`, is sure to import first.
+    """The library modules that `script`, a path below the folder `source`, is certain to import first.
 
-    With `module`, which that file is the code of, the packages around it are imported before it.
+    With `module`, the name of that file as a module, its parent packages are imported before it.
 
-    The list ends at the first statement that may change how later imports behave, as setting an environment
-    variable does. Modules of the source folder are left out, what they import by the same rule is not.
+    The list ends at the first statement that may change how later imports behave, such as setting an environment
+    variable. Modules of the source folder are not listed, but their own imports are, by the same rule.
     """
     path = os.path.join(source, script)
     if module is None:
         reader = _Reader(os.path.dirname(os.path.realpath(path)))
         reader.read(path, package="")
-        return reader.found
+        return reader.names
     parents = module.split(".")[:-1]
     reader = _Reader(os.path.realpath(source))
     if all(reader.read_package(parents[: count + 1]) for count in range(len(parents))):
         reader.read(path, package=".".join(parents))
-    return reader.found
+    return reader.names
 
 
 class _Reader(object):
-    """Follows the imports of a script through its own modules, in the order of their execution."""
+    """Follows the imports of a script through its own modules, in the order of execution."""
 
     def __init__(self, folder):
         # type: (str) -> None
-        self.found = []  # type: list[str]
+        self.names = []  # type: list[str]
         self._folder = folder
         self._seen = set()  # type: set[str]
 
     def read(self, path, package):
         # type: (str, str) -> bool
-        """Take in one file of the source; False where what follows must not be taken any more."""
+        """Read one file of the source; False if later imports must be ignored."""
         if path in self._seen:
             return True
         self._seen.add(path)
@@ -72,7 +72,7 @@ class _Reader(object):
         if not self._import(module):
             return False
         for alias in statement.names:
-            # A submodule, or what a lazy package imports when it is asked for: only the import will tell.
+            # It may be a submodule, or a name that a lazy package imports on access: only importing it tells.
             if alias.name != "*" and not self._import(module + "." + alias.name):
                 return False
         return True
@@ -81,8 +81,8 @@ class _Reader(object):
         # type: (str) -> bool
         parts = name.split(".")
         if not self._is_local(parts[0]):
-            if name not in self.found:
-                self.found.append(name)
+            if name not in self.names:
+                self.names.append(name)
             return True
         return all(self.read_package(parts[: count + 1]) for count in range(len(parts)))
 
@@ -98,22 +98,18 @@ class _Reader(object):
             return self.read(os.path.join(path, "__init__.py"), package=".".join(parts))
         if os.path.isfile(path + ".py"):
             return self.read(path + ".py", package=".".join(parts[:-1]))
-        return True  # a folder without code of its own, or a name within a module
+        return True  # a folder without code, or a name within a module
 
 
 def _is_harmless(statement):
     # type: (ast.AST) -> bool
-    """Whether a statement can do nothing that a later import would notice."""
+    """Whether a statement cannot affect a later import."""
     if isinstance(statement, (ast.FunctionDef, ast.AsyncFunctionDef)):
-        given = [statement.args] + ([statement.returns] if statement.returns else [])
-        return not statement.decorator_list and not any(map(_calls, given))
+        signature = [statement.args] + ([statement.returns] if statement.returns else [])
+        return not statement.decorator_list and not any(map(_calls, signature))
     if isinstance(statement, ast.ClassDef):
-        given_to_class = statement.bases + [keyword.value for keyword in statement.keywords]
-        return (
-            not statement.decorator_list
-            and not any(map(_calls, given_to_class))
-            and all(map(_is_harmless, statement.body))
-        )
+        bases = statement.bases + [keyword.value for keyword in statement.keywords]
+        return not statement.decorator_list and not any(map(_calls, bases)) and all(map(_is_harmless, statement.body))
     if isinstance(statement, ast.Assign):
         return all(isinstance(target, ast.Name) for target in statement.targets) and not _calls(statement.value)
     if isinstance(statement, ast.AnnAssign):
@@ -125,6 +121,6 @@ def _is_harmless(statement):
 
 def _calls(node):
     # type: (ast.AST) -> bool
-    """Whether evaluating `node` may run code of anybody's: a call, or what stands for one."""
-    working = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-    return any(isinstance(part, working) for part in ast.walk(node))
+    """Whether evaluating `node` may run any code: a call, or an expression that implies one."""
+    calling = (ast.Call, ast.Await, ast.Yield, ast.YieldFrom, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+    return any(isinstance(part, calling) for part in ast.walk(node))

@@ -1,4 +1,4 @@
-"""The Worker: claims the requests of a queue by rename and has each carried out by a process of its own."""
+"""The Worker: claims the requests of a queue by renaming them, and runs each in a process of its own."""
 
 import gc
 import os
@@ -22,7 +22,7 @@ SHORTEST_PAUSE_S = 0.002
 LONGEST_PAUSE_S = 0.05
 DRIVER_CHECK_S = 0.25
 LOST_HEARTBEAT_S = 60.0
-"""A driver on another host whose heartbeat has stood still for so long counts as gone."""
+"""A driver on another host counts as gone if its heartbeat has not moved for this long."""
 
 
 class Worker(object):
@@ -31,81 +31,78 @@ class Worker(object):
     def __init__(self, queue, *, bare, relative, cold, restart):
         self.queue = QueueLayout(queue)
         self.bare = bare
-        self.loaded = set()  # type: set[str]  # modules that files of a snapshot may have to take the place of
+        self.loaded = set()  # type: set[str]  # modules that files of a snapshot might shadow
         self.relative = relative
-        self.restart = restart  # the command that starts this worker anew, without a preload
+        self.restart = restart  # the command that restarts this worker without preloading
         self.settings = read_json(self.queue.worker)
         self.cold = cold or not self.settings["preload"]
-        self.owner = os.environ.pop(OWNER_VARIABLE)  # a script that runs aml itself must not inherit it
+        self.owner = os.environ.pop(OWNER_VARIABLE)  # a script that itself runs aml must not inherit it
         self.claimed = os.path.join(self.queue.claimed, self.owner)
         self._supervisor = SupervisorProcess(relative=relative, log=self._log)
-        self._began = self._worked = time.monotonic()
+        self._started_at = self._worked_at = time.monotonic()
         self._beat = None
-        self._beat_seen = self._began
+        self._beat_seen = self._started_at
         self._driver_checked = 0.0
         self._driver_gone_since = None
 
     def run(self, claimed=None):
-        """Work until the queue is closed, or its driver is gone, and nothing is left to do.
-
-        Returns the exit status of the worker.
-        """
+        """Work until the queue is closed or its driver is gone, and no request is left; returns the exit status."""
         wait_when_full(self._wait_for_room)
-        # A driver that outlives its terminal has it blocked, and so would every script.
+        # A driver that outlives its terminal blocks SIGHUP; scripts must not inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
-        # What a library reads from the working folder at import is the script's, not the driver's.
+        # Some libraries read files of the working folder at import; the driver's folder must not provide them.
         os.chdir(self.queue.folder)
         if not self.cold:
-            why = preloading.preload(self.settings["preload"])
-            if why:
-                self._log("starts scripts cold, since " + why)
+            problem = preloading.preload(self.settings["preload"])
+            if problem:
+                self._log("preloading is off: " + problem)
                 self._restart_cold(claimed)
-        # Taken once: to read all names at each run would copy the memory that they share with the last one.
+        # Computed once: reading all names at each run would copy memory that is shared with the scripts.
         self.loaded = preloading.loaded_besides(self.bare)
         if hasattr(gc, "freeze"):
             gc.freeze()
         status = self._work(claimed)
         self._supervisor.close()
-        self._say_ended()
+        self._mark_ended()
         return status
 
-    def _say_ended(self):
+    def _mark_ended(self):
         try:
             os.rmdir(self.claimed)
             open(os.path.join(self.queue.ended, self.owner), "w").close()
         except OSError:
-            pass  # the queue was removed, or holds a request that another attempt is to take up
+            pass  # the queue was removed, or holds a request for another attempt
 
     def _work(self, claimed):
         if claimed:
             self._serve(claimed)
-        while not (claimed and self._spent()):
-            ending = self._ending()  # asked first: a request laid just before the end is still seen below
+        while not (claimed and self._is_lease_over()):
+            is_ending = self._is_ending()  # checked first, so that a request enqueued just before is still found below
             try:
                 path = self._claim()
-            except FileNotFoundError:  # the queue itself was removed
+            except FileNotFoundError:  # the queue was removed
                 return 0
             claimed = claimed or path
             if path:
                 self._serve(path)
-            elif ending or self._idle_too_long():
+            elif is_ending or self._idle_too_long():
                 return 0
             else:
-                # A request that follows the last one soon is found soon; who waits for long need not look so often.
-                idle_s = time.monotonic() - self._worked
+                # The pause grows with the idle time: requests often follow each other at once, else speed matters less.
+                idle_s = time.monotonic() - self._worked_at
                 time.sleep(min(max(SHORTEST_PAUSE_S, idle_s / 20), LONGEST_PAUSE_S))
         return 0
 
-    def _spent(self):
-        """Whether too little is left of the allocation for one more run."""
+    def _is_lease_over(self):
+        """Whether too little time is left in the allocation for another run."""
         lease_s = self.settings.get("lease_s")
-        return lease_s is not None and time.monotonic() - self._began >= lease_s
+        return lease_s is not None and time.monotonic() - self._started_at >= lease_s
 
     def _idle_too_long(self):
         patience_s = self.settings.get("patience_s")
-        return patience_s is not None and time.monotonic() - self._worked >= patience_s
+        return patience_s is not None and time.monotonic() - self._worked_at >= patience_s
 
-    def _ending(self):
+    def _is_ending(self):
         return os.path.exists(self.queue.closed) or self._driver_gone()
 
     def _driver_gone(self):
@@ -122,14 +119,14 @@ class Worker(object):
         alive = is_alive(self.settings["driver"])
         if alive is not None:
             return alive
-        # Its host's clock may differ from this one's: what counts is that the heartbeat moves.
+        # The clocks of the hosts may differ, so only a change of the heartbeat counts.
         beat = os.stat(self.queue.worker).st_mtime if os.path.exists(self.queue.worker) else None
         if beat != self._beat:
             self._beat, self._beat_seen = beat, now
         return now - self._beat_seen < LOST_HEARTBEAT_S
 
     def _claim(self):
-        """The path of a request that is now this worker's, the oldest first; None where there is none."""
+        """Claim the oldest request and return its path; None if there is none."""
         for name in sorted((name for name in os.listdir(self.queue.new) if not name.startswith(".")), key=self._age):
             path = os.path.join(self.claimed, name)
             try:
@@ -146,27 +143,27 @@ class Worker(object):
             return (0.0, name)
 
     def _serve(self, path):
-        request, finished = None, True
+        request, is_finished = None, True
         try:
             request = read_json(path)
             manifest = read_json(request["manifest"])
             if manifest is None:
-                raise FileNotFoundError("the snapshot is gone: there is no file {}".format(request["manifest"]))
-            finished = self._carry_out(request, manifest, path)
+                raise FileNotFoundError("the snapshot is missing: there is no file {}".format(request["manifest"]))
+            is_finished = self._carry_out(request, manifest, path)
         except Exception as error:
             self._log(traceback.format_exc())
             if isinstance(request, dict):
                 write_result(request, failed_result(request, "the run could not start: {}".format(error)), self._log)
-        if finished:
+        if is_finished:
             _remove(path)
-        self._worked = time.monotonic()
+        self._worked_at = time.monotonic()
 
     def _carry_out(self, request, manifest, path):
-        """Have a request carried out; False where another attempt is to follow."""
+        """Have a request carried out; False if another attempt is to follow."""
         folders = [start_folder(manifest, request)] + [os.path.normpath(entry) for entry in self.relative]
         hidden = preloading.shadowed(manifest, folders=folders, loaded=self.loaded)
         if hidden and not self.cold:
-            self._log("starts scripts cold, since the source has its own {}".format(", ".join(sorted(hidden))))
+            self._log("preloading is off: the source has its own {}".format(", ".join(sorted(hidden))))
             self._restart_cold(path)
         sys.stdout.flush()
         sys.stderr.flush()
@@ -178,35 +175,35 @@ class Worker(object):
         return outcome != INTERRUPTED
 
     def _write_missing_result(self, request):
-        """Write the result that a keeper could not write, since it was killed."""
+        """Write the result in place of a supervisor that was killed."""
         attempt = RunLayout(request["folder"]).attempt(request["attempt"])
         if read_json(attempt.result) is not None:
             return
         claim = read_json(attempt.claim)
         if claim is not None:
             kill_session(claim["script"]["pid"])
-        result = failed_result(request, "the process that looked after the run was killed, and the run with it")
+        result = failed_result(request, "the run's supervisor was killed, and the run with it")
         if os.path.exists(RunLayout(request["folder"]).cancel):
             result.update(reason="canceled", message=None)
         write_result(request, result, self._log)
 
     def _restart_cold(self, claimed):
-        """Begin anew in the same process with nothing preloaded, and go on with the request that is claimed."""
+        """Restart in the same process without preloading, and continue with the claimed request."""
         self._supervisor.close()
         os.environ[OWNER_VARIABLE] = self.owner
         os.execv(self.restart[0], self.restart + ([claimed] if claimed else []))
 
     def _wait_for_room(self, _error):
-        """Wait for a full disk to have room again; False once the queue is gone."""
+        """Pause before the next try to write; False if the queue is gone."""
         time.sleep(PAUSE_S)
         return os.path.exists(self.queue.folder)
 
-    def _log(self, words):
+    def _log(self, message):
         try:
             with open(self.queue.log, "a", encoding="utf-8", errors="backslashreplace") as stream:
-                stream.write("{} worker {}: {}\n".format(created_now(), os.getpid(), words.rstrip()))
+                stream.write("{} worker {}: {}\n".format(created_now(), os.getpid(), message.rstrip()))
         except OSError:
-            pass  # a disk that is full must not end the run too
+            pass  # a full disk must not end the run
 
 
 def _remove(path):

@@ -1,4 +1,4 @@
-"""The Run as a script sees it: where it belongs, its children, and its end; what it logs is its Logbook's."""
+"""The Run as a script sees it: its facts, its children and its end. Logging is in the Logbook."""
 
 import os
 import re
@@ -21,7 +21,7 @@ _current = {}  # type: dict[tuple[type[Run], str], typing.Any]
 
 
 class Experiment(object):
-    """The experiment that a run belongs to, by its name."""
+    """The experiment that a run belongs to."""
 
     def __init__(self, name):
         # type: (str) -> None
@@ -29,17 +29,17 @@ class Experiment(object):
 
 
 class Run(Logbook):
-    """A run by its folder; `Run.get_context()` is the one that the script belongs to."""
+    """A run in its folder; `Run.get_context()` is the run of the script that calls it."""
 
-    _children = 0  # the number of the last child that was begun
+    _children = 0  # the number of the last child that was started
 
     @classmethod
     def get_context(cls, allow_offline=True):
         # type: (type[_Run], bool) -> _Run
-        """The run of this script; outside of any, a local run that records all the same."""
+        """The run of this script; without one a local run, which records the same."""
         folder = os.environ.get(RUN_VARIABLE)
         if folder is None and not allow_offline:
-            raise RuntimeError("this script does not belong to a run: start it with `aml run`, or allow_offline=True")
+            raise RuntimeError("this script is not part of a run; start it with `aml run`, or set allow_offline=True")
         key = (cls, folder or "")
         run = _current.get(key)  # type: _Run | None
         if run is None:
@@ -80,7 +80,7 @@ class Run(Logbook):
     @property
     def checkpoint_dir(self):
         # type: () -> str
-        """A folder that every attempt of this run finds as the last one left it."""
+        """A folder that each attempt of this run finds as the one before left it."""
         os.makedirs(self.layout.checkpoints, exist_ok=True)
         return self.layout.checkpoints
 
@@ -92,7 +92,7 @@ class Run(Logbook):
 
     def get_status(self):
         # type: () -> str
-        """How far the run is; that of this script is Running, though its driver may not have seen it begin."""
+        """The state of the run; this script's own is Running, even if its driver has not noticed the start yet."""
         if not self._is_recorded:
             return "Running"
         state = str((read_json(self.layout.state) or {}).get("state", "NotStarted"))
@@ -101,9 +101,9 @@ class Run(Logbook):
 
     def log_search(self, search):
         # type: (typing.Any) -> list[Run]
-        """Record what a fitted search of scikit-learn tried: each candidate as a child run, the best one as a tag.
+        """Record a fitted search of scikit-learn: a child run for each candidate, and a tag for the best one.
 
-        Returns the children, in the order of cv_results_. A candidate with a fit that failed is a failed child.
+        Returns the children, in the order of cv_results_. A candidate with a failed fit becomes a failed child.
         """
         from amlcore.worker.script.sklearn_search import candidates
 
@@ -114,8 +114,8 @@ class Run(Logbook):
                 child._record("scalar", name, value)
             for name, scores in candidate.splits.items():
                 child._record("list", "split_" + name, scores)
-            failed = None if candidate.has_score else "a fit of this candidate failed, so it has no score"
-            script_runs.end(child.folder, "Completed" if failed is None else "Failed", failed)
+            reason = None if candidate.has_score else "a fit of this candidate failed, so it has no score"
+            script_runs.end(child.folder, "Completed" if reason is None else "Failed", reason)
             children.append(child)
         if hasattr(search, "best_score_"):
             self.log("best_score", search.best_score_)
@@ -123,25 +123,25 @@ class Run(Logbook):
             self.tag("best", children[int(search.best_index_)].id)
         return children
 
-    def register_model(self, model_name, *args, **kwargs):  # noqa: ARG002 - v1's, and none of them helps
+    def register_model(self, model_name, *args, **kwargs):  # noqa: ARG002 - v1's signature
         # type: (str, typing.Any, typing.Any) -> typing.Any
-        """Tell how the model is registered instead: a script's outputs are hashed after its end."""
-        words = (
-            "register_model('{0}') cannot register inside of the script, whose outputs are kept when it has ended: "
+        """Explain how to register the model instead: a script's outputs are not hashed before it ends."""
+        message = (
+            "register_model('{0}') cannot register inside the script, since its outputs are kept only after it ends: "
             "set model.name={0} in the config, or call `aml register RUN --name {0}` after the run"
         )
-        raise RuntimeError(words.format(model_name))
+        raise RuntimeError(message.format(model_name))
 
     def child_run(self, name=None):
         # type: (str | None) -> Run
-        """Begin a child of this run; the script that begins it ends it too."""
+        """Start a child of this run; the script that starts it also ends it."""
         return self._start_child(name)
 
     def create_children(self, count=None, tag_key=None, tag_values=None):
         # type: (int | None, str | None, typing.Sequence[object] | None) -> list[Run]
-        """Begin several children: `count` of them, or one for each of `tag_values`, tagged with it as `tag_key`."""
+        """Start several children: `count` of them, or one for each of `tag_values`, tagged with it as `tag_key`."""
         if (count is None) == (tag_values is None) or (tag_values is None) != (tag_key is None):
-            raise ValueError("create_children takes either count=, or tag_key= with tag_values=")
+            raise ValueError("create_children needs either count=, or both tag_key= and tag_values=")
         if tag_values is None or tag_key is None:
             return [self.child_run() for _ in range(count or 0)]
         children = []
@@ -153,15 +153,15 @@ class Run(Logbook):
 
     def get_children(self):
         # type: () -> list[typing.Any]
-        """The children of this run, in the order of their beginning."""
+        """The children of this run, in the order of their start."""
         if not self._is_recorded:
             return []
         pattern = re.compile(re.escape(self.id) + r"_(\d+)$")
         experiment = os.path.dirname(self.folder)
-        found = sorted(
+        children = sorted(
             (int(match.group(1)), match.string) for match in map(pattern.match, os.listdir(experiment)) if match
         )
-        return [self._other(os.path.join(experiment, name)) for _, name in found]
+        return [self._other(os.path.join(experiment, name)) for _, name in children]
 
     def complete(self):
         # type: () -> None
@@ -181,14 +181,14 @@ class Run(Logbook):
 
     def flush(self, timeout_seconds=None):
         # type: (float | None) -> None
-        """Nothing to do: what is logged is in the record when the call returns."""
+        """Do nothing: each log call returns after the record is written."""
 
-    if not TYPE_CHECKING:  # or any attribute would seem to be there
+    if not TYPE_CHECKING:  # mypy would accept any attribute
 
         def __getattr__(self, name):
             if name in UNSUPPORTED:
-                raise AttributeError("Run.{}: amlcore has no such method here; {}".format(name, UNSUPPORTED[name]))
-            return object.__getattribute__(self, name)  # says it as Python does
+                raise AttributeError("Run.{} is not available here; {}".format(name, UNSUPPORTED[name]))
+            return object.__getattribute__(self, name)  # raises Python's own error
 
     def __enter__(self):
         # type: () -> Run
@@ -214,7 +214,7 @@ class Run(Logbook):
             try:
                 os.mkdir(folder)
                 break
-            except FileExistsError:  # of another process of this script
+            except FileExistsError:  # another process of this script took it
                 continue
         self._children = number
         script = self._facts().get("script")
@@ -227,5 +227,5 @@ class Run(Logbook):
 
     def _other(self, folder):
         # type: (str) -> Run
-        """Another run, in the form of this one."""
+        """Another run, as the class of this one."""
         return type(self)(folder)

@@ -1,4 +1,4 @@
-"""Turns: one thread of one process at a time reads what a run has logged and logs what follows from it."""
+"""A lock on a run's folder, for one thread of one process at a time."""
 
 import fcntl
 import os
@@ -9,14 +9,14 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing  # noqa: F401
 
-_locks = {}  # type: dict[int, threading.RLock]  # by process: a fork may inherit one that a thread holds
+_locks = {}  # type: dict[int, threading.RLock]  # by process, since a fork may inherit a lock that is held
 
 
 @contextmanager
 def locked(folder):
     # type: (str) -> typing.Iterator[None]
-    """Wait until no other thread or process has its turn in `folder`."""
-    # Of the process and not of the open file: a child that is forked meanwhile must not hold it for good.
+    """Hold the lock of `folder`; waits while another thread or process holds it."""
+    # lockf belongs to the process, not to the open file, so a child forked meanwhile does not keep the lock.
     with _locks.setdefault(os.getpid(), threading.RLock()):
         os.makedirs(folder, exist_ok=True)
         handle = os.open(os.path.join(folder, ".turn"), os.O_RDWR | os.O_CREAT, 0o644)

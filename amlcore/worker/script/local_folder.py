@@ -1,4 +1,4 @@
-"""The folder of a local run: what a script records that is started by hand, outside of any run."""
+"""The folder of a local run: the run of a script that is started by hand."""
 
 import os
 import sys
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class LocalFolder(object):
-    """A path whose folder is created when the path is first needed, so a script that records nothing leaves none."""
+    """A path whose folder is created when the path is first read, so a script that logs nothing leaves none."""
 
     _path = None  # type: str | None
 
@@ -37,11 +37,11 @@ class LocalFolder(object):
 
     def __reduce__(self):
         # type: () -> tuple[typing.Any, ...]
-        return str, (os.fspath(self),)  # another process must record in the same folder
+        return str, (os.fspath(self),)  # unpickled elsewhere, it must be the same folder
 
 
 LOCAL_FOLDER = LocalFolder()
-"""One for a process, whatever class of Run it is asked for by."""
+"""One for each process, shared by all classes of Run."""
 
 
 def _start():
@@ -49,14 +49,14 @@ def _start():
     experiment = script_name()
     _, folder = create_run_folder(find_root(os.getcwd()) or os.getcwd(), experiment)
     script_runs.start(folder, experiment=experiment, offline=True)
-    os.environ[RUN_VARIABLE] = folder  # the processes that the script starts record here too
+    os.environ[RUN_VARIABLE] = folder  # child processes of the script log to it too
     sys.stderr.write("amlcore: no run is active; logging to {}\n".format(os.path.relpath(folder)))
     return folder
 
 
 def script_name():
     # type: () -> str
-    """The experiment of a local run: the one that `aml run` would give to the same script."""
+    """The experiment of a local run, the same as `aml run` would choose for the script."""
     path = getattr(sys.modules["__main__"], "__file__", None)
     if path is None:
         return "interactive"

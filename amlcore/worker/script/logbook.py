@@ -1,4 +1,4 @@
-"""The Logbook of a run: what its script logs, tags and keeps goes into files of the run's folder."""
+"""The Logbook of a run: writes what its script logs, tags and keeps into the run's folder."""
 
 import os
 import re
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Logbook(object):
-    """What a script writes of the run in a folder, and what it reads there again."""
+    """The part of a Run that writes to the run's folder, and reads it back."""
 
     _folds = None  # type: typing.Any
 
@@ -35,7 +35,7 @@ class Logbook(object):
     @property
     def _is_recorded(self):
         # type: () -> bool
-        """Whether the run has a folder; a local run has none until something is logged, and reading makes none."""
+        """Whether the run has a folder; a local run has none until something is logged."""
         return not isinstance(self._folder, LocalFolder) or self._folder.exists
 
     @property
@@ -50,17 +50,17 @@ class Logbook(object):
 
     def log(self, name, value, description="", step=None):
         # type: (str, object, str, int | None) -> None
-        """Log one value; further ones of the same name make a series."""
+        """Log one value; several of one name are a series."""
         values.check_name("log", name)
         self._record("scalar", name, values.scalar("log", name, value), values.whole_step(name, step), description)
 
     def log_fold(self, name, score, description="", fold=None):
         # type: (str, object, str, int | None) -> float
-        """Log the score of one fold of a cross-validation: `name` is their mean so far, `name fold` each of them.
+        """Log the score of one fold of a cross-validation as `name fold`, and the mean so far as `name`.
 
-        Returns the mean; each is an interval at which a sweep may stop the trial. Counted are the folds of this
-        attempt. A script that goes on from a checkpoint gives the number of each `fold`: those of all attempts count
-        then, each once.
+        Returns the mean; each one is an interval at which a sweep may stop the trial. The mean is over the folds of
+        this attempt. A script that resumes from a checkpoint passes the number of each `fold`: then the folds of all
+        attempts count, each once.
         """
         with locked(self._kept(self.layout.metrics)):
             return self._log_fold(name, score, description, fold)
@@ -71,11 +71,11 @@ class Logbook(object):
         self.log(each, score, description, step=fold)
         records = self._fold_records(each)
         if fold is None:
-            began = self._attempt_began()
-            scores = [float(record["value"]) for record in records if record["at"] >= began]
+            start = self._attempt_start()
+            scores = [float(record["value"]) for record in records if record["at"] >= start]
         else:
             scores = list({record["step"]: float(record["value"]) for record in records}.values())
-        scores = scores or [float(str(score))]  # an attempt that was given up for lost records beside the run
+        scores = scores or [float(str(score))]  # a superseded attempt records outside the run
         mean = sum(scores) / len(scores)
         self.log(name, mean, description, step=len(scores))
         return mean
@@ -90,7 +90,7 @@ class Logbook(object):
         """Log one row of a table, its columns as keywords."""
         values.check_name("log_row", name)
         if not kwargs:
-            raise ValueError("log_row('{}') got no columns: log_row(name, a=1, b=2)".format(name))
+            raise ValueError("log_row('{}') needs columns, as in log_row(name, a=1, b=2)".format(name))
         row = {key: values.scalar("log_row", key, value) for key, value in kwargs.items()}
         self._record("row", name, row, None, description or "")
 
@@ -105,10 +105,10 @@ class Logbook(object):
         """Keep an image file, or a matplotlib figure (pyplot itself means the current one), with the run."""
         values.check_name("log_image", name)
         if (path is None) == (plot is None):
-            raise ValueError("log_image('{}', …) takes either path= or plot=".format(name))
+            raise ValueError("log_image('{}', …) needs either path= or plot=".format(name))
         if plot is not None and not hasattr(plot, "savefig"):
-            words = "log_image('{}', plot=…) takes a matplotlib figure, not a {}: a file is given by path="
-            raise TypeError(words.format(name, type(plot).__name__))
+            message = "log_image('{}', plot=…) needs a matplotlib figure, not a {}; use path= for a file"
+            raise TypeError(message.format(name, type(plot).__name__))
         if path is not None and not os.path.isfile(str(path)):
             raise FileNotFoundError("log_image('{}', …): there is no file {}".format(name, path))
         ending = ".png" if path is None else os.path.splitext(str(path))[1]
@@ -127,12 +127,12 @@ class Logbook(object):
 
     def log_sample(self, rows):
         # type: (object) -> None
-        """Keep the first rows of the data as the sample that a model of this run is described with."""
+        """Keep the first rows of the data as the sample input of a model of this run."""
         write_json(self._kept(self.layout.sample), samples.sample(rows))
 
     def tag(self, key, value=None):
         # type: (str, object) -> None
-        """Set a tag; it can be set again."""
+        """Set a tag; it may be set again."""
         values.check_name("tag", key)
         self._record("tag", key, None if value is None else values.scalar("tag", key, value))
 
@@ -143,22 +143,22 @@ class Logbook(object):
 
     def set_properties(self, properties):
         # type: (dict[str, object]) -> None
-        """Set properties, which never change once they are set."""
+        """Set properties, which cannot be changed later."""
         with locked(self._kept(self.layout.metrics)):
             self._set_properties(properties)
 
     def _set_properties(self, properties):
         # type: (dict[str, object]) -> None
-        known = self.get_properties()
+        properties_before = self.get_properties()
         new = {}
         for key, value in values.mapping("set_properties", properties).items():
             values.check_name("set_properties", key)
             new[key] = None if value is None else values.scalar("set_properties", key, value)
-            if key in known and known[key] != new[key]:
-                words = "property '{}' is '{}' and cannot become '{}': properties never change, use tag(key, value)"
-                raise ValueError(words.format(key, known[key], new[key]))
+            if key in properties_before and properties_before[key] != new[key]:
+                message = "property '{}' is '{}' and cannot become '{}'; use tag(key, value) for what changes"
+                raise ValueError(message.format(key, properties_before[key], new[key]))
         for key, value in new.items():
-            if key not in known:
+            if key not in properties_before:
                 self._record("property", key, value)
 
     def add_properties(self, properties):
@@ -167,9 +167,9 @@ class Logbook(object):
 
     def get_metrics(self, name=None):
         # type: (str | None) -> dict[str, typing.Any]
-        """The metrics by name: the value, or the list of values where it was logged more than once."""
-        found = summary(self._records())
-        return found if name is None else {key: value for key, value in found.items() if key == name}
+        """The metrics by name: the value, or the list of values if it was logged more than once."""
+        metrics = summary(self._records())
+        return metrics if name is None else {key: value for key, value in metrics.items() if key == name}
 
     def get_tags(self):
         # type: () -> dict[str, typing.Any]
@@ -181,28 +181,28 @@ class Logbook(object):
 
     def upload_file(self, name, path_or_stream):
         # type: (str, typing.Any) -> None
-        """Keep a file, or what a stream gives, with the run as `name`: outputs/… or logs/…."""
-        kept = values.kept_path("upload_file", name)
+        """Keep a file, or the content of a stream, with the run as `name`: outputs/… or logs/…."""
+        relative = values.kept_path("upload_file", name)
         is_stream = hasattr(path_or_stream, "read")
         if not is_stream and not os.path.isfile(str(path_or_stream)):
             raise FileNotFoundError("upload_file('{}', …): there is no file {}".format(name, path_or_stream))
-        target = os.path.join(self._kept_folder(), kept)
+        target = os.path.join(self._kept_folder(), relative)
         os.makedirs(os.path.dirname(target), exist_ok=True)
         if is_stream:
             _write_stream(path_or_stream, target)
-        elif os.path.realpath(str(path_or_stream)) != os.path.realpath(target):  # v1 code uploads from outputs/ too
+        elif os.path.realpath(str(path_or_stream)) != os.path.realpath(target):  # v1 code also uploads from outputs/
             shutil.copyfile(str(path_or_stream), target)
 
     def upload_folder(self, name, path):
         # type: (str, str | os.PathLike[str]) -> None
-        """Keep all files of a folder with the run, below `name`: outputs, logs, or a folder in them."""
+        """Keep all files of a folder with the run, below `name`: outputs, logs or a folder in them."""
         top = str(path)
         if not os.path.isdir(top):
             raise FileNotFoundError("upload_folder('{}', …): there is no folder {}".format(name, path))
-        # Listed before anything is copied, since the copies may lie in the same folder.
-        for found in [os.path.join(folder, file) for folder, _, files in os.walk(top) for file in files]:
-            inside = os.path.relpath(found, top).replace(os.sep, "/")
-            self.upload_file("{}/{}".format(name.rstrip("/"), inside), found)
+        # Listed before anything is copied, since the copies may be in the same folder.
+        for source in [os.path.join(folder, file) for folder, _, files in os.walk(top) for file in files]:
+            inside = os.path.relpath(source, top).replace(os.sep, "/")
+            self.upload_file("{}/{}".format(name.rstrip("/"), inside), source)
 
     def _records(self):
         # type: () -> list[dict[str, typing.Any]]
@@ -210,14 +210,14 @@ class Logbook(object):
 
     def _fold_records(self, name):
         # type: (str) -> list[dict[str, typing.Any]]
-        """What log_fold has logged so far; only what is new is read, however many folds there are."""
+        """What log_fold has logged so far; reads only the new records."""
         if self._folds is None:
             self._folds = MetricsTail(self.layout.metrics), {}
-        tail, known = self._folds
+        tail, records = self._folds
         for record in tail.read_new():
             if record["kind"] == "scalar" and record["name"].endswith(" fold"):
-                known.setdefault(record["name"], []).append(record)
-        return list(known.get(name, ()))
+                records.setdefault(record["name"], []).append(record)
+        return list(records.get(name, ()))
 
     def _last(self, kind):
         # type: (str) -> dict[str, typing.Any]
@@ -225,28 +225,28 @@ class Logbook(object):
 
     def _kept_folder(self):
         # type: () -> str
-        """The folder whose outputs/ and logs/ are kept with this run; of this script's own run its working copy."""
+        """The folder whose outputs/ and logs/ are kept with this run; for the script's own run its working copy."""
         attempt = self._attempt()
         if attempt is not None:
             return self.layout.attempt(attempt).work
         if os.path.exists(self.layout.config):
             raise RuntimeError(
-                "upload_file: run {} is not the run of this script: its outputs are its own".format(self.id)
+                "upload_file: run {} is not the run of this script, so its outputs cannot be changed".format(self.id)
             )
         return self.folder
 
-    def _attempt_began(self):
+    def _attempt_start(self):
         # type: () -> float
-        """When the script of this attempt was started, in seconds since the epoch; 0 outside of an attempt."""
+        """When the script of this attempt started, in seconds since the epoch; 0 outside an attempt."""
         claim = read_json(self.layout.attempt(int(os.environ.get(ATTEMPT_VARIABLE, "0"))).claim)
         return float(claim["at"]) if claim else 0.0
 
     def _kept(self, path):
         # type: (str) -> str
-        """Where this script writes what the run keeps at `path`.
+        """The path to write to instead of `path`, which is the same unless a newer attempt has started.
 
-        Once a newer attempt has begun that is the folder of its own attempt: a script that lives on at a node which
-        the cluster gave up for lost changes nothing of the run.
+        Then it is in the folder of this attempt: a script that survives on a node that the cluster considers lost
+        must not change the run.
         """
         number = self._attempt()
         if number is not None and os.path.exists(self.layout.attempt(number + 1).folder):
@@ -255,7 +255,7 @@ class Logbook(object):
 
     def _attempt(self):
         # type: () -> int | None
-        """The number of this attempt, where this is the run of this script."""
+        """The number of this attempt; None if this is not the run of this script."""
         if self.folder == os.environ.get(RUN_VARIABLE) and ATTEMPT_VARIABLE in os.environ:
             return int(os.environ[ATTEMPT_VARIABLE])
         return None
@@ -278,7 +278,7 @@ def _write_stream(stream, path):
 
 def _reserve(folder, name, ending):
     # type: (str, str, str) -> str
-    """Create a file of a safe name that nobody has yet."""
+    """Create an empty file with a safe and unused name."""
     os.makedirs(folder, exist_ok=True)
     stem = re.sub(r"[^\w.-]+", "_", name).strip("._") or "image"
     number = 0

@@ -1,6 +1,6 @@
-"""What run.log_sample writes: the first rows of the data, with all that tells how such data is built again.
+"""What run.log_sample writes: the first rows of the data, with all that is needed to build such data again.
 
-The rows alone do not say it: JSON has no categories, no time zones, and one null for None and for NaN.
+The rows are not enough: JSON has no categories, no time zones, and a single null for both None and NaN.
 """
 
 from amlcore.worker.values import is_series, plain
@@ -14,16 +14,16 @@ ROWS = 5
 
 def sample(data):
     # type: (typing.Any) -> dict[str, typing.Any]
-    """The first rows of the data that a model takes, with its form and the types of its columns.
+    """The first rows of a model's input data, with its form and the types of its columns.
 
     `form` is frame, series, array, values (an array of one dimension), sparse, list, texts, lists (of any length) or
-    records. `labels` are the names of columns that are not text. Of each column `details` has what its dtype does not
-    say, seen in all rows: the categories, or the types of objects and what stands for a missing one.
+    records. `labels` are the column names where they are not text. For each column, `details` has what its dtype does
+    not tell, from all rows: the categories, or the types of objects and of missing values.
     """
     if hasattr(data, "iloc"):
         return _of_frame(data) if hasattr(data, "columns") else _of_series(data)
     if not is_series(data) or not hasattr(data, "__getitem__") or hasattr(data, "keys"):
-        raise TypeError("log_sample(X) takes rows: an array, a DataFrame or a list, not a " + type(data).__name__)
+        raise TypeError("log_sample(X) needs rows: an array, a DataFrame or a list, not a " + type(data).__name__)
     if hasattr(data, "toarray"):
         head = data[:ROWS].toarray()
         return _without_names("sparse", [str(data.dtype)] * head.shape[1], None, cells(head.tolist()))
@@ -37,7 +37,7 @@ def _without_names(form, dtypes, details, rows):
 
 def _of_frame(frame):
     # type: (typing.Any) -> dict[str, typing.Any]
-    parts = [frame.iloc[:, place] for place in range(len(frame.columns))]
+    parts = [frame.iloc[:, index] for index in range(len(frame.columns))]
     names = [str(name) for name in frame.columns]
     labels = [_label(name) for name in frame.columns]
     return {
@@ -46,7 +46,7 @@ def _of_frame(frame):
         "labels": None if labels == names else labels,
         "dtypes": [str(part.dtype) for part in parts],
         "details": [_detail(part) for part in parts],
-        # column by column, since the rows of a frame would turn integers to floats
+        # by itertuples, since the rows of a frame would turn integers into floats
         "rows": cells(frame.iloc[:ROWS].itertuples(index=False, name=None)),
     }
 
@@ -75,7 +75,7 @@ def _of_array(array):
     width = len(rows[0]) if rows else 0
     details = None
     if array.dtype.kind == "O" and array.ndim <= 2:
-        columns = [array] if array.ndim == 1 else [array[:, place] for place in range(width)]
+        columns = [array] if array.ndim == 1 else [array[:, index] for index in range(width)]
         details = [_of_objects(column.tolist()) for column in columns]
     return _without_names(form, [str(array.dtype)] * width if rows else None, details, rows)
 
@@ -97,9 +97,9 @@ def _of_list(items):
     if "list" in kinds or "tuple" in kinds:
         return _without_names("lists", None, None, cells(rows[:ROWS]))
     if kinds and kinds <= {"int", "float"} and not any("None" in detail["missing"] for detail in details):
-        # as numpy makes one array of them
-        whole = "float" not in kinds and not any(detail["missing"] for detail in details)
-        return _without_names(form, ["int64" if whole else "float64"] * len(details), None, cells(rows[:ROWS]))
+        # as numpy converts them to one array
+        is_integer = "float" not in kinds and not any(detail["missing"] for detail in details)
+        return _without_names(form, ["int64" if is_integer else "float64"] * len(details), None, cells(rows[:ROWS]))
     return _without_names(form, ["object"] * len(details), details, cells(rows[:ROWS]))
 
 
@@ -127,7 +127,7 @@ def _nested(value):
 
 
 def _label(name):
-    """A name as JSON keeps it: a list stands for a tuple, None for what cannot be kept."""
+    """A column name as JSON: a tuple becomes a list, what JSON cannot hold becomes None."""
     if isinstance(name, tuple):
         return [_label(part) for part in name]
     value = plain(name)
@@ -136,7 +136,7 @@ def _label(name):
 
 
 def _detail(series):
-    """What the name of a column's dtype leaves open; None where it says all."""
+    """What the name of a column's dtype does not tell; None if it tells everything."""
     dtype = series.dtype
     if hasattr(dtype, "categories"):
         categories = dtype.categories
@@ -183,7 +183,7 @@ def cells(rows):
 
 def cell(item):
     # type: (typing.Any) -> typing.Any
-    """A cell as a request has it: what is missing is null."""
+    """A cell as in a request: a missing value is null."""
     if is_series(item):
         return [cell(part) for part in item]
     if item is None or type(item).__name__ in ("NAType", "NaTType"):

@@ -1,4 +1,4 @@
-"""Runs that a script begins by itself, child runs and local ones: their record, their state and their end."""
+"""Runs that a script starts by itself, child runs and local runs: their record, their state and their end."""
 
 import atexit
 import os
@@ -12,17 +12,17 @@ from amlcore.worker.process_identity import identity
 from amlcore.worker.run_names import created_now
 
 _open = {}  # type: dict[str, int]
-"""The folders of runs that have not ended, and the process that began each."""
+"""The folders of runs that have not ended, and the process that started each."""
 
 _failures = []  # type: list[str]
-"""Why the script as a whole failed, the first reason first."""
+"""The reasons why the script as a whole failed, in order."""
 
 _watching = []  # type: list[bool]
 
 
 def start(folder, experiment, parent=None, name=None, script=None, **more):
     # type: (str, str, str | None, str | None, str | None, object) -> None
-    """Write the record of a run that this script starts, and see to its end."""
+    """Write the record of a run that this script starts; the run ends with the script at the latest."""
     layout = RunLayout(folder)
     facts = {  # type: dict[str, object]
         "id": os.path.basename(folder),
@@ -45,12 +45,12 @@ def start(folder, experiment, parent=None, name=None, script=None, **more):
 
 def end(folder, state, reason=None):
     # type: (str, str, str | None) -> None
-    """Write the end of a run of this script; one that failed stays so, and one that has ended ends once."""
+    """Write the end of a run of this script; a run ends once, and a failed one stays failed."""
     _open.pop(folder, None)
     layout = RunLayout(folder)
     if read_json(layout.state)["state"] in ("Failed", "Canceled", state):
         return
-    if "_" in os.path.basename(folder):  # a child, which is brought to the disk with its parent
+    if "_" in os.path.basename(folder):  # a child is synced with its parent
         _enter(layout, state, reason, exit_status=int(state == "Failed"))
         return
     children = [name for name in os.listdir(os.path.dirname(folder)) if name.startswith(os.path.basename(folder) + "_")]
@@ -61,7 +61,7 @@ def end(folder, state, reason=None):
 
 def has_ended(folder):
     # type: (str) -> bool
-    """Whether the run in `folder` is over, so that nobody else will bring to the disk what is added now."""
+    """Whether the run in `folder` has ended, so that nobody else syncs what is added now."""
     if folder in _open:
         return False
     try:
@@ -72,7 +72,7 @@ def has_ended(folder):
 
 def is_submitted(folder):
     # type: (str) -> bool
-    """Whether the state of a run belongs to its driver rather than to this script."""
+    """Whether the driver, and not this script, writes the state of a run."""
     if folder in _open:
         return False
     return folder == os.environ.get(RUN_VARIABLE) or os.path.exists(RunLayout(folder).config)
@@ -80,7 +80,7 @@ def is_submitted(folder):
 
 def _enter(layout, state, reason=None, exit_status=None, sync=False):
     # type: (RunLayout, str, str | None, int | None, bool) -> None
-    """Write that the run is in `state` from now on, in the form of the driver's own states."""
+    """Write `state` as the run's state, in the same form as the driver."""
     now = time.time()
     times = dict((read_json(layout.state) or {"times": {}})["times"], **{state: now})
     status = {"state": state, "reason": reason, "at": now, "exit_status": exit_status, "times": times, "usage": {}}
@@ -89,7 +89,7 @@ def _enter(layout, state, reason=None, exit_status=None, sync=False):
 
 def fail_script(reason):
     # type: (str) -> None
-    """Note that the script as a whole failed; the runs that it leaves open fail with it."""
+    """Mark the script as a whole as failed; its open runs fail with it."""
     _failures.append(reason)
 
 
@@ -100,7 +100,7 @@ def script_failed():
 
 def _watch_exceptions():
     # type: () -> None
-    """Remember the exception that ends the script; it still goes where it went before."""
+    """Remember the exception that ends the script, then call the previous hook."""
     before = sys.excepthook
 
     def hook(kind, error, trace):
@@ -112,6 +112,6 @@ def _watch_exceptions():
 
 def _end_open_runs():
     # type: () -> None
-    for folder, pid in reversed(list(_open.items())):  # children before the run that brings them to the disk
-        if pid == os.getpid():  # a fork inherits the list, and not the runs
+    for folder, pid in reversed(list(_open.items())):  # children before the run that syncs them
+        if pid == os.getpid():  # a fork inherits the list, but not the runs
             end(folder, "Failed" if _failures else "Completed", _failures[0] if _failures else None)

@@ -1,4 +1,4 @@
-"""What a search of scikit-learn found, candidate by candidate, from its cv_results_."""
+"""The candidates of a scikit-learn search, from its cv_results_."""
 
 import re
 
@@ -12,7 +12,7 @@ SPLIT = re.compile(r"split(\d+)_(.+)$")
 
 
 class Candidate(object):
-    """One combination of parameters, and what came of it."""
+    """One combination of parameters, and its results."""
 
     def __init__(self, parameters, metrics, splits):
         # type: (dict[str, typing.Any], dict[str, typing.Any], dict[str, list[typing.Any]]) -> None
@@ -23,18 +23,18 @@ class Candidate(object):
     @property
     def has_score(self):
         # type: () -> bool
-        """Whether every fit gave one; scikit-learn has NaN for a fit that failed."""
+        """Whether every fit gave a score; a failed fit gives NaN."""
         means = [value for name, value in self.metrics.items() if name.startswith("mean_test_")]
         return all(value == value for value in means)  # noqa: PLR0124 - NaN alone differs from itself
 
 
 def candidates(search):
     # type: (typing.Any) -> list[Candidate]
-    """The candidates of a search that was fitted, in its own order."""
+    """The candidates of a fitted search, in its order."""
     results = getattr(search, "cv_results_", None)  # type: typing.Any
     if not hasattr(results, "keys") or "params" not in results:
-        words = "log_search(search) takes a search that was fitted, as GridSearchCV(…).fit(X, y): {} has no cv_results_"
-        raise TypeError(words.format(type(search).__name__))
+        message = "log_search(search) needs a fitted search, as in GridSearchCV(…).fit(X, y); {} has no cv_results_"
+        raise TypeError(message.format(type(search).__name__))
     return [_candidate(results, index) for index in range(len(results["params"]))]
 
 
@@ -50,13 +50,13 @@ def _candidate(results, index):
             metrics[name] = values.plain(results[name][index])
     parameters = {str(name): _parameter(value) for name, value in results["params"][index].items()}
     return Candidate(
-        parameters, metrics, {name: [value for _, value in sorted(found)] for name, found in splits.items()}
+        parameters, metrics, {name: [value for _, value in sorted(scores)] for name, scores in splits.items()}
     )
 
 
 def _parameter(value):
     # type: (typing.Any) -> typing.Any
-    """A parameter as JSON holds it; an estimator or a function is named by its text."""
+    """A parameter as JSON; an estimator or a function becomes its text."""
     if value is None:
         return None
     if isinstance(value, (list, tuple)):

@@ -1,4 +1,4 @@
-"""Stands in for amlcore in an environment that has none: what a script needs of it, and a plain word about the rest."""
+"""Stands in for amlcore in an environment without it: Run, and a clear error for all other names."""
 
 import os
 import sys
@@ -31,7 +31,7 @@ class _StandIn(types.ModuleType):
     def __getattr__(self, name):
         if name in DRIVER_NAMES:
             raise ImportError(
-                "{} is not here: this environment has no amlcore, which stands in with Run alone; "
+                "{} is not available: amlcore is not installed in this environment, and its stand-in has only Run; "
                 "use `from amlcore import {}` where amlcore is installed".format(name, name)
             )
         raise AttributeError("module 'amlcore' has no attribute '{}'".format(name))

@@ -1,4 +1,4 @@
-"""Stands in for azureml where azureml.core is not installed; other parts of azureml that are installed stay usable."""
+"""Stands in for azureml if azureml.core is not installed; other installed parts of azureml stay usable."""
 
 from pkgutil import extend_path
 

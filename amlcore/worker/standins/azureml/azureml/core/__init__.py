@@ -1,4 +1,4 @@
-"""amlcore under the name azureml.core: Run everywhere, and the rest where amlcore itself is installed."""
+"""amlcore under the name azureml.core: Run everywhere, the rest only if amlcore is installed."""
 
 import sys
 import types
@@ -31,7 +31,7 @@ UNSUPPORTED = (
 
 
 def offered(name):
-    """What amlcore has under `name`; an ImportError that says what to use instead where it has nothing."""
+    """The object `name` of amlcore; raises an ImportError that says what to use instead."""
     import amlcore
 
     try:
@@ -44,7 +44,9 @@ def offered(name):
     if name in OFFERED:
         instead = "use `from amlcore import {}` where amlcore is installed".format(name)
     raise ImportError(
-        "azureml.core.{}: amlcore stands in for azureml here, with Run for scripts; {}".format(name, instead)
+        "azureml.core.{} is not available: amlcore stands in for azureml here, and offers Run to scripts; {}".format(
+            name, instead
+        )
     )
 
 
