@@ -16,7 +16,7 @@ def check_fitted(found: dict[str, Any], *, where: str) -> None:
     trial = found["trial"]
     if trial is not None and trial["unfitted"] is not None:
         kind = found["class"].rpartition(".")[2]
-        raise ModelError(f"{where} holds a {kind} that was never fitted; call its fit before it is saved")
+        raise ModelError(f"{where} holds a {kind} that was never fitted; call fit before you save it")
 
 
 def lacking(found: dict[str, Any]) -> list[str]:
@@ -25,8 +25,8 @@ def lacking(found: dict[str, Any]) -> list[str]:
     if trial is None or trial["lacks"] is None:
         return []
     return [
-        f"the model cannot answer: {trial['lacks']}. A file that its code reads must lie beside the module, in the "
-        "script's source folder, and be opened by Path(__file__).with_name(...), not from the working folder"
+        f"the model cannot predict: {trial['lacks']}. Put each file that its code reads beside the module, in the "
+        "script's source directory, and open it with Path(__file__).with_name(...), not from the working directory"
     ]
 
 
@@ -53,6 +53,6 @@ def opened_files(opened: dict[str, str], *, stage: Path, roots: list[Path]) -> t
             continue
         shown = Path(path).relative_to(stage / "code") if Path(path).is_relative_to(stage / "code") else path
         warnings.append(
-            f"{Path(module).name} reads {shown}, which does not go with the model: put the file beside the module"
+            f"{Path(module).name} reads {shown}, which is not kept with the model; put the file beside the module"
         )
     return files, warnings

@@ -32,7 +32,7 @@ def check_output(path: str, *, key: str) -> None:
     """Raises ModelError for what is no path of a file or folder in a run's `outputs/`, since only those are kept."""
     if not os.path.normpath(path).startswith("outputs/"):
         name = Path(path).name if Path(path).name not in ("", ".", "..", "outputs") else "model.joblib"
-        raise ModelError(f"{key}={path}: legal is a path in the run's outputs/, such as outputs/{name}")
+        raise ModelError(f"{key}={path}: must be a path in the run's outputs/, such as outputs/{name}")
 
 
 def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, run: str) -> Path:
@@ -51,13 +51,13 @@ def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, ru
     stray = next((stray for stray in strays if Path(stray).name == Path(path).name), None)
     if stray is not None and not (inside and found.exists()):
         raise ModelError(
-            f"{key}={path}: {run} wrote {stray} beside outputs/: a script's files are kept only in ./outputs; "
+            f"{key}={path}: {run} wrote {stray} outside ./outputs, and only files in ./outputs are kept; "
             f"write it to outputs/{Path(path).name}"
         )
     check_output(path, key=key)
     if found.is_symlink() or found.exists():
         where = f"a link to {found.readlink()}" if found.is_symlink() else f"at {found.resolve()}"
-        why = "outside of the run" if found.exists() else "which leads nowhere"
+        why = "which is outside the run" if found.exists() else "which does not exist"
         raise ModelError(f"{key}={path}: {run} left {where}, {why}; copy the file to ./outputs")
     raise ModelError(f"{key}={path}: {run} did not write it; {_listed(outputs)}")
 
@@ -77,7 +77,7 @@ def check_inside(relative: str, folder: Path, *, what: str) -> None:
     """Raises ModelError where `relative` leads out of `folder`, by its own parts or by a link that is there."""
     target = folder / relative
     if Path(relative).is_absolute() or not target.parent.resolve().is_relative_to(folder.resolve()):
-        raise ModelError(f"{what}: the file {relative!r} would be written outside of {folder}")
+        raise ModelError(f"{what}: the file {relative!r} would be written outside {folder}")
 
 
 def replace_copy(source: Path, target: Path) -> None:
@@ -107,8 +107,8 @@ def main_file(files: list[ModelFile], source: Path) -> str:
     named = [file.path for file in files if file.path.endswith(MODEL_FILES)]
     if len(named) != 1:
         raise ModelError(
-            f"the folder {source.name} must hold exactly one file with the model ({', '.join(MODEL_FILES)}), and holds "
-            f"{', '.join(named) or 'none'}; name the file itself in model.path"
+            f"the folder {source.name} must hold exactly one file with the model ({', '.join(MODEL_FILES)}), but holds "
+            f"{', '.join(named) or 'none'}; set model.path to the file itself"
         )
     return named[0]
 

@@ -20,7 +20,7 @@ def versions(folder: Path) -> list[int]:
     try:
         found = list(folder.iterdir())
     except PermissionError:
-        warnings.warn(f"a model is left out: {folder} cannot be read: you may not", LeftOutWarning, stacklevel=2)
+        warnings.warn(f"skipping the models in {folder}: permission denied", LeftOutWarning, stacklevel=2)
         return []
     return sorted(int(path.name) for path in found if path.name.isdecimal() and _holds_version(path))
 
@@ -60,5 +60,7 @@ def find_folder(models: Path, reference: str) -> Path:
     if version in ("", "latest"):
         return models / name / str(numbers[-1])
     if not version.isdecimal() or int(version) not in numbers:
-        raise NotFoundError(f"model '{name}' has no version '{version}'; legal: latest, {', '.join(map(str, numbers))}")
+        raise NotFoundError(
+            f"model '{name}' has no version '{version}'; available: latest, {', '.join(map(str, numbers))}"
+        )
     return models / name / str(int(version))

@@ -103,8 +103,8 @@ def _probed(
     if found["main"] is not None:
         script = Path(training.script).name if training.script else "the script"
         raise ModelError(
-            f"{where} needs '{found['main']}', which was defined in {script} itself (__main__) and is not there "
-            "when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
+            f"{where} needs '{found['main']}', which was defined in {script} itself (__main__) and does not "
+            "exist when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
             f"and write `from features import {found['main']}`"
         )
     return found
@@ -170,14 +170,14 @@ def _run_probe(
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise ModelError(f"{where} was not loaded within {TIMEOUT_S // 60} minutes") from None
+        raise ModelError(f"{where} did not load within {TIMEOUT_S // 60} minutes") from None
     except OSError as error:
         raise ModelError(
             f"{training.interpreter}, which trained {where}, cannot be started: {error.strerror}"
         ) from None
     if done.returncode != 0 or not result.exists():
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        hint = "; name in model.trusted_types those that you trust" if "Untrusted types" in said[-1] else ""
+        hint = "; list the types that you trust in model.trusted_types" if "Untrusted types" in said[-1] else ""
         raise ModelError(f"{where} cannot be loaded as a model by {training.interpreter}: {said[-1]}{hint}")
     found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
     return found
@@ -186,9 +186,11 @@ def _run_probe(
 def _findings(found: dict[str, Any], *, told: list[str]) -> Inspection:
     warnings = [*found["load_warnings"], *found["input_warnings"], *told]
     if not {"predict", "transform"} & set(found["methods"]):
-        warnings.append(f"the model is a {found['class']}, which has no predict and no transform: it cannot be served")
+        warnings.append(
+            f"the model is a {found['class']}, which has neither predict nor transform, so it cannot be served"
+        )
     if found["sample_error"] is not None:
-        warnings.append(f"the model does not take its sample: {found['sample_error']}")
+        warnings.append(f"the model refuses its sample: {found['sample_error']}")
     sample = Sample(**found["sample"]) if found["sample"] else None
     return Inspection(
         python=found["python"],

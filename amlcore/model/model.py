@@ -90,7 +90,7 @@ class Model:
         path = folder / RECORD
         document = read_mapping(path, error=ModelError)
         if document is None:
-            raise ModelError(f"{folder} holds no {RECORD}: it is no registered model")
+            raise ModelError(f"{folder} has no {RECORD}, so it is not a registered model")
         read = parse_fields(path, document, Model, error=ModelError)
         for file in read["files"]:
             parse_fields(f"{path}: files", file, OutputFile, error=ModelError)
@@ -159,7 +159,7 @@ class Model:
             check_inside(name, Path(target_dir), what=self.id)
         taken = [str(target) for name in names if os.path.lexists(target := Path(target_dir, name))]
         if taken and not exist_ok:
-            raise ModelError(f"{self.id}: {taken[0]} is there already; download(exist_ok=True) replaces it")
+            raise ModelError(f"{self.id}: {taken[0]} already exists; download(exist_ok=True) replaces it")
         for name in names:
             replace_copy(self.folder / "files" / name, Path(target_dir, name))
         return str(Path(target_dir, self.path))
@@ -188,5 +188,5 @@ def list_models(models: Path, *, warn: Log = warnings.warn) -> list[Model]:
         try:
             found.append(Model.load_record(folder))
         except ModelError as error:
-            warn(f"a model is left out: {error}")
+            warn(f"skipping a model: {error}")
     return sorted(found, key=lambda model: (model.created, model.version), reverse=True)

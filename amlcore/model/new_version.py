@@ -32,7 +32,7 @@ def prepared_folder(models: Path) -> Iterator[Path]:
                 if is_owner_gone(leftover / OWNER) or time.time() - leftover.stat().st_mtime > MAX_PREPARING_S:
                     shutil.rmtree(leftover, ignore_errors=True)
     except OSError as error:
-        raise ModelError(f"{models} cannot be written ({error.strerror}); models are registered there") from None
+        raise ModelError(f"models are registered in {models}, which cannot be written: {error.strerror}") from None
     try:
         yield folder
     finally:

@@ -55,8 +55,8 @@ class Provenance:
             if written != now:
                 how = "was put there" if written is None else "was removed" if now is None else "was changed"
                 raise ModelError(
-                    f"{key}: {name} {how} after run {self.run} had ended (its sha256 was {written} and is {now}); the "
-                    "run's metrics do not tell of it"
+                    f"{key}: {name} {how} after run {self.run} had ended (sha256 {written} then, {now} now), so the "
+                    "run's metrics may not describe it"
                 )
 
     def _name(self, path: Path) -> str:

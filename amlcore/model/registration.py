@@ -25,7 +25,9 @@ class ResourceConfiguration:
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < float("inf"):
                 raise ConfigError(f"model.resource_configuration.{key}={value!r}: must be a number above 0")
         if self.gpu != 0:
-            raise ConfigError(f"model.resource_configuration.gpu={self.gpu!r}: scikit-learn uses no GPU; legal: 0")
+            raise ConfigError(
+                f"model.resource_configuration.gpu={self.gpu!r}: must be 0, since scikit-learn does not use a GPU"
+            )
 
 
 @dataclass
@@ -51,8 +53,8 @@ class Registration:
         self.properties = {str(name): str(value) for name, value in self.properties.items()}
         if self.name is not None and not NAME.fullmatch(self.name):
             raise ConfigError(
-                f"model.name={self.name!r}: legal are letters, digits, '-', '_' and '.', beginning with a letter or a "
-                "digit, at most 255"
+                f"model.name={self.name!r}: must be at most 255 letters, digits, '-', '_' and '.', and start with a "
+                "letter or digit"
             )
         if self.framework not in FRAMEWORKS:
             raise ConfigError(f"model.framework={self.framework!r}: {must_be(self.framework, FRAMEWORKS)}")

@@ -42,7 +42,7 @@ def register_file(path: Path, registration: Registration, *, models: Path) -> Mo
     from amlcore.environment.build import build_current
 
     if not path.exists():
-        raise ModelError(f"model_path={path}: there is no such file or folder")
+        raise ModelError(f"model_path={path} does not exist")
     current = build_current(log=lambda _: None)
     folder = path.absolute().parent
     provenance = Provenance(run=None, experiment="", folder=folder, interpreter=current.python, lock=current.lock)
@@ -54,7 +54,9 @@ def _register(source: Path, registration: Registration, provenance: Provenance, 
     if registration.name is None:
         raise ModelError("model.name is null: a model needs a name to be registered")
     if not provenance.interpreter.exists():
-        raise ModelError(f"the interpreter that trained the model, {provenance.interpreter}, is gone; build it again")
+        raise ModelError(
+            f"the interpreter that trained the model, {provenance.interpreter}, no longer exists; run `aml env build`"
+        )
     with prepared_folder(models / registration.name) as folder:
         files = copy_model(source, folder / "files")
         base = source if source.is_dir() else source.parent
@@ -104,10 +106,11 @@ def _declared(registration: Registration, *, findings: Inspection, lock: str) ->
     stated = registration.framework_version
     warnings = list(findings.warnings)
     if locked and findings.sklearn and locked != findings.sklearn:
-        warnings.append(f"the lock says scikit-learn {locked}, and the interpreter has {findings.sklearn} now")
+        warnings.append(f"the lock has scikit-learn {locked}, but the interpreter now has {findings.sklearn}")
     if stated is not None and trained is not None and stated != trained:
         warnings.append(
-            f"model.framework_version={stated} is kept as stated, and the model was trained with scikit-learn {trained}"
+            f"model.framework_version={stated} was recorded as given, but the model was trained with scikit-learn "
+            f"{trained}"
         )
     resources = registration.resource_configuration
     return {

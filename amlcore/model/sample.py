@@ -55,7 +55,7 @@ def read_sample(path: Path) -> Sample:
     """
     readers = {".csv": _from_csv, ".json": _from_json, ".npy": _from_npy}
     if path.suffix.lower() not in readers:
-        raise ModelError(f"the sample {path} is not of a known format; legal: {', '.join(FORMATS)}")
+        raise ModelError(f"the sample {path} must be a file of one of these formats: {', '.join(FORMATS)}")
     try:
         sample = readers[path.suffix.lower()](path)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
@@ -64,7 +64,9 @@ def read_sample(path: Path) -> Sample:
     widths = {len(part) for part in (*rows, sample.columns, sample.dtypes) if part is not None}
     is_table = sample.form != "lists"
     if (is_table and (len(widths) != 1 or 0 in widths)) or not rows:
-        raise ModelError(f"the sample {path} is no table: it needs at least one row, and as many values in each")
+        raise ModelError(
+            f"the sample {path} is not a table: it needs at least one row, and the same number of values in each"
+        )
     texts = sample.texts and sample.texts[:ROWS]
     return replace(sample, rows=rows, texts=texts, records=sample.records and sample.records[:ROWS])
 

@@ -678,9 +678,9 @@ def test_register_names_a_file_written_beside_outputs(aml: Aml, write: Write) ->
     said = aml("run", "train.py", HERE, "model.name=iris", status=1)
 
     assert "outputs/model.joblib" in said.err
-    assert "beside outputs/" in said.err
+    assert "outside ./outputs" in said.err
     (run,) = runs(aml)
-    assert (run["state"], "beside outputs/" in run["reason"]) == ("Completed", True)
+    assert (run["state"], "outside ./outputs" in run["reason"]) == ("Completed", True)
     assert aml("wait", "latest", status=1).status == 1
 
 

@@ -173,7 +173,7 @@ def test_a_download_follows_no_link_out_of_its_folder(tmp_path: Path, outside: P
     target = tmp_path / "target"
     target.mkdir()
     (target / "model.joblib").symlink_to(outside / "model.joblib")
-    with pytest.raises(ModelError, match="is there already"):
+    with pytest.raises(ModelError, match="already exists"):
         model.download(target)
     assert Path(model.download(target, exist_ok=True)).read_bytes() == model.verify().read_bytes()
     assert not (target / "model.joblib").is_symlink()
@@ -181,7 +181,7 @@ def test_a_download_follows_no_link_out_of_its_folder(tmp_path: Path, outside: P
     shutil.copy(model.folder / "files/model.joblib", model.folder / "files/deep/model.joblib")
     model.files = [{**model.files[0], "path": "deep/model.joblib"}]
     (target / "deep").symlink_to(outside)
-    with pytest.raises(ModelError, match="outside of"):
+    with pytest.raises(ModelError, match="would be written outside"):
         model.download(target, exist_ok=True)
 
 

@@ -153,7 +153,7 @@ def test_versions_count_up_and_are_found(iris, models):
     assert list(listed) == ["name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created"]
     with pytest.raises(NotFoundError, match=r"no model 'n'; did you mean 'm'|no model 'n'; available: m"):
         find(models, "n")
-    with pytest.raises(NotFoundError, match=r"model 'm' has no version '3'; legal: latest, 1, 2"):
+    with pytest.raises(NotFoundError, match=r"model 'm' has no version '3'; available: latest, 1, 2"):
         find(models, "m:3")
     with pytest.raises(NotFoundError, match="there are none"):
         find(models / "empty", "m")
@@ -382,16 +382,16 @@ def test_a_sample_that_the_model_refuses_is_a_warning(iris, models):
     (iris.folder / "outputs/narrow.json").write_text("[[1, 2]]")
     model = register(Registration(name="m", sample_input="outputs/narrow.json"), iris, models=models)
     assert len(model.warnings) == 1
-    assert "does not take its sample: row 0 has 2 values, the model takes 4" in model.warnings[0]
+    assert "refuses its sample: row 0 has 2 values, but the model takes 4" in model.warnings[0]
     assert model.signature["n_features"] == 4
 
 
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("s.txt", "1", "not of a known format; legal: .csv, .json, .npy"),
+        ("s.txt", "1", "must be a file of one of these formats: .csv, .json, .npy"),
         ("s.json", "{", "cannot be read as rows of data"),
-        ("s.json", "[[1, 2], [3]]", "is no table"),
+        ("s.json", "[[1, 2], [3]]", "is not a table"),
         ("s.csv", "", "cannot be read as rows of data"),
     ],
 )
@@ -405,11 +405,11 @@ def test_a_stated_version_is_kept_with_a_warning_and_the_lock_decides(iris, mode
     model = register(Registration(name="m", framework_version="0.24"), iris, models=models)
     assert (model.framework_version, model.trained_with) == ("0.24", SKLEARN)
     assert model.warnings == [
-        f"model.framework_version=0.24 is kept as stated, and the model was trained with scikit-learn {SKLEARN}"
+        f"model.framework_version=0.24 was recorded as given, but the model was trained with scikit-learn {SKLEARN}"
     ]
     other = register(Registration(name="m"), replace(iris, lock="scikit_learn==0.1\n"), models=models)
     assert other.framework_version == "0.1"
-    assert other.warnings == [f"the lock says scikit-learn 0.1, and the interpreter has {SKLEARN} now"]
+    assert other.warnings == [f"the lock has scikit-learn 0.1, but the interpreter now has {SKLEARN}"]
     assert register(Registration(name="m"), replace(iris, lock=""), models=models).framework_version == SKLEARN
 
 
@@ -417,11 +417,11 @@ def test_a_stated_version_is_kept_with_a_warning_and_the_lock_decides(iris, mode
     ("path", "strays", "message"),
     [
         ("outputs/modle.joblib", (), r"run iris_1 did not write it; it wrote .*outputs/model\.joblib"),
-        ("outputs/m.joblib", ("m.joblib",), r"wrote m\.joblib beside outputs/: .* write it to outputs/m\.joblib"),
-        ("model.joblib", (), r"legal is a path in the run's outputs/, such as outputs/model\.joblib"),
-        ("outputs", (), r"legal is a path in the run's outputs/, such as outputs/model\.joblib"),
-        ("outputs/../secret", (), "legal is a path in the run's outputs/"),
-        ("/etc/hostname", (), "legal is a path in the run's outputs/"),
+        ("outputs/m.joblib", ("m.joblib",), r"wrote m\.joblib outside \./outputs, .* write it to outputs/m\.joblib"),
+        ("model.joblib", (), r"must be a path in the run's outputs/, such as outputs/model\.joblib"),
+        ("outputs", (), r"must be a path in the run's outputs/, such as outputs/model\.joblib"),
+        ("outputs/../secret", (), "must be a path in the run's outputs/"),
+        ("/etc/hostname", (), "must be a path in the run's outputs/"),
     ],
 )
 def test_a_path_that_the_run_did_not_write(iris, models, path, strays, message):
@@ -435,7 +435,7 @@ def test_a_file_that_is_no_model_is_refused_with_the_reason(iris, models):
     (iris.folder / "outputs/notes.joblib").write_text("not a pickle")
     with pytest.raises(ModelError, match=r"outputs/notes\.joblib cannot be loaded as a model by .*: \S+"):
         register(Registration(name="m", path="outputs/notes.joblib"), iris, models=models)
-    with pytest.raises(ModelError, match="the interpreter that trained the model, /no/python, is gone"):
+    with pytest.raises(ModelError, match="the interpreter that trained the model, /no/python, no longer exists"):
         register(Registration(name="m"), replace(iris, interpreter=Path("/no/python")), models=models)
 
 
@@ -463,19 +463,19 @@ def test_what_cannot_predict_is_registered_with_a_warning(iris, models):
     model = register(Registration(name="m", path="outputs/parts.joblib"), iris, models=models)
     assert model.methods == []
     assert model.warnings == [
-        "the model is a builtins.dict, which has no predict and no transform: it cannot be served"
+        "the model is a builtins.dict, which has neither predict nor transform, so it cannot be served"
     ]
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: Registration(name="a b"), r"model\.name='a b': legal are letters"),
+        (lambda: Registration(name="a b"), r"model\.name='a b': must be at most 255 letters"),
         (lambda: Registration(name="../up"), r"model\.name="),
         (lambda: Registration(name="m", framework="sklearn"), r"model\.framework='sklearn': .*ScikitLearn"),
         (lambda: ResourceConfiguration(cpu=0), r"model\.resource_configuration\.cpu=0: must be a number above 0"),
         (lambda: ResourceConfiguration(memory_in_gb=float("nan")), r"memory_in_gb=nan"),
-        (lambda: ResourceConfiguration(gpu=1), r"gpu=1: scikit-learn uses no GPU; legal: 0"),
+        (lambda: ResourceConfiguration(gpu=1), r"gpu=1: must be 0, since scikit-learn does not use a GPU"),
     ],
 )
 def test_what_is_declared_is_checked(make, message):

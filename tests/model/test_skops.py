@@ -76,7 +76,7 @@ def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(
     fitted = make_pipeline(StandardScaler(), FeatureAgglomeration()).fit(DATA)  # that holds numpy.mean
     skops.io.dump(fitted, tmp_path / "run/outputs/model.skops")
     asked = Registration(name="m", path="outputs/model.skops")
-    with pytest.raises(ModelError, match=r"numpy\.mean.*; name in model\.trusted_types those that you trust"):
+    with pytest.raises(ModelError, match=r"numpy\.mean.*; list the types that you trust in model\.trusted_types"):
         register(asked, provenance, models=tmp_path / "models")
     asked.trusted_types = ["numpy.mean"]
     model = register(asked, provenance, models=tmp_path / "models")

@@ -100,9 +100,9 @@ BODIES = {
         ("beside", ["scale.json"], None),
         ("maybe", ["scale.json"], None),
         ("listed", ["tables/more.json", "tables/scale.json"], None),
-        ("working", [], r"cannot answer: FileNotFoundError: .*'scale\.json'"),
-        ("elsewhere", [], r"steps_\w+\.py reads .*/elsewhere\.json, which does not go with the model"),
-        ("above", [], r"steps_above\.py reads scale\.json, which does not go with the model"),
+        ("working", [], r"cannot predict: FileNotFoundError: .*'scale\.json'"),
+        ("elsewhere", [], r"steps_\w+\.py reads .*/elsewhere\.json, which is not kept with the model"),
+        ("above", [], r"steps_above\.py reads scale\.json, which is not kept with the model"),
     ],
 )
 def test_files_that_a_module_reads_go_with_the_model(

@@ -248,7 +248,7 @@ def test_what_no_request_can_hold_is_refused_not_taken_for_its_text(
     for value in (str(values[0]), rows_of(frame)[0][0], 1):
         answer = ask(service, [[value]])
         assert (answer["row"], answer["column"]) == (0, "c")
-        assert "which no request can hold" in answer["message"]
+        assert "which JSON cannot express" in answer["message"]
 
 
 def test_a_member_of_an_enum_of_texts_is_its_text(tmp_path: Path) -> None:
@@ -416,7 +416,7 @@ def test_fewer_answers_than_rows_are_an_error(tmp_path: Path) -> None:
     assert ask(service, [[1.0], [2]]) == [1.0, 2.0]
     error = ask(service, [[1.0], [None]])
     assert error["row"] == 1
-    assert "gave 1 answers for 2 rows" in error["message"]
+    assert "returned 1 results for 2 rows" in error["message"]
 
 
 def test_a_category_that_is_unknown_is_answered_where_it_can_mean_one_thing(tmp_path: Path) -> None:
@@ -426,7 +426,7 @@ def test_a_category_that_is_unknown_is_answered_where_it_can_mean_one_thing(tmp_
     assert np.allclose(ask(serve(tmp_path / "encoded", encoded, frame), [["Q"]]), expected)
     error = ask(serve(tmp_path / "codes", Sees(), frame, proven=False), [["x"], ["Q"]])
     assert (error["row"], error["column"]) == (1, "c")
-    assert "'Q' is none of the categories" in error["message"]
+    assert "'Q' is not one of the categories" in error["message"]
 
 
 @pytest.mark.parametrize(

@@ -69,7 +69,7 @@ def test_a_bad_request_is_a_client_error_over_http(people):
     assert answer.json()["error"]["column"] == "age"
     assert httpx.post(people.scoring_uri, content=b"{").status_code == 400
     assert httpx.get(people.scoring_uri).status_code == 405
-    with pytest.raises(DeploymentError, match="answered 422: row 0 has 1 value, the model takes 4"):
+    with pytest.raises(DeploymentError, match="answered 422: row 0 has 1 value, but the model takes 4"):
         people.run([[1]])
 
 

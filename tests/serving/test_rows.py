@@ -95,14 +95,14 @@ def test_records_in_any_order_answer_as_the_model_does(service, request):
         (5, 422, (None, None), "got 5"),
         ("5.1", 422, (None, None), "got '5.1'"),
         ([[]], 422, (0, None), "row 0 is empty"),
-        ([1, 2, 3], 422, (0, None), "row 0 has 3 values, the model takes 4"),
-        ([[1, 2, 3, 4], [1, 2, 3, 4, 5]], 422, (1, None), "row 1 has 5 values, the model takes 4"),
+        ([1, 2, 3], 422, (0, None), "row 0 has 3 values, but the model takes 4"),
+        ([[1, 2, 3, 4], [1, 2, 3, 4, 5]], 422, (1, None), "row 1 has 5 values, but the model takes 4"),
         ([[1, 2, 3, 4], 5], 422, (1, None), "row 1 must be a list or a record, got 5"),
         ([[1, 2, 3, [4]]], 422, (0, 3), "got a list"),
         ([[1, 2, True, 4]], 422, (0, 2), "got true"),
         ([[1, 2, None, 4]], 422, (0, 2), "NaN"),
         ([[1, 2, 3, "abc"]], 422, (0, 3), "'abc'"),
-        ([[1, 2, 3, "4.0"]], 422, (0, 3), "'4.0' is text where the model wants a number"),
+        ([[1, 2, 3, "4.0"]], 422, (0, 3), "expected a number, got the text '4.0'"),
         ([{"a": 1}], 422, (0, None), "without column names"),
     ],
 )
@@ -184,7 +184,7 @@ def test_a_model_that_does_not_tell_its_width_takes_no_row_of_any(tmp_path):
     status, answer = ask(service, [[1] * 10_001], "transform")
     assert (status, answer["error"]["message"], answer["error"]["row"]) == (
         422,
-        "row 0 has 10001 values, 10000 are the most that are taken",
+        "row 0 has 10001 values; at most 10000 are accepted",
         0,
     )
     assert "refuses row 0" in ask(service, [[1] * 10_000], "transform")[1]["error"]["message"]
@@ -215,7 +215,7 @@ def test_columns_by_name_are_rows_too(people):
 @pytest.mark.parametrize(
     ("change", "row", "column", "says"),
     [
-        ({"age": [40, 41]}, None, "class", "column 'class' has 1 value, column 'age' has 2"),
+        ({"age": [40, 41]}, None, "class", "column 'class' has 1 value, but column 'age' has 2"),
         ({"age": 40}, None, "age", "column 'age': expected a list of values, got 40"),
         ({"age": ["old"]}, 0, "age", "row 0, column 'age': expected a number, got 'old'"),
         ({"prot": ["S"]}, None, "prot", "data: unknown column 'prot'; did you mean 'port'?"),

@@ -158,7 +158,7 @@ class Column:
             pass
         for row, value in enumerate(values):
             if self.kind == "object" and value is not None:
-                raise self.bad(row, f"the model was trained on {self._objects} here, which no request can hold")
+                raise self.bad(row, f"the model was trained on {self._objects} here, which JSON cannot express")
             if type(value) not in LEGAL[self.kind]:
                 raise self.bad(row, f"expected {EXPECTED[self.kind]}, got {quoted(value)}")
             if not _fits(value):

@@ -26,7 +26,7 @@ class Text(str):
     __slots__ = ()
 
     def __float__(self) -> float:
-        raise ValueError(f"{quoted(self)} is text where the model wants a number")
+        raise ValueError(f"expected a number, got the text {quoted(self)}")
 
 
 def quoted(value: Any) -> str:

@@ -20,12 +20,12 @@ def interpretations(signature: Signature, rows: list[Any]) -> list[tuple[Interpr
         values = [row[column.position] for row in rows]
         row = column.unknown(values)
         if row is not None:
-            said = f"{quoted(values[row])} is none of the categories that the model was trained on"
+            said = f"{quoted(values[row])} is not one of the categories that the model was trained on"
             found.append((Interpretation(unknown_is_missing=True), column.bad(row, said)))
         nulls = column.nulls(values)[1:]
         said = (
-            "null may stand for None or for NaN here, and the model treats them differently; the sample tells "
-            "which, where it has a missing value: run.log_sample(X)"
+            "null may stand for None or for NaN here, and the model's answers differ; log a sample that has a "
+            "missing value in this column with run.log_sample(X)"
         )
         found += [(Interpretation(null=null), column.bad(values.index(None), said)) for null in nulls]
     return found

@@ -130,7 +130,7 @@ class ReferenceModel:
         found = count_of(result)
         if found != len(rows):
             given_rows = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-            raise Miscounted(f"the model's {method} gave {found} answers for {given_rows}")
+            raise Miscounted(f"the model's {method} returned {found} results for {given_rows}")
         return result
 
 

@@ -90,18 +90,18 @@ class Signature:
         if not isinstance(data, list):
             raise RequestError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
-            raise RequestError("data holds no rows")
+            raise RequestError("data has no rows")
         if not any(isinstance(item, (list, dict)) for item in data):
             are_rows = self.form in FLAT or (self.takes_texts and all(isinstance(item, str) for item in data))
             data = [[item] for item in data] if are_rows else [data]
         rows = [self._row(row, number) for number, row in enumerate(data)]
         if self.n_features is None and len(rows[0]) > MOST_COLUMNS:
-            raise RequestError(f"row 0 has {count(len(rows[0]))}, {MOST_COLUMNS} are the most that are taken", row=0)
+            raise RequestError(f"row 0 has {count(len(rows[0]))}; at most {MOST_COLUMNS} are accepted", row=0)
         columns = self.columns(self.n_features or len(rows[0]))
         for number, row in enumerate(rows):
             if len(row) != len(columns):
-                wanted = f"the model takes {len(columns)}" if self.n_features else f"row 0 has {len(columns)}"
-                raise RequestError(f"row {number} has {count(len(row))}, {wanted}", row=number)
+                expected = f"the model takes {len(columns)}" if self.n_features else f"row 0 has {len(columns)}"
+                raise RequestError(f"row {number} has {count(len(row))}, but {expected}", row=number)
         for column in columns:
             column.check([row[column.position] for row in rows])
         self._check_digits(columns, rows)
@@ -115,7 +115,7 @@ class Signature:
         if not isinstance(data, list):
             raise RequestError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
-            raise RequestError("data holds no rows")
+            raise RequestError("data has no rows")
         for number, row in enumerate(data):
             if not isinstance(row, kind):
                 raise RequestError(f"row {number} must be {wanted}, got {quoted(row)}", row=number)
@@ -157,7 +157,7 @@ class Signature:
                 raise RequestError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
             if len(values) != len(given[0]):
                 first = (self.names or [])[0]
-                counts = f"has {count(len(values))}, column {first!r} has {len(given[0])}"
+                counts = f"has {count(len(values))}, but column {first!r} has {len(given[0])}"
                 raise RequestError(f"column {name!r} {counts}", column=name)
         return [list(row) for row in zip(*given)]
 
@@ -173,15 +173,15 @@ class Signature:
     def _ordered(self, record: dict[str, Any], number: int | None) -> list[Any]:
         where = "data" if number is None else f"row {number}"
         if self.names is None:
-            raise RequestError("the model was trained without column names: send rows as lists", row=number)
+            raise RequestError("the model was trained without column names; send rows as lists", row=number)
         if len(self._known) != len(self.names):
-            raise RequestError("two columns of the model have the same name: send rows as lists", row=number)
+            raise RequestError("two columns of the model have the same name; send rows as lists", row=number)
         if self._aliases:
             record = {self._aliases.get(name, name): value for name, value in record.items()}
         for name in record:
             if name not in self._known:
                 near = get_close_matches(name, self.names, n=1)
-                hint = f"did you mean {near[0]!r}?" if near else f"legal: {', '.join(self.names)}"
+                hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(self.names)}"
                 raise RequestError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
         for name in self.names:
             if name not in record:

@@ -31,7 +31,7 @@ def parse_date(text: str) -> Any:
     Raises
     ------
     ValueError
-        It is no date of ISO 8601: `03/04/2025` is another day here and there, and `now` another one each time.
+        It is not a date of ISO 8601: `03/04/2025` is another day here and there, and `now` another one each time.
     """
     import pandas as pd
 
@@ -59,7 +59,7 @@ PARSERS = {"date": parse_date, "duration": parse_duration, "period": parse_perio
 
 
 def fault(values: list[Any], kind: str, dtype: str | None, detail: dict[str, Any]) -> tuple[int, str] | None:
-    """The first row with a text that is no date, duration or period of a column of `dtype`, and what is wrong."""
+    """The first row whose text is not a date, duration or period of a column of `dtype`, and what is wrong."""
     parsed = []
     for row, text in enumerate(values):
         if text is None:
@@ -67,10 +67,9 @@ def fault(values: list[Any], kind: str, dtype: str | None, detail: dict[str, Any
         try:
             value = PARSERS[kind](text)
         except (ValueError, TypeError, OverflowError) as error:
-            said = str(error)
-            return row, f"{shown(text)} is no {kind}" + (
-                f": it {said}" if said.startswith(("is not", "has no")) else ""
-            )
+            reason = str(error)
+            is_own = reason.startswith(("is not", "has no"))
+            return row, f"{shown(text)} {reason if is_own else f'is not a valid {kind}'}"
         wrong = _of_another_form(text, value, dtype, detail) if kind == "date" else None
         if wrong is not None:
             return row, f"{shown(text)} {wrong}"
@@ -89,11 +88,11 @@ def _of_another_form(text: str, value: Any, dtype: str | None, detail: dict[str,
     if (dtype or "").startswith(("datetime64", "timestamp")):
         is_aware = is_zoned(str(dtype))
         if is_aware and value.tz is None:
-            return "has no time zone, such as Z or +02:00 at its end, and the model's dates have one"
+            return "has no time zone, such as Z or +02:00 at its end, but the model's dates have one"
         if not is_aware and value.tz is not None:
-            return "has a time zone, and the model's dates have none"
+            return "has a time zone, but the model's dates have none"
     if "date" in detail.get("types", ()) and len(text) != len("2025-04-03"):
-        return "has a time, and the model's dates have none"
+        return "has a time of day, but the model's dates have none"
     return None
 
 

@@ -39,7 +39,7 @@ def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) ->
 def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Miscounted) -> RequestError:
     row = _first_refused(reference, method, rows)
     if row is not None:
-        return RequestError(f"the model gives no single answer for row {row}: {error}", row=row)
+        return RequestError(f"the model does not return one result for row {row}: {error}", row=row)
     log.error("%s", error)
     return RequestError(str(error), status=500)
 
