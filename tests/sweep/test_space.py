@@ -255,7 +255,7 @@ def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path)
             ["script.arguments.c:", "no such key", "(on the command line: script.arguments.c=1,2)"],
         ),
         ([f"{C}=1,2", "sweep.early_termination.policy_name=x"], ["policy_name=x", "sweep/early_termination=bandit or"]),
-        ([f"{C}=1,2", "sweep.early_termination=bandit"], ["by sweep/early_termination=NAME; did you mean 'bandit'"]),
+        ([f"{C}=1,2", "sweep.early_termination=bandit"], ["with sweep/early_termination=NAME; did you mean 'bandit'"]),
         ([f"{C}=1,2", "sweep.plots=maybe"], ["sweep.plots=maybe: must be true or false"]),
         (
             [f"{C}=1,2", "+sweep.sampler_options.foo=1"],
