@@ -58,7 +58,6 @@ class RunInfo:
     experiment: str
     created: Moment
     parent: str | None = None
-    name: str | None = None
     script: str | None = None
     module: str | None = None
     source_directory: str | None = None

@@ -111,7 +111,7 @@ class Record:
 
     @property
     def cancel_request(self) -> CancelRequest | None:
-        """Who asked for the run's end, and why; None where nobody did."""
+        """Why the run is to end; None if nobody asked for that."""
         return read_document(self.layout.cancel, CancelRequest)
 
     @property
@@ -206,8 +206,9 @@ class Record:
         driver = self.driver
         if driver is None:
             return False
-        if driver.is_alive is not None:
-            return driver.is_alive
+        is_alive = driver.is_alive
+        if is_alive is not None:
+            return is_alive
         if not os.path.exists(self.layout.config):
             return self._may_be_driven_elsewhere()
         return heartbeat.is_beating(self.layout.driver)  # nothing else of a driver on another host can be seen

@@ -82,7 +82,7 @@ def test_a_message_names_the_key_and_what_it_must_hold(
 
 def test_keys_of_a_newer_amlcore_are_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "run.json"
-    value = {**RUN, "flavor": {"new": [1]}, "snapshot": {"id": "s", "new": 1}, "parent": None}
+    value = {**RUN, "name": 5, "flavor": {"new": [1]}, "snapshot": {"id": "s", "new": 1}, "parent": None}
     path.write_text(json.dumps(value))
     info = read_document(path, RunInfo)
     assert info is not None
