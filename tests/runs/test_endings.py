@@ -161,7 +161,7 @@ def test_what_a_script_began_by_itself_is_not_canceled_from_outside(project: Pat
         until(lambda: len(runs(aml, "--children")) == 2)
         child, parent = sorted(runs(aml, "--children"), key=lambda run: run["parent"] is None)
         assert f"(process {script.pid} on" in aml("cancel", parent["id"], status=2).err
-        assert f"begun by the script of run {parent['id']}" in aml("cancel", child["id"], status=2).err
+        assert f"started by the script of run {parent['id']}" in aml("cancel", child["id"], status=2).err
     finally:
         script.communicate("\n", timeout=20)
 
@@ -185,7 +185,7 @@ def test_a_run_whose_folder_is_removed_is_one_message(project: Path, aml: Aml, w
 
 def test_latest_where_no_run_can_be_read(aml: Aml, write: Write) -> None:
     write("outputs/e/bad/run.json", "{")
-    assert "run 'latest': none of the runs here" in aml("show", "latest", status=2).err
+    assert "run 'latest': no run here can be read" in aml("show", "latest", status=2).err
 
 
 def test_a_request_that_cannot_be_recorded_leaves_nothing(project: Path, aml: Aml, write: Write) -> None:
