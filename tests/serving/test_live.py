@@ -188,7 +188,7 @@ def test_what_must_not_be_served_ends_with_one_message(root):
 
     settings = json.loads((source / "service.json").read_text())
     (source / "service.json").write_text(json.dumps({**settings, "scikit_learn": "1.2.2"}))
-    assert "`aml serve spoilt`" in failed(bento, root / "services" / "spoilt")
+    assert "environment: aml serve spoilt" in failed(bento, root / "services" / "spoilt")
     (source / "service.json").write_text(json.dumps(settings))
 
     file = source / "model" / "files" / "model.joblib"

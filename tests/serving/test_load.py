@@ -133,7 +133,7 @@ def test_a_service_packaged_with_keys_that_finds_none_does_not_start(root, guard
         assert "Traceback" not in service.get_logs()
     finally:
         service.delete()
-    assert "AMLCORE_SERVICE_KEYS is not set. `aml serve guarded` sets it" in str(error.value)
+    assert "AMLCORE_SERVICE_KEYS is not set. Start it with `aml serve guarded`" in str(error.value)
 
 
 def test_health_is_answered_while_all_else_is_refused_or_late(guarded):
