@@ -27,5 +27,5 @@ def copy_object(objects, sha256, target, *, name):
         raise DamagedError("the stored object of {} is missing: there is no file {}; submit again".format(name, path))
     with stream, open(target, "wb", buffering=0) as copy:
         if stream_sha256(stream, copy=copy)[0] != sha256:
-            words = "the stored object of {} is damaged; remove {} and submit again"
-            raise DamagedError(words.format(name, path))
+            message = "the stored object of {} is damaged; remove {} and submit again"
+            raise DamagedError(message.format(name, path))

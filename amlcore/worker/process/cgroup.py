@@ -49,9 +49,9 @@ def _value(path, key):
     try:
         with open(path) as stream:
             for line in stream:
-                words = line.split()
-                if len(words) == 2 and words[0] == key:
-                    return int(words[1])
+                fields = line.split()
+                if len(fields) == 2 and fields[0] == key:
+                    return int(fields[1])
     except OSError:
         pass
     return None

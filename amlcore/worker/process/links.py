@@ -25,19 +25,19 @@ def keep_linked(folder, run, since):
     if os.path.islink(folder) and not _make_real(folder, outer):
         return []
     top = os.path.realpath(folder)
-    named = {}  # type: dict[str, str]
+    problems = {}  # type: dict[str, str]
     for _ in range(MAX_ROUNDS):
-        named = {}
+        problems = {}
         changed = False
         for link in _links(folder):
             try:
-                changed = _keep(link, top, outer, since, named) or changed
+                changed = _keep(link, top, outer, since, problems) or changed
             except OSError as error:
-                named[link] = "could not be replaced by its target ({})".format(error.strerror)
+                problems[link] = "could not be replaced by its target ({})".format(error.strerror)
         if not changed:
             break
     base = os.path.dirname(folder)
-    return ["{} {}".format(os.path.relpath(link, base), words) for link, words in sorted(named.items())]
+    return ["{} {}".format(os.path.relpath(link, base), problem) for link, problem in sorted(problems.items())]
 
 
 def _make_real(folder, outer):
@@ -61,27 +61,27 @@ def _links(folder):
     return links
 
 
-def _keep(link, top, outer, since, named):
+def _keep(link, top, outer, since, problems):
     # type: (str, str, str, float, dict[str, str]) -> bool
     """Make one link survive; returns whether that may have added other links."""
     target = os.readlink(link)
     real = os.path.realpath(link)
     here = os.path.realpath(os.path.dirname(link))
     if not os.path.exists(link):
-        named[link] = "is a link to {}, which does not exist".format(target)
+        problems[link] = "is a link to {}, which does not exist".format(target)
     elif _is_in(real, top):
         straight = os.path.normpath(os.path.join(here, target))
         if os.path.isabs(target) or not _is_in(straight, top):
             _replace(link, lambda path: os.symlink(os.path.relpath(real, here), path))
     elif _is_in(here, real):
-        named[link] = "is a link to {}, a folder that contains it: its content was not kept there".format(target)
+        problems[link] = "is a link to {}, a folder that contains it: its content was not kept there".format(target)
     elif _is_in(real, outer):
         _replace(link, lambda path: _copy(real, path))
         return os.path.isdir(link)
     elif os.path.isfile(real) and os.stat(real).st_mtime >= since - CLOCK_S:
         _replace(link, lambda path: shutil.copy2(real, path))
     else:
-        named[link] = "is a link to {}, outside the run: the link was kept, but not its target".format(target)
+        problems[link] = "is a link to {}, outside the run: the link was kept, but not its target".format(target)
     return False
 
 
