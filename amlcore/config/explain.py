@@ -31,7 +31,8 @@ NOT_THERE = re.compile(r"Could not delete from config\. '([^']*)' does not exist
 NO_FILE = re.compile(r"In '([^']*)': Could not load '([^']*)'")
 NO_PRIMARY = re.compile(r"primary config '([^']*)' must be a DictConfig")
 NO_PACKAGE = re.compile(
-    r"In '?(experiment/[\w./-]+)'?: (?:Could not override|Invalid Defaults List override.* for) '[^']*@experiment\."
+    r"In '?(experiment/[\w./-]+)'?: (?:Could not override|Invalid Defaults List override.* for) '[^']*@experiment\.",
+    re.DOTALL,
 )
 IN_FILE = re.compile(r"In '?([\w./-]+)'?: (.*)", re.DOTALL)
 CHOSEN_TWICE = re.compile(r"Multiple values for ([\w/@.-]+)\. To override a value use")

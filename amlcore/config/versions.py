@@ -17,6 +17,9 @@ except ImportError:
 _is_renamed = "replace" in signature(OmegaConf.register_resolver).parameters
 _register: Callable[..., None] = getattr(OmegaConf, "register_resolver" if _is_renamed else "register_new_resolver")
 
+# What a resolver returns for the text `???`, which alone means a value that is not set: 2.4 wants it escaped.
+QUESTION_MARKS_TEXT = r"\???" if _is_renamed else "???"
+
 
 def register_resolver(name: str, resolver: Callable[..., Any]) -> None:
     """Let `${name:…}` mean what `resolver` returns."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from amlcore.config.versions import register_resolver
+from amlcore.config.versions import QUESTION_MARKS_TEXT, register_resolver
 
 # OmegaConf takes the text `???` for a value that is not set; this interpolation gives the text itself.
-register_resolver("question_marks", lambda: "???")
+register_resolver("question_marks", lambda: QUESTION_MARKS_TEXT)
 QUESTION_MARKS = "${question_marks:}"
 
 
