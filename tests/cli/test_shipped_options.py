@@ -37,8 +37,8 @@ def root(project: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return project
 
 
-def said(words: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
-    assert run.run(words) == 0
+def document(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
+    assert run.run(arguments) == 0
     document = yaml.safe_load(capsys.readouterr().out)
     assert isinstance(document, dict)
     return document
@@ -51,21 +51,21 @@ def test_a_shipped_option_is_shown_by_every_form(option: str, root: Path, capsys
     if option == "sweep=gp" and find_spec("torch") is None:
         pytest.skip("needs PyTorch")
     group = option.partition("=")[0]
-    words = [option, *FURTHER.get(option, [])]
+    arguments = [option, *FURTHER.get(option, [])]
     if group not in ("script", "experiment"):
-        words.insert(0, "script=train_iris")
+        arguments.insert(0, "script=train_iris")
     searching = group.startswith("sweep") and option != "sweep=none"
     if group == "sweep/early_termination":
-        words.append("sweep=random")
+        arguments.append("sweep=random")
 
-    assert "experiment_name" in said([*words, "--cfg", "job"], capsys)
+    assert "experiment_name" in document([*arguments, "--cfg", "job"], capsys)
     if searching:
-        shown = said(["-m", *words, *SPACE, "--dry-run"], capsys)
+        shown = document(["-m", *arguments, *SPACE, "--dry-run"], capsys)
         assert "first_trials" in shown or "trials_such_as" in shown
         request = shown["request"]
     else:
-        request = said([*words, "--dry-run"], capsys)
-        shown = said(["-m", *words, *SPACE, "--dry-run"], capsys)
+        request = document([*arguments, "--dry-run"], capsys)
+        shown = document(["-m", *arguments, *SPACE, "--dry-run"], capsys)
         assert shown["request"]["script"] == request["script"]
     assert request["script"].endswith(".py")
     if option == "deployment=bento":

@@ -11,9 +11,9 @@ from amlcore.errors import ConfigError
 
 
 def stream(text: str) -> io.StringIO:
-    found = io.StringIO(text)
-    found.name = "conf/script/bomb.yaml"
-    return found
+    stream = io.StringIO(text)
+    stream.name = "conf/script/bomb.yaml"
+    return stream
 
 
 def bomb(*, of: str) -> str:

@@ -205,11 +205,11 @@ def test_composing_leaves_no_folder_and_the_command_line_as_they_were(
     import sys
 
     monkeypatch.chdir(project)
-    before, given = sorted(project.rglob("*")), list(sys.argv)
+    before, argv = sorted(project.rglob("*")), list(sys.argv)
 
     compose([], root=project)
 
-    assert (sorted(project.rglob("*")), sys.argv) == (before, given)
+    assert (sorted(project.rglob("*")), sys.argv) == (before, argv)
 
 
 @pytest.mark.parametrize("reference", ["${input:data}", "${input:my data}/a.csv", "${input:a,b}", "${input:}"])
@@ -226,7 +226,7 @@ def test_a_reference_to_an_input_stays_as_it_is_written(reference: str, project:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "command_line"),
     [
         ({"kernel": "rbf", "penalty": 1.5}, ["--kernel", "rbf", "--penalty", "1.5"]),
         ({"verbose": True, "quiet": False, "seed": None}, ["--verbose"]),
@@ -236,8 +236,8 @@ def test_a_reference_to_an_input_stays_as_it_is_written(reference: str, project:
         (None, []),
     ],
 )
-def test_arguments_become_a_command_line(arguments: object, words: list[str]) -> None:
-    assert ScriptRunConfig(script="a.py", arguments=arguments).command_line() == words
+def test_arguments_become_a_command_line(arguments: object, command_line: list[str]) -> None:
+    assert ScriptRunConfig(script="a.py", arguments=arguments).command_line() == command_line
 
 
 def test_what_python_hands_over_becomes_plain() -> None:

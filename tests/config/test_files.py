@@ -79,10 +79,10 @@ def test_a_header_above_the_keys_counts_wherever_it_stands(
 def test_an_experiment_that_would_not_count_is_refused(text: str, parts: list[str], root: Path, write: Write) -> None:
     write("conf/experiment/night.yaml", text)
 
-    said = refusal(root, "experiment=night")
+    message = refusal(root, "experiment=night")
 
     for part in parts:
-        assert part in said
+        assert part in message
 
 
 def test_jobs_are_composed_in_several_threads_at_once(root: Path) -> None:
@@ -130,10 +130,10 @@ def test_yml_is_as_good_as_yaml_for_any_file_of_conf(root: Path, write: Write) -
 def test_a_file_that_would_be_passed_over_is_refused(path: str, parts: list[str], root: Path, write: Write) -> None:
     write(path, "")
 
-    said = refusal(root)
+    message = refusal(root)
 
     for part in parts:
-        assert part in said
+        assert part in message
 
 
 def test_a_link_that_leads_nowhere_is_refused_and_other_peoples_files_are_let_be(root: Path, write: Write) -> None:
@@ -150,10 +150,10 @@ def test_a_link_that_leads_nowhere_is_refused_and_other_peoples_files_are_let_be
 def test_an_option_that_is_not_there_names_the_file_that_was_perhaps_meant(path: str, root: Path, write: Write) -> None:
     write(path, f"{HEADER}\n{TREES}")
 
-    said = refusal(root, "experiment=night")
+    message = refusal(root, "experiment=night")
 
-    assert path in said
-    assert "conf/experiment/NAME.yaml" in said
+    assert path in message
+    assert "conf/experiment/NAME.yaml" in message
 
 
 @pytest.mark.parametrize(
@@ -178,11 +178,11 @@ def test_a_mistake_under_config_name_names_the_file_that_was_read(
 ) -> None:
     write("conf/night.yaml", text)
 
-    said = refusal(root, config_name="night")
+    message = refusal(root, config_name="night")
 
     for part in parts:
-        assert part in said
-    assert "conf/config.yaml" not in said
+        assert part in message
+    assert "conf/config.yaml" not in message
     write("conf/night.yaml", "defaults: [base, _self_]\n")
     assert "conf/night.yaml leaves this group out" in refusal(root, "experiment=iris", config_name="night")
     assert "--config-name nigth: there is no conf/nigth.yaml; did you mean 'night'" in refusal(
@@ -221,10 +221,10 @@ def test_groups_and_keys_may_depend_on_each_other(root: Path, write: Write) -> N
         "  compute: {values: [slurm], when: {script: b}}\n",
     )
 
-    found = compose_search(["sweep=mine"], root=root)
+    composed = compose_search(["sweep=mine"], root=root)
 
-    assert found is not None
-    for search in (found, Search.from_json(json.loads(json.dumps(found.to_json())))):
+    assert composed is not None
+    for search in (composed, Search.from_json(json.loads(json.dumps(composed.to_json())))):
         jobs = [search.trial(values)[0] for values in search.space.grid()]
         assert [(job.script.arguments, job.environment.name, job.compute.kind) for job in jobs] == [
             ({"trees": 1}, "current", "local"),
@@ -236,8 +236,8 @@ def test_groups_and_keys_may_depend_on_each_other(root: Path, write: Write) -> N
 
 def test_null_is_refused_for_a_text_and_the_word_is_taken(root: Path, write: Write) -> None:
     key = "script.environment_variables.MODE"
-    said = refusal(root, f"+{key}=null")
-    assert all(part in said for part in (key, "must not be null", "'null'", "on the command line"))
+    message = refusal(root, f"+{key}=null")
+    assert all(part in message for part in (key, "must not be null", "'null'", "on the command line"))
     assert compose([f"+{key}='null'"], root=root).script.environment_variables == {"MODE": "null"}
 
 

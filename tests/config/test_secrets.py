@@ -40,10 +40,10 @@ KEPT = {"KEPT_TOKEN": CANARY, "KEPT_PORT": PORT}
 
 def written(root: Path) -> list[Path]:
     """The files below `root` that hold a canary."""
-    found = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
-    assert len(found) > 10
+    files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert len(files) > 10
     texts = [text.encode() for text in ("canary-7f3a", "canary-port")]
-    return [path for path in found if any(text in path.read_bytes() for text in texts)]
+    return [path for path in files if any(text in path.read_bytes() for text in texts)]
 
 
 def test_a_reference_is_resolved_in_the_worker_and_stays_one_in_every_file(
@@ -54,8 +54,8 @@ def test_a_reference_is_resolved_in_the_worker_and_stays_one_in_every_file(
     write("source/.env.local", f"TOKEN={CANARY}\n")
     write("source/.env.example", "TOKEN=\n")
     run = ("run", "source/tell.py", "environment=current", "model=none", "deployment=none")
-    said = aml(*run, *REFERENCES, env=KEPT)
-    assert "note: .env is not in the snapshot" in said.err
+    result = aml(*run, *REFERENCES, env=KEPT)
+    assert "note: .env is not in the snapshot" in result.err
     aml(*run, "-m", *REFERENCES, "compute.cores=1,2", "sweep.primary_metric=m", "sweep.plots=false", env=KEPT)
     aml("rerun", aml("runs", "--json").json[-1]["id"], env={**KEPT, "KEPT_TOKEN": "another"})
     (project / "source/.env").unlink()
@@ -74,21 +74,21 @@ def test_a_reference_is_resolved_in_the_worker_and_stays_one_in_every_file(
 
 def test_a_run_whose_modules_lie_by_a_reference_is_registered_where_it_is_set(aml: Aml, write: Write) -> None:
     write("tell.py", "open('outputs/model.joblib', 'w').write('x')")
-    given = "+script.environment_variables.PYTHONPATH='${oc.env:KEPT_PATH}'"
-    aml("run", "tell.py", "environment=current", given, env={"KEPT_PATH": "lib"})
+    override = "+script.environment_variables.PYTHONPATH='${oc.env:KEPT_PATH}'"
+    aml("run", "tell.py", "environment=current", override, env={"KEPT_PATH": "lib"})
     register = ("register", "latest", "--name", "m", "--path", "outputs/model.joblib")
 
-    said = aml(*register, status=1)
-    assert "was given PYTHONPATH=${oc.env:KEPT_PATH}, and KEPT_PATH is not set here" in said.err
+    result = aml(*register, status=1)
+    assert "was given PYTHONPATH=${oc.env:KEPT_PATH}, and KEPT_PATH is not set here" in result.err
     assert "KEPT_PATH" not in aml(*register, env={"KEPT_PATH": "lib"}, status=2).err  # this model cannot be read
 
 
 def test_a_variable_that_is_not_set_is_named_before_anything_starts(aml: Aml, write: Write, project: Path) -> None:
     write("tell.py", TELL)
-    said = aml("run", "tell.py", "environment=current", REFERENCES[0], status=2)
+    result = aml("run", "tell.py", "environment=current", REFERENCES[0], status=2)
 
-    assert "script.environment_variables.TOKEN: ${oc.env:KEPT_TOKEN}" in said.err
-    assert "KEPT_TOKEN is not set" in said.err
+    assert "script.environment_variables.TOKEN: ${oc.env:KEPT_TOKEN}" in result.err
+    assert "KEPT_TOKEN is not set" in result.err
     assert not (project / "outputs").exists()
     swept = ("run", "-m", "tell.py", "environment=current", "+script.arguments.a=x,'${oc.env:KEPT_TOKEN}'")
     assert "script.arguments.a: ${oc.env:KEPT_TOKEN}" in aml(*swept, status=2).err

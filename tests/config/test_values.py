@@ -31,7 +31,7 @@ SAID = [
 ]
 """What YAML, Hydra or Python take for a number or a truth value, some of them for another than it says."""
 NUMBER_LIKE = st.from_regex(r"[+-]?[0-9][0-9_]{0,6}(\.[0-9]{0,6})?([eE]\+?[0-9]{1,3})?", fullmatch=True).filter(
-    lambda said: not (said.startswith("-") and "e" in said.lower())
+    lambda text: not (text.startswith("-") and "e" in text.lower())
 )
 E = "script.environment_variables"
 A = "script.arguments"
@@ -50,25 +50,25 @@ def job(root: Path, *overrides: str) -> Job:
 
 
 def search(root: Path, *overrides: str) -> Search:
-    found = compose_search(["script=s", "environment=current", *overrides], root=root)
-    assert found is not None
-    return found
+    composed = compose_search(["script=s", "environment=current", *overrides], root=root)
+    assert composed is not None
+    return composed
 
 
 def options_of(composed: Job) -> dict[str, list[str]]:
     """The words behind each flag."""
-    found: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = {}
     for word in composed.script.command_line():
         if word.startswith("--"):
-            found[word[2:]] = []
+            values[word[2:]] = []
         else:
-            found[list(found)[-1]].append(word)
-    return found
+            values[list(values)[-1]].append(word)
+    return values
 
 
 def in_yaml(root: Path, texts: list[str]) -> Job:
     """The job of a file in which each of `texts` stands plain wherever text or an argument can."""
-    lines = [f"  v{number}: {said}" for number, said in enumerate(texts)]
+    lines = [f"  v{number}: {text}" for number, text in enumerate(texts)]
     body = "\n".join(["environment_variables:", *lines, "arguments:", *lines, f"  all: [{', '.join(texts)}]"])
     (root / "conf/script/y.yaml").write_text(f"defaults: [/schema/script@_here_, _self_]\nscript: train.py\n{body}\n")
     return compose(["script=y", "environment=current"], root=root)
@@ -76,20 +76,20 @@ def in_yaml(root: Path, texts: list[str]) -> Job:
 
 def check_kept(composed: Job, texts: list[str]) -> None:
     assert list(composed.script.environment_variables.values()) == texts
-    found = options_of(composed)
-    assert found.pop("all") == texts
-    assert list(found.values()) == [[said] for said in texts]
+    values = options_of(composed)
+    assert values.pop("all") == texts
+    assert list(values.values()) == [[text] for text in texts]
 
 
 def typed(texts: list[str]) -> list[str]:
-    each = [f"+{where}.v{number}={said}" for where in (E, A) for number, said in enumerate(texts)]
+    each = [f"+{where}.v{number}={text}" for where in (E, A) for number, text in enumerate(texts)]
     return ["script.arguments=null", f"script.arguments={{all: [{','.join(texts)}]}}", *each]
 
 
 def test_text_is_what_was_typed_whatever_yaml_or_hydra_would_make_of_it(root: Path) -> None:
     check_kept(
-        job(root, *typed([said for said in SAID if said not in ("on", "Off")])),
-        [said for said in SAID if said not in ("on", "Off")],
+        job(root, *typed([text for text in SAID if text not in ("on", "Off")])),
+        [text for text in SAID if text not in ("on", "Off")],
     )
     check_kept(in_yaml(root, SAID), SAID)
     kept = Job.from_yaml(in_yaml(root, SAID).to_yaml())  # as a background driver reads it, and a rerun
@@ -173,15 +173,15 @@ def test_where_yaml_reads_otherwise_a_warning_names_the_place_once(
 
 
 def test_true_false_and_null_alone_are_flags_and_in_a_list_words(root: Path) -> None:
-    found = options_of(
+    options = options_of(
         job(root, f"+{A}.a=true", f"+{A}.b=False", f"+{A}.c=null", f"+{A}.d=[true,FALSE]", f"+{A}.e='true'")
     )
 
-    assert found["a"] == []
-    assert "b" not in found
-    assert "c" not in found
-    assert found["d"] == ["true", "FALSE"]
-    assert found["e"] == ["true"]
+    assert options["a"] == []
+    assert "b" not in options
+    assert "c" not in options
+    assert options["d"] == ["true", "FALSE"]
+    assert options["e"] == ["true"]
     with pytest.raises(ConfigError, match=r"script\.arguments\.d: None in a list"):
         job(root, f"+{A}.d=[1,null]")
 
@@ -215,13 +215,13 @@ def test_an_argument_of_any_name_is_added_and_each_hint_is_true(name: str, root:
 
 
 def test_a_name_that_cannot_be_typed_or_is_not_there_is_one_message(root: Path) -> None:
-    for override, said in [
+    for override, message in [
         (f"+{A}.=5", "the name is missing"),
         (f"+{A}.a]b=5", "can only be set in a file"),
         (f"~{A}.new.one", f"{A}.new.one: no such key to remove"),
         (f"~{A}.new", f"{A}.new: no such key to remove"),
     ]:
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             job(root, override)
 
 
@@ -229,8 +229,8 @@ def test_a_place_of_a_list_is_swept_and_a_key_in_nothing_is_one_message(root: Pa
     write("conf/script/l.yaml", "defaults: [/schema/script@_here_, _self_]\nscript: train.py\narguments: [--x, 1e5]\n")
     swept = compose_search(["script=l", "environment=current", f"{A}.1=2.50,3"], root=root)
     assert swept is not None
-    words = [swept.trial(values)[0].script.command_line() for values in swept.space.grid()]
-    assert words == [["--x", "2.50"], ["--x", "3"]]
+    command_lines = [swept.trial(values)[0].script.command_line() for values in swept.space.grid()]
+    assert command_lines == [["--x", "2.50"], ["--x", "3"]]
     write("conf/sweep/g.yaml", f"defaults: [grid, _self_]\nsearch_space: {{{A}.x: [1, 2]}}\n")
     with pytest.raises(ConfigError, match=r"script\.arguments\.x: no such key; `\+script\.arguments\.x` adds it"):
         compose_search(["script=script", "script.script=train.py", "sweep=g"], root=root)
@@ -245,14 +245,14 @@ EQUAL = ["1", "1.0", "true", "'1'", "1.00", "1e0", "'true'"]
 def test_equal_values_are_choices_of_their_own_everywhere(root: Path, write: Write) -> None:
     listed = ", ".join(EQUAL)
     write("conf/sweep/g.yaml", f"defaults: [grid, _self_]\nsearch_space:\n  +{A}.x: [{listed}]\n")
-    for found in (search(root, f"+{A}.x={listed}"), search(root, "sweep=g")):
-        points = found.space.grid()
-        words = [found.trial(values)[0].script.command_line()[-2:] for values in points]
-        assert [word[-1] for word in words] == ["1", "1.0", "--x", "1", "1.00", "1e0", "true"]
-        again = Search.from_json(json.loads(json.dumps(found.to_json())))
-        asked = [trial.values for trial in first_trials(again.sweep, again.space, len(EQUAL))]
-        assert [repr(values) for values in asked] == [repr(values) for values in points]
-        tried = first_trials(Sweep("tpe", seed=1, max_total_runs=40), found.space, 40)
+    for composed in (search(root, f"+{A}.x={listed}"), search(root, "sweep=g")):
+        points = composed.space.grid()
+        arguments = [composed.trial(values)[0].script.command_line()[-2:] for values in points]
+        assert [argument[-1] for argument in arguments] == ["1", "1.0", "--x", "1", "1.00", "1e0", "true"]
+        again = Search.from_json(json.loads(json.dumps(composed.to_json())))
+        proposed = [trial.values for trial in first_trials(again.sweep, again.space, len(EQUAL))]
+        assert [repr(values) for values in proposed] == [repr(values) for values in points]
+        tried = first_trials(Sweep("tpe", seed=1, max_total_runs=40), composed.space, 40)
         assert len({repr(trial.values) for trial in tried}) == len(EQUAL)
 
 
@@ -288,9 +288,9 @@ def test_an_earlier_trial_is_a_point_of_the_choice_that_it_tried() -> None:
     ]
     for number, trial in enumerate(trials):
         trial.number = number
-    told = warm_start_trials(sweep, space, name="old", earlier=sweep, earlier_space=earlier, trials=trials)
+    past_trials = warm_start_trials(sweep, space, name="old", earlier=sweep, earlier_space=earlier, trials=trials)
 
-    assert [repr(space["x"].value(trial.params["x"])) for trial in told] == ["1", "1.0"]
+    assert [repr(space["x"].value(trial.params["x"])) for trial in past_trials] == ["1", "1.0"]
 
 
 # Numbers
@@ -305,7 +305,7 @@ def test_a_number_reaches_argparse_as_a_value(number: float) -> None:
 
 
 def test_numbers_of_python_have_the_digits_that_they_show() -> None:
-    given: dict[str, Any] = {
+    arguments: dict[str, Any] = {
         "single": np.float32(0.1),
         "double": np.float64(0.1),
         "row": np.array([0.1, 0.2], dtype="float32"),
@@ -313,29 +313,29 @@ def test_numbers_of_python_have_the_digits_that_they_show() -> None:
         "least": float("-inf"),
         "whole": np.int64(3),
     }
-    words = ScriptRunConfig(arguments=given).command_line()
+    command_line = ScriptRunConfig(arguments=arguments).command_line()
 
-    assert words[:9] == ["--single", "0.1", "--double", "0.1", "--row", "0.1", "0.2", "--exact", "2.30"]
-    assert words[9:] == ["--least=-inf", "--whole", "3"]
+    assert command_line[:9] == ["--single", "0.1", "--double", "0.1", "--row", "0.1", "0.2", "--exact", "2.30"]
+    assert command_line[9:] == ["--least=-inf", "--whole", "3"]
 
 
 @pytest.mark.parametrize(
-    ("typed", "given"), [("-0.00003", "-0.00003"), ("-3e-05", "-0.00003"), ("-3.0E-5", "-0.000030")]
+    ("typed", "expected"), [("-0.00003", "-0.00003"), ("-3e-05", "-0.00003"), ("-3.0E-5", "-0.000030")]
 )
 def test_a_small_negative_number_is_written_without_an_exponent(
-    typed: str, given: str, root: Path, write: Write
+    typed: str, expected: str, root: Path, write: Write
 ) -> None:
     write("conf/script/n.yaml", f"defaults: [s, _self_]\narguments: {{x: {typed}}}\n")
 
-    assert options_of(job(root, f"+{A}.x={typed}"))["x"] == [given]
-    assert options_of(job(root, "script=n"))["x"] == [given]
+    assert options_of(job(root, f"+{A}.x={typed}"))["x"] == [expected]
+    assert options_of(job(root, "script=n"))["x"] == [expected]
 
 
 @pytest.mark.parametrize("written", ["range(-0.3,0.4,0.1)", "range(0.3,-0.4,-0.1)"])
 def test_steps_of_a_tenth_are_tenths_in_grids_and_samplers(written: str, root: Path) -> None:
     for overrides in ([], ["sweep=random", "sweep.seed=1", "sweep.max_total_runs=60"]):
-        found = search(root, f"{A}.C={written}", *overrides)
-        values = {str(trial.values[f"{A}.C"]) for trial in first_trials(found.sweep, found.space, 60)}
+        composed = search(root, f"{A}.C={written}", *overrides)
+        values = {str(trial.values[f"{A}.C"]) for trial in first_trials(composed.sweep, composed.space, 60)}
         assert values <= {"-0.3", "-0.2", "-0.1", "0.0", "0.1", "0.2", "0.3", "0.4", "-0.4"}
         assert len(values) >= 7
 
@@ -343,9 +343,9 @@ def test_steps_of_a_tenth_are_tenths_in_grids_and_samplers(written: str, root: P
 def test_a_tag_counts_or_is_refused(root: Path) -> None:
     for written in ("tag(log,range(1,100))", "int(tag(log,range(1,100)))", "tag(log,range(100,1,-1))"):
         assert search(root, "sweep=tpe", "sweep.primary_metric=m", f"{A}.C={written}").space[f"{A}.C"].log
-    found = search(root, f"{A}.C=sort(2.50,1e1,1,reverse=true)").space[f"{A}.C"]
-    assert found.choices == ("1e1", "2.50", 1)
-    for overrides, said in [
+    dimension = search(root, f"{A}.C=sort(2.50,1e1,1,reverse=true)").space[f"{A}.C"]
+    assert dimension.choices == ("1e1", "2.50", 1)
+    for overrides, message in [
         ([f"{A}.C=sort(3,1,2,reverse=1)"], "reverse"),
         (["sweep=random", f"{A}.C=tag(log,range(0.1,9))"], "interval"),
         (["sweep=random", f"{A}.C=tag(log,range(1,9,2))"], "no steps"),
@@ -353,7 +353,7 @@ def test_a_tag_counts_or_is_refused(root: Path) -> None:
         ([f"{A}.C=tag(log,range(1,9))"], "remove the tag"),
         ([f"{A}.C=range(1,9,0)"], "step"),
     ]:
-        with pytest.raises(ConfigError, match=said):
+        with pytest.raises(ConfigError, match=message):
             search(root, *overrides)
 
 
@@ -362,22 +362,22 @@ def test_a_tag_counts_or_is_refused(root: Path) -> None:
 
 def test_every_place_tells_a_value_as_the_script_got_it(aml: Aml, write: Write) -> None:
     write("tell.py", "import sys\nfrom amlcore import Run\nRun.get_context().log('m', 1.0)\nprint(sys.argv[-1])\n")
-    said = aml(
+    result = aml(
         *("run", "-m", "tell.py", "environment=current", "sweep.primary_metric=m"),
         *("+script.arguments.x=1,1.0,1.00,-0.00003,-3e-4,1e-4,true,2025_11", "sweep.plots=false"),
     )
     expected = ["1", "1.0", "1.00", "-0.00003", "-0.0003", "1e-4", "true", "2025_11"]
 
-    rows = [line.split() for line in said.out.splitlines()[1:]]
+    rows = [line.split() for line in result.out.splitlines()[1:]]
     assert [row[2] for row in sorted(rows, key=lambda row: int(row[0]))] == expected
     sweep = aml("show", "latest", "--json").json
     runs = [
         aml("show", child, "--json").json
         for child in sorted(sweep["children"], key=lambda run: int(run.rpartition("_")[2]))
     ]
-    given = [run["arguments"][-1] for run in runs]
-    assert [word.replace("--x", "true") for word in given] == expected
-    assert [Path(run["folder"], "logs/stdout.txt").read_text().strip() for run in runs] == given
+    values = [run["arguments"][-1] for run in runs]
+    assert [word.replace("--x", "true") for word in values] == expected
+    assert [Path(run["folder"], "logs/stdout.txt").read_text().strip() for run in runs] == values
     parameters = [run["parameters"]["x"] for run in runs]
     assert parameters == [1, 1.0, "1.00", -0.00003, -0.0003, "1e-4", True, "2025_11"]
     with Path(sweep["folder"], "outputs/trials.csv").open() as stream:
