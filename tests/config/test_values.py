@@ -348,7 +348,7 @@ def test_a_tag_counts_or_is_refused(root: Path) -> None:
     for overrides, message in [
         ([f"{A}.C=sort(3,1,2,reverse=1)"], "reverse"),
         (["sweep=random", f"{A}.C=tag(log,range(0.1,9))"], "interval"),
-        (["sweep=random", f"{A}.C=tag(log,range(1,9,2))"], "no steps"),
+        (["sweep=random", f"{A}.C=tag(log,range(1,9,2))"], "cannot have steps"),
         (["sweep=random", f"{A}.C=tag(log,choice(1,2))"], "choices have no scale"),
         ([f"{A}.C=tag(log,range(1,9))"], "remove the tag"),
         ([f"{A}.C=range(1,9,0)"], "step"),
