@@ -60,8 +60,8 @@ class Environment:
         surplus = [f"environment.{key}" for key, value in values.items() if value]
         if self.user_managed_dependencies and surplus:
             raise EnvironmentSpecError(
-                f"environment.user_managed_dependencies is true, so that nothing is built; "
-                f"leave out {', '.join(surplus)}, or set it to false"
+                f"environment.user_managed_dependencies is true, so nothing is built; "
+                f"remove {', '.join(surplus)}, or set it to false"
             )
 
     @classmethod
@@ -114,14 +114,14 @@ class Environment:
         if self.file is not None or self.packages or self.user_managed_dependencies:
             unread = [location_of(path, root=root) for path in candidate_files(start, source)]
             key = "file" if self.file is not None else "packages" if self.packages else "user_managed_dependencies"
-            words = f"environment.{key} is set; {unread[0]} is not read" if unread else None
-            return replace(self, otherwise=None, chosen=words)
+            note = f"environment.{key} is set; {unread[0]} is not read" if unread else None
+            return replace(self, otherwise=None, chosen=note)
         if script and (source / script).is_file() and has_block(source / script):
-            words = f"using the block `# /// script` of {script}"
-            return self._reading(source / script, self.otherwise, name="script", words=words, root=root)
+            note = f"using the block `# /// script` of {script}"
+            return self._reading(source / script, self.otherwise, name="script", note=note, root=root)
         path, lines = discover_file(source, start, root=root)
         if path is not None:
-            return self._reading(path, self.otherwise, name="file", words="; ".join(lines), root=root)
+            return self._reading(path, self.otherwise, name="file", note="; ".join(lines), root=root)
         return replace(
             self.otherwise,
             name=self.otherwise.name if self.name == AUTO else self.name,
@@ -130,12 +130,12 @@ class Environment:
             chosen="; ".join(lines) or None,
         )
 
-    def _reading(self, path: Path, otherwise: "Environment", *, name: str, words: str, root: Path) -> "Environment":
+    def _reading(self, path: Path, otherwise: "Environment", *, name: str, note: str, root: Path) -> "Environment":
         """This environment with the requirements of `path`."""
         file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        words = f"{words}; environment={otherwise.name} ignores it"
+        note = f"{note}; environment={otherwise.name} ignores it"
         name = name if self.name == AUTO else self.name
-        return replace(self, name=name, file=file, otherwise=None, chosen=words)
+        return replace(self, name=name, file=file, otherwise=None, chosen=note)
 
     def passes_over(self, script: Path, *, root: Path) -> bool:
         """Whether the script has a PEP 723 block that this environment does not read."""
