@@ -20,6 +20,8 @@ def sample(data):
     records. `labels` are the column names where they are not text. For each column, `details` has what its dtype does
     not tell, from all rows: the categories, or the types of objects and of missing values.
     """
+    if hasattr(data, "iter_rows") and hasattr(data, "columns"):
+        return _of_polars(data)
     if hasattr(data, "iloc"):
         return _of_frame(data) if hasattr(data, "columns") else _of_series(data)
     if not is_series(data) or not hasattr(data, "__getitem__") or hasattr(data, "keys"):
@@ -48,6 +50,29 @@ def _of_frame(frame):
         "details": [_detail(part) for part in parts],
         # by itertuples, since the rows of a frame would turn integers into floats
         "rows": cells(frame.iloc[:ROWS].itertuples(index=False, name=None)),
+    }
+
+
+def _of_polars(frame):
+    # type: (typing.Any) -> dict[str, typing.Any]
+    """Of a polars DataFrame, with the types that pandas has: the service gives the model a DataFrame of pandas."""
+    columns = [frame[name].to_list() for name in frame.columns]
+    dtypes = []
+    for name, column in zip(frame.columns, columns):  # noqa: B905 - Python before 3.10
+        dtype = str(frame[name].dtype)
+        is_bool = dtype == "Boolean" and None not in column
+        dtypes.append("bool" if is_bool else dtype.lower() if dtype.startswith(("Int", "UInt", "Float")) else "object")
+    rows = frame.head(ROWS).iter_rows()
+    return {
+        "form": "frame",
+        "columns": [str(name) for name in frame.columns],
+        "labels": None,
+        "dtypes": dtypes,
+        "details": [
+            _of_objects(column) if dtype == "object" else None
+            for column, dtype in zip(columns, dtypes)  # noqa: B905
+        ],
+        "rows": cells(rows),
     }
 
 

@@ -1,4 +1,4 @@
-"""LightGBM and XGBoost on pandas categories: what the model keeps of them is what a request is read by."""
+"""Models and data of other libraries: LightGBM and XGBoost on pandas categories, and polars."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from amlcore.errors import DeploymentError
 from amlcore.model.sample import read_sample
 from amlcore.serving.packaging import check_servable
+from amlcore.worker.script import samples
 from tests.serving.test_inputs import ask, rows_of
 from tests.support.serving_models import packaged, register
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 
 UV = Path(sys.executable).parent / "uv"
-LIBRARIES = ("lightgbm==4.7.0", "xgboost-cpu==3.2.0")
+LIBRARIES = ("lightgbm==4.7.0", "xgboost-cpu==3.2.0", "polars==2.1.0", "polars-runtime-32==2.1.0")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -158,3 +161,20 @@ def test_codes_that_the_script_made_itself_need_no_categories(tmp_path: Path) ->
     check_servable(register(tmp_path / "model", model))
     service = packaged(tmp_path, model, proven=False)
     assert np.allclose(ask(service, coded[:5].to_numpy().tolist(), "predict_proba"), model.predict_proba(coded[:5]))
+
+
+def test_a_sample_of_a_polars_frame_has_its_rows_and_types(tmp_path: Path) -> None:
+    import polars
+
+    frame = polars.DataFrame(
+        {"n": [1.0, None, 3.0], "k": [1, 2, 3], "t": ["x", "y", None], "b": [True, False, True]},
+        schema_overrides={"k": polars.Int16},
+    )
+    sampled = samples.sample(frame)
+    assert sampled["columns"] == ["n", "k", "t", "b"]
+    assert sampled["dtypes"] == ["float64", "int16", "object", "bool"]
+    assert sampled["rows"] == [[1.0, 1, "x", True], [None, 2, "y", False], [3.0, 3, None, True]]
+    encode = make_column_transformer((OneHotEncoder(), ["t"]), ("passthrough", ["k", "b"]))
+    model = make_pipeline(encode, LinearRegression()).fit(frame, [1.0, 2.0, 3.0])
+    service = packaged(tmp_path, model, sample_json=sampled, proven=False)
+    assert np.allclose(ask(service, sampled["rows"]), model.predict(frame))
