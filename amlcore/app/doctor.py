@@ -64,7 +64,7 @@ def _examine_records(workspace: Workspace) -> Iterator[Finding]:
             yield Finding(f"run {folder.name}", False, words)
     for model in damaged_models(workspace.models_path, thorough=True):
         damaged += 1
-        yield Finding(f"model {model.name}:{model.version}", False, model.words)
+        yield Finding(f"model {model.name}:{model.version}", False, model.reason)
     for path in sorted((workspace.state_path / "keys").glob("*.json")):
         try:
             ServiceKeys(path).read()

@@ -47,7 +47,7 @@ def models(options: Namespace) -> int:
     workspace = Workspace.at()
     rows = [model.to_json() for model in list_models(workspace.models_path, warn=_ignore)]
     for damaged in damaged_models(workspace.models_path):
-        log(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.words}")
+        log(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.reason}")
         rows.append(damaged.to_json())
     if not rows:
         log_none("models", workspace.path)

@@ -1,4 +1,4 @@
-"""Models whose files are not those that were registered: named in lists, and looked for by the doctor."""
+"""Models whose files were changed after they were registered: shown in lists, and searched for by `aml doctor`."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ class DamagedModel:
     name: str
     version: int
     folder: Path
-    words: str
+    reason: str
 
     def to_json(self) -> dict[str, Any]:
-        """A row of `aml models --json`, with what can still be told."""
+        """A row of `aml models --json`, with what is still readable."""
         unknown = dict.fromkeys(("framework", "framework_version", "run", "sha256"))
         moment = datetime.fromtimestamp(self.folder.stat().st_mtime, UTC).isoformat()
-        told = {"name": self.name, "version": self.version, "metrics": {}, "created": moment, "damaged": self.words}
-        return {**unknown, **told}
+        row = {"name": self.name, "version": self.version, "metrics": {}, "created": moment, "damaged": self.reason}
+        return {**unknown, **row}
 
 
 def damaged_models(models: Path, *, thorough: bool = False) -> Iterator[DamagedModel]:
-    """The versions whose record cannot be read; a thorough look hashes all of their files too."""
+    """The versions whose record cannot be read; `thorough` hashes all of their files too."""
     for own in sorted(named(models)):
         for version in versions(own):
             folder = own / str(version)

@@ -1,4 +1,4 @@
-"""What a model needed when it was tried: to be fitted, and files beside the modules that it is made of."""
+"""What a model needs beside its own file: data files that its modules read, and a fit."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from amlcore.snapshot.snapshot import files_of
 from amlcore.worker.objects import object_path
 
 
-def check_fitted(found: dict[str, Any], *, where: str) -> None:
-    """Raises ModelError for a model that the probe found not to be fitted: it could answer nobody."""
-    trial = found["trial"]
+def check_fitted(report: dict[str, Any], *, where: str) -> None:
+    """Raises ModelError where the probe reports that the model was never fitted."""
+    trial = report["trial"]
     if trial is not None and trial["unfitted"] is not None:
-        kind = found["class"].rpartition(".")[2]
+        kind = report["class"].rpartition(".")[2]
         raise ModelError(f"{where} holds a {kind} that was never fitted; call fit before you save it")
 
 
-def lacking(found: dict[str, Any]) -> list[str]:
-    """A warning where the model could not answer for want of a file or a package."""
-    trial = found["trial"]
+def missing_warnings(report: dict[str, Any]) -> list[str]:
+    """A warning where the model could not predict because a file or a package was missing."""
+    trial = report["trial"]
     if trial is None or trial["lacks"] is None:
         return []
     return [
@@ -30,10 +30,10 @@ def lacking(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def link_rest(manifest: Path, *, objects: Path, into: Path, wanted: Callable[[str], bool]) -> None:
-    """Let the snapshot's other files be there for the model's code to read, without a copy of each."""
+def link_rest(manifest: Path, *, objects: Path, into: Path, select: Callable[[str], bool]) -> None:
+    """Link the snapshot's other files, so that the model's code can read them without a copy."""
     for file in files_of(manifest):
-        if wanted(file.path):
+        if select(file.path):
             target = into / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.symlink_to(Path(object_path(objects, file.sha256)).absolute())

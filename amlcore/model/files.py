@@ -44,20 +44,20 @@ def find_written(path: str, *, folder: Path, strays: Sequence[str], key: str, ru
         It is not there, or not in `outputs/`; the message says what is.
     """
     outputs = Path(RunLayout(folder).outputs)
-    found = folder / path
+    written = folder / path
     inside = os.path.normpath(path).startswith("outputs/")
-    if inside and found.exists() and found.resolve().is_relative_to(outputs.resolve()):
-        return found
+    if inside and written.exists() and written.resolve().is_relative_to(outputs.resolve()):
+        return written
     stray = next((stray for stray in strays if Path(stray).name == Path(path).name), None)
-    if stray is not None and not (inside and found.exists()):
+    if stray is not None and not (inside and written.exists()):
         raise ModelError(
             f"{key}={path}: {run} wrote {stray} outside ./outputs, and only files in ./outputs are kept; "
             f"write it to outputs/{Path(path).name}"
         )
     check_output(path, key=key)
-    if found.is_symlink() or found.exists():
-        where = f"a link to {found.readlink()}" if found.is_symlink() else f"at {found.resolve()}"
-        why = "which is outside the run" if found.exists() else "which does not exist"
+    if written.is_symlink() or written.exists():
+        where = f"a link to {written.readlink()}" if written.is_symlink() else f"at {written.resolve()}"
+        why = "which is outside the run" if written.exists() else "which does not exist"
         raise ModelError(f"{key}={path}: {run} left {where}, {why}; copy the file to ./outputs")
     raise ModelError(f"{key}={path}: {run} did not write it; {_listed(outputs)}")
 

@@ -18,11 +18,11 @@ def versions(folder: Path) -> list[int]:
     if not folder.is_dir():
         return []
     try:
-        found = list(folder.iterdir())
+        children = list(folder.iterdir())
     except PermissionError:
         warnings.warn(f"skipping the models in {folder}: permission denied", LeftOutWarning, stacklevel=2)
         return []
-    return sorted(int(path.name) for path in found if path.name.isdecimal() and _holds_version(path))
+    return sorted(int(path.name) for path in children if path.name.isdecimal() and _holds_version(path))
 
 
 def _holds_version(folder: Path) -> bool:
@@ -52,8 +52,8 @@ def find_folder(models: Path, reference: str) -> Path:
         There is no such model or version.
     """
     name, _, version = reference.partition(":")
-    known = {folder.name: versions(folder) for folder in named(models)}
-    registered = {folder: numbers for folder, numbers in known.items() if numbers}
+    by_name = {folder.name: versions(folder) for folder in named(models)}
+    registered = {folder: numbers for folder, numbers in by_name.items() if numbers}
     if name not in registered:
         raise NotFoundError(f"there is no model '{name}'; {suggest(name, registered)}")
     numbers = registered[name]

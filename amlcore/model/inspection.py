@@ -13,7 +13,7 @@ import amlcore.worker
 from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import ModelError
 from amlcore.log import timed
-from amlcore.model.data_files import check_fitted, lacking, link_rest, opened_files
+from amlcore.model.data_files import check_fitted, link_rest, missing_warnings, opened_files
 from amlcore.model.sample import Sample
 from amlcore.model.trusted_types import SKOPS
 from amlcore.snapshot.snapshot import files_of, materialize
@@ -26,7 +26,7 @@ TIMEOUT_S = 600
 
 @dataclass(frozen=True)
 class Inspection:
-    """What the probe found, with the model's own code still in its temporary folder."""
+    """What the probe found; the model's own code is still in its temporary folder."""
 
     python: str
     sklearn: str | None
@@ -37,7 +37,7 @@ class Inspection:
     """As amlcore.model.inputs.signature_inference makes it."""
     classes: list[Any] | None
     sample: Sample | None
-    """As it was given, with the columns that the model takes."""
+    """As it was logged, with the columns that the model takes."""
     code: dict[str, Path]
     warnings: list[str]
 
@@ -68,11 +68,11 @@ def inspect_model(
         It cannot be loaded there, or needs a class of the script itself; `where` names the file.
     """
     with temporary_folder("model") as stage:
-        given = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
-        found = _probed(model, given, stage=stage, training=training, where=where)
-        check_fitted(found, where=where)
-        files, told = opened_files(found["opened"], stage=stage, roots=_given_roots(training, stage))
-        findings = _findings(found, told=[*told, *lacking(found)])
+        request = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
+        report = _probed(model, request, stage=stage, training=training, where=where)
+        check_fitted(report, where=where)
+        files, file_warnings = opened_files(report["opened"], stage=stage, roots=_given_roots(training, stage))
+        findings = _findings(report, file_warnings=[*file_warnings, *missing_warnings(report)])
         if files:
             findings.code.update(_verified(files, stage=stage, training=training))
         yield findings
@@ -89,25 +89,25 @@ def convert_to_skops(model: Path, *, training: TrainingContext, trusted: list[st
     """
     with temporary_folder("model") as stage:
         target = stage / f"model{SKOPS}"
-        given = {"sample": None, "trusted": trusted, "convert": str(target)}
-        found = _probed(model, given, stage=stage, training=training, where=where)
-        if found["refused"] is not None:
-            raise ModelError(f"model.format=skops: {where} cannot be written in that format: {found['refused']}")
+        request = {"sample": None, "trusted": trusted, "convert": str(target)}
+        report = _probed(model, request, stage=stage, training=training, where=where)
+        if report["refused"] is not None:
+            raise ModelError(f"model.format=skops: {where} cannot be written in that format: {report['refused']}")
         yield target
 
 
 def _probed(
-    model: Path, given: dict[str, Any], *, stage: Path, training: TrainingContext, where: str
+    model: Path, request: dict[str, Any], *, stage: Path, training: TrainingContext, where: str
 ) -> dict[str, Any]:
-    found = _run_probe(model, given, stage=stage, training=training, where=where)
-    if found["main"] is not None:
+    report = _run_probe(model, request, stage=stage, training=training, where=where)
+    if report["main"] is not None:
         script = Path(training.script).name if training.script else "the script"
         raise ModelError(
-            f"{where} needs '{found['main']}', which was defined in {script} itself (__main__) and does not "
+            f"{where} needs '{report['main']}', which was defined in {script} itself (__main__) and does not "
             "exist when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
-            f"and write `from features import {found['main']}`"
+            f"and write `from features import {report['main']}`"
         )
-    return found
+    return report
 
 
 def _roots(training: TrainingContext, stage: Path) -> list[Path]:
@@ -125,7 +125,7 @@ def _roots(training: TrainingContext, stage: Path) -> list[Path]:
         return path.endswith(".py") or any(parents[:depth] in packages for depth in range(1, len(parents) + 1))
 
     materialize(training.manifest, objects=training.objects, into=code, wanted=is_code)
-    link_rest(training.manifest, objects=training.objects, into=code, wanted=lambda path: not is_code(path))
+    link_rest(training.manifest, objects=training.objects, into=code, select=lambda path: not is_code(path))
     return _given_roots(training, stage)
 
 
@@ -150,11 +150,11 @@ def _verified(files: dict[str, Path], *, stage: Path, training: TrainingContext)
 
 
 def _run_probe(
-    model: Path, given: dict[str, Any], *, stage: Path, training: TrainingContext, where: str
+    model: Path, request: dict[str, Any], *, stage: Path, training: TrainingContext, where: str
 ) -> dict[str, Any]:
     arguments, result = stage / "arguments.json", stage / "result.json"
     code = {"roots": [os.path.normpath(root) for root in _roots(training, stage)], "code": str(stage / "code")}
-    arguments.write_text(json.dumps({**given, **code, "inputs": str(INPUTS)}), encoding="utf-8")
+    arguments.write_text(json.dumps({**request, **code, "inputs": str(INPUTS)}), encoding="utf-8")
     nowhere = stage / "nowhere"  # a service does not run in the folder of the script either
     nowhere.mkdir()
     interpreter = training.interpreter.absolute()
@@ -176,31 +176,31 @@ def _run_probe(
             f"{training.interpreter}, which trained {where}, cannot be started: {error.strerror}"
         ) from None
     if done.returncode != 0 or not result.exists():
-        said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
-        hint = "; list the types that you trust in model.trusted_types" if "Untrusted types" in said[-1] else ""
-        raise ModelError(f"{where} cannot be loaded as a model by {training.interpreter}: {said[-1]}{hint}")
-    found: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
-    return found
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit status {done.returncode}"]
+        hint = "; list the types that you trust in model.trusted_types" if "Untrusted types" in lines[-1] else ""
+        raise ModelError(f"{where} cannot be loaded as a model by {training.interpreter}: {lines[-1]}{hint}")
+    report: dict[str, Any] = json.loads(result.read_text(encoding="utf-8"))
+    return report
 
 
-def _findings(found: dict[str, Any], *, told: list[str]) -> Inspection:
-    warnings = [*found["load_warnings"], *found["input_warnings"], *told]
-    if not {"predict", "transform"} & set(found["methods"]):
+def _findings(report: dict[str, Any], *, file_warnings: list[str]) -> Inspection:
+    warnings = [*report["load_warnings"], *report["input_warnings"], *file_warnings]
+    if not {"predict", "transform"} & set(report["methods"]):
         warnings.append(
-            f"the model is a {found['class']}, which has neither predict nor transform, so it cannot be served"
+            f"the model is a {report['class']}, which has neither predict nor transform, so it cannot be served"
         )
-    if found["sample_error"] is not None:
-        warnings.append(f"the model refuses its sample: {found['sample_error']}")
-    sample = Sample(**found["sample"]) if found["sample"] else None
+    if report["sample_error"] is not None:
+        warnings.append(f"the model refuses its sample: {report['sample_error']}")
+    sample = Sample(**report["sample"]) if report["sample"] else None
     return Inspection(
-        python=found["python"],
-        sklearn=found["sklearn"],
-        class_name=found["class"],
-        last_step=found["last_step"],
-        methods=found["methods"],
-        signature=found["signature"],
-        classes=found["classes"],
+        python=report["python"],
+        sklearn=report["sklearn"],
+        class_name=report["class"],
+        last_step=report["last_step"],
+        methods=report["methods"],
+        signature=report["signature"],
+        classes=report["classes"],
         sample=sample,
-        code={relative: Path(path) for relative, path in found["code"].items()},
+        code={relative: Path(path) for relative, path in report["code"].items()},
         warnings=warnings,
     )

@@ -157,9 +157,9 @@ class Model:
         names = [str(file["path"]) for file in self.files]
         for name in names:
             check_inside(name, Path(target_dir), what=self.id)
-        taken = [str(target) for name in names if os.path.lexists(target := Path(target_dir, name))]
-        if taken and not exist_ok:
-            raise ModelError(f"{self.id}: {taken[0]} already exists; download(exist_ok=True) replaces it")
+        existing = [str(target) for name in names if os.path.lexists(target := Path(target_dir, name))]
+        if existing and not exist_ok:
+            raise ModelError(f"{self.id}: {existing[0]} already exists; download(exist_ok=True) replaces it")
         for name in names:
             replace_copy(self.folder / "files" / name, Path(target_dir, name))
         return str(Path(target_dir, self.path))
@@ -183,10 +183,10 @@ def find(models: Path, reference: str) -> Model:
 
 def list_models(models: Path, *, warn: Log = warnings.warn) -> list[Model]:
     """All versions of all models, newest first; one whose record is damaged is left out with a warning."""
-    found = []
+    records = []
     for folder in (own / str(version) for own in named(models) for version in versions(own)):
         try:
-            found.append(Model.load_record(folder))
+            records.append(Model.load_record(folder))
         except ModelError as error:
             warn(f"skipping a model: {error}")
-    return sorted(found, key=lambda model: (model.created, model.version), reverse=True)
+    return sorted(records, key=lambda model: (model.created, model.version), reverse=True)

@@ -47,11 +47,11 @@ class Provenance:
         """
         if self.hashes is None:
             return
-        found = {self._name(path): sha256 for path, sha256 in files.items()}
+        current = {self._name(path): sha256 for path, sha256 in files.items()}
         inside = f"{self._name(folder)}/" if folder else None
-        wanted = {name for name in self.hashes if inside and name.startswith(inside)}
-        for name in sorted(found.keys() | wanted):
-            written, now = self.hashes.get(name), found.get(name)
+        expected = {name for name in self.hashes if inside and name.startswith(inside)}
+        for name in sorted(current.keys() | expected):
+            written, now = self.hashes.get(name), current.get(name)
             if written != now:
                 how = "was put there" if written is None else "was removed" if now is None else "was changed"
                 raise ModelError(

@@ -141,8 +141,8 @@ def _learnt(findings: Inspection) -> dict[str, Any]:
 
 def locked_version(lock: str) -> str | None:
     """The version of scikit-learn in a lock; None where it has none, or several for different platforms."""
-    found = set(re.findall(r"^scikit[-_]learn==([^\s;\\]+)", lock, re.MULTILINE | re.IGNORECASE))
-    return found.pop() if len(found) == 1 else None
+    pins = set(re.findall(r"^scikit[-_]learn==([^\s;\\]+)", lock, re.MULTILINE | re.IGNORECASE))
+    return pins.pop() if len(pins) == 1 else None
 
 
 def _sample(registration: Registration, provenance: Provenance) -> Sample | None:

@@ -100,8 +100,8 @@ def _from_json(path: Path) -> Sample:
     names = value.get("columns") if isinstance(value, dict) else None
     rows = value["data"] if isinstance(value, dict) else value
     if isinstance(rows[0], dict):
-        found = samples.sample(rows)
-        return Sample(found["columns"], None, found["rows"], form="records", records=found["records"])
+        sampled = samples.sample(rows)
+        return Sample(sampled["columns"], None, sampled["rows"], form="records", records=sampled["records"])
     if all(isinstance(row, str) for row in rows):
         return Sample(names, None, [[row] for row in rows], form="texts")
     return Sample(names, None, [list(row) for row in rows])
@@ -128,12 +128,12 @@ def _value(text: str) -> Any:
 
 
 def _dtype(values: Sequence[Any]) -> str:
-    given = [value for value in values if value is not None]
-    if not given or any(isinstance(value, str) for value in given):
+    present = [value for value in values if value is not None]
+    if not present or any(isinstance(value, str) for value in present):
         return "object"
-    if any(isinstance(value, bool) for value in given):
-        return "bool" if len(given) == len(values) and all(isinstance(value, bool) for value in given) else "object"
-    whole = all(isinstance(value, int) for value in given) and len(given) == len(values)
+    if any(isinstance(value, bool) for value in present):
+        return "bool" if len(present) == len(values) and all(isinstance(value, bool) for value in present) else "object"
+    whole = all(isinstance(value, int) for value in present) and len(present) == len(values)
     return "int64" if whole else "float64"
 
 

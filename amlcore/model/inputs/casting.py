@@ -16,20 +16,20 @@ class Interpretation:
     """One way to understand what a request leaves open."""
 
     null: str | None = None
-    """What null stands for in columns of objects that had none in training, or several: nan, None, NA or NaT."""
+    """What null means in object columns that had none in training, or several kinds: nan, None, NA or NaT."""
     unknown_is_missing: bool = False
-    """Whether a value that is none of a column's categories is a missing one."""
+    """Whether a value outside a column's categories counts as missing."""
     gaps_are_objects: bool = False
-    """Whether a column of unknown type is one of objects where all of it is null."""
+    """Whether an all-null column of unknown type holds objects."""
     whole_are_floats: bool = False
-    """Whether integers are floats, in a column of unknown type."""
+    """Whether integers in a column of unknown type are cast to float."""
 
 
 PLAIN = Interpretation()
 
 
 def cast(column: Column, values: list[Any], interpretation: Interpretation, *, is_irregular: bool = False) -> Any:
-    """A Series for a frame, or a numpy array where numpy has the type; the values were checked before."""
+    """`values`, checked before, as a pandas Series or an array of shape (n_rows,) and the column's dtype."""
     if is_irregular:
         return widened(values)
     if column.dtype is None and "types" not in column.detail:
@@ -81,7 +81,7 @@ def _strings(dtype: str, values: list[Any]) -> Any:
 
 
 def widened(values: list[Any]) -> Any:
-    """Numbers and nulls as pandas makes a column of them; objects where they are truth values with nulls."""
+    """Numbers and nulls as pandas infers them: (n_rows,) int64, uint64 or float64; object where booleans have nulls."""
     import numpy as np
 
     if any(isinstance(one, bool) for one in values):
@@ -95,7 +95,7 @@ def widened(values: list[Any]) -> Any:
 
 
 def is_exact(values: list[Any]) -> bool:
-    """Whether float64 holds all of `values`, as it must where one of them is none or no integer."""
+    """Whether float64 represents every integer of `values` exactly."""
     return all(not isinstance(one, int) or abs(one) <= EXACT or _is_kept(one) for one in values)
 
 
@@ -175,9 +175,9 @@ def _object(value: Any, types: set[str]) -> Any:
 def _categories(column: Column, values: list[Any], interpretation: Interpretation) -> Any:
     import pandas as pd
 
-    known = column.detail["categories"]
-    places = {keyed(one): place for place, one in enumerate(known)}
-    index = index_of(known, column.detail["of"])
+    categories = column.detail["categories"]
+    places = {keyed(one): place for place, one in enumerate(categories)}
+    index = index_of(categories, column.detail["of"])
     extra: list[Any] = []
     if not interpretation.unknown_is_missing:
         for one in values:
@@ -201,8 +201,8 @@ def index_of(items: list[Any], dtype: str) -> Any:
 
 
 def null_of(column: Column, values: list[Any], interpretation: Interpretation) -> Any:
-    known = column.nulls([None, *(one for one in values if isinstance(one, str))])
-    name = interpretation.null if interpretation.null in known else known[0]
+    options = column.nulls([None, *(one for one in values if isinstance(one, str))])
+    name = interpretation.null if interpretation.null in options else options[0]
     if name == "None":
         return None
     if name == "nan":

@@ -1,4 +1,4 @@
-"""A column: what a request may hold there, by the type that the model was trained on."""
+"""A column: which values a request may have in it, given the type that it had in training."""
 
 from __future__ import annotations
 
@@ -196,25 +196,25 @@ class Column:
         if not self.is_whole:
             return {}
         low, high = self.bounds
-        found = {row: _needed(value) for row, value in enumerate(values) if value is None or not low <= value <= high}
-        found.update({row: "f" for row, value in enumerate(values) if type(value) is float and value != int(value)})
-        return {row: kind for row, kind in found.items() if values[row] is not None or self.is_numpy}
+        kinds = {row: _needed(value) for row, value in enumerate(values) if value is None or not low <= value <= high}
+        kinds.update({row: "f" for row, value in enumerate(values) if type(value) is float and value != int(value)})
+        return {row: kind for row, kind in kinds.items() if values[row] is not None or self.is_numpy}
 
     def unknown(self, values: list[Any]) -> int | None:
         """The first row whose value is none of the categories."""
         if not self.is_category:
             return None
-        known = set(map(keyed, self.detail["categories"]))
-        return next((row for row, one in enumerate(values) if one is not None and keyed(one) not in known), None)
+        categories = set(map(keyed, self.detail["categories"]))
+        return next((row for row, one in enumerate(values) if one is not None and keyed(one) not in categories), None)
 
     def nulls(self, values: list[Any]) -> tuple[str, ...]:
         """What null may stand for here: the same for all rows of the training, where it is known."""
         is_object = self.dtype == "object" or (self.dtype is None and "types" in self.detail)
         if None not in values or self.is_category or not (is_object or self.dtype is None):
             return ("nan",)
-        found = tuple(self.detail.get("missing") or ())
-        if found:
-            return found
+        missing = tuple(self.detail.get("missing") or ())
+        if missing:
+            return missing
         if self.dtype is None and self.kind in ("number", "boolean"):
             return ("nan",)
         if self.dtype is None and any(isinstance(value, (int, float)) for value in values):
@@ -229,7 +229,7 @@ def _needed(value: Any) -> str:
 
 
 def keyed(value: Any) -> Any:
-    """Told apart from what Python calls equal: true is not 1, and 1 is 1.0."""
+    """A key that tells True from 1, which Python calls equal; 1 and 1.0 stay one."""
     return (isinstance(value, bool), value)
 
 

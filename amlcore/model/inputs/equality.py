@@ -1,4 +1,4 @@
-"""Equality: what it is that two answers are the same."""
+"""When two results of a model count as equal."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ TOLERANCE = 1e-9
 
 
 class Different(Exception):  # noqa: N818 - an outcome, not an error
-    """A path that does not answer as the model does; the message says where."""
+    """Two results that differ; the message says where."""
 
 
 def by_row(result: Any) -> Any:
-    """An answer as one array, the row first; a model of several outputs gives a list with an array an output."""
+    """A result as one array of shape (n_rows, …); several outputs, a list, stand side by side."""
     import numpy as np
 
     if not isinstance(result, list) or not all(hasattr(output, "ndim") for output in result):

@@ -1,4 +1,4 @@
-"""What is wrong with a request, and how its values are shown."""
+"""The error of a request, and how its messages show values."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class RequestError(Exception):
-    """A request that cannot be answered, with the row and the column at fault where there are such."""
+    """A request that cannot be answered; `row` and `column` name the value at fault, if there is one."""
 
     def __init__(
         self, message: str, *, row: int | None = None, column: str | int | None = None, status: int = 422
@@ -21,7 +21,7 @@ class RequestError(Exception):
 
 
 class Text(str):
-    """Text for a column of unknown type: a model that wants a number there refuses it and does not read `"3"` as 3."""
+    """A text in a column of unknown type that NumPy would read as a number: `"3"` must not become 3."""
 
     __slots__ = ()
 

@@ -15,37 +15,37 @@ TEXTUAL = ("text", "any", "number or text", "boolean or text")
 
 def interpretations(signature: Signature, rows: list[Any]) -> list[tuple[Interpretation, RequestError]]:
     """Beside the plain one, each way to understand `rows`, with the error where it makes a difference."""
-    found: list[tuple[Interpretation, RequestError]] = []
+    alternatives: list[tuple[Interpretation, RequestError]] = []
     for column in signature.columns(len(rows[0])) if signature.is_table else ():
         values = [row[column.position] for row in rows]
         row = column.unknown(values)
         if row is not None:
-            said = f"{quoted(values[row])} is not one of the categories that the model was trained on"
-            found.append((Interpretation(unknown_is_missing=True), column.bad(row, said)))
+            message = f"{quoted(values[row])} is not one of the categories that the model was trained on"
+            alternatives.append((Interpretation(unknown_is_missing=True), column.bad(row, message)))
         nulls = column.nulls(values)[1:]
-        said = (
+        message = (
             "null may stand for None or for NaN here, and the model's answers differ; log a sample that has a "
             "missing value in this column with run.log_sample(X)"
         )
-        found += [(Interpretation(null=null), column.bad(values.index(None), said)) for null in nulls]
-    return found
+        alternatives += [(Interpretation(null=null), column.bad(values.index(None), message)) for null in nulls]
+    return alternatives
 
 
 def fallbacks(signature: Signature, rows: list[Any]) -> list[Interpretation]:
     """What to try where the model refuses the plain interpretation: only what is not known of a column differs."""
     if not signature.is_table:
         return []
-    found = []
+    alternatives = []
     columns = [one for one in signature.columns(len(rows[0])) if one.dtype is None]
     cells = [[row[column.position] for row in rows] for column in columns]
     gaps = any(column.kind == "any" and all(one is None for one in values) for column, values in zip(columns, cells))
     if gaps:
-        found.append(Interpretation(gaps_are_objects=True))
+        alternatives.append(Interpretation(gaps_are_objects=True))
     if any(all(type(one) is int for one in values) for values in cells):
-        found.append(Interpretation(whole_are_floats=True))
+        alternatives.append(Interpretation(whole_are_floats=True))
         if gaps:
-            found.append(Interpretation(whole_are_floats=True, gaps_are_objects=True))
-    return found
+            alternatives.append(Interpretation(whole_are_floats=True, gaps_are_objects=True))
+    return alternatives
 
 
 def ambiguous_dates(signature: Signature, rows: list[Any]) -> list[tuple[list[Any], list[int], RequestError]]:

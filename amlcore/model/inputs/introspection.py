@@ -18,16 +18,16 @@ def attribute(model: Any, name: str) -> Any:
 
 def names_of(model: Any) -> list[str] | None:
     """The names of the columns that it was trained on."""
-    found = attribute(model, "feature_names_in_")
-    if found is None:  # as of a pipeline whose first step is "passthrough"
-        found = attribute(first_step(model), "feature_names_in_")
-    if found is None and library_of(model) == "catboost":
-        found = attribute(model, "feature_names_")
-        if found is not None and list(found) == [str(number) for number in range(len(found))]:
+    kept = attribute(model, "feature_names_in_")
+    if kept is None:  # as of a pipeline whose first step is "passthrough"
+        kept = attribute(first_step(model), "feature_names_in_")
+    if kept is None and library_of(model) == "catboost":
+        kept = attribute(model, "feature_names_")
+        if kept is not None and list(kept) == [str(number) for number in range(len(kept))]:
             return None  # its own, of an array
-    if found is None:
+    if kept is None:
         return None
-    names = found.tolist() if hasattr(found, "tolist") else list(found)
+    names = kept.tolist() if hasattr(kept, "tolist") else list(kept)
     return names if names and all(isinstance(name, str) for name in names) else None
 
 

@@ -59,10 +59,10 @@ class ReferenceModel:
         answers: list[Any] = [None] * len(rows)
         for columns, chosen in places.items():
             try:
-                found = self._score(method, [rows[place] for place in chosen], columns)
+                part = self._score(method, [rows[place] for place in chosen], columns)
             except RequestError as error:
                 raise _moved(error, chosen) from None
-            for place, one in zip(chosen, _rows_of(found)):
+            for place, one in zip(chosen, _rows_of(part)):
                 answers[place] = one
         return _joined(answers)
 
@@ -127,10 +127,10 @@ class ReferenceModel:
         result = getattr(self.estimator, method)(self.signature.to_input(rows, interpretation, irregular))
         if len(rows) == 1 and method == "transform" and hasattr(last_step(self.estimator), "components_"):
             result = result.reshape(1, -1)  # SparsePCA leaves out the row of one
-        found = count_of(result)
-        if found != len(rows):
-            given_rows = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
-            raise Miscounted(f"the model's {method} returned {found} results for {given_rows}")
+        n_results = count_of(result)
+        if n_results != len(rows):
+            n_rows = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
+            raise Miscounted(f"the model's {method} returned {n_results} results for {n_rows}")
         return result
 
 
@@ -190,5 +190,5 @@ def _moved(error: RequestError, places: list[int]) -> RequestError:
     if error.row is None:
         return error
     row = places[error.row]
-    said = str(error).replace(f"row {error.row}", f"row {row}", 1)
-    return RequestError(said, row=row, column=error.column, status=error.status)
+    message = str(error).replace(f"row {error.row}", f"row {row}", 1)
+    return RequestError(message, row=row, column=error.column, status=error.status)

@@ -31,10 +31,10 @@ class Signature:
     def __init__(self, signature: dict[str, Any], sample: dict[str, Any] | None) -> None:
         if signature.get("columns") is None and signature.get("n_features") is None and sample:
             # a pipeline whose first step keeps no record of its columns: the sample knows them
-            known = {key: sample.get(key) for key in ("columns", "labels", "dtypes", "details")}
-            signature = {**signature, **known}
+            from_sample = {key: sample.get(key) for key in ("columns", "labels", "dtypes", "details")}
+            signature = {**signature, **from_sample}
         self.form: str | None = signature.get("form")
-        """As run.log_sample names it; None in records of old, and where columns are all that is known."""
+        """As run.log_sample names it; None in records of earlier versions, and where only the columns are known."""
         self.names: list[str] | None = signature.get("columns")
         self._known = frozenset(self.names or ())  # to look each name up in the list takes seconds of a wide model
         self._aliases: dict[str, str] = signature.get("aliases") or {}
@@ -109,7 +109,7 @@ class Signature:
 
     def _as_they_are(self, data: Any) -> list[Any]:
         """Records or lists, of which nothing more is known."""
-        kind, wanted = (dict, "a record") if self.form == "records" else (list, "a list")
+        kind, expected = (dict, "a record") if self.form == "records" else (list, "a list")
         if isinstance(data, dict) and kind is dict:
             data = [data]
         if not isinstance(data, list):
@@ -118,7 +118,7 @@ class Signature:
             raise RequestError("data has no rows")
         for number, row in enumerate(data):
             if not isinstance(row, kind):
-                raise RequestError(f"row {number} must be {wanted}, got {quoted(row)}", row=number)
+                raise RequestError(f"row {number} must be {expected}, got {quoted(row)}", row=number)
             for label, value in row.items() if isinstance(row, dict) else enumerate(row):
                 if type(value) is int and not MIN_INTEGER <= value <= MAX_INTEGER:
                     raise RequestError(
@@ -151,15 +151,15 @@ class Signature:
 
     def _turned(self, columns: dict[str, Any]) -> list[list[Any]]:
         """The rows of columns by their name."""
-        given = self._ordered(columns, None)
-        for name, values in zip(self.names or [], given):
+        ordered = self._ordered(columns, None)
+        for name, values in zip(self.names or [], ordered):
             if not isinstance(values, list):
                 raise RequestError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
-            if len(values) != len(given[0]):
+            if len(values) != len(ordered[0]):
                 first = (self.names or [])[0]
-                counts = f"has {count(len(values))}, but column {first!r} has {len(given[0])}"
+                counts = f"has {count(len(values))}, but column {first!r} has {len(ordered[0])}"
                 raise RequestError(f"column {name!r} {counts}", column=name)
-        return [list(row) for row in zip(*given)]
+        return [list(row) for row in zip(*ordered)]
 
     def _row(self, row: Any, number: int) -> list[Any]:
         if isinstance(row, dict):
@@ -190,11 +190,11 @@ class Signature:
 
     def irregular(self, rows: list[Any]) -> list[Irregular]:
         """Of each row, the columns where it has what the trained dtype lacks, and the kind that has it."""
-        found: list[set[tuple[int, str]]] = [set() for _ in rows]
+        kinds: list[set[tuple[int, str]]] = [set() for _ in rows]
         for column in self.columns(len(rows[0])) if self.is_table else ():
             for row, kind in column.irregular([one[column.position] for one in rows]).items():
-                found[row].add((column.position, kind))
-        return [frozenset(one) for one in found]
+                kinds[row].add((column.position, kind))
+        return [frozenset(one) for one in kinds]
 
     def to_input(
         self, rows: list[Any], interpretation: Interpretation = PLAIN, irregular: Irregular = frozenset()

@@ -102,16 +102,16 @@ def _labels(signature: dict[str, Any], places: list[int]) -> list[str | int]:
 def _forms(model: Any, names: list[str] | None, sample: dict[str, Any]) -> list[str]:
     """The forms that the sample may have been meant in, the likeliest first."""
     own = form_of(model)
-    given = sample.get("form") or ("frame" if sample["columns"] else "array")
+    form = sample.get("form") or ("frame" if sample["columns"] else "array")
     is_column = len(sample["rows"][0]) == 1 and not any(isinstance(row[0], list) for row in sample["rows"])
     forms = [
         *([own] if own in ("records", "lists") else []),
-        *(["array"] if given == "frame" and not names and _keeps_names(model, sample) else []),
-        *([given] if not names or given in ("frame", "series") else []),
-        *(["frame"] if names or (sample["columns"] and given != "records") else []),
+        *(["array"] if form == "frame" and not names and _keeps_names(model, sample) else []),
+        *([form] if not names or form in ("frame", "series") else []),
+        *(["frame"] if names or (sample["columns"] and form != "records") else []),
         *(["texts"] if is_column and own == "texts" else []),
-        *(["array"] if given not in ("texts", "series") else []),
-        *([given] if names else []),
+        *(["array"] if form not in ("texts", "series") else []),
+        *([form] if names else []),
     ]
     if "records" in forms and not sample.get("records"):
         forms.remove("records")

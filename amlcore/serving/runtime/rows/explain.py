@@ -1,4 +1,4 @@
-"""Blame: which row and which column of a request it is that a model refuses."""
+"""Finds the row and the column of a request that a model refuses."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ log = logging.getLogger("bentoml.serve")
 
 MOST_ROWS, MOST_COLUMNS = 1000, 100
 SEARCHED_S = 0.25
-"""A request that is refused shall cost little more than one that is answered."""
+"""The time limit of the search: a refused request must not cost much more than an answered one."""
 
 
 def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) -> Any:
@@ -22,7 +22,7 @@ def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) ->
     Raises
     ------
     RequestError
-        It refuses a row; the message has its own words, and names the row and the column as far as they can be found.
+        It refuses a row; the message quotes the model, and names the row and column if they are found in time.
     """
     try:
         return reference.score(method, rows)
@@ -45,17 +45,17 @@ def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Mi
 
 
 def _of_refusal(reference: ReferenceModel, method: str, rows: list[Any], error: Exception) -> RequestError:
-    said = next(iter(str(error).splitlines()), "") or type(error).__name__
+    reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     row = _first_refused(reference, method, rows)
     if row is None:
-        return RequestError(f"the model refuses these rows: {said}")
+        return RequestError(f"the model refuses these rows: {reason}")
     column = _refused_column(reference, method, rows, row)
     if column is None:
-        return RequestError(f"the model refuses row {row}: {said}", row=row)
+        return RequestError(f"the model refuses row {row}: {reason}", row=row)
     label = reference.signature.columns(len(rows[row]))[column].label
     is_null = " is null" if rows[row][column] is None else ""
     return RequestError(
-        f"the model refuses these rows: {said} (row {row}, column {label!r}{is_null})", row=row, column=label
+        f"the model refuses these rows: {reason} (row {row}, column {label!r}{is_null})", row=row, column=label
     )
 
 
@@ -89,5 +89,5 @@ def _refused_column(reference: ReferenceModel, method: str, rows: list[Any], row
 def _others(reference: ReferenceModel, rows: list[Any], row: int, place: int) -> list[Any]:
     """A value or two to put in place of one that is suspected."""
     sampled = reference.signature.example(place, len(rows[row]))
-    given = [one[place] for one in rows if one[place] is not None and one[place] != rows[row][place]]
-    return [*sampled, *given[:1], 0.0][:2]
+    others = [one[place] for one in rows if one[place] is not None and one[place] != rows[row][place]]
+    return [*sampled, *others[:1], 0.0][:2]

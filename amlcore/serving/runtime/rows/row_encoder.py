@@ -1,4 +1,4 @@
-"""RowEncoder: the data of a request as one matrix, for the requests that are right; of the others it says nothing."""
+"""Encodes the rows of a valid request as one float64 matrix for the fast paths; the model answers the others."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _matrix(rows: list[Any], width: int) -> Any:
 
 
 class RowEncoder:
-    """Codes rows for a preparation; what it does not take, `Signature.read` explains or the model answers."""
+    """Encodes rows for a preparation; raises NotHandled for what `Signature.read` explains or the model answers."""
 
     def __init__(self, signature: Signature, preparation: Preparation, missing: list[bool]) -> None:
         """`missing`: of each column, whether the model takes null there."""
