@@ -25,7 +25,7 @@ def is_here(lock: str, *, python: str) -> bool:
     """Whether the interpreter that runs amlcore has the packages of `lock`, on Python `python`."""
     try:
         return python == platform.python_version() and all(
-            metadata.version(name) == wanted for name, wanted in pins(lock).items()
+            metadata.version(name) == pinned_version for name, pinned_version in pins(lock).items()
         )
     except metadata.PackageNotFoundError:
         return False

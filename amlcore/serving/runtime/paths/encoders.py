@@ -175,8 +175,8 @@ def _is_missing(value: Any) -> bool:
     return isinstance(value, float) and math.isnan(value)
 
 
-def _are_truth_values(known: Any) -> bool:
-    values = known.tolist()
+def _are_truth_values(column_categories: Any) -> bool:
+    values = column_categories.tolist()
     return any(isinstance(value, bool) for value in values) and all(
         isinstance(value, bool) or value is None or _is_missing(value) for value in values
     )
@@ -195,29 +195,31 @@ def _lookup(
 ) -> Step:
     """A step that replaces each value by the target of its category."""
     by_text, by_number = [], []
-    for position, (known, target, coding, other) in enumerate(zip(categories, targets, table, unknown)):
-        if known.dtype.kind in "iufb":
+    for position, (column_categories, target, coding, other) in enumerate(zip(categories, targets, table, unknown)):
+        if column_categories.dtype.kind in "iufb":
             coding.require_number()
-            coding.is_boolean |= known.dtype.kind == "b"
-            numbers = {float(value) for value in known.tolist() if not _is_missing(value)}
+            coding.is_boolean |= column_categories.dtype.kind == "b"
+            numbers = {float(value) for value in column_categories.tolist() if not _is_missing(value)}
             coding.numbers |= numbers
             if other is None:
                 coding.only = numbers if coding.only is None else coding.only & numbers
-            by_number.append((position, _numbers(known.astype("float64"), target, other)))
-        elif _are_truth_values(known):
+            by_number.append((position, _numbers(column_categories.astype("float64"), target, other)))
+        elif _are_truth_values(column_categories):
             coding.require_number()
             coding.is_boolean = True
-            gap = [value for value in known.tolist() if not isinstance(value, bool)]
+            gap = [value for value in column_categories.tolist() if not isinstance(value, bool)]
             if any((value is None) != (coding.null == "None") for value in gap):
                 raise NotNumeric
-            places = np.array([float(value) if isinstance(value, bool) else math.nan for value in known.tolist()])
+            places = np.array(
+                [float(value) if isinstance(value, bool) else math.nan for value in column_categories.tolist()]
+            )
             by_number.append((position, _numbers(places, target, other)))
-        elif all(isinstance(value, str) or _is_missing(value) or value is None for value in known.tolist()):
+        elif all(isinstance(value, str) or _is_missing(value) or value is None for value in column_categories.tolist()):
             coding.require_text()
-            for value in known.tolist():
+            for value in column_categories.tolist():
                 if isinstance(value, str):
                     coding.code(value)
-            by_text.append((position, _named(known.tolist(), coding.null), target, coding, other))
+            by_text.append((position, _named(column_categories.tolist(), coding.null), target, coding, other))
         else:
             raise NotNumeric
     if by_text and not by_number:
@@ -232,10 +234,10 @@ def _texts_only(entries: list[Any]) -> Step:
     def build() -> tuple[Any, Any, bool]:
         places: list[int] = []
         table: list[float | None] = []
-        for _, known, target, coding, other in entries:
+        for _, column_categories, target, coding, other in entries:
             places.append(len(table))
             column = [other] * (len(coding.codes) - 1 + SHIFT)
-            for value, place in zip(known, target):
+            for value, place in zip(column_categories, target):
                 if isinstance(value, str):
                     column[coding.codes[value] + SHIFT] = place
                 elif _is_missing(value):
@@ -257,10 +259,10 @@ def _texts_only(entries: list[Any]) -> Step:
     return look
 
 
-def _numbers(known: Any, target: list[float], other: float | None) -> Step:
+def _numbers(column_categories: Any, target: list[float], other: float | None) -> Step:
     values = np.append(np.array(target, dtype="float64"), math.inf if other is None else other)
-    has_missing = bool(len(known) and np.isnan(known[-1]))
-    finite = known[:-1] if has_missing else known
+    has_missing = bool(len(column_categories) and np.isnan(column_categories[-1]))
+    finite = column_categories[:-1] if has_missing else column_categories
 
     def look(column: Any) -> Any:
         place = np.searchsorted(finite, column)

@@ -167,26 +167,26 @@ def _compare(
     if len(handled) < len(rows) / 2:
         raise Different(f"it leaves {len(rows) - len(handled)} of {len(rows)} rows to the model")
     matrix, rows = matrix[handled], [rows[number] for number in handled]
-    expected = {method: wanted[handled] for method, wanted in expected.items() if method in path.methods}
-    for method, wanted in expected.items():
+    expected = {method: model_answers[handled] for method, model_answers in expected.items() if method in path.methods}
+    for method, model_answers in expected.items():
         many = f"{method} of {len(rows)} rows"
-        _require_equal(path.score(method, matrix), wanted, many, model=model, method=method, rows=rows)
+        _require_equal(path.score(method, matrix), model_answers, many, model=model, method=method, rows=rows)
         until = time.monotonic() + SINGLY_S
         for number in range(min(SINGLY, len(rows))):
             if time.monotonic() > until:
                 break
             alone, what = [rows[number]], f"{method} of row {number} alone"
-            known = wanted[number : number + 1]
+            model_answer = model_answers[number : number + 1]
             for single in _of_one(path, reader, method, rows[number]):
-                _require_equal(single, known, what, model=model, method=method, rows=alone)
+                _require_equal(single, model_answer, what, model=model, method=method, rows=alone)
     thresholds = path.scorer.thresholds()
     if not thresholds:
         return len(rows)
     prepared = at_thresholds(path.preparation(matrix), thresholds, most=AT_THRESHOLDS)
     final = path.preparation.final
     for method in path.methods & set(expected):
-        wanted = by_row(getattr(final, method)(prepared))
-        require_equal(path.scorer.score(method, prepared), wanted, f"{method} at thresholds")
+        model_answers = by_row(getattr(final, method)(prepared))
+        require_equal(path.scorer.score(method, prepared), model_answers, f"{method} at thresholds")
     return len(rows) + len(prepared)
 
 

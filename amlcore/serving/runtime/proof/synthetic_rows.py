@@ -93,21 +93,28 @@ class SyntheticRows:
         if only:
             return [int(value) for value in only] if self._columns[position].is_whole else list(only)
         apart = [near for number in self._codings[position].numbers for near in around(number)]
-        known = [float(value) for value in sampled if isinstance(value, (int, float))]
-        if self.style == "near the sample" and known:
+        sample_numbers = [float(value) for value in sampled if isinstance(value, (int, float))]
+        if self.style == "near the sample" and sample_numbers:
             is_whole = self._columns[position].is_whole
-            return [int(value) if is_whole else value for value in known] + ([] if is_whole else apart)
-        spread = 2.0 * max(float(np.std(known)), abs(known[0]) / 10, 1e-3) if known else 1.0
-        normal = self._random.normal(np.mean(known) if known else 0.0, spread, count // 2 + 1)
+            return [int(value) if is_whole else value for value in sample_numbers] + ([] if is_whole else apart)
+        spread = 2.0 * max(float(np.std(sample_numbers)), abs(sample_numbers[0]) / 10, 1e-3) if sample_numbers else 1.0
+        normal = self._random.normal(np.mean(sample_numbers) if sample_numbers else 0.0, spread, count // 2 + 1)
         wide = self._random.normal(size=count // 4 + 1) * 10.0 ** self._random.uniform(-2, 4, count // 4 + 1)
         drawn = np.concatenate((normal, wide))
         drawn = np.abs(drawn) if self.style == "positive" else drawn
         if self._columns[position].is_whole:
             low, high = self._columns[position].bounds
             whole = [int(min(max(value, low, -1e15), high, 1e15)) for value in drawn]
-            return [*whole, *[int(value) for value in known + apart if value == int(value) and low <= value <= high]]
+            return [
+                *whole,
+                *[int(value) for value in sample_numbers + apart if value == int(value) and low <= value <= high],
+            ]
         whole = [int(value) for value in drawn[: count // 8 + 1] if abs(value) < 1e15]
-        return [*drawn.tolist(), *whole, *(known + apart) * max(1, count // (8 * max(1, len(known + apart))))]
+        return [
+            *drawn.tolist(),
+            *whole,
+            *(sample_numbers + apart) * max(1, count // (8 * max(1, len(sample_numbers + apart)))),
+        ]
 
 
 def around(number: float) -> list[float]:
