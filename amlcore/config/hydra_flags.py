@@ -17,6 +17,7 @@ from amlcore.config.composition import add_implied_choices
 from amlcore.config.files.key_locations import SHIPPED
 from amlcore.config.files.loader import Loader
 from amlcore.config.session import explaining_errors
+from amlcore.config.versions import VERSION_BASE
 
 
 def answer_hydra_flag(overrides: list[str], *, root: Path, flags: Sequence[str], config_name: str = "config") -> None:
@@ -39,7 +40,7 @@ def _hydra_main(arguments: list[str]) -> None:
     sys.argv = ["aml", *arguments]
     os.environ["HYDRA_FULL_ERROR"] = "1"
     try:
-        hydra.main(config_path=str(SHIPPED), config_name="config", version_base="1.3")(_do_nothing)()
+        hydra.main(config_path=str(SHIPPED), config_name="config", **VERSION_BASE)(_do_nothing)()
     finally:
         sys.argv = argv
         namespace["ConfigLoaderImpl"] = hydra_loader

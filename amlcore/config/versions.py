@@ -1,4 +1,4 @@
-"""What differs between the versions of OmegaConf that amlcore works with: 2.3, and 2.4 with Hydra 1.4."""
+"""What differs between the versions that amlcore works with: Hydra 1.3 with OmegaConf 2.3, and 1.4 with 2.4."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
+import hydra
 from omegaconf import OmegaConf
 
 try:
@@ -16,6 +17,9 @@ except ImportError:
 # OmegaConf 2.4 calls register_resolver() what was register_new_resolver(); before, that name had another meaning.
 _is_renamed = "replace" in signature(OmegaConf.register_resolver).parameters
 _register: Callable[..., None] = getattr(OmegaConf, "register_resolver" if _is_renamed else "register_new_resolver")
+
+# Hydra 1.4 warns of this argument and needs none; 1.3 without it behaves like 1.1.
+VERSION_BASE: dict[str, Any] = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 
 # What a resolver returns for the text `???`, which alone means a value that is not set: 2.4 wants it escaped.
 QUESTION_MARKS_TEXT = r"\???" if _is_renamed else "???"
