@@ -21,7 +21,8 @@ from typing import Any
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from amlcore.config import Search, compose_search
-from amlcore.execution.sweep_driver import SweepDriver, submit_sweep
+from amlcore.execution.sweep_driver import SweepDriver
+from amlcore.execution.sweep_submission import submit_sweep
 from amlcore.record.record import Record
 from amlcore.sweep.study import Study, TrialState
 

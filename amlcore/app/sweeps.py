@@ -16,8 +16,9 @@ from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
 from amlcore.execution.source import log_skipped_dotenv
 from amlcore.execution.submission import log_unread_block
-from amlcore.execution.sweep_driver import SweepDriver, check_search_references, submit_sweep
+from amlcore.execution.sweep_driver import SweepDriver
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
+from amlcore.execution.sweep_submission import check_search_references, submit_sweep
 from amlcore.log import Log
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record

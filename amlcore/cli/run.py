@@ -48,7 +48,7 @@ def run(arguments: list[str]) -> int:
 def _sweep(search: Search, options: Namespace, overrides: list[str]) -> int:
     from amlcore.app import sweeps
     from amlcore.execution.interrupts import catch_signals
-    from amlcore.execution.sweep_driver import dry_run_sweep
+    from amlcore.execution.sweep_submission import dry_run_sweep
     from amlcore.terminal.yaml_output import print_yaml
 
     if options.dry_run:

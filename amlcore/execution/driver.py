@@ -157,7 +157,7 @@ class Driver:
 
     def _check_there(self) -> None:
         if not self._record.is_present:
-            raise RecordError(f"{self._record.folder} was removed while its run was carried out")
+            raise RecordError(f"{self._record.folder} was removed while its run was in progress")
 
     def _cancel_requested(self) -> bool:
         if not Path(self._record.layout.cancel).exists():

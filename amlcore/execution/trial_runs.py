@@ -236,7 +236,7 @@ class TrialRuns:
     @staticmethod
     def _check_there(record: Record) -> None:
         if not record.is_present:
-            raise RecordError(f"{record.folder} was removed while its trial was carried out")
+            raise RecordError(f"{record.folder} was removed while its trial was running")
 
     def _is_lost(self, running: TrialRun) -> bool:
         record, now = running.record, time.monotonic()

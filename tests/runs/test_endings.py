@@ -176,7 +176,7 @@ def test_a_run_whose_folder_is_removed_is_one_message(project: Path, aml: Aml, w
         assert driver.wait(30) == 1
         assert driver.stderr is not None
         said = driver.stderr.read()
-    assert "was removed while its run was carried out" in said
+    assert "was removed while its run was in progress" in said
     assert "Traceback" not in said
 
     write("outputs/b", "")

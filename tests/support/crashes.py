@@ -19,7 +19,7 @@ from typing import Any
 from amlcore.app import sweeps
 from amlcore.app.drive import drive
 from amlcore.config import Search, compose_search
-from amlcore.execution.sweep_driver import submit_sweep
+from amlcore.execution.sweep_submission import submit_sweep
 from amlcore.record.record import Record
 from amlcore.runs import reconcile
 from amlcore.sweep.study import Study

@@ -41,7 +41,7 @@ def test_one_trial_costs_the_sweep_that_trial_alone(
     assert driver.returncode == 0, said
     assert "3 trials: 2 done, 0 pruned, 1 failed" in said
     assert "best: trial 2" in said
-    assert ("was removed while its trial was carried out" if harm == "removed" else "state.json is damaged") in said
+    assert ("was removed while its trial was running" if harm == "removed" else "state.json is damaged") in said
     assert [run["state"] for run in runs(aml)] == ["Completed"]
 
 
@@ -55,7 +55,7 @@ def test_a_sweep_whose_own_folder_is_removed_is_one_message(project: Path, write
         said = driver.communicate(timeout=60)[1]
 
     assert driver.returncode == 1
-    assert "was removed while its sweep was carried out" in said
+    assert "was removed while its sweep was running" in said
     assert "Traceback" not in said
 
 

@@ -110,7 +110,7 @@ def test_a_metric_that_nobody_logs_is_said_at_the_first_trial(aml: Aml) -> None:
         "aml: warning: trial 0: sweep.primary_metric=scor: the script did not log it; did you mean 'score'" in said.err
     )
     assert said.err.count("warning:") == 1
-    assert "none of 2 trials came to a result" in said.err
+    assert "none of 2 trials produced a result" in said.err
 
 
 @pytest.mark.usefixtures("toy")
