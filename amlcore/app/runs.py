@@ -38,7 +38,7 @@ POLL_S = 0.05
 
 
 def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
-    """Submit `job` and see it through: stream, register, package.
+    """Submit `job`, then follow it to its end: stream, register, package.
 
     Returns
     -------
@@ -68,7 +68,13 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> in
 
 
 def find_run(workspace: Workspace, reference: str) -> Run:
-    """The run that `reference` means; one that cannot be read is refused here, whatever is to be done with it."""
+    """The run that `reference` means.
+
+    Raises
+    ------
+    NotFoundError, RecordError
+        There is no such run, or it cannot be read.
+    """
     run = find(workspace.run_folders, reference)
     _ = run.info
     return run
@@ -76,7 +82,7 @@ def find_run(workspace: Workspace, reference: str) -> Run:
 
 @dataclass(frozen=True)
 class Listing:
-    """Some of the runs that were asked for, as rows, and how many there are."""
+    """Rows of the requested runs, and how many there are in all."""
 
     rows: list[dict[str, Any]]
     total: int
@@ -92,7 +98,7 @@ def list_runs(
     limit: int | None = None,
     log: Log,
 ) -> Listing:
-    """The runs as the command line lists them: newest first, or by the last value of a metric, the highest first.
+    """List runs: newest first, or by the last value of a metric, highest first.
 
     Only those that are shown are read whole; one that is damaged is shown as that, and said. Without `sweeps`, which
     have the metrics of their best trials, these are left out.
@@ -130,7 +136,7 @@ def _by_metric(found: Iterable[Run], name: str) -> list[Run]:
 
 
 def logs(run: Run, *, file: str | None, follow: bool) -> None:
-    """Print a run's log, and go on while it grows if `follow`."""
+    """Print a run's log; with `follow`, until the run has ended."""
     layout = run.record.layout
     if file is None:
         pairs = [(Path(layout.stdout), sys.stdout.buffer), (Path(layout.stderr), sys.stderr.buffer)]
@@ -165,7 +171,7 @@ def wait(run: Run, *, log: Log) -> int:
 def cancel(run: Run) -> RunState:
     """Cancel a run and wait until it has ended."""
     if run.has_ended():
-        raise RequestError(f"run {run.id} has ended already: {run.status.state}")
+        raise RequestError(f"run {run.id} has already ended: {run.status.state}")
     run.cancel()
     begun = time.monotonic()
     while not run.has_ended() and time.monotonic() - begun < CANCEL_WAIT_S:
@@ -173,7 +179,7 @@ def cancel(run: Run) -> RunState:
             kill_orphan(run.record)
         time.sleep(POLL_S)
     if not run.has_ended():
-        raise RunError(f"run {run.id} was asked to end and has not within {CANCEL_WAIT_S:.0f} s: {run.status.state}")
+        raise RunError(f"run {run.id} did not end within {CANCEL_WAIT_S:.0f} s after the request: {run.status.state}")
     return run.status.state
 
 

@@ -1,4 +1,4 @@
-"""What `aml` does with a sweep: submit it, see it through, register its best."""
+"""The verbs of sweeps: submit, resume, carry out, register the best."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ POLL_S = 0.05
 
 
 def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -> int:
-    """Submit a sweep and see it through: try, compare, register the best, package it.
+    """Submit a sweep, then follow it to its end: try, compare, register the best, package it.
 
     Returns
     -------
     int
-        0 where a trial came to a result.
+        0 if a trial produced a result.
     """
     check_models(search)
     search = with_full_ids(search)
@@ -59,13 +59,13 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
 
 
 def resume(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
-    """Go on with a sweep whose driver is gone."""
+    """Resume a sweep whose driver is gone."""
     record = find_run(workspace, reference).record
     return _resume(load_search(record), record, detach=detach, log=log)
 
 
 def resume_same(search: Search, *, detach: bool, log: Log) -> int:
-    """Go on with the newest sweep of the same search, under the limits of this one."""
+    """Resume the newest sweep of the same search, with the limits of this one."""
     experiment = search.job.workspace.outputs_path / search.job.name
     for folder in sorted(experiment.glob("*/sweep.json"), reverse=True):
         record = Record(folder.parent)
@@ -77,27 +77,25 @@ def resume_same(search: Search, *, detach: bool, log: Log) -> int:
         if earlier.is_same(search):
             again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
             return _resume(again, record, detach=detach, log=log)
-    raise RequestError(
-        f"sweep.resume=true: no sweep of this search lies in {experiment}; without it, the command begins one"
-    )
+    raise RequestError(f"sweep.resume=true: {experiment} has no sweep of this search; drop it to start one")
 
 
 def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     until = time.monotonic() + RELEASE_WAIT_S
-    while record.has_ended() and record.is_driven and time.monotonic() < until:  # the last of its driver's work
+    while record.has_ended() and record.is_driven and time.monotonic() < until:  # its driver is finishing
         time.sleep(POLL_S)
     if record.is_driven:
-        raise RequestError(f"sweep {record.folder.name} is being carried out; `aml cancel` ends it, `aml wait` waits")
+        raise RequestError(f"sweep {record.folder.name} is being carried out; use `aml wait` or `aml cancel`")
     if not may_reconcile(record.folder):
         owner, name = owner_of(record.folder), record.folder.name
         raise RequestError(
             f"sweep {name} belongs to {owner}, and only they can resume it; "
-            f"the same command with sweep.warm_start=[{name}] begins one of your own that learns from it"
+            f"the same command with sweep.warm_start=[{name}] starts your own, which learns from it"
         )
     check_search_references(search)
     write_json(record.layout.sweep, search.to_json(), sync=True)
     Path(record.layout.cancel).unlink(missing_ok=True)
-    log(f"sweep {record.folder.name} goes on in {record.folder}")
+    log(f"resuming sweep {record.folder.name} in {record.folder}")
     return _see_through(search, record, detach=detach, log=log)
 
 
@@ -119,7 +117,7 @@ def _drive(search: Search, record: Record, terminal: Attached) -> int:
         with retry_while_full(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
 
             def file_log(line: str) -> None:
-                with suppress(OSError):  # a full disk ends no sweep
+                with suppress(OSError):  # a full disk must not end a sweep
                     file.write(f"{line}\n".encode(errors="backslashreplace"))
 
             def log(line: str) -> None:
@@ -144,10 +142,10 @@ def _finish(
     if driver.trials:
         terminal.write(lambda: tables.trials(driver.trials, metrics=metrics, front=driver.front), to=STDOUT)
     if len(metrics) > 1 and len(driver.front):
-        log(f"Pareto front: {len(driver.front)} trials that no other beats in {' and '.join(metrics)}")
+        log(f"Pareto front: {len(driver.front)} trials that no other trial beats in {' and '.join(metrics)}")
     if is_worth_plots(search, driver.trials):
         draw_in_background(record)
-        log(f"plots follow in {record.layout.outputs}")
+        log(f"plots will appear in {record.layout.outputs}")
     states = [trial.state for trial in driver.trials]
     canceled = states.count(TrialState.CANCELED)
     log(
@@ -168,9 +166,9 @@ def _finish(
 
 
 def _publish(search: Search, record: Record, best: Run, *, log: Log) -> int:
-    """Register and package the best; what came of it is kept with the sweep too, whose trials did end well."""
+    """Register and package the best; its model or its failure is recorded with the sweep too."""
     exit_status = 0
-    if best.model is None:  # a resumed sweep may have come so far before
+    if best.model is None:  # a resumed sweep may have registered it before
         exit_status = publish(search.job, best.record, log=log)
     if exit_status:
         record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)

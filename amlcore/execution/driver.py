@@ -1,4 +1,4 @@
-"""The driver of one run: prepares its environment, lays its request, follows it to its end."""
+"""The driver of one run: prepares its environment, enqueues its request, follows it to its end."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ POLL_S = 0.01
 
 @contextmanager
 def trying_on(log: Log) -> Iterator[None]:
-    """Let what is written in the block wait for room where the disk is full, and say so now and then."""
+    """Let writes in the block wait for room while the disk is full, and log that once a minute."""
     again_at = 0.0
 
     def wait(error: OSError) -> bool:
@@ -53,7 +53,7 @@ def trying_on(log: Log) -> Iterator[None]:
 
 
 class Driver:
-    """Carries a submitted job out; the only writer of the run's state while it lives.
+    """Carries out a submitted job; the only writer of the run's state while it lives.
 
     Parameters
     ----------
@@ -96,7 +96,7 @@ class Driver:
         return self._record.status
 
     def _until_ended(self) -> None:
-        """Carry the run out; the first interruption cancels it, a further one kills the script."""
+        """Carry out the run; the first interruption cancels it, the next one kills the script."""
         interrupted = False
         while not self._record.has_ended():
             try:
@@ -124,7 +124,7 @@ class Driver:
         self._follow(self._slots)
 
     def _follow(self, slots: Slots) -> None:
-        """Watch the run's files until they hold a result, and keep its state in step with them."""
+        """Watch the run's files until they hold a result, and keep its state up to date."""
         record, run = self._record, self._record.folder.name
         wait_reporter = WaitReporter(self._log)
         progress: tuple[str | None, int, bool] = (None, 0, False)
@@ -138,7 +138,7 @@ class Driver:
                 lifecycle.cancel(record)
                 return
             reason = slots.wait_reason(run)
-            # What decides on the state is cheap to look at; the state itself is read and written as that changes.
+            # The state is read and written only if what decides on it has changed: this runs 100 times a second.
             attempt = record.attempt
             is_claimed = attempt > 0 and (progress[1:] == (attempt, True) or record.claim is not None)
             if (reason, attempt, is_claimed) != progress:
@@ -150,7 +150,7 @@ class Driver:
             time.sleep(POLL_S)
         self._check_there()
         if lifecycle.was_terminated(record):
-            time.sleep(SIGTERM_WAIT_S)  # whoever ends all processes at once reaches this one too
+            time.sleep(SIGTERM_WAIT_S)  # whoever kills all processes at once reaches this one too
         if RunState.Running not in record.status.times:
             record.enter(RunState.Running)
         lifecycle.finalize(record)
@@ -176,13 +176,13 @@ class Driver:
 
 
 def prepare(job: Job, record: Record, *, log: Log) -> BuiltEnvironment:
-    """Build the environment of `job`, or find it built; its log streams and stays in the run."""
+    """Build the environment of `job`, or find it in the cache; its log streams and stays in the run."""
     record.enter(RunState.Preparing)
     with full_disk.retry_while_full(lambda: open(record.layout.build_log, "ab", buffering=0)) as file:
 
         def keep(line: str) -> None:
             line = job.workspace.redacted(line)
-            with suppress(OSError):  # on a full disk the build itself says so
+            with suppress(OSError):  # on a full disk the build itself reports it
                 os.write(file.fileno(), f"{line}\n".encode(errors="backslashreplace"))
             log(line)
 
@@ -204,7 +204,7 @@ def prepare(job: Job, record: Record, *, log: Log) -> BuiltEnvironment:
 
 def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> None:
     """Write into the record which environment the run has."""
-    write_text(record.layout.lock, built.lock)  # whole or not at all: a resumed or repeated run has one already
+    write_text(record.layout.lock, built.lock)  # atomically: a resumed or repeated run already has one
     facts = {
         **asdict(built),
         "python": str(built.python),
@@ -218,7 +218,7 @@ def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> N
 
 
 def _check_same(wanted: str, found: str) -> None:
-    """Make sure that a repetition gets the packages of the run that it repeats."""
+    """Check that a rerun gets the packages of the run that it repeats."""
     before, now = pins(wanted), pins(found)
     changed = [
         f"{name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
@@ -227,5 +227,5 @@ def _check_same(wanted: str, found: str) -> None:
     ]
     if changed:
         raise BuildError(
-            f"this interpreter's packages have changed since the run that is repeated: {', '.join(changed)}"
+            f"the packages of this interpreter have changed since the run that is repeated: {', '.join(changed)}"
         )

@@ -12,15 +12,15 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def catch_signals() -> None:
-    """Let the signals that would end this process cancel what it drives, as Ctrl-C does."""
+    """Make the signals that would end this process cancel what it drives, as Ctrl-C does."""
     for number in SIGNALS[1:]:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup has it ignored
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup ignores it
             signal.signal(number, signal.default_int_handler)
 
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Let an interruption wait for the end of the block, which is not to be torn; a second one does not wait."""
+    """Delay an interruption until the block has ended; a second one does not wait."""
     waiting: list[int] = []
 
     def wait(number: int, _frame: object) -> None:
@@ -44,11 +44,11 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def interrupted_once(wanted: Callable[[], bool]) -> Iterator[None]:
-    """Let `wanted`, asked again and again, interrupt whatever the block waits for, as Ctrl-C does."""
+def interrupted_once(is_requested: Callable[[], bool]) -> Iterator[None]:
+    """Interrupt whatever the block waits for, as Ctrl-C does, once `is_requested` says so."""
 
     def look(*_: object) -> None:
-        if wanted():
+        if is_requested():
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""Earlier sweeps: how one was submitted, and what its trials tell the sampler of a new one."""
+"""Past sweeps: how one was submitted, and its trials as a warm start for the sampler of a new one."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 
 def load_search(record: Record) -> Search:
-    """The search that a sweep was submitted with, in the workspace where its record lies.
+    """The search that a sweep was submitted with, in the workspace that holds its record now.
 
     Raises
     ------
     RequestError
-        The run is no sweep.
+        The run is not a sweep.
     RecordError
-        What was kept of it is damaged.
+        Its record is damaged.
     """
     root = record.folder.parent.parent.parent
     try:
@@ -34,11 +34,11 @@ def load_search(record: Record) -> Search:
             return replace(search, bases=[replace(base, job=base.job.moved(root)) for base in search.bases])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordError(f"{record.layout.sweep} is damaged: {error}") from None
-    raise RequestError(f"run {record.folder.name} is no sweep")
+    raise RequestError(f"run {record.folder.name} is not a sweep")
 
 
 def with_full_ids(search: Search) -> Search:
-    """The same search with the whole ids of the sweeps that it starts from."""
+    """The same search with the full ids of the sweeps in sweep.warm_start."""
     if not search.sweep.warm_start:
         return search
     folders = list(search.job.workspace.run_folders)
@@ -50,12 +50,12 @@ def with_full_ids(search: Search) -> Search:
 
 
 def past_trials(search: Search) -> list[FrozenTrial]:
-    """The trials of the sweeps that `search` starts from, as trials of its own space.
+    """The trials of the sweeps in sweep.warm_start, as trials of the space of `search`.
 
     Raises
     ------
     RequestError
-        One is no sweep, or of another space; the sampler does not learn from any.
+        One is not a sweep, or has another space, or the sampler cannot learn from trials.
     """
     from amlcore.sweep.read_only_study import own_trials
     from amlcore.sweep.warm_start import check_sampler_learns, check_use, warm_start_trials

@@ -1,4 +1,4 @@
-"""The Provenance of a model: what its registration has to know of the run that wrote it."""
+"""The Provenance of a model: what its registration needs to know about the run that wrote it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from amlcore.workspace import Workspace
 
 
 def provenance_of(record: Record) -> Provenance:
-    """What the registration of a model needs to know of a run that has ended.
+    """What the registration of a model needs to know about a run that has ended.
 
     Raises
     ------
@@ -30,13 +30,13 @@ def provenance_of(record: Record) -> Provenance:
     run, status = record.folder.name, record.status
     info, environment = record.info, record.environment
     if status.state is not RunState.Completed:
-        raise RunError(f"run {run} is {status.state}; a model is registered from a completed run")
+        raise RunError(f"run {run} is {status.state}; only a completed run's model can be registered")
     if environment is None:
-        raise RunError(f"run {run} has no environment of its own, so no model can be registered from it")
+        raise RunError(f"run {run} has no environment of its own, so its model cannot be registered")
     workspace = Workspace.at(record.workspace_path)
     lock = read_lock(record)
     interpreter = Path(environment.python)
-    if not os.access(interpreter, os.X_OK):  # removed, or in the cache of another user
+    if not os.access(interpreter, os.X_OK):  # removed, or in another user's cache
         cache = compose_workspace(workspace.path).environments_path
         interpreter = build_lock(
             lock,
@@ -56,7 +56,7 @@ def provenance_of(record: Record) -> Provenance:
         manifest=taken.manifest,
         hashes=record.output_hashes,
         metrics=last_values(record.layout.metrics, "scalar"),
-        # Python looks beside a script for its modules, and at the root of the source for those of a module.
+        # Python looks for modules beside a script, but for those of a module at the source's root.
         script=Path(str(info.script)).name if info.module else str(info.script),
         python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=() if record.result is None else tuple(file.path for file in record.result.strays),
@@ -64,12 +64,12 @@ def provenance_of(record: Record) -> Provenance:
 
 
 def read_lock(record: Record) -> str:
-    """The packages that a run had, as they were locked.
+    """The locked packages of a run.
 
     Raises
     ------
     RecordError
-        The file is gone, or not what was written when the environment was built.
+        The file is gone, or has changed since the environment was built.
     """
     lock = record.lock
     if lock is None:
@@ -78,7 +78,7 @@ def read_lock(record: Record) -> str:
 
 
 def _python_path(record: Record) -> str:
-    """What the run was given as PYTHONPATH; of a colleague's run, whose request only its owner reads, by its config."""
+    """The PYTHONPATH of a run, from its config if its request belongs to another user."""
     try:
         request = record.request
         variables = {} if request is None else request.environment_variables

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def publish(job: Job, record: Record, *, log: Log) -> int:
-    """Register and package what `job` says; a failure is kept with the run, whose script did end well."""
+    """Register and package the model that `job` names; a failure is recorded with the run, which stays Completed."""
     if job.model.name is None:
         return 0
     try:
@@ -45,7 +45,7 @@ def publish(job: Job, record: Record, *, log: Log) -> int:
 
 @timed
 def register(record: Record, registration: Registration) -> Model:
-    """Register what `registration` names from a run that has completed, and note it in the run's record."""
+    """Register the model of a completed run, and record it with the run."""
     from amlcore.execution.provenance import provenance_of
 
     reconcile(record)
@@ -56,12 +56,12 @@ def register(record: Record, registration: Registration) -> Model:
 
 
 def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
-    """Find out before the training whether its model could be registered and packaged.
+    """Check, before the training, that its model can be registered and packaged.
 
     Parameters
     ----------
     python : PythonRequest, optional
-        What the training runs on where that is not what its environment says today.
+        The Python of the training, if its environment does not say so today.
     """
     from amlcore.model.files import check_output
 
@@ -70,7 +70,7 @@ def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
     if job.deployment is None:
         return
     if job.model.name is None:
-        raise ConfigError("deployment: there is no model to package; give it a name with model.name=NAME")
+        raise ConfigError("deployment: no model to package; name one with model.name=NAME")
     job.deployment.check()
     job.deployment.service_name(job.model.name)
     resources = job.model.resource_configuration
@@ -80,20 +80,20 @@ def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
 
 
 def check_models(search: Search) -> None:
-    """Find the same out for a sweep, in whichever of its environments the best may be trained."""
+    """Check the same for a sweep, in each environment that the best trial may use."""
     check_model(search.job)
     if search.job.deployment is not None:
         for job in search.in_each_environment():
             _check_python(job.environment.specify(job.workspace.path).python)
 
 
-def _check_python(asked: PythonRequest | None) -> None:
-    """Raises ConfigError where the training's Python is none that a service runs on."""
+def _check_python(python: PythonRequest | None) -> None:
+    """Raise ConfigError if no service can run on the Python of the training."""
     from amlcore.serving.deployment import supported_python
 
     supported = supported_python()
-    if asked is not None and not asked.can_be(supported):
+    if python is not None and not python.can_be(supported):
         raise ConfigError(
-            f"deployment: {asked.text} is asked for ({asked.where}), and BentoML, which serves the model, needs "
-            f"{supported}; legal: a newer Python, such as environment.python=3.11, or deployment=none"
+            f"deployment: {python.text} is requested ({python.where}), but BentoML, which serves the model, needs "
+            f"{supported}; use a newer Python, such as environment.python=3.11, or deployment=none"
         )

@@ -1,4 +1,4 @@
-"""What a sweep leaves in its outputs/: a table of its trials, the importances of its parameters, plots."""
+"""What a sweep writes to its outputs/: a table of its trials, the importances of its parameters, plots."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def columns(trials: Sequence[Trial], metrics: Sequence[str], *, sweep: str) -> d
 
 
 def write_table(record: Record, trials: Sequence[Trial], metrics: Sequence[str], front: ParetoFront) -> None:
-    """Write all trials into trials.csv, in the order in which the terminal shows the best of them."""
+    """Write all trials to trials.csv, in the order of the table on the terminal."""
     ranked = sorted(trials, key=front.order)
     table = columns(ranked, metrics, sweep=record.folder.name)
     for key in dict.fromkeys(key for trial in ranked for key in trial.values):
@@ -63,12 +63,12 @@ def is_worth_plots(search: Search, trials: Sequence[Trial]) -> bool:
 
 
 def draw_in_background(record: Record) -> None:
-    """Let a process of its own draw the plots: it takes some seconds, and nobody shall wait for them."""
+    """Draw the plots in a separate process: it takes some seconds, and nobody should wait for it."""
     background.start("_plot", record)
 
 
 def draw(folder: Path) -> None:
-    """Draw the plots of the sweep in `folder`; what cannot be drawn is said, and changes nothing else."""
+    """Draw the plots of the sweep in `folder`; a plot that fails is logged and affects no other."""
     os.nice(NICENESS)
     from amlcore.sweep import plots
     from amlcore.sweep.read_only_study import load_read_only
@@ -88,7 +88,7 @@ def draw(folder: Path) -> None:
 
 
 def _span(record: Record) -> tuple[float, float] | None:
-    """From when to when a trial had its slot, in seconds since the epoch; None where it never had one."""
+    """When a trial had its slot: start and end in seconds since the epoch; None if it never had one."""
     first = read_document(record.layout.attempt(1).claim, Claim)
     if first is None:
         return None

@@ -54,9 +54,7 @@ def _check_nesting() -> None:
     folder = os.environ.get(RUN_VARIABLE)
     info = None if folder is None or not Path(folder, "run.json").exists() else Record(Path(folder)).info
     if info is not None and info.trial is not None:
-        raise RequestError(
-            f"a trial of a sweep (run {info.id}) cannot start a sweep; search everything in one sweep"
-        )
+        raise RequestError(f"a trial of a sweep (run {info.id}) cannot start a sweep; search everything in one sweep")
 
 
 def submit_sweep(search: Search, *, overrides: list[str]) -> Record:

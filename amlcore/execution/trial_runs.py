@@ -41,7 +41,7 @@ Builder = Callable[[Job], BuiltEnvironment]
 
 @dataclass
 class TrialRun:
-    """A trial that is carried out, or waits for it."""
+    """A trial that runs or waits to run."""
 
     trial: Trial
     record: Record
@@ -49,25 +49,25 @@ class TrialRun:
     tail: MetricsTail
     intervals: Intervals
     metrics: dict[str, Any] = field(default_factory=dict)
-    begun: bool = False
-    adopted: bool = False  # whether a driver that is gone laid its request
+    has_started: bool = False
+    adopted: bool = False  # whether an earlier driver enqueued its request
     checked: float = field(default_factory=time.monotonic)
-    told: float = 0.0  # when its script was found to have been told to end, by whom is not known yet
+    terminated_at: float = 0.0  # when its script was first seen to have been terminated, by whom is not known yet
 
-    def waits_to_be_told(self) -> bool:
-        """Whether so little time has passed since this was asked first that the reason may still come."""
-        self.told = self.told or time.monotonic()
-        return time.monotonic() - self.told < SIGTERM_WAIT_S
+    def may_still_be_canceled(self) -> bool:
+        """Whether the request to cancel may still arrive, which whoever terminated the script has made."""
+        self.terminated_at = self.terminated_at or time.monotonic()
+        return time.monotonic() - self.terminated_at < SIGTERM_WAIT_S
 
     def read_metrics(self) -> list[tuple[int, float]]:
-        """Read what it has logged since; of what it is judged by, each value with its interval."""
+        """Read the newly logged metrics; of the metric that it is judged by, each value with its interval."""
         new = [record for record in self.tail.read_new() if record["kind"] == "scalar"]
         self.metrics.update((record["name"], record["value"]) for record in new)
         return list(self.intervals.take(new))
 
 
 class TrialRuns:
-    """Lays the records of trials, submits them, follows their files and settles them.
+    """Writes the records of trials, submits them, follows their files and brings them to their end.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ class TrialRuns:
 
     @property
     def waits(self) -> str | None:
-        """Why none of the trials runs; None where one does, or nothing is known to hold them."""
+        """Why no trial is running; None if one is, or if nothing is known to hold them."""
         states = []
         for running in self._running.values():
             with suppress(RecordError):  # `poll` ends a trial whose record is damaged
@@ -163,7 +163,7 @@ class TrialRuns:
 
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         record = self._running[number].record
-        if not record.has_ended():  # what it logged last is read after its end
+        if not record.has_ended():  # its last metrics are read after its end
             with suppress(FileNotFoundError):  # somebody removed it
                 cancellation.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
 
@@ -197,7 +197,7 @@ class TrialRuns:
         return self._built[key]
 
     def _limited(self, job: Job) -> Job:
-        """The job of one trial: within the sweep's own time for it, and nothing is registered from it by itself."""
+        """The job of one trial: within sweep.trial_timeout_min, and without a model of its own to register."""
         limits = [job.compute.timeout_min, self._search.sweep.trial_timeout_min]
         timeout_min = min((limit for limit in limits if limit is not None), default=None)
         compute = replace(job.compute, timeout_min=timeout_min)
@@ -210,26 +210,26 @@ class TrialRuns:
         return self._slots[key]
 
     def _look(self, running: TrialRun, lost: dict[str, Outcome]) -> bool:
-        """Keep the state of a trial's run in step with its files; true once it has ended."""
+        """Keep the state of a trial's run up to date with its files; true once it has ended."""
         record, run = running.record, running.record.folder.name
         if record.result is not None:
             self._check_there(record)
             if not record.has_ended():
-                if lifecycle.was_terminated(record) and running.waits_to_be_told():
-                    return False  # whoever ends all processes at once reaches this one too
+                if lifecycle.was_terminated(record) and running.may_still_be_canceled():
+                    return False  # whoever kills all processes at once reaches this one too
                 lifecycle.finalize(record)
             return True
         if run in lost:
             lifecycle.end_without_result(record, lost[run])
             return True
-        if not running.begun:
+        if not running.has_started:
             if record.has_ended():
                 return True
             if Path(record.layout.cancel).exists() and running.slots.withdraw(run):
                 lifecycle.cancel(record)
                 return True
             if record.claim is not None:
-                running.begun = True
+                running.has_started = True
                 record.enter(RunState.Running)
         return self._is_lost(running)
 
@@ -245,7 +245,7 @@ class TrialRuns:
         running.checked = now
         self._check_there(record)
         lifecycle.update_state(record, running.slots.wait_reason(record.folder.name))
-        if not running.adopted:  # the slots look after what was laid in them
+        if not running.adopted:  # slots watch what was enqueued through them
             return False
         outcome = BACKENDS[record.info.compute or "local"].observe(record).outcome
         if outcome is None or record.result is not None:
@@ -254,7 +254,7 @@ class TrialRuns:
         return True
 
     def _new_values(self, running: TrialRun) -> list[tuple[int, float]]:
-        return running.read_metrics() if running.begun or running.record.attempt else []
+        return running.read_metrics() if running.has_started or running.record.attempt else []
 
     def _intervals(self) -> Intervals:
         return Intervals(self._search.sweep.judged_metric)
@@ -283,11 +283,11 @@ class TrialRuns:
 
 
 def _with_last_line(reason: str | None, record: Record) -> str:
-    """Why a trial failed, with what its script said last, which mostly tells the cause."""
+    """Why a trial failed, with the last line of its script, which usually names the cause."""
     return ": ".join(filter(None, (reason, *(last_lines(record.layout, 1) if record.attempt else ()))))
 
 
 def _unlogged(metric: str, metrics: dict[str, Any]) -> str:
     if not metrics:
-        return f"sweep.primary_metric={metric}: the script logged no metric at all; run.log('{metric}', value) does"
+        return f"sweep.primary_metric={metric}: the script logged no metric; use run.log('{metric}', value)"
     return f"sweep.primary_metric={metric}: the script did not log it; {suggest(metric, metrics)}"

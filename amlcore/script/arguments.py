@@ -28,7 +28,7 @@ def command_line(arguments: Any) -> list[str]:
 
 
 def check_references(key: str, word: str) -> None:
-    """Raises RequestError where `word` refers to an environment variable that is not set."""
+    """Raise RequestError if `word` refers to an environment variable that is not set here."""
     for name in missing(word):
         raise RequestError(f"{key}: {word}: the environment variable {name} is not set here")
 
@@ -38,7 +38,7 @@ def check_encodable(word: str) -> None:
         word.encode("utf-8")
     except UnicodeEncodeError:
         raise ConfigError(
-            f"script.arguments: {word!a} is not text in UTF-8, in which a run is recorded; rename what it means"
+            f"script.arguments: {word!a} is not valid UTF-8, so it cannot be recorded; rename the file that it names"
         ) from None
 
 
@@ -73,13 +73,13 @@ def _words(name: str, value: Any) -> Iterator[str]:
             yield flag
         case Mapping():
             raise ConfigError(
-                f"script.arguments.{name}={value!r}: an argument is text, a number, true, false or a list"
+                f"script.arguments.{name}={value!r}: an argument must be text, a number, true, false or a list"
             )
         case list() | tuple():
             yield flag
             yield from (_word(f"script.arguments.{name}", item) for item in value)
         case float() if value == -math.inf and flag.startswith("--"):
-            yield f"{flag}=-inf"  # alone, argparse takes it for a flag
+            yield f"{flag}=-inf"  # argparse would take a separate -inf for a flag
         case _:
             yield flag
             yield text(value)
@@ -88,7 +88,7 @@ def _words(name: str, value: Any) -> Iterator[str]:
 def _word(key: str, value: Any) -> str:
     """One word of a command line."""
     if isinstance(value, (Mapping, list, tuple)) or value is None:
-        raise ConfigError(f"{key}: {value!r} in a list; each item is text or a number")
+        raise ConfigError(f"{key}: {value!r} in a list; each item must be text or a number")
     return str(value) if isinstance(value, bool) else text(value)
 
 

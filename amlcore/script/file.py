@@ -1,4 +1,4 @@
-"""What is run: a script by its path, or a module by its name, which must be there before anything starts."""
+"""What runs: a script by its path, or a module by its name; checked before anything starts."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from amlcore.worker.module_file import MAIN, find_module
 
 
 def check_file(source: Path, *, script: str | None, module: str | None) -> None:
-    """Make sure that there is something to run in the folder `source`.
+    """Check that the folder `source` has something to run.
 
     Raises
     ------
     ConfigError, RequestError
-        Nothing is named, or both a script and a module, or what is not there.
+        Nothing is named, or both a script and a module, or it does not exist.
     """
     if not script and module is None:
         raise ConfigError(
@@ -42,11 +42,11 @@ def _check_script(source: Path, script: str) -> None:
         raise RequestError(f"script.script={script}: no such file in {source}; {suggest(path.name, scripts)}")
     place = _check_inside(source, script, said=f"script.script={script}")
     if Path(script).is_absolute() or ".." in Path(script).parts:
-        raise ConfigError(f"script.script={script}: give its path inside script.source_directory: {place}")
+        raise ConfigError(f"script.script={script}: must be a path inside script.source_directory: {place}")
 
 
 def _check_inside(source: Path, file: str, *, said: str) -> Path:
-    """The path of a file inside of the source, its folder's links followed."""
+    """The path of a file inside the source, with links of its folder resolved."""
     path, root = source / file, source.resolve()
     place = path.parent.resolve() / path.name
     if not (place.is_relative_to(root) and path.resolve().is_relative_to(root)):
@@ -55,7 +55,7 @@ def _check_inside(source: Path, file: str, *, said: str) -> Path:
 
 
 def _module_file(source: Path, module: str) -> str:
-    """The file of a module that can be run; says what is there where it is none."""
+    """The file of a module that can run; the error says what is there instead."""
     if not all(part.isidentifier() for part in module.split(".")):
         dotted = ".".join(Path(module.removesuffix(".py")).parts).strip(".")
         raise ConfigError(f"script.module={module}: must be the dotted name of a module, such as {dotted}")
@@ -63,12 +63,12 @@ def _module_file(source: Path, module: str) -> str:
     if found is not None:
         return found[1]
     if (source / module).is_file() and find_module(str(source), name := module.removesuffix(".py")) is not None:
-        raise RequestError(f"script.module={module}: a module is named without .py; did you mean {name}?")
+        raise RequestError(f"script.module={module}: module names have no .py; did you mean {name}?")
     folder = source.joinpath(*module.split("."))
     if (folder / "__init__.py").is_file():
         raise RequestError(
-            f"script.module={module}: a package is run by its {MAIN}.py, and {folder} has none; "
-            f"name a module of it, such as {module}.train"
+            f"script.module={module}: a package runs by its {MAIN}.py, and {folder} has none; "
+            f"name one of its modules, such as {module}.train"
         )
     if find_module(str(source / "src"), module) is not None:
         raise RequestError(

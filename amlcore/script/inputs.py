@@ -27,9 +27,9 @@ class Input:
     Parameters
     ----------
     path : str
-        Where it lies now.
+        Where it is now.
     mode : str
-        `in_place`: the script reads it where it lies; `copy`: it reads a copy of its own.
+        `in_place`: the script reads it where it is; `copy`: it reads its own copy.
     """
 
     path: str
@@ -46,7 +46,7 @@ class Input:
         Raises
         ------
         RequestError
-            Something in it is no file and no folder, leads nowhere or back to where it lies, or cannot be read.
+            Something in it is neither a file nor a folder, is a broken or circular link, or cannot be read.
         """
         path = Path(self.path)
         try:
@@ -58,14 +58,14 @@ class Input:
 
 
 def check_input_names(names: Iterable[str]) -> None:
-    """Refuse a name that is no safe part of a path, or whose environment variable another one has."""
+    """Refuse a name that is not safe in a path, or that shares its environment variable with another."""
     owners: dict[str, str] = {}
     for name in names:
         if not INPUT_NAME.fullmatch(str(name)):
-            raise ConfigError(f"script.inputs.{name}: use letters, digits, '_' and '-' in the name, a letter first")
+            raise ConfigError(f"script.inputs.{name}: use letters, digits, '_' and '-', starting with a letter")
         other = owners.setdefault(input_variable(name), name)
         if other != name:
-            raise ConfigError(f"script.inputs: {other} and {name} would share the variable {input_variable(name)}")
+            raise ConfigError(f"script.inputs: {other} and {name} share the variable {input_variable(name)}")
 
 
 def as_input(name: str, value: Any) -> Input:

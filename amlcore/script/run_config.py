@@ -30,7 +30,7 @@ INPUT_REFERENCE = re.compile(r"\$\{input:([^}]*)\}")
 
 @dataclass
 class ScriptRunConfig:
-    """A script as it is to be run; in Python, with its environment and compute target too (Azure ML's v1 form)."""
+    """How a script runs; in Python, with its environment and compute target too (Azure ML's v1 form)."""
 
     source_directory: str = "."  # the folder of which a snapshot is taken
     script: str | None = None  # the script's path inside that folder
@@ -51,7 +51,7 @@ class ScriptRunConfig:
         self.arguments = plain_value(self.arguments)
         for word in self.command_line():
             if "\0" in word:
-                raise ConfigError(f"script.arguments: {word!r} holds a NUL character, which no command line can")
+                raise ConfigError(f"script.arguments: {word!r} a command line cannot hold a NUL character")
         inputs = _mapping("script.inputs", self.inputs)
         check_input_names(inputs)
         self.inputs = {name: as_input(name, value) for name, value in inputs.items()}
@@ -79,7 +79,7 @@ class ScriptRunConfig:
 
     @property
     def file(self) -> str | None:
-        """The path, inside of the source, of the file that is run."""
+        """The path, inside the source, of the file that runs."""
         if self.module is None:
             return self.script or None
         found = find_module(self.source_directory, self.module)
@@ -87,7 +87,7 @@ class ScriptRunConfig:
 
     @property
     def executed(self) -> str | None:
-        """The module that is executed, which of a package is its `__main__`."""
+        """The module that runs; of a package, its `__main__`."""
         found = None if self.module is None else find_module(self.source_directory, self.module)
         return self.module if found is None else found[0]
 
@@ -144,9 +144,7 @@ def _mapping(key: str, value: Any) -> Mapping[Any, Any]:
 def _variable(name: Any, value: Any) -> tuple[str, str]:
     """An environment variable as the system takes it."""
     if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-        raise ConfigError(
-            f"script.environment_variables: {name!r} is no name of a variable; legal is text without '=' and NUL"
-        )
+        raise ConfigError(f"script.environment_variables: {name!r} is not a valid name; use text without '=' and NUL")
     value = plain_value(value)
     if value is None or isinstance(value, (dict, list)) or "\0" in str(value):
         raise ConfigError(f"script.environment_variables.{name}={value!r}: must be text without NUL")

@@ -50,41 +50,41 @@ CLASS = re.compile(rf"\[:({'|'.join(CLASSES)}):\]")
 
 
 class IgnoreRules:
-    """The rules of the ignore file at the root of `folder`, and the usual noise unless one of them brings it back."""
+    """The rules of the ignore file at the root of `folder`, plus the usual noise unless a rule includes it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.file, lines = _ignore_lines(folder)
         self._own = _Rules(lines)
-        # `!*/` is how a list of what to keep begins: it names no noise, and shall not bring all of it back.
-        brought_back = [line for line in lines if line.startswith("!") and line.strip("!*?/. \t")]
-        self._noise = _Rules([*NOISE, *SECRETS, *brought_back])
+        # `!*/` often begins an allow list; it names no noise, and must not include all of it.
+        included = [line for line in lines if line.startswith("!") and line.strip("!*?/. \t")]
+        self._noise = _Rules([*NOISE, *SECRETS, *included])
 
     def leaves_out_file(self, path: str) -> bool:
         return self.hides_file(path) or bool(self._noise.file(path))
 
     def hides_file(self, path: str) -> bool:
-        """Whether the ignore file leaves a file out; what git tracks is not ignored, whatever .gitignore says."""
+        """Whether the ignore file leaves a file out; what git tracks is kept, whatever .gitignore says."""
         return bool(self._own.file(path)) and path not in self._tracked[0]
 
     def is_secret(self, path: str) -> bool:
-        """Whether a file is left out for what it may hold, and by no rule of its folder."""
+        """Whether a file is left out because it may hold secrets, and not by a rule of its folder."""
         return not self._own.file(path) and bool(self._noise.file(path))
 
     def leaves_out_folder(self, path: str, *, on_disk: Path) -> bool:
         return self.hides_folder(path) or self._is_noise(path, on_disk=on_disk)
 
     def hides_folder(self, path: str) -> bool:
-        """The same of a folder: one that holds a file that git tracks is looked into."""
+        """The same for a folder; one with a file that git tracks is kept."""
         return bool(self._own.folder(path)) and path not in self._tracked[1]
 
     def leaves_out_link(self, path: str, *, on_disk: Path) -> bool:
-        """Git takes a link for a file; a link to a folder of noise is noise all the same."""
+        """Git treats a link as a file; a link to a noise folder is noise too."""
         return self.leaves_out_file(path) or (on_disk.is_dir() and self._is_noise(path, on_disk=on_disk))
 
     @cached_property
     def _tracked(self) -> tuple[frozenset[str], frozenset[str]]:
-        """The files that git tracks, and their folders, where .gitignore is the file that is asked."""
+        """The files that git tracks, and their folders, if .gitignore is the ignore file."""
         if self.file != GITIGNORE or shutil.which("git") is None:
             return frozenset(), frozenset()
         command = ["git", "-C", str(self._folder), "ls-files", "--cached", "-z"]
@@ -99,11 +99,11 @@ class IgnoreRules:
 
 
 class _Rules:
-    """Lines in the syntax of .gitignore: whether they leave a path out, None where they say nothing about it."""
+    """Lines in the syntax of .gitignore: whether they leave a path out, None if no line matches it."""
 
     def __init__(self, lines: Sequence[str]) -> None:
         self._files = _spec(lines)
-        # Git asks a rule about the folder itself, pathspec also about its parents; asked as a file, it is asked alone.
+        # Git matches a folder itself, pathspec its parents too; as a file, it is matched alone.
         self._folders = _spec([_without_slash(line) for line in lines])
 
     def file(self, path: str) -> bool | None:
@@ -128,14 +128,14 @@ def _ignore_lines(folder: Path) -> tuple[str | None, list[str]]:
 
 
 def _as_git_reads(line: str) -> str:
-    """The line as pathspec must be given it: POSIX classes as ranges, and a tab at its end as a part of the name."""
+    """The line in pathspec's syntax: POSIX classes as ranges, and a tab at its end as part of the name."""
     line = BRACKETS.sub(lambda found: "[" + CLASS.sub(lambda name: CLASSES[name[1]], found[1]), line)
     name = line.rstrip(" ")
     return f"{name[:-1]}[\t]" if name.endswith("\t") else line
 
 
 def _matches_anything(line: str) -> bool:
-    """Whether a line is one that git could match: a lone `!` or a backslash at the end is none."""
+    """Whether git can match a line: not a lone `!`, or one that ends with a backslash."""
     from pathspec.patterns.gitignore import GitIgnorePatternError
     from pathspec.patterns.gitignore.spec import GitIgnoreSpecPattern
 
@@ -157,7 +157,7 @@ def _without_slash(line: str) -> str:
     if not bare.endswith("/") or bare.strip("!") == "/":
         return line
     bare = bare[:-1]
-    # A space before the slash belongs to the name, and would be cut off at the end of a line.
+    # A space before the slash belongs to the name, but would be stripped at the end of a line.
     return f"{bare[:-1]}\\ " if bare.endswith(" ") else bare
 
 
@@ -166,5 +166,5 @@ def _is_venv(folder: Path) -> bool:
 
 
 def _is_mere_logs(path: str, *, on_disk: Path) -> bool:
-    """What a script wrote before it was ever run here; a package of that name is part of the source."""
+    """Whether this is a folder of logs, rather than a package named logs, which is part of the source."""
     return path == LOGS and not any(on_disk.glob("*.py"))

@@ -1,4 +1,4 @@
-"""A source folder: its files and links as its ignore file leaves them, and what weighs most in it."""
+"""A source folder: its files and links without the ignored ones, and its largest parts."""
 
 import math
 import os
@@ -22,12 +22,12 @@ class SourceFile:
 
 @dataclass
 class Listing:
-    """What a source folder holds once the ignored files are left out."""
+    """The files and links of a source folder, without the ignored ones."""
 
     folder: Path
     files: list[SourceFile] = field(default_factory=list)
     links: list[tuple[str, str]] = field(default_factory=list)
-    is_whole: bool = True  # not where it was given up because of too many files
+    is_whole: bool = True  # false if the listing stopped at too many files
 
     @property
     def size_bytes(self) -> int:
@@ -35,26 +35,26 @@ class Listing:
 
     @property
     def heaviest(self) -> list[str]:
-        """The folders and files that weigh most, each with its size."""
+        """The largest folders and files, each with its size."""
         weights = {file.path: file.stat.st_size for file in self.files}
         return [f"{path} ({megabytes(weight)})" for path, weight in _culprits(weights)]
 
     @property
     def fullest(self) -> list[str]:
-        """The folders with most files, each with their number."""
+        """The folders with the most files, each with their number."""
         found = _culprits(dict.fromkeys((file.path for file in self.files), 1))
         return [f"{path} ({count} files)" for path, count in found if path.endswith("/")]
 
 
 def listing(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math.inf) -> Listing:
-    """List `source` without its ignored files, and without the folders `exclude`, which no rule brings back.
+    """List `source` without its ignored files, and without the folders `exclude`, which no rule can include.
 
-    It is given up past `at_most` files.
+    The listing stops after `at_most` files.
 
     Raises
     ------
     SnapshotError
-        `source` is no folder, cannot be read, or holds a link or a name that cannot be kept.
+        `source` is not a folder, cannot be read, or has a link or a name that cannot be stored.
     """
     if not source.is_dir():
         raise SnapshotError(f"the source folder {source} {'is a file' if source.exists() else 'does not exist'}")
@@ -79,7 +79,7 @@ def listing(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math
                 if real / path not in hidden and not rules.leaves_out_folder(path, on_disk=Path(entry.path)):
                     pending.append(path + "/")
             elif entry.is_file() and not rules.leaves_out_file(path):
-                # Sockets, pipes and devices hold nothing that a copy could keep: they are passed over.
+                # Sockets, pipes and devices have no content to copy.
                 found.files.append(SourceFile(path, _stat(entry)))
     found.files.sort(key=lambda file: file.path)
     found.links.sort()
@@ -106,7 +106,7 @@ def _stat(entry: os.DirEntry[str]) -> os.stat_result:
 
 
 def unreadable(path: Path, error: OSError) -> SnapshotError:
-    return SnapshotError(f"{path} cannot be read ({error.strerror}); make it readable, or name it in .amlignore")
+    return SnapshotError(f"{path} cannot be read ({error.strerror}); make it readable, or add it to .amlignore")
 
 
 def _readable(name: str, *, folder: Path) -> str:
@@ -114,27 +114,27 @@ def _readable(name: str, *, folder: Path) -> str:
         name.encode("utf-8")
     except UnicodeEncodeError:
         raise SnapshotError(
-            f"{os.fsencode(name)!r} in {folder} is not a name in UTF-8; rename it, or name its folder in .amlignore"
+            f"{os.fsencode(name)!r} in {folder} is not a valid UTF-8 name; rename it, or add its folder to .amlignore"
         ) from None
     return name
 
 
 def _target(source: Path, path: str) -> str:
-    """Where the link at `path` leads, relative to its folder, once it is sure that it stays inside `source`."""
+    """The target of the link at `path`, relative to its folder; refused if it leaves `source`."""
     link = source / path
     target = link.readlink()
     lexical = os.path.normpath(Path(path).parent / target)
     leaves = target.is_absolute() or lexical.split("/")[0] == ".."
     if leaves or not Path(os.path.realpath(link)).is_relative_to(source.resolve()):
         raise SnapshotError(
-            f"the link {path} leads to {target}, outside the source folder {source} or by an absolute path; "
-            "copy what it leads to, declare it as an input (script.inputs), or name the link in .amlignore"
+            f"the link {path} points to {target}, outside the source folder {source} or by an absolute path; "
+            "copy its target, declare it as an input (script.inputs), or add the link to .amlignore"
         )
     return str(target)
 
 
 def _culprits(weights: dict[str, int]) -> list[tuple[str, int]]:
-    """The heaviest paths; a folder is replaced by what is in it where one thing in it makes up most of it."""
+    """The heaviest paths; a folder is replaced by the one entry that makes up most of it, if there is one."""
     totals: Counter[str] = Counter(weights)
     children: dict[str, set[str]] = {}
     for path, weight in weights.items():

@@ -1,4 +1,4 @@
-"""Snapshots: a source folder as it is at this moment, kept once by content and never changed again."""
+"""Snapshots: a source folder as it is now, stored once by content and never changed."""
 
 import hashlib
 import json
@@ -23,10 +23,10 @@ from amlcore.worker.objects import DamagedError, copy_object, object_path
 
 GIVEN_UP_AT = 5  # times the limit
 SMALL_BYTES = 8 << 20
-LONG_S = 600.0  # by then the kernel has written all that there was to write
-# A file may be written twice within one tick of its clock: what changed this recently is read again the next time.
+LONG_S = 600.0  # by then the kernel has written everything
+# A file can change twice within one tick of its clock, so one that changed this recently is read again next time.
 RACY_NS = 2_000_000_000
-# What is stored bears this time (2000-01-01), so that whatever writes into it later, and leaves another, is noticed.
+# Stored objects get this time (2000-01-01), so that a later write, which leaves another, is noticed.
 STORED_NS = 946_684_800_000_000_000
 
 
@@ -35,26 +35,26 @@ class SnapshotLimits:
     max_mb: float = 300
     max_files: int = 2000
 
-    def check(self, found: Listing) -> None:
-        """Raise SnapshotError, naming the largest culprits, where `found` is past a limit."""
-        if found.is_whole and found.size_bytes > self.max_mb * 1e6:
+    def check(self, source: Listing) -> None:
+        """Raise SnapshotError, naming the largest parts, if a limit is exceeded."""
+        if source.is_whole and source.size_bytes > self.max_mb * 1e6:
             raise SnapshotError(
-                f"the source folder {found.folder} holds {megabytes(found.size_bytes)}, and the limit is "
-                f"{self.max_mb:g} MB; largest: {', '.join(found.heaviest)}. Name what the script does not need in "
-                f".amlignore, or raise workspace.snapshot_max_mb={-(-found.size_bytes // 1_000_000)}"
+                f"the source folder {source.folder} holds {megabytes(source.size_bytes)}; the limit is "
+                f"{self.max_mb:g} MB; largest: {', '.join(source.heaviest)}. Add what the script does not need to "
+                f".amlignore, or raise workspace.snapshot_max_mb={-(-source.size_bytes // 1_000_000)}"
             )
-        if len(found.files) > self.max_files:
-            most = ", ".join(found.fullest) or "the folder itself"
-            count, enough = (len(found.files), f"={len(found.files)}") if found.is_whole else (self.given_up_at, "")
+        if len(source.files) > self.max_files:
+            most = ", ".join(source.fullest) or "the folder itself"
+            count, enough = (len(source.files), f"={len(source.files)}") if source.is_whole else (self.given_up_at, "")
             raise SnapshotError(
-                f"the source folder {found.folder} holds {'' if found.is_whole else 'more than '}{count} files, and "
-                f"the limit is {self.max_files}; most are in: {most}. Name what the script does not need in "
-                f".amlignore, or raise workspace.snapshot_max_files{enough}"
+                f"the source folder {source.folder} holds {'' if source.is_whole else 'more than '}{count} files, and "
+                f"the limit is {self.max_files}; most are in: {most}. Add what the script does "
+                f"not need to .amlignore, or raise workspace.snapshot_max_files{enough}"
             )
 
     @property
     def given_up_at(self) -> int:
-        """So many files that the rest need not be counted."""
+        """The number of files after which counting stops."""
         return GIVEN_UP_AT * self.max_files
 
 
@@ -79,12 +79,12 @@ class StoredFile:
 
 @timed
 def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path] = ()) -> Snapshot:
-    """Keep `source` in `store`, without its ignored files and without the folders `exclude`.
+    """Store `source` in `store`, without its ignored files and without the folders `exclude`.
 
     Raises
     ------
     SnapshotError
-        The folder cannot be taken: past a limit, a link that leaves it, a file that cannot be read.
+        The folder exceeds a limit, has a link that leaves it, or a file that cannot be read.
     """
     found = _checked(source, store=store, limits=limits, exclude=exclude)
     objects = Path(SnapshotLayout(store).objects)
@@ -113,7 +113,7 @@ def load(identifier: str, *, store: Path) -> Snapshot:
     Raises
     ------
     SnapshotError
-        It is not in the store, or its manifest is not what was stored.
+        It is not in the store, or its manifest has changed.
     """
     layout = SnapshotLayout(store)
     path = Path(layout.manifest(identifier))
@@ -121,7 +121,7 @@ def load(identifier: str, *, store: Path) -> Snapshot:
         raise SnapshotError(f"there is no snapshot {identifier} in {store}")
     content = path.read_bytes()
     if hashlib.sha256(content).hexdigest() != identifier:
-        raise SnapshotError(f"{path} is not what was stored: its sha256 is not its name")
+        raise SnapshotError(f"{path} has changed since it was stored: its sha256 is not its name")
     files = json.loads(content)["files"]
     return Snapshot(identifier, path, Path(layout.objects), len(files), sum(size for *_, size in files))
 
@@ -136,7 +136,7 @@ def materialize(manifest: Path, *, objects: Path, into: Path, wanted: Callable[[
     Raises
     ------
     SnapshotError
-        The object of a file is gone, or is not what was stored.
+        The object of a file is gone, or has changed.
     """
     for file in files_of(manifest):
         if wanted(file.path):
@@ -164,7 +164,7 @@ class StatCache:
         try:
             known = read_json(str(path)) or {}
             return cls(path, {name: entry for name, entry in known.items() if _is_entry(entry)})
-        except (OSError, ValueError, AttributeError):  # only a cache: what is damaged is read again
+        except (OSError, ValueError, AttributeError):  # only a cache: a damaged one is rebuilt
             return cls(path)
 
     def find(self, path: str, found: os.stat_result) -> str | None:
@@ -175,7 +175,7 @@ class StatCache:
         return str(entry[0])
 
     def add(self, path: str, sha256: str, *, before: os.stat_result, after: os.stat_result, read_ns: int) -> None:
-        """Remember a file, unless it changed while it was read or so shortly before that its times cannot tell."""
+        """Remember a file, unless it changed while it was read, or too recently for its times to tell."""
         if _stamp(before) == _stamp(after) and max(after.st_mtime_ns, after.st_ctime_ns) < read_ns - RACY_NS:
             self.seen[path] = [sha256, *_stamp(after)]
 
@@ -223,7 +223,7 @@ def _opened(path: Path) -> IO[bytes]:
 
 
 def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:
-    """Store what `stream` gives under the hash of exactly that, even if the file changes meanwhile."""
+    """Store the content of `stream` under its own hash, even if the file changes meanwhile."""
     start = stream.read(SMALL_BYTES)
     if len(start) < SMALL_BYTES:
         sha256 = hashlib.sha256(start).hexdigest()
@@ -241,7 +241,7 @@ def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:
 
 
 def _create(path: Path, content: bytes) -> bool:
-    """Store `content` at `path`; False where it is there already."""
+    """Store `content` at `path`; False if it is there already."""
     if _is_untouched(path, len(content)):
         return False
     make_folder(path.parent)
@@ -259,12 +259,12 @@ def _publish(temporary: Path, path: Path) -> None:
     make_folder(path.parent)
     temporary.chmod(0o444)
     os.utime(temporary, ns=(STORED_NS, STORED_NS))
-    # Two takes that store one content at once rename equal files over each other.
+    # Two snapshots that store the same content at once rename equal files over each other.
     temporary.rename(path)
 
 
 def _sync(snapshot: Snapshot, stored: list[StoredFile]) -> None:
-    """Bring a new snapshot to the disk; what was stored long before is there."""
+    """Sync a new snapshot; objects stored long ago are on the disk already."""
     objects = {_object(snapshot.objects, file.sha256) for file in stored}
     since = time.time() - LONG_S
     new = [path for path in objects if path.stat().st_ctime > since]
@@ -278,7 +278,7 @@ def _is_kept(objects: Path, sha256: str, size: int) -> bool:
 
 
 def _is_untouched(path: Path, size: int) -> bool:
-    """Whether something of this size is stored at `path` and nobody wrote into it since."""
+    """Whether an object of this size is stored at `path` and has not been written to since."""
     try:
         found = path.stat()
     except FileNotFoundError:

@@ -135,21 +135,21 @@ def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> N
         ),
         (
             ["run", "train.py", "model.name=mmm", "deployment=bento", "environment=sklearn", "environment.python=3.8"],
-            ["python 3.8 is asked for (environment.python)", "BentoML", "environment.python=3.11"],
+            ["python 3.8 is requested (environment.python)", "BentoML", "environment.python=3.11"],
         ),
         (
             [
                 *("run", "-m", "train.py", "environment=current,old", "sweep.primary_metric=m"),
                 *("model.name=mmm", "deployment=bento"),
             ],
-            ["python 3.8 is asked for (environment.python)", "BentoML"],
+            ["python 3.8 is requested (environment.python)", "BentoML"],
         ),
         (
             [
                 *("run", "-m", "train.py", "environment=sklearn", "environment.python=3.11,3.8"),
                 *("sweep.primary_metric=m", "model.name=mmm", "deployment=bento"),
             ],
-            ["python 3.8 is asked for (environment.python)", "BentoML"],
+            ["python 3.8 is requested (environment.python)", "BentoML"],
         ),
         (["run", "train.py", "environment=file"], ["environment.file is not set"]),
         (["run", "train.py", "deployment=bento", "model.name=a_b"], ["deployment.name=a-b"]),
@@ -570,7 +570,7 @@ def test_a_rerun_whose_model_could_not_be_served_is_refused(aml: Aml, write: Wri
 
     said = aml("rerun", "latest", status=2).err
 
-    assert f"deployment: Python 3.8.20 is asked for (the environment of run {run['id']}), and BentoML" in said
+    assert f"deployment: Python 3.8.20 is requested (the environment of run {run['id']}), but BentoML" in said
     assert len(runs(aml)) == 1
 
 

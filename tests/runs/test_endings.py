@@ -191,7 +191,7 @@ def test_latest_where_no_run_can_be_read(aml: Aml, write: Write) -> None:
 def test_a_request_that_cannot_be_recorded_leaves_nothing(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", "print(1)")
     said = aml("run", "a.py", HERE, "--", os.fsdecode(b"\xff"), status=2)
-    assert r"script.arguments: '\udcff' is not text in UTF-8" in said.err
+    assert r"script.arguments: '\udcff' is not valid UTF-8" in said.err
     job = compose(["script=script", "script.script=a.py", HERE], root=project)
 
     with pytest.raises(OSError, match="No space left"), new_folder(job):

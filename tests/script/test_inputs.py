@@ -30,13 +30,13 @@ def data(tmp_path: Path) -> Path:
     "name", ["../../x", "..", ".", "", "a/b", "/etc", "1st", "_x", "-x", "a b", "a.b", "café", "a\n"]
 )
 def test_a_name_that_is_no_safe_part_of_a_path_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=r"use letters, digits, '_' and '-' in the name, a letter first"):
+    with pytest.raises(ConfigError, match=r"use letters, digits, '_' and '-', starting with a letter"):
         ScriptRunConfig(inputs={name: "data"})
 
 
 @pytest.mark.parametrize("names", [("x", "X"), ("my-set", "my_set"), ("Data", "dATA")])
 def test_names_that_share_a_variable_are_refused(names: tuple[str, str]) -> None:
-    with pytest.raises(ConfigError, match=f"{names[0]} and {names[1]} would share the variable AMLCORE_INPUT_"):
+    with pytest.raises(ConfigError, match=f"{names[0]} and {names[1]} share the variable AMLCORE_INPUT_"):
         ScriptRunConfig(inputs=dict.fromkeys(names, "data"))
 
 
@@ -155,7 +155,7 @@ def source(tmp_path: Path) -> Path:
 def test_a_script_is_named_inside_its_source(script: str, inside: str, source: Path) -> None:
     script = str(source / "a.py") if script == "/" else script
 
-    with pytest.raises(ConfigError, match=f"give its path inside script.source_directory: {inside}$"):
+    with pytest.raises(ConfigError, match=f"must be a path inside script.source_directory: {inside}$"):
         ScriptRunConfig(str(source), script).check()
 
 

@@ -103,7 +103,7 @@ def test_a_module_is_swept_repeated_and_shown(tree: Path, aml: Aml, write: Write
     ("overrides", "part"),
     [
         (["script.module=pkg.trian"], "did you mean 'train'"),
-        (["script.module=pkg"], "a package is run by its __main__.py"),
+        (["script.module=pkg"], "a package runs by its __main__.py"),
         (["script.module=pkg/train.py"], "such as pkg.train"),
         (["script.module=top.py"], "without .py; did you mean top?"),
         (["script.module=inner.train"], "script.source_directory=src"),

@@ -117,7 +117,7 @@ def test_a_changed_manifest_is_refused(source, store):
     snapshot = take(source, store=store, limits=LIMITS)
     snapshot.manifest.chmod(0o644)
     snapshot.manifest.write_text('{"files": [], "links": []}')
-    with pytest.raises(SnapshotError, match="is not what was stored"):
+    with pytest.raises(SnapshotError, match="has changed since it was stored"):
         load(snapshot.id, store=store)
 
 
@@ -240,7 +240,7 @@ def test_the_largest_culprits_are_named_and_nothing_is_stored(source, store):
     with pytest.raises(SnapshotError) as caught:
         take(source, store=store, limits=SnapshotLimits(max_mb=1))
     message = str(caught.value)
-    assert "holds 1.1 MB, and the limit is 1 MB" in message
+    assert "holds 1.1 MB; the limit is 1 MB" in message
     assert "largest: data/raw/big.csv (0.9 MB), cache/ (0.2 MB), notes.txt (0.0 MB)" in message
     assert ".amlignore" in message
     assert "workspace.snapshot_max_mb=2" in message
@@ -271,7 +271,7 @@ def test_a_missing_folder_and_a_file_are_refused(source, store):
 
 def test_a_name_that_is_not_utf8_is_refused(source, store):
     put(source / os.fsdecode(b"caf\xe9.txt"))
-    with pytest.raises(SnapshotError, match="is not a name in UTF-8"):
+    with pytest.raises(SnapshotError, match="is not a valid UTF-8 name"):
         take(source, store=store, limits=LIMITS)
 
 

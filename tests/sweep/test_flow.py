@@ -259,7 +259,7 @@ def test_a_resumed_sweep_may_go_further_and_a_running_one_is_left_alone(project:
         "no sweep of this search"
         in aml(*RESUMED, "script.arguments.x=interval(0,1)", "sweep.resume=true", status=2).err
     )
-    assert "is no sweep" in aml("resume", trials[0]["id"], status=2).err
+    assert "is not a sweep" in aml("resume", trials[0]["id"], status=2).err
     aml("run", "-m", "--detach", "script=toy", HERE, "script.arguments.sleep=60,61")
     running = aml("runs", "--json").json[0]["id"]
     assert "is being carried out" in aml("resume", running, status=2).err

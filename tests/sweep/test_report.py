@@ -134,7 +134,7 @@ def test_a_sweep_leaves_its_table_and_its_plots(aml: Aml, write: Write) -> None:
 
     parent, trials = sweep_and_trials(aml)
     outputs = Path(parent["folder"], "outputs")
-    assert f"plots follow in {outputs}" in said.err
+    assert f"plots will appear in {outputs}" in said.err
     rows = list(csv.DictReader((outputs / "trials.csv").read_text().splitlines()))
     assert [row["run"].rpartition("_")[2] for row in rows] == ["4", "2", "6", "0", "8", "1", "3", "5", "7", "9"]
     assert [row["score"] for row in rows[:2]] == ["-0.0", "-1.0"]

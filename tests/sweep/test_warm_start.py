@@ -149,7 +149,7 @@ def test_a_new_sweep_starts_from_earlier_ones(project: Path, aml: Aml, write: Wr
     again, trials = sweep_and_trials(aml)
     assert (again["id"], len(trials)) == (second["id"], 3)
     for words, said in (
-        ([f"sweep.warm_start=[{first}_0]"], f"run {first}_0 is no sweep"),
+        ([f"sweep.warm_start=[{first}_0]"], f"run {first}_0 is not a sweep"),
         ([f"sweep.warm_start=[{first}]", "sweep=random"], "sweep.sampler=random does not learn from earlier trials"),
         ([f"sweep.warm_start=[{first}]", "script.arguments.sleep=0,0.1"], "it did not search script.arguments.sleep"),
     ):
