@@ -63,7 +63,7 @@ def _module_file(source: Path, module: str) -> str:
     if found is not None:
         return found[1]
     if (source / module).is_file() and find_module(str(source), name := module.removesuffix(".py")) is not None:
-        raise RequestError(f"script.module={module}: module names have no .py; did you mean {name}?")
+        raise RequestError(f"script.module={module}: a module is named without .py; did you mean {name}?")
     folder = source.joinpath(*module.split("."))
     if (folder / "__init__.py").is_file():
         raise RequestError(
