@@ -127,7 +127,7 @@ def _target(source: Path, path: str) -> str:
     leaves = target.is_absolute() or lexical.split("/")[0] == ".."
     if leaves or not Path(os.path.realpath(link)).is_relative_to(source.resolve()):
         raise SnapshotError(
-            f"the link {path} points to {target}, outside the source folder {source} or by an absolute path; "
+            f"the link {path} leads to {target}, outside the source folder {source} or by an absolute path; "
             "copy its target, declare it as an input (script.inputs), or add the link to .amlignore"
         )
     return str(target)
