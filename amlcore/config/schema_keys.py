@@ -23,12 +23,13 @@ def suggest_key(key: str, noun: Any) -> str:
     """The end of a message about a `key` that does not exist: the one that was perhaps meant, and what there is."""
     parts = key_parts(key)
     for depth, part in enumerate(parts):
-        names = sorted({name for one in nouns_at(parts[:depth]) for name in keys_of(one)})
+        nouns = nouns_at(parts[:depth]) if depth < len(parts) - 1 else (noun,)  # of compute, the backend that is chosen
+        names = sorted({name for one in nouns for name in keys_of(one)})
         if part in names:
             continue
         near = get_close_matches(part, names, n=1)
         if near and depth < len(parts) - 1:
             meant = ".".join((*parts[:depth], near[0], *parts[depth + 1 :]))
             return f"did you mean '{meant}'? Available: {', '.join(names)}"
-        return suggest(part, names or keys_of(noun))
+        return suggest(part, names)
     return suggest(parts[-1], keys_of(noun))

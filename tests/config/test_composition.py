@@ -49,7 +49,10 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
     [
         (
             ["compute.slot=3"],
-            ["compute.slot:", "did you mean 'slots'", "timeout_min", "on the command line: compute.slot=3"],
+            [
+                "compute.slot:",
+                "did you mean 'slots'? Available: cores, kill_wait_s, kind, mem_gb, slots, timeout_min, warm",
+            ],
         ),
         (["+compute.partition=x"], ["compute.partition:", "no such key", "slots", "+compute.partition=x"]),
         (["++compute.slot=3"], ["compute.slot:", "did you mean 'slots'"]),
