@@ -116,9 +116,11 @@ def append_line(path, value):
 def _take_back(handle, path, written):
     # type: (int, str, int) -> None
     """Remove the part of a line that was written, and the file if it held nothing else: half a line is damage."""
-    size = os.fstat(handle).st_size - written
-    os.ftruncate(handle, size)
-    if size == 0:
+    end = os.lseek(handle, 0, os.SEEK_CUR) if written else os.fstat(handle).st_size  # where the part ends
+    if os.fstat(handle).st_size != end:
+        return  # another thread has appended since: its line counts
+    os.ftruncate(handle, end - written)
+    if end == written:
         os.unlink(path)
 
 
