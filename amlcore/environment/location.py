@@ -1,6 +1,7 @@
 """Where a requirement is written, as a message names it, and the text of that file."""
 
 import codecs
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -43,14 +44,18 @@ def read_text(path: Path, *, location: SourceLocation) -> str:
 
 
 def content(path: Path) -> bytes:
-    """The content of a file, read again only after it has changed: each step of a run asks for it."""
+    """The content of a file, read once for all steps of a run that ask for it.
+
+    It is read again once it has changed, or after a minute: on a network filesystem only opening it tells.
+    """
     stat = path.stat()
-    state = stat.st_ino, stat.st_size, stat.st_mtime_ns
-    known_state, data = _CONTENTS.get(path, (None, b""))
-    if known_state != state:
+    state = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
+    known_state, until, data = _CONTENTS.get(path, (None, 0.0, b""))
+    if known_state != state or time.monotonic() > until:
         data = path.read_bytes()
-        _CONTENTS[path] = state, data
+        _CONTENTS[path] = state, time.monotonic() + KEPT_S, data
     return data
 
 
-_CONTENTS: dict[Path, tuple[tuple[int, int, int], bytes]] = {}
+KEPT_S = 60.0
+_CONTENTS: dict[Path, tuple[tuple[int, int, int, int], float, bytes]] = {}

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 
-from amlcore.compute import BACKENDS
+from amlcore.compute import backend_of
 from amlcore.compute.queue import Queue
 from amlcore.compute.target import LOST_PREFIX
 from amlcore.errors import RecordError
 from amlcore.record.record import Record
+from amlcore.worker.files import open_to_group
 
 
 def can_continue(record: Record, overrides: list[str]) -> bool:
@@ -32,6 +35,20 @@ def can_continue(record: Record, overrides: list[str]) -> bool:
     return False
 
 
+def start_over(record: Record) -> None:
+    """Make the folder of a trial anew; only the checkpoints of the same trial stay, which its attempts share."""
+    checkpoints = Path(record.layout.checkpoints)
+    aside = record.folder.with_name(f".{record.folder.name}.checkpoints")  # found again if this process is killed
+    if checkpoints.is_dir() and Path(record.layout.run).exists() and record.is_readable:
+        os.replace(checkpoints, aside)
+    for folder in (record.folder, *record.child_folders):
+        shutil.rmtree(folder, ignore_errors=True)
+    record.folder.mkdir()
+    open_to_group(str(record.folder), keep_private=True)
+    if aside.is_dir():
+        os.replace(aside, checkpoints)
+
+
 def never_began(record: Record) -> bool:
     """Whether a run was ended as lost before a worker had claimed it; a canceled run was not lost."""
     return record.attempt == 0 and not Path(record.layout.cancel).exists()
@@ -49,7 +66,7 @@ def _was_lost(record: Record) -> bool:
     status = record.status
     if status.state.ended:
         return (status.reason or "").startswith(LOST_PREFIX)
-    outcome = BACKENDS[record.info.compute or "local"].observe(record).outcome
+    outcome = backend_of(record).observe(record).outcome
     return outcome is not None and outcome.is_lost
 
 

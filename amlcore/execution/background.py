@@ -8,6 +8,7 @@ import sys
 from amlcore.config.job import Job
 from amlcore.log import Log, is_debugging
 from amlcore.record.record import Record
+from amlcore.worker import durable
 from amlcore.worker.files import write_json
 from amlcore.worker.process_identity import identity
 
@@ -31,7 +32,8 @@ def start(verb: str, record: Record) -> int:
 
 def drive_in_background(record: Record) -> None:
     """Start a driver for a submitted run; it outlives this process."""
-    write_json(record.layout.driver, identity(start("_drive", record)))
+    write_json(record.layout.driver, identity(start("_drive", record)), sync=True)
+    durable.sync([record.folder])
 
 
 def detach(job: Job, record: Record, *, log: Log) -> None:

@@ -32,7 +32,7 @@ def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunR
         manifest=store.manifest(record.snapshot_id),
         script=file,
         module=script.module,
-        argv=info.arguments or [],
+        argv=script.command_line() if info.arguments is None else info.arguments,
         environment_variables=script.environment_variables,
         inputs={name: {"path": value.path, "mode": value.mode} for name, value in script.inputs.items()},
         timeout_s=job.compute.timeout_s,

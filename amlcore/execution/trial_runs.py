@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from amlcore.compute import BACKENDS, Outcome, Slots
+from amlcore.compute import Outcome, Slots, backend_of
 from amlcore.compute.request import PRIVATE_MODE
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
@@ -29,7 +28,7 @@ from amlcore.runs import cancellation, lifecycle
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import MetricReported, TrialEnded
 from amlcore.sweep.study import Trial, TrialState
-from amlcore.worker.files import open_to_group, write_json
+from amlcore.worker.files import write_json
 from amlcore.worker.full_disk import retry_while_full
 from amlcore.worker.metrics import MetricsTail, read_metrics
 from amlcore.worker.process.watch import SIGTERM_WAIT_S
@@ -99,10 +98,7 @@ class TrialRuns:
         job, overrides = self._search.trial(trial.values)
         job = self._limited(job)
         if not adoption.can_continue(record, overrides):
-            for folder in (record.folder, *record.child_folders):
-                shutil.rmtree(folder, ignore_errors=True)
-            record.folder.mkdir()
-            open_to_group(str(record.folder), keep_private=True)
+            adoption.start_over(record)
             record = write_run_record(  # what was read of the folder before is gone with it
                 job,
                 self.source(job),
@@ -247,7 +243,7 @@ class TrialRuns:
         lifecycle.update_state(record, running.slots.wait_reason(record.folder.name))
         if not running.adopted:  # slots watch what was enqueued through them
             return False
-        outcome = BACKENDS[record.info.compute or "local"].observe(record).outcome
+        outcome = backend_of(record).observe(record).outcome
         if outcome is None or record.result is not None:
             return False
         lifecycle.end_without_result(record, outcome)

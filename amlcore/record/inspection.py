@@ -79,6 +79,9 @@ class RecordContents:
         except (RecordError, NotFoundError) as error:
             self.damages.append(str(error))
             return None
+        except OSError as error:  # such as a file in the place of a folder
+            self.damages.append(f"{error.filename} cannot be read: {error.strerror}")
+            return None
 
     def _check_short_files(self) -> None:
         record, layout = self._record, self._record.layout
@@ -99,7 +102,7 @@ class RecordContents:
         self._read(lambda: read_yaml(layout.overrides, list))
         self._read(lambda: _check_lines(layout.study))
         self._read(lambda: read_mapping(layout.sweep))
-        self.series = read_series(layout.metrics)
+        self.series = self._read(lambda: read_series(layout.metrics)) or LoggedSeries()
         if self._has_ended:  # until then a line may be half written
             for path, line in self.series.damaged_lines.items():
                 message = f"{path} is damaged: line {line} is not what was logged; the other lines are used"

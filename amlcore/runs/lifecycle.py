@@ -87,7 +87,7 @@ def _advice(record: Record) -> str | None:
     try:
         job, lock = read_yaml(record.layout.config, dict), record.lock
         return missing_module_advice(error.name, job=job or {}, lock=lock or "")
-    except (RecordError, LookupError, TypeError, AttributeError, ValueError):
+    except (RecordError, LookupError, TypeError, AttributeError, ValueError, OSError):
         return None  # advice only: the run's log has the error
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from amlcore.errors import RecordError
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
 from amlcore.record.status import RunStatus
@@ -66,12 +65,9 @@ def unreconciled_reason(record: Record) -> str | None:
 
 
 def _backend(record: Record) -> Any:
-    from amlcore.compute import BACKENDS  # slow to import, and most runs have ended
+    from amlcore.compute import backend_of  # slow to import, and most runs have ended
 
-    kind = record.info.compute or "local"
-    if kind not in BACKENDS:
-        raise RecordError(f"{record.layout.run} is damaged: compute must be one of {', '.join(BACKENDS)}, not {kind!r}")
-    return BACKENDS[kind]
+    return backend_of(record)
 
 
 def _is_left(record: Record) -> bool:

@@ -97,9 +97,12 @@ def _temporary(path, content, sync, mode):
         raise
 
 
-def append_line(path, value):
-    # type: (str, object) -> None
-    """Append `value` as a line of JSON in one write, so that lines of several writers never mix."""
+def append_line(path, value, alone=False):
+    # type: (str, object, bool) -> None
+    """Append `value` as a line of JSON in one write, so that lines of several writers never mix.
+
+    If `alone`, no other process writes to the file, and of a line that did not fit nothing is left.
+    """
     data = (json.dumps(value) + "\n").encode("utf-8")
     handle = retry_while_full(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
     written = 0
@@ -107,7 +110,8 @@ def append_line(path, value):
         while written < len(data):  # a full disk may take a part; the next write then fails
             written += retry_while_full(lambda: os.write(handle, data[written:]), path)  # noqa: B023 - called at once
     except OSError:
-        _take_back(handle, path, written)
+        if alone:
+            _take_back(handle, path, written)
         raise
     finally:
         os.close(handle)
@@ -116,12 +120,16 @@ def append_line(path, value):
 def _take_back(handle, path, written):
     # type: (int, str, int) -> None
     """Remove the part of a line that was written, and the file if it held nothing else: half a line is damage."""
-    end = os.lseek(handle, 0, os.SEEK_CUR) if written else os.fstat(handle).st_size  # where the part ends
-    if os.fstat(handle).st_size != end:
-        return  # another thread has appended since: its line counts
-    os.ftruncate(handle, end - written)
-    if end == written:
-        os.unlink(path)
+    try:
+        end = os.lseek(handle, 0, os.SEEK_CUR) if written else os.fstat(handle).st_size  # where the part ends
+        if os.fstat(handle).st_size != end:
+            return  # another thread has appended since: its line counts
+        if written:
+            os.ftruncate(handle, end - written)
+        if end == written:
+            os.unlink(path)
+    except OSError:
+        pass  # what was refused first is what the caller must hear of
 
 
 def make_folder(path, keep_private=False):

@@ -31,4 +31,12 @@ def stream_sha256(stream, start=b"", copy=None):
         sha256.update(chunk)
         size += len(chunk)
         if copy is not None:
-            copy.write(chunk)
+            _write_all(copy, chunk)
+
+
+def _write_all(stream, data):
+    # type: (typing.IO[bytes], bytes) -> None
+    """Write all of `data`: an unbuffered stream may take a part, as where the disk is nearly full."""
+    written = 0
+    while written < len(data):
+        written += stream.write(data[written:])

@@ -27,10 +27,10 @@ def write_record(folder, kind, name, *, value, step=None, description="", attemp
         record["attempt"] = attempt
     path = os.path.join(folder, _own_file())
     try:
-        append_line(path, record)
+        append_line(path, record, alone=True)
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
-        append_line(path, record)
+        append_line(path, record, alone=True)
 
 
 def _own_file():
@@ -60,11 +60,14 @@ class MetricsTail(object):
         # type: (str) -> list[dict[str, typing.Any]]
         path = os.path.join(self._folder, name)
         offset = self._offsets.get(name, 0)
-        if os.path.getsize(path) <= offset:
+        try:
+            if os.path.getsize(path) <= offset:
+                return []
+            with open(path, "rb") as stream:
+                stream.seek(offset)
+                data = stream.read()
+        except FileNotFoundError:  # its first line met a full disk
             return []
-        with open(path, "rb") as stream:
-            stream.seek(offset)
-            data = stream.read()
         whole = data[: data.rfind(b"\n") + 1]
         self._offsets[name] = offset + len(whole)
         return [record for record in map(parse_record, whole.splitlines()) if record is not None]
@@ -169,5 +172,9 @@ def last_values(folder, kind):
 
 def _last_lines(path):
     """The last line of each kind and name; what precedes the value is the same in all lines of one."""
-    with open(path, "rb") as lines:  # not all at once: there may be millions
+    try:
+        lines = open(path, "rb")
+    except FileNotFoundError:  # its first line met a full disk
+        return []
+    with lines:  # not all at once: there may be millions
         return {line.partition(b', "value": ')[0]: line for line in lines if line.endswith(b"}\n")}.values()

@@ -21,7 +21,7 @@ class LocalFolder(object):
 
     def __init__(self):
         # type: () -> None
-        self._lock = threading.Lock()
+        self._locks = {}  # type: dict[int, threading.Lock]  # by process: a fork may copy one that is held
 
     @property
     def exists(self):
@@ -30,7 +30,7 @@ class LocalFolder(object):
 
     def __fspath__(self):
         # type: () -> str
-        with self._lock:
+        with self._locks.setdefault(os.getpid(), threading.Lock()):
             if self._path is None:
                 self._path = _start()
             return self._path
