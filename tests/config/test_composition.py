@@ -1,4 +1,4 @@
-"""Composition: what is legal becomes a Job, and each mistake one message."""
+"""Composition: what is valid becomes a Job, and each mistake one message."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -11,9 +11,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amlcore.config import Job, compose, quote_value
+from amlcore.config.composition import environment_options
 from amlcore.errors import ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.worker.run_names import is_experiment
+from amlcore.workspace import Workspace
 from tests.support.aml import Write
 from tests.support.configs import SHIPPED
 
@@ -183,6 +185,28 @@ def test_a_project_extends_and_overrides_the_shipped_groups(project: Path, write
     job = compose(["script=train_iris"], root=project)
 
     assert (job.compute.slots, job.script.script, job.experiment_name) == (8, "mine.py", "mine")
+
+
+def test_a_project_shadows_no_file_that_the_shipped_options_share_and_hides_none_of_its_own(
+    project: Path, write: Write
+) -> None:
+    for name in ("common", "_common", "_limits", "_base"):
+        write(f"conf/sweep/{name}.yaml", "seed: 3\n")
+    write("conf/environment/_mine.yaml", "defaults: [current, _self_]\n")
+    (project / "conf/__pycache__").mkdir()
+
+    for name in ("grid", "tpe", "random", "sobol"):
+        job = compose(["script=train_iris", f"sweep={name}"], root=project)
+        assert job.sweep is not None
+        assert (job.sweep.seed, job.sweep.goal) == (None, "maximize")
+    assert "_mine" in environment_options(Workspace(root=str(project)))
+    with pytest.raises(ConfigError) as caught:
+        compose(["nope=1"], root=project)
+    assert "__pycache__" not in str(caught.value)
+    with pytest.raises(ConfigError) as caught:
+        compose(["sweep=nope"], root=project)
+    assert "_common, _limits" in str(caught.value)
+    assert "_amlcore_common" not in str(caught.value)
 
 
 def test_a_file_of_requirements_replaces_the_curated_ones(project: Path) -> None:

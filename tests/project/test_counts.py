@@ -91,7 +91,7 @@ SPACE = "sweep:\n  search_space:\n    script.arguments.penalty: [0.5, 1.0]\n"
 def test_a_request_opens_each_config_once(
     conf: str, arguments: list[str], most: int, project: Path, tmp_path: Path
 ) -> None:
-    """Its options' files, base.yaml, config.yaml, sweep/_common.yaml, and six of Hydra's own."""
+    """Its options' files, base.yaml, config.yaml, sweep/_amlcore_common.yaml, and six of Hydra's own."""
     if conf:
         (project / "conf").mkdir()
         (project / "conf/config.yaml").write_text(conf)

@@ -23,6 +23,7 @@ from amlcore.config.files.yaml_reader import load
 from amlcore.errors import ConfigError
 
 ENDINGS = (".yaml", ".yml")
+NOT_OPTIONS = ("_amlcore_common", "__pycache__")  # the first is what the shipped options of sweep= share
 HEADER = re.compile(r"#+\s*@package\b[\s:]*(\S*)\s*(.*)")
 ABOVE_THE_KEYS = ("#", "---", "%")
 
@@ -60,11 +61,11 @@ class YamlSource(FileConfigSource):
         return self._file(config_path) is not None
 
     def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
-        """The options and groups of a folder; a file such as `_common.yaml` is shared by options and not one itself."""
+        """The options and groups of a folder, without what is neither."""
         names = set()
         for entry in os.scandir(os.path.join(self.path, config_path)):
             stem, ending = os.path.splitext(entry.name)
-            if stem.startswith("_"):
+            if stem in NOT_OPTIONS:
                 continue
             if ending in ENDINGS and entry.is_file() and results_filter in (None, ObjectType.CONFIG):
                 names.add(stem)
