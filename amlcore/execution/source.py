@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,12 @@ class SourceState:
     snapshot: dict[str, Any]
     inputs: dict[str, dict[str, Any]]
     git: dict[str, Any] | None
+
+
+def source_key(job: Job) -> str:
+    """What the trials of a sweep must have in common to share a SourceState."""
+    script = job.script
+    return repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
 
 
 def capture_source(job: Job, *, pinned: PinnedInputs | None = None) -> SourceState:

@@ -17,7 +17,7 @@ from amlcore.errors import AmlcoreError, RecordError, suggest
 from amlcore.execution import adoption
 from amlcore.execution.driver import keep_environment
 from amlcore.execution.run_request import run_request
-from amlcore.execution.source import SourceState, capture_source
+from amlcore.execution.source import SourceState, capture_source, source_key
 from amlcore.execution.submission import write_run_record
 from amlcore.model import Registration
 from amlcore.record.log_stream import last_lines
@@ -178,8 +178,7 @@ class TrialRuns:
 
     def source(self, job: Job) -> SourceState:
         """The snapshot and inputs of `job`, taken once for all trials that share them."""
-        script = job.script
-        key = repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
+        key = source_key(job)
         if key not in self._sources:
             self._sources[key] = asdict(capture_source(job))
             write_json(self._record.layout.sources, self._sources, sync=True)
