@@ -146,7 +146,7 @@ def test_no_home_folder_is_one_message(monkeypatch: pytest.MonkeyPatch) -> None:
         (lambda ws: Local(cores="2"), "compute.cores='2': must be a whole number"),
         (lambda ws: Local(slots=None), "compute.slots=None: must be a whole number"),
         (lambda ws: Local(slots=True), "compute.slots='True': must be a whole number"),
-        (lambda ws: Local(mem_gb="2"), "compute.mem_gb='2': must be a number"),
+        (lambda ws: Local(mem_gb="2"), "compute.mem_gb='2': must be a positive number"),
         (lambda ws: ScriptRunConfig(inputs=3), "script.inputs=3: must be a mapping"),
     ],
 )

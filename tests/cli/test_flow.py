@@ -190,7 +190,7 @@ def test_a_block_that_is_not_read_is_said_once(sweep: tuple[str, ...], aml: Aml,
 
     said = [aml("run", name, HERE, *sweep).err for name in ("a.py", "b.py")]
 
-    assert [words.count("a.py has a block `# /// script`") for words in said] == [1, 0]
+    assert [words.count("a.py declares its packages in a `# /// script` block") for words in said] == [1, 0]
     assert [words.count("note:") for words in said] == [1, 0]
 
 
@@ -313,7 +313,7 @@ def test_cancel_ends_a_run_of_another_process(project: Path, aml: Aml, write: Wr
         assert "Canceled" in aml("cancel", "latest").err
         assert driver.wait(20) == 130
 
-    assert "ended already" in aml("cancel", "latest", status=2).err
+    assert "already ended" in aml("cancel", "latest", status=2).err
 
 
 def test_a_detached_run_goes_on_and_registers(project: Path, aml: Aml, write: Write) -> None:

@@ -419,7 +419,7 @@ def test_the_memory_limit_of_the_cluster_is_named(aml: Aml, write: Write) -> Non
 
     (run,) = runs(aml)
     assert "killed for its memory" in run["reason"]
-    assert "its limit is 0.419 GB" in run["reason"]  # DefMemPerCPU of the cluster
+    assert "its limit 0.419 GB" in run["reason"]  # DefMemPerCPU of the cluster
 
 
 def test_a_controller_that_is_away_for_a_while_is_waited_for(project: Path, aml: Aml, write: Write) -> None:

@@ -107,7 +107,7 @@ def test_a_folder_where_no_environment_works_is_refused_before_anything_is_built
 
     said = aml("run", "t.py", status=2, env={"AMLCORE_ENVIRONMENTS": str(there)})
 
-    assert said.err.startswith("aml: error: environments cannot lie in ")
+    assert said.err.startswith("aml: error: cannot build environments in ")
     assert said.err.count("\n") == 1
     assert not (script.parent / "outputs").exists()
     assert not there.exists()
@@ -135,7 +135,7 @@ def test_a_search_path_that_is_split_within_a_folder_is_refused(
 
     said = aml(*words, f"{key}='{project}/lib:{project}/a:b:/usr/lib'", status=2)
 
-    assert f"{variable}: names {project}/a:b, and is split at ':'" in said.err
+    assert f"{variable}: would be split inside {project}/a:b, since ':' separates folders" in said.err
     (project / "a").mkdir()
     (project / "lib").mkdir()
     aml(*words, f"{key}='{project}/lib:{project}/a'", "--dry-run")

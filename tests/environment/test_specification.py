@@ -409,7 +409,7 @@ def test_bad_script_block(tmp_path, text, expected):
             {"name": "e", "packages": ["six", {"joblib": 1.5}]},
             "environment.packages: each item must be a requirement such as 'joblib==1.5.2', not {'joblib': 1.5}",
         ),
-        ({"name": "e", "file": "x.txt", "user_managed_dependencies": True}, "leave out environment.file"),
+        ({"name": "e", "file": "x.txt", "user_managed_dependencies": True}, "remove environment.file"),
     ],
 )
 def test_fields_are_checked(fields, expected):

@@ -95,7 +95,7 @@ def test_a_metric_that_is_not_finite_is_a_failure(aml: Aml, write: Write) -> Non
 
     assert "aml: best: trial 1, m=2" in said.err
     for number, words in enumerate(
-        ["inf, which is no finite", "nan, which is no finite", "-inf, which is no finite"], 2
+        ["inf, which is not a finite", "nan, which is not a finite", "-inf, which is not a finite"], 2
     ):
         assert f"aml: trial {number}: fail: m is {words} number" in said.err
     assert "aml: trial 5: fail: m is much, which is not a number" in said.err
@@ -214,7 +214,7 @@ def test_a_sweep_in_a_trial_is_refused(aml: Aml, write: Write) -> None:
     _, trials = sweep_and_trials(aml)
     said = aml("logs", trials[0]["id"]).out
     assert said.startswith("2 ")
-    assert "a sweep inside a trial" in said
+    assert "cannot start a sweep" in said
 
 
 def test_a_sweep_that_asks_for_too_little_is_refused_before_it_starts(project: Path, aml: Aml, write: Write) -> None:
@@ -278,5 +278,5 @@ def test_a_sweep_whose_record_is_damaged_is_named_and_hides_no_other(project: Pa
     said = aml(*RESUMED, *space, "sweep.max_total_runs=2", "sweep.resume=true")
 
     assert f"warning: a sweep is left out: {damaged}/sweep.json is damaged" in said.err
-    assert f"sweep {first['id']} goes on" in said.err
+    assert f"resuming sweep {first['id']}" in said.err
     assert "sweep.json is damaged" in aml("resume", damaged.name, status=1).err

@@ -166,7 +166,10 @@ def test_a_gaussian_process_finds_a_good_point(aml: Aml, write: Write) -> None:
 @pytest.mark.parametrize(
     ("words", "parts"),
     [
-        (["sweep.primary_metric=a,b"], ["give it one value, or a list: sweep.primary_metric=[a,b]"]),
+        (
+            ["sweep.primary_metric=a,b"],
+            ["must have one value for all trials of a sweep, or a list: sweep.primary_metric=[a,b]"],
+        ),
         (["sweep.primary_metric=[a,a]"], ["[a,a]", "listed twice"]),
         (["sweep.primary_metric=[]"], ["primary_metric=[]", "or a list of names"]),
         (["sweep.primary_metric=[a,[b]]"], ["or a list of names"]),
@@ -178,7 +181,7 @@ def test_a_gaussian_process_finds_a_good_point(aml: Aml, write: Write) -> None:
         ),
         (["sweep.primary_metric=[a,b]", "sweep/early_termination=wilcoxon"], ["early_termination"]),
         (["sweep.primary_metric=[a,b]", "sweep.sampler=cmaes"], ["supports only one metric", "nsga2"]),
-        (["sweep.primary_metric=a", "sweep.sampler=cmaes"], ["at least 2 parameters that are numbers"]),
+        (["sweep.primary_metric=a", "sweep.sampler=cmaes"], ["at least 2 numeric parameters"]),
         (["sweep.primary_metric=a", "+sweep.sampler_options.colour=1"], ["sampler_options", "colour"]),
         (["sweep/early_termination=patient", "sweep.early_termination.wrapped=median"], ["wrapped=median", "asha"]),
         (["sweep/early_termination=asha", "sweep.early_termination.wrapped=asha"], ["only policy=patient"]),
