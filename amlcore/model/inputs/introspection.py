@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from numbers import Integral
 from typing import Any
+
+LIBRARIES = {"sklearn", "imblearn", "lightgbm", "xgboost", "catboost", "skopt", "optuna", "optuna_integration"}
+"""Their classes give an inner model the columns that they were given themselves, or know how many they give it."""
+
+METHODS = ("fit", "fit_transform", "transform", "predict", "predict_proba", "decision_function")
 
 RECORDS, LISTS, TEXTS = "records", "lists", "texts"
 VECTORIZERS = ("CountVectorizer", "TfidfVectorizer", "HashingVectorizer")
@@ -18,14 +24,14 @@ def attribute(model: Any, name: str) -> Any:
 
 def names_of(model: Any) -> list[str] | None:
     """The names of the columns that it was trained on."""
-    kept = attribute(model, "feature_names_in_")
+    kept = _kept(model, "feature_names_in_")
     if kept is None:  # as of a pipeline whose first step is "passthrough"
-        kept = attribute(first_step(model), "feature_names_in_")
+        kept = _kept(first_step(model), "feature_names_in_")
     if kept is None and library_of(model) == "catboost":
         kept = attribute(model, "feature_names_")
         if kept is not None and list(kept) == [str(number) for number in range(len(kept))]:
             return None  # its own, of an array
-    if kept is None:
+    if not hasattr(kept, "__iter__"):
         return None
     names = kept.tolist() if hasattr(kept, "tolist") else list(kept)
     return names if names and all(isinstance(name, str) for name in names) else None
@@ -33,10 +39,16 @@ def names_of(model: Any) -> list[str] | None:
 
 def width_of(model: Any) -> int | None:
     """How many columns it was trained on."""
-    width = attribute(model, "n_features_in_") or attribute(first_step(model), "n_features_in_")
+    width = _kept(model, "n_features_in_") or _kept(first_step(model), "n_features_in_")
     if not width and library_of(model) == "catboost":  # which forgets it in a file
         width = len(attribute(model, "feature_names_") or ())
-    return int(width) if width else None
+    return int(width) if isinstance(width, Integral) and width else None
+
+
+def _kept(model: Any, name: str) -> Any:
+    """As `attribute`, but not what the user's own class fetches by `__getattr__` from a model inside it."""
+    is_own = name in getattr(model, "__dict__", ()) or hasattr(type(model), name)
+    return attribute(model, name) if is_own or is_of_library(model) else None
 
 
 def same_names(model: Any, names: list[str], sampled: list[str]) -> dict[str, str]:
@@ -59,8 +71,10 @@ def last_step(model: Any) -> Any:
 
 
 def first_step(model: Any) -> Any:
-    """What the rows are given to."""
+    """What the rows are given to as they are; the user's own class may change them before its inner model sees them."""
     for _ in range(20):
+        if not is_of_library(model):
+            return model
         best, steps = attribute(model, "best_estimator_"), attribute(model, "steps")
         parts, inner = attribute(model, "transformer_list"), attribute(model, "estimator_")
         for name in ("estimators_", "calibrated_classifiers_"):
@@ -68,9 +82,7 @@ def first_step(model: Any) -> Any:
         if best is not None:
             model = best
         elif isinstance(steps, list) and steps:
-            real = [
-                step for _, step in steps if step is not None and step != "passthrough" and not is_passthrough(step)
-            ]
+            real = [step for _, step in steps if not is_passthrough(step)]
             model = real[0] if real else steps[-1][1]
         elif isinstance(parts, list) and parts:
             model = parts[0][1]
@@ -87,7 +99,18 @@ def first_step(model: Any) -> Any:
 
 def is_passthrough(step: Any) -> bool:
     """Whether a step of a pipeline hands its columns on as they are."""
-    return step is None or step == "passthrough" or (type(step).__name__ == "FunctionTransformer" and step.func is None)
+    if step is None or isinstance(step, str):
+        return step in (None, "passthrough")
+    is_function = type(step).__name__ == "FunctionTransformer" and library_of(step) == "sklearn"
+    return is_function and step.func is None
+
+
+def is_of_library(model: Any, methods: tuple[str, ...] = METHODS) -> bool:
+    """Whether all its `methods` are a known library's code, as in a subclass that changes none of them."""
+    classes = type(model).__mro__
+    owners = [next((one for one in classes if name in vars(one)), None) for name in methods]
+    libraries = {owner.__module__.partition(".")[0] for owner in owners if owner is not None}
+    return bool(libraries) and libraries <= LIBRARIES
 
 
 def form_of(model: Any) -> str | None:

@@ -6,11 +6,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .categories import trained_categories
-from .introspection import attribute, is_passthrough, library_of, names_of
+from .introspection import attribute, is_of_library, is_passthrough, library_of, names_of, width_of
 
-LIBRARIES = ("sklearn", "imblearn", "lightgbm", "xgboost", "catboost")
 ARRAY_LIBRARIES = ("numpy", "scipy", "sklearn")
-MISSING = {"float": "nan", "float64": "nan", "NoneType": "None", "NAType": "NA"}
 
 
 @dataclass
@@ -32,16 +30,25 @@ class KnownColumns:
 
 
 def known_columns(model: Any, width: int | None) -> KnownColumns:
+    """What is known of the `width` columns of `model`; nothing if a step of it is unlike what its library makes."""
     known = KnownColumns()
-    if width is not None:
-        _walk(model, list(range(width)), [], known)
+    try:
+        if width is not None:
+            _walk(model, list(range(width)), [], known)
+    except Exception:  # whatever a foreign attribute raises, its model can be registered
+        return KnownColumns()
     return known
 
 
 def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns) -> bool:
     """Note what `step` knows of the columns at `positions`; whether the next step gets the same columns."""
-    if is_passthrough(step):
-        return True
+    if is_passthrough(step) or isinstance(step, str):
+        return is_passthrough(step)
+    code = _own_code(step)
+    if code is not None:
+        return _note_own(step, code, positions, known)
+    if width_of(step) not in (None, len(positions)):
+        return False
     names = names_of(step) or names
     best, steps = attribute(step, "best_estimator_"), attribute(step, "steps")
     if best is not None:
@@ -60,9 +67,11 @@ def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns
             _walk(inner, _positions(chosen, positions, names), [], known)
         return False
     inner = _inner(step)
-    if inner is not None:
-        return _walk(inner, positions, names, known)
-    return _note(step, positions, known)
+    if inner is None:
+        return _note(step, positions, known)
+    if width_of(inner) == len(positions):
+        _walk(inner, positions, names, known)
+    return False
 
 
 def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known: KnownColumns) -> None:
@@ -84,33 +93,54 @@ def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known:
                 known.lost_categories.add(position)
 
 
+def _note_own(step: Any, code: str, positions: list[int], known: KnownColumns) -> bool:
+    """What the user's own class keeps as an encoder or imputer does, or else that nothing tells what it reads."""
+    is_derived = any(one.__module__.partition(".")[0] == "sklearn" for one in type(step).__mro__)
+    is_function = type(step).__name__ == "FunctionTransformer"
+    if is_derived and not is_function and _note_encoder(step, positions, known):
+        return is_of_library(step, ("transform",)) and _is_imputer(step, len(positions))
+    known.code.update({position: code for position in positions if position not in known.code})
+    return False
+
+
 def _note(step: Any, positions: list[int], known: KnownColumns) -> bool:
     """What a step that holds no other one tells; whether the next step gets the same columns."""
-    code = _own_code(step)
-    if code is not None:
-        known.code.update({position: code for position in positions if position not in known.code})
-        return False
     categories, lost = trained_categories(step, len(positions))
     for place, detail in categories.items():
         known.add(positions[place], detail)
     known.lost_categories.update(positions[place] for place in lost)
+    _note_encoder(step, positions, known)
+    return _is_imputer(step, len(positions))
+
+
+def _is_imputer(step: Any, width: int) -> bool:
+    """Whether it fills the gaps of `width` columns, and adds none."""
+    statistics = attribute(step, "statistics_")
+    return statistics is not None and len(statistics) == width and not attribute(step, "add_indicator")
+
+
+def _note_encoder(step: Any, positions: list[int], known: KnownColumns) -> bool:
+    """What an encoder or imputer tells of types and missing values; whether it tells anything."""
+    details: list[dict[str, Any] | None] = []
     per_column = attribute(step, "categories_")
     if isinstance(per_column, list) and len(per_column) == len(positions):
-        for position, values in zip(positions, per_column):
-            types = _types_of(values)
-            if types is not None:
-                known.add(position, types)
-        return False
-    missing = MISSING.get(type(attribute(step, "missing_values")).__name__) if _imputes(step) else None
-    if missing is not None:
-        for position in positions:
-            known.add(position, {"missing": [missing]})
-    statistics = attribute(step, "statistics_")
-    return statistics is not None and len(statistics) == len(positions) and not attribute(step, "add_indicator")
+        details = [_types_of(values) for values in per_column]
+    elif hasattr(step, "missing_values"):
+        missing = _missing(step.missing_values)
+        details = [{"missing": [missing]} for _ in positions if missing is not None]
+    for position, detail in zip(positions, details):
+        if detail is not None:
+            known.add(position, detail)
+    return any(detail is not None for detail in details)
 
 
-def _imputes(step: Any) -> bool:
-    return hasattr(step, "missing_values") and attribute(step, "missing_values") != 0
+def _missing(value: Any) -> str | None:
+    """What an imputer that fills `value` takes null for; None where that is a value like others."""
+    if value is None:
+        return "None"
+    if type(value).__name__ == "NAType":  # which is neither equal nor unequal to anything
+        return "NA"
+    return "nan" if isinstance(value, float) and value != value else None  # noqa: PLR0124
 
 
 def _inner(step: Any) -> Any:
@@ -130,12 +160,12 @@ def _inner(step: Any) -> Any:
 
 
 def _own_code(step: Any) -> str | None:
-    """The name of the function or class, where it is none of the libraries'."""
+    """The name of the function or class, where it is not a library's."""
     if type(step).__name__ == "FunctionTransformer" and library_of(step) == "sklearn":
         function = step.func
         module = getattr(function, "__module__", None) or ("numpy" if "ufunc" in type(function).__name__ else "")
         return None if module.partition(".")[0] in ARRAY_LIBRARIES else getattr(function, "__name__", "a function")
-    return None if library_of(step) in LIBRARIES else type(step).__name__
+    return None if is_of_library(step) else type(step).__name__
 
 
 def _positions(chosen: Any, positions: list[int], names: list[str]) -> list[int]:
