@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-from . import times
 from .casting import Interpretation
+from .columns import Column
 from .errors import RequestError, quoted
 from .signature import Signature
+from .times import is_day_or_month
 
 TEXTUAL = ("text", "any", "number or text", "boolean or text")
 """Kinds of columns whose texts the model itself may parse."""
@@ -48,31 +51,32 @@ def fallbacks(signature: Signature, rows: list[Any]) -> list[Interpretation]:
     return alternatives
 
 
-def ambiguous_dates(signature: Signature, rows: list[Any]) -> list[tuple[list[Any], list[int], RequestError]]:
-    """Whether the model's own code reads dates by those beside them has to be seen: by rows to ask it for.
+def ambiguous_dates(
+    signature: Signature, rows: list[Any]
+) -> list[tuple[int, list[int], Callable[[int], RequestError]]]:
+    """Of each column, the dates that the model's own code may read by those beside them.
 
     pandas takes the first date of a column to tell whether all of them have the day or the month first.
 
     Returns
     -------
     list
-        Rows whose first one was made up, the places in `rows` of the others, and the error if they are answered
-        otherwise than there.
+        The column's position, the places of the dates in `rows`, and what makes the error for one of them.
     """
-    trials = []
-    for column in signature.columns(len(rows[0])) if signature.is_table else ():
+    dates: list[tuple[int, list[int], Callable[[int], RequestError]]] = []
+    for column in signature.columns(len(rows[0])) if signature.is_table and signature.form != "texts" else ():
         if column.is_category or column.kind not in TEXTUAL:
             continue
         values = [row[column.position] for row in rows]
-        dates = [times.unambiguous_dates(value) if isinstance(value, str) else () for value in values]
-        places = [place for place, pair in enumerate(dates) if pair]
-        for place in places[:1]:
-            error = column.bad(
-                place,
-                f"{quoted(values[place])} may have its day or its month first, and the model reads it by the rows "
-                "beside it; send a date such as 2025-04-03",
-            )
-            for date in dates[place]:
-                first = [*rows[place][: column.position], date, *rows[place][column.position + 1 :]]
-                trials.append(([first, *(rows[other] for other in places)], places, error))
-    return trials
+        places = [place for place, value in enumerate(values) if isinstance(value, str) and is_day_or_month(value)]
+        if places:
+            dates.append((column.position, places, partial(_ambiguous, column, values)))
+    return dates
+
+
+def _ambiguous(column: Column, values: list[Any], place: int) -> RequestError:
+    message = (
+        f"{quoted(values[place])} may have its day or its month first, and the model reads it by the rows beside it; "
+        "send a date such as 2025-04-03"
+    )
+    return column.bad(place, message)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .casting import PLAIN, Interpretation
@@ -9,6 +10,7 @@ from .equality import Different, by_row, require_equal
 from .errors import RequestError
 from .interpretations import ambiguous_dates, fallbacks, interpretations
 from .introspection import last_step
+from .known_columns import known_columns
 from .signature import Signature
 
 if TYPE_CHECKING:
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
 
 REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What a model raises on rows that it was not made for."""
+
+SINGLY = 10
+"""As many rows with an ambiguous date are asked for one by one: a request must not cost a call a row."""
 
 LIBRARIES = ("catboost", "_catboost", "lightgbm", "xgboost")
 """Their own errors derive from Exception alone."""
@@ -32,9 +37,11 @@ def is_refusal(error: Exception) -> bool:
 class ReferenceModel:
     """A model with the input that it takes; each row is answered whatever stands beside it."""
 
-    def __init__(self, estimator: Any, signature: Signature) -> None:
+    def __init__(self, estimator: Any, signature: Signature, *, checks_dates: bool = True) -> None:
+        """`checks_dates`: refuse a date that the model reads by the rows beside it, as training did with its rows."""
         self.estimator = estimator
         self.signature = signature
+        self._checks_dates = checks_dates
 
     def answer(self, method: str, data: Any) -> Any:
         """As a request is answered: its cells are checked first."""
@@ -95,15 +102,36 @@ class ReferenceModel:
         for other, ambiguity in alternatives:
             if other != interpretation:
                 self._require_same(answer, method, rows, other, irregular, ambiguity)
-        for trial, places, ambiguity in ambiguous_dates(self.signature, rows):
-            try:
-                beside = self._ask(method, trial, interpretation, irregular)
-            except Exception:  # its first row was made up: the model may refuse it
-                continue
-            answers = _rows_of(answer)
-            if _are_different(_rows_of(beside)[1:], [answers[place] for place in places]):
-                raise ambiguity
+        if self._checks_dates and len(rows) > 1:
+            self._require_same_dates(answer, method, rows, interpretation, irregular)
         return answer
+
+    def _require_same_dates(
+        self, answer: Any, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular
+    ) -> None:
+        """Raises RequestError for a row that has another answer without those that tell how to read its date."""
+        dates = ambiguous_dates(self.signature, rows)
+        answers = _rows_of(answer) if dates else []
+        for position, places, ambiguity in dates:
+            if position in self._encoded:
+                continue
+            alone = [[place] for place in places[:SINGLY]]
+            # nothing in the others tells the day from the month, so they are read as each one alone
+            together = [places] if SINGLY < len(places) < len(rows) else []
+            for chosen in (*alone, *together):
+                try:
+                    apart = self._ask(method, [rows[place] for place in chosen], interpretation, irregular)
+                except Exception:  # a model that compares rows may refuse one alone
+                    continue
+                for place, one in zip(chosen, _rows_of(apart)):
+                    if _are_different([one], [answers[place]]) and not _is_noise(one, place, answers):
+                        raise ambiguity(place)
+
+    @cached_property
+    def _encoded(self) -> set[int]:
+        """The columns that only an encoder of a library reads: it compares texts, and parses none."""
+        known = known_columns(self.estimator, self.signature.n_features)
+        return {place for place, detail in known.details.items() if "types" in detail} - set(known.code)
 
     def _require_same(
         self,
@@ -165,6 +193,19 @@ def _are_different(answers: list[Any], others: list[Any]) -> bool:
     except Different:
         return True
     return False
+
+
+def _is_noise(alone: Any, place: int, answers: list[Any]) -> bool:
+    """Whether `alone` and the answer at `place` differ by no more than the sums of one row and of many do."""
+    import numpy as np
+
+    together = by_row(_joined(answers))
+    one, other = by_row(_joined([alone])), together[place : place + 1]
+    if one.shape != other.shape or one.dtype.kind != "f" or other.dtype.kind != "f":
+        return False
+    finite = np.abs(together[np.isfinite(together)])
+    noise = (1e-12 if one.dtype.itemsize == np.dtype("float64").itemsize else 1e-6) * finite.max(initial=0.0)
+    return bool(np.allclose(one, other, rtol=0.0, atol=noise, equal_nan=True))
 
 
 def _joined(answers: list[Any]) -> Any:

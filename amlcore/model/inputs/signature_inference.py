@@ -174,7 +174,7 @@ def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> s
     method = next((name for name in ("predict", "transform") if attribute(model, name) is not None), None)
     if method is None:
         return None
-    reference = ReferenceModel(model, Signature(signature, sample))
+    reference = ReferenceModel(model, Signature(signature, sample), checks_dates=False)
     rows = sample["records"] if signature["form"] == "records" else sample["rows"]
     try:
         for data in (rows, [*rows, rows[0]]):  # a model that counts columns would be right about one of them

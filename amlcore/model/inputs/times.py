@@ -10,19 +10,15 @@ DATE = re.compile(rf"\d{{4}}-\d{{2}}-\d{{2}}([T ]{CLOCK} ?(Z|[+-]\d{{2}}(:?\d{{2
 PERIOD = re.compile(rf"\d{{4}}(-?Q[1-4]|-\d{{2}}(-\d{{2}}([T ]{CLOCK}|/\d{{4}}-\d{{2}}-\d{{2}})?)?)?", re.ASCII)
 NUMBER = re.compile(r"\s*[+-]?[\d.]+(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
+DAY_OR_MONTH = re.compile(
+    r"(?<!\d)(?=(\d{1,2})(\s*[/.,-]\s*|\s+)(\d{1,2})\2(?:\d{4}|\d{2})(?!\d))", re.ASCII
+)  # looks ahead, so that another one may begin within it
 
-DAY_OR_MONTH = re.compile(r"(\d{1,2})([/.-])(\d{1,2})(\2(?:\d{4}|\d{2})(?:\D.*)?)", re.ASCII | re.DOTALL)
 
-
-def unambiguous_dates(text: str) -> tuple[str, ...]:
-    """`text` with its day first and with its month first, as no other reading allows; nothing unless both are legal."""
-    match = DAY_OR_MONTH.fullmatch(text)
-    if match is None:
-        return ()
-    first, separator, second, rest = match.groups()
-    if first == second or not 1 <= int(first) <= 12 or not 1 <= int(second) <= 12:
-        return ()
-    return f"25{separator}{second}{rest}", f"{first}{separator}25{rest}"
+def is_day_or_month(text: str) -> bool:
+    """Whether a date anywhere in `text` may have its day first or its month first, and is another day then."""
+    pairs = {(int(match[1]), int(match[3])) for match in DAY_OR_MONTH.finditer(text)}
+    return any(first != second and 1 <= first <= 12 and 1 <= second <= 12 for first, second in pairs)
 
 
 def parse_date(text: str) -> Any:
