@@ -20,12 +20,13 @@ KEPT = ("script.environment_variables", "script.arguments")
 """The keys whose references the worker resolves, in the script's process alone."""
 
 RESOLVED = (
-    *("script.source_directory", "script.script", "script.inputs"),
-    *("environment.file", "environment.python", "workspace.environments_folder", "compute"),
+    *("experiment_name", "script.source_directory", "script.script", "script.module", "script.inputs"),
+    *("environment.file", "environment.python", "workspace.environments_folder"),
+    *("model.name", "model.path", "model.sample_input", "deployment.name", "deployment.base_image", "compute"),
 )
-"""The keys of texts whose references amlcore itself needs the value of: paths, and names on a cluster."""
+"""The keys of texts whose references amlcore itself needs the value of: paths, and names."""
 
-RECORDED = ("compute.setup", "compute.options")
+NOT_RESOLVED = ("compute.setup", "compute.options")
 """The keys below those whose references are refused."""
 
 OPEN = re.compile(r"(?<!\\)((?:\\\\)*)\$\{\s*oc\.env\s*:")
@@ -34,12 +35,12 @@ MIN_LENGTH = 4  # of a secret that is looked for inside longer texts; a shorter 
 
 
 def keep_references(config: DictConfig) -> None:
-    """Let `${oc.env:NAME}` in a script's variables and arguments stay a reference, and refuse it in other texts.
+    """Let `${oc.env:NAME}` in a script's variables and arguments stay a reference, and refuse it in free texts.
 
     Raises
     ------
     ConfigError
-        A reference would be recorded with its value: it is in a text that is no path, or in another interpolation.
+        A reference would be recorded with its value: it is in a free text, or in another interpolation.
     """
     with open_dict(config):
         for parent, name, key, raw in list(_references(config, ())):
@@ -48,7 +49,8 @@ def keep_references(config: DictConfig) -> None:
             elif not _may_be_resolved(key):
                 raise ConfigError(
                     f"{'.'.join(key)}: {raw} would be recorded with its value; references to environment variables "
-                    f"are kept in {' and '.join(KEPT)} only"
+                    f"stay references in {' and '.join(KEPT)}, and are resolved only in numbers and in "
+                    f"{', '.join(RESOLVED)} (but not in {' and '.join(NOT_RESOLVED)})"
                 )
 
 
@@ -82,7 +84,7 @@ def _starts(key: tuple[str, ...], dotted_keys: tuple[str, ...]) -> bool:
 
 def _may_be_resolved(key: tuple[str, ...]) -> bool:
     is_number = scalar_rule(key) is ScalarRule.kept
-    return (is_number or _starts(key, RESOLVED)) and not _starts(key, RECORDED)
+    return (is_number or _starts(key, RESOLVED)) and not _starts(key, NOT_RESOLVED)
 
 
 def _escape_references(raw: str, key: str) -> str:

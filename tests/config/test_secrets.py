@@ -12,7 +12,8 @@ import yaml
 from amlcore import Workspace
 from amlcore.config import Job, Search, compose, compose_search, quote_value
 from amlcore.config.grammar.scalars import _is_text, _leaves
-from amlcore.config.secrets import RESOLVED
+from amlcore.config.secrets import KEPT as KEPT_KEYS
+from amlcore.config.secrets import NOT_RESOLVED, RESOLVED
 from amlcore.errors import AmlcoreError, ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.snapshot.listing import listing
@@ -159,6 +160,40 @@ def test_a_reference_in_a_text_is_kept_refused_or_the_value_of_a_path(
         assert key in record
 
     assert ("canary" in record) == any(key.startswith(one) for one in NEEDED)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *("experiment_name", "script.module", "script.script", "script.source_directory", "environment.file"),
+        *("model.name", "model.path", "model.sample_input", "deployment.name", "deployment.base_image"),
+    ],
+)
+def test_a_name_or_path_takes_a_reference_but_not_to_a_secret(
+    key: str, secret: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("REGISTRY", "here")
+    monkeypatch.setenv("PIN", "canary7f3a")
+    script = [] if key in ("script.module", "script.script") else ["script.script=train.py"]
+    group, _, name = key.rpartition(".")
+
+    def value(reference: str) -> str:
+        job = compose([*GROUPS, "model.name=m", *script, f"++{key}='{reference}'"], root=secret)
+        return str(getattr(getattr(job, group) if group else job, name))
+
+    assert value("a-${oc.env:REGISTRY}-x").removeprefix(f"{secret}/") == "a-here-x"
+    assert value("${oc.env:NOT_SET,b}").removeprefix(f"{secret}/") == "b"
+    with pytest.raises(ConfigError, match="NOT_SET"):
+        value("${oc.env:NOT_SET}")
+    with pytest.raises(ConfigError, match=f"{key}: holds the value of PIN, a secret"):
+        value("${oc.env:PIN}")
+
+
+def test_a_refused_reference_says_where_it_stays_one_and_where_it_is_resolved(secret: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["model.description=${oc.env:HOME}"], root=secret)
+    for key in (*KEPT_KEYS, *RESOLVED, *NOT_RESOLVED):
+        assert key in str(caught.value)
 
 
 @pytest.mark.parametrize(
