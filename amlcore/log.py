@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -20,10 +21,17 @@ secret_names: set[str] = set()
 
 def redact(text: str, names: Iterable[str]) -> str:
     """`text` with the values of the environment variables `names` as references to them."""
-    for name in names:
+    names_by_form: dict[str, str] = {}
+    for name in sorted(names):
         value = os.environ.get(name, "")
-        text = text.replace(value, f"${{oc.env:{name}}}") if len(value) >= LEAST_SECRET else text
-    return text
+        if len(value) >= LEAST_SECRET:
+            # As it is, as in the repr of a list, and as in a command line.
+            names_by_form.update(dict.fromkeys((value, repr(value)[1:-1], value.replace("'", "'\"'\"'")), name))
+    if not names_by_form:
+        return text
+    # In one pass, the longest first: a secret may hold another, and so may the name of one.
+    pattern = "|".join(map(re.escape, sorted(names_by_form, key=len, reverse=True)))
+    return re.sub(pattern, lambda match: f"${{oc.env:{names_by_form[match[0]]}}}", text)
 
 
 def is_debugging() -> bool:

@@ -19,7 +19,7 @@ from amlcore.version import __version__
 LOGGER = logging.getLogger("amlcore")
 PROCESSES = logging.getLogger("amlcore.subprocess")
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/\s@]+(?=@)")
+_CREDENTIALS = re.compile(r"(?<=://)\S+(?=@)")  # up to the last @: a password may hold / and @
 
 
 @contextmanager
@@ -46,7 +46,11 @@ class LoggedPopen(subprocess.Popen[Any]):
     """A subprocess whose command and exit status are logged."""
 
     def __init__(self, args: Any, *rest: Any, **options: Any) -> None:
-        self._command = shlex.join(map(str, args)) if isinstance(args, (list, tuple)) else str(args)
+        words = list(args) if isinstance(args, (list, tuple)) else [args]
+        shown = [
+            _without_secrets(word.decode(errors="replace") if isinstance(word, bytes) else str(word)) for word in words
+        ]  # before quotes are added inside a secret
+        self._command = shlex.join(shown) if isinstance(args, (list, tuple)) else shown[0]
         self._started = time.perf_counter()
         self._is_logged = False
         super().__init__(args, *rest, **options)
@@ -69,6 +73,10 @@ class LoggedPopen(subprocess.Popen[Any]):
         return status
 
 
+def _without_secrets(text: str) -> str:
+    return _CREDENTIALS.sub("***", log.redact(text, log.secret_names))
+
+
 class _Stderr(logging.Handler):
     """Writes to what stderr is at the moment: a live table takes its place for a while."""
 
@@ -83,6 +91,5 @@ class _Formatter(logging.Formatter):
     """Each line with amlcore's prefix and the module it comes from, without secrets and control codes."""
 
     def format(self, record: logging.LogRecord) -> str:
-        text = log.redact(super().format(record), log.secret_names)
-        lines = printable(_CREDENTIALS.sub("***", text)).splitlines()
+        lines = printable(_without_secrets(super().format(record))).splitlines()
         return "\n".join(f"aml: debug: {record.name.removeprefix('amlcore.')}: {line}" for line in lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from amlcore.log import redact
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]
@@ -94,6 +96,58 @@ def test_credentials_in_addresses_are_hidden(capsys: pytest.CaptureFixture[str])
     error = capsys.readouterr().err
     assert SECRET not in error
     assert "https://***@host/simple" in error
+
+
+@pytest.mark.parametrize(
+    ("address", "shown"),
+    [
+        ("https://user:swordfish@host/a", "https://***@host/a"),
+        ("https://user:sword@fish@host/a", "https://***@host/a"),
+        ("https://user:sword/fish@host/a", "https://***@host/a"),
+        ("git+https://user:sword?fish#@host/a", "git+https://***@host/a"),
+        ("https://host/a", "https://host/a"),
+    ],
+)
+def test_a_password_of_any_characters_is_hidden(address: str, shown: str, capsys: pytest.CaptureFixture[str]) -> None:
+    from amlcore.terminal.debug_log import LOGGER, debug_log
+
+    with debug_log():
+        LOGGER.debug("asked %s for it", address)
+        subprocess.run([sys.executable, "-c", "", address], check=True)
+
+    error = capsys.readouterr().err
+    assert f"asked {shown} for it" in error
+    assert shlex.quote(shown) in error
+    assert "sword" not in error
+    assert "fish" not in error
+
+
+@pytest.mark.parametrize("value", ["it's", 'it\'s "so"', "a  b", "back\\slash", "two\nlines", "ünïß", "$x;y", "'" * 5])
+def test_a_secret_is_hidden_however_it_is_quoted(
+    value: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from amlcore.terminal.debug_log import LOGGER, debug_log
+
+    monkeypatch.setenv("S1", value)
+    monkeypatch.setattr("amlcore.log.secret_names", {"S1"})
+    command = [sys.executable, "-c", "", f"x{value}y"]
+    with debug_log():
+        LOGGER.debug("%s and %s", command, shlex.join(command))
+        for form in (command, shlex.join(command), [*command[:-1], command[-1].encode()]):
+            subprocess.run(form, check=True, shell=isinstance(form, str))
+
+    error = capsys.readouterr().err
+    assert error.count("${oc.env:S1}y") == 5, error
+    for form in (value, repr(value)[1:-1], shlex.quote(value)):
+        assert form not in error
+
+
+def test_a_secret_inside_another_is_hidden_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("S1", "abcd"), ("S2", "abcdefgh"), ("S3", "env:"), ("S4", "abc")):
+        monkeypatch.setenv(name, value)
+
+    for names in (["S1", "S2", "S3", "S4"], ["S4", "S3", "S2", "S1"]):
+        assert redact("abcdefgh abcd abc env:", names) == "${oc.env:S2} ${oc.env:S1} abc ${oc.env:S3}"
 
 
 def test_importing_amlcore_configures_nothing() -> None:
