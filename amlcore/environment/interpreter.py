@@ -93,8 +93,8 @@ def _best(interpreters: list[Interpreter], specifier: str) -> Interpreter | None
     from packaging.specifiers import SpecifierSet
     from packaging.version import Version
 
-    legal = SpecifierSet(specifier)
-    fitting = [one for one in interpreters if legal.contains(one.version, prereleases=True)]
+    versions = SpecifierSet(specifier)
+    fitting = [one for one in interpreters if versions.contains(one.version, prereleases=True)]
     here = running()
     if here in fitting:
         return here

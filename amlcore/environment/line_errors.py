@@ -62,7 +62,7 @@ def not_a_requirement(text: str, reason: str, *, location: SourceLocation) -> Li
         text,
         location=location,
         why=f"is not a requirement: {reason}",
-        advice="legal is for example 'scikit-learn==1.7.2'",
+        advice="use a form such as 'scikit-learn==1.7.2'",
     )
 
 

@@ -51,7 +51,7 @@ class ScriptRunConfig:
         self.arguments = plain_value(self.arguments)
         for word in self.command_line():
             if "\0" in word:
-                raise ConfigError(f"script.arguments: {word!r} a command line cannot hold a NUL character")
+                raise ConfigError(f"script.arguments: {word!r}: a command line cannot hold a NUL character")
         inputs = _mapping("script.inputs", self.inputs)
         check_input_names(inputs)
         self.inputs = {name: as_input(name, value) for name, value in inputs.items()}

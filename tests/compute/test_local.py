@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sys
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,27 @@ def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
     assert str(ends) in str(laid.follow(second))
     (tmp_path / "go").touch()
     assert laid.follow(first) == 0
+    laid.slots.close()
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"),
+    [
+        (1, "waiting for a slot of compute=local: the only slot is in use (compute.slots=1)"),
+        (3, "waiting for a slot of compute=local: all 3 slots are in use (compute.slots=3)"),
+    ],
+)
+def test_a_run_that_waits_for_a_slot_says_how_many_there_are(number: int, reason: str, tmp_path: Path) -> None:
+    laid = Laid(tmp_path)
+    laid.slots = LocalSlots(number, kind="local", state=tmp_path / "state")
+    with ExitStack() as locks:
+        for slot in range(number):
+            lock = locks.enter_context((tmp_path / f"state/slots/local-{slot}").open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        record = laid.submit("")
+
+        assert laid.slots.wait_reason(record.folder.name) == reason
+        assert laid.slots.withdraw(record.folder.name)
     laid.slots.close()
 
 

@@ -298,7 +298,7 @@ def test_what_python_hands_over_becomes_plain() -> None:
         ({"inputs": "data.csv"}, "script.inputs='data.csv': must be a mapping"),
         ({"inputs": {"x": {"path": None}}}, "script.inputs=None: must be a path"),
         ({"inputs": {3: "x"}}, "script.inputs.3"),
-        ({"arguments": ["a\0"]}, "script.arguments: 'a\\x00' a command line cannot hold a NUL"),
+        ({"arguments": ["a\0"]}, "script.arguments: 'a\\x00': a command line cannot hold a NUL"),
         ({"environment_variables": ["A=1"]}, "script.environment_variables=['A=1']: must be a mapping"),
         ({"environment_variables": {"A=B": "x"}}, "script.environment_variables: 'A=B'"),
         ({"environment_variables": {"": "x"}}, "script.environment_variables: ''"),

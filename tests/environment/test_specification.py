@@ -107,6 +107,10 @@ def test_bad_requirements(tmp_path, text, expected):
     assert refusal(tmp_path, "requirements.txt", text).startswith(expected)
 
 
+def test_a_line_that_is_not_a_requirement_shows_one_that_is(tmp_path):
+    assert refusal(tmp_path, "requirements.txt", "nump y\n").endswith("; use a form such as 'scikit-learn==1.7.2'")
+
+
 def test_bad_line_of_a_nested_file(tmp_path):
     (tmp_path / "base.txt").write_text("six\n==1\n")
     assert refusal(tmp_path, "requirements.txt", "-r base.txt\n").startswith("base.txt:2: '==1' is not a requirement")

@@ -93,8 +93,8 @@ class LocalSlots:
     def wait_reason(self, run: str) -> str | None:
         if self._living or not any(self._queue(key).is_waiting(run) for key in self._kinds):
             return None
-        slots = self._slots
-        return f"waiting for a slot: {slots} of {slots} in use on compute={self._kind} (compute.slots={slots})"
+        in_use = "the only slot is in use" if self._slots == 1 else f"all {self._slots} slots are in use"
+        return f"waiting for a slot of compute={self._kind}: {in_use} (compute.slots={self._slots})"
 
     def withdraw(self, run: str) -> bool:
         return any(self._queue(key).withdraw(run) for key in self._kinds)

@@ -26,7 +26,7 @@ EXPECTED = {
 
 NUMPY = re.compile(r"u?int\d+|float\d+|bool|str|[<>]U\d+")
 _NULL = type(None)
-LEGAL: dict[str, set[type]] = {
+VALUE_TYPES: dict[str, set[type]] = {
     "number": {int, float, _NULL},
     "boolean": {bool, _NULL},
     "text": {str, _NULL},
@@ -106,7 +106,7 @@ def _joined(kinds: set[str]) -> str:
     swapped = " or ".join(sorted(kinds))
     if len(kinds) == 1:
         return kinds.pop()
-    return together if together in LEGAL else swapped if swapped in LEGAL else "any"
+    return together if together in VALUE_TYPES else swapped if swapped in VALUE_TYPES else "any"
 
 
 def _are_plain(kinds: set[str]) -> bool:
@@ -151,7 +151,7 @@ class Column:
     def check(self, values: list[Any]) -> None:
         """Raises RequestError for the first of `values` that may not stand in this column."""
         try:
-            if set(map(type, values)) <= LEGAL[self.kind] and all(map(is_finite, values)):
+            if set(map(type, values)) <= VALUE_TYPES[self.kind] and all(map(is_finite, values)):
                 self._check_text(values)
                 return
         except OverflowError:  # an integer beyond any float
@@ -159,7 +159,7 @@ class Column:
         for row, value in enumerate(values):
             if self.kind == "object" and value is not None:
                 raise self.bad(row, f"the model was trained on {self._objects} here, which JSON cannot express")
-            if type(value) not in LEGAL[self.kind]:
+            if type(value) not in VALUE_TYPES[self.kind]:
                 raise self.bad(row, f"expected {EXPECTED[self.kind]}, got {quoted(value)}")
             if not _fits(value):
                 raise self.bad(row, "the number is too large")
