@@ -6,6 +6,8 @@ import os
 import pwd
 import stat
 import tempfile
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -37,6 +39,20 @@ def open_tree_to_group(folder: Path) -> None:
         readable = mode | stat.S_IRGRP | (stat.S_IXGRP if mode & stat.S_IXUSR else 0)
         if readable != mode and not path.is_symlink():
             path.chmod(readable)
+
+
+def open_within(folder: Path, others: Iterable[Path]) -> None:
+    """Give `folder` the mode of its parent, but let in nobody who may not enter each of `others` as well."""
+    parent = folder.parent.stat()
+    if parent.st_mode & stat.S_ISGID:  # a folder that was moved here still has the group of where it was made
+        with suppress(PermissionError):
+            os.chown(folder, -1, parent.st_gid)
+    mode, group = stat.S_IMODE(parent.st_mode), folder.stat().st_gid
+    for status in map(Path.stat, others):
+        # Who is in which group is not known here: the members of another one count as everybody.
+        group_bits = status.st_mode >> 3 if status.st_gid == group else status.st_mode
+        mode &= ~0o077 | (group_bits & 0o7) << 3 | status.st_mode & 0o7
+    folder.chmod(mode | stat.S_IRWXU)
 
 
 def owner_of(path: str | Path) -> str:

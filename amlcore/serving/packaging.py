@@ -7,7 +7,6 @@ import hashlib
 import os
 import secrets
 import shutil
-import stat
 import subprocess
 import sys
 import tempfile
@@ -26,6 +25,7 @@ from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, ModelE
 from amlcore.log import Log, timed
 from amlcore.model import Model
 from amlcore.model.trusted_types import TRUSTED_TYPES
+from amlcore.record.ownership import open_within
 from amlcore.serving.bento import LATEST, Bento, check_writable, find_bento, store
 from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment, supported_python
@@ -75,7 +75,7 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
         if path is not None and not uses(proof, path):
             lock = _serving_lock(workspace, model, wishes=[*FAST], log=log)
         _report(proof, model, deployment, settings, log=log)
-        return package(staged_model, deployment, settings, lock=lock, proof=proof)
+        return package(staged_model, deployment, settings, lock=lock, proof=proof, original=model.folder)
 
 
 def package_only(workspace: Workspace, models: Sequence[Model] | Model) -> Bento:
@@ -177,7 +177,13 @@ def _report(proof: dict[str, Any], model: Model, deployment: Deployment, setting
 
 
 def package(
-    staged_model: Model, deployment: Deployment, settings: dict[str, Any], *, lock: str, proof: dict[str, Any] | None
+    staged_model: Model,
+    deployment: Deployment,
+    settings: dict[str, Any],
+    *,
+    lock: str,
+    proof: dict[str, Any] | None,
+    original: Path,
 ) -> Bento:
     """Build a new version of the service's Bento.
 
@@ -191,6 +197,8 @@ def package(
         The training lock with bentoml added.
     proof : dict, optional
         As `run_proof` gives it; without one the service has no fast path.
+    original : Path
+        The model's own folder, models/NAME/VERSION: who may not enter it may not enter the Bento either.
     """
     stage, name = staged_model.folder.parent, str(settings["name"])
     copy_service(stage)
@@ -201,6 +209,8 @@ def package(
     (stage / "requirements.txt").write_text(lock)
     (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(staged_model, deployment, settings)))
     version = _build(stage, name=name)
+    # BentoML builds in a private temporary folder, whose mode would keep out those who may read model and store.
+    open_within(store() / name / version, (original, *original.parents[:3]))
     bento = find_bento(f"{name}:{version}")
     durable.sync_tree(bento.path, bento.path.parent / LATEST)
     durable.sync_parents(bento.path, bento.path.parents[3])  # as far as the folder that holds the store
@@ -297,9 +307,6 @@ def _build(stage: Path, *, name: str) -> str:
     if process.returncode != 0 or not (store() / name / version).is_dir():
         lines = (process.stderr.strip() or process.stdout.strip()).splitlines()[-10:]
         raise DeploymentError(f"BentoML could not build '{name}':\n" + "\n".join(lines))
-    # BentoML builds in a private temporary folder, whose mode would keep out everybody else who may read the store
-    versions = store() / name
-    (versions / version).chmod(stat.S_IMODE(versions.stat().st_mode))
     return version
 
 

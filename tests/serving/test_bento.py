@@ -1,7 +1,9 @@
 """Deployments, and the Bentos that are built of them."""
 
 import json
+import os
 import shutil
+import stat
 import subprocess
 import sys
 from dataclasses import asdict
@@ -11,6 +13,7 @@ import pytest
 import yaml
 
 from amlcore.errors import DeploymentError, ModelError, NotFoundError
+from amlcore.record.ownership import open_within
 from amlcore.serving.bento import Bento, find_bento, list_bentos
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.find import find_service
@@ -227,6 +230,49 @@ def test_a_model_that_cannot_be_served_is_not_packaged(tmp_path, store, changes,
     with pytest.raises((DeploymentError, ModelError), match=says):
         package(model, Deployment(), serving_lock=LOCK)
     assert not store.exists()
+
+
+@pytest.mark.parametrize(
+    ("modes", "store_mode", "expected"),
+    [
+        ({}, 0o755, 0o755),
+        ({}, 0o700, 0o700),
+        ({".": 0o700}, 0o755, 0o700),
+        ({"models": 0o750}, 0o755, 0o750),
+        ({"models/flowers": 0o701}, 0o775, 0o701),
+        ({"models/flowers/1": 0o500}, 0o755, 0o700),
+        ({".": 0o2770, "models": 0o2775}, 0o2775, 0o2770),
+    ],
+)
+def test_a_bento_lets_in_nobody_who_may_not_read_its_model(tmp_path, store, modes, store_mode, expected):
+    root = tmp_path / "workspace"
+    model = register(root, iris(), name="flowers")
+    for path in (root, *(path for path in root.rglob("*") if path.is_dir())):
+        path.chmod(modes.get(str(path.relative_to(root)), 0o2775 if "." in modes and modes["."] & 0o2000 else 0o755))
+    (store / "bentos/flowers").mkdir(parents=True)
+    (store / "bentos/flowers").chmod(store_mode)
+
+    bento = package(model, Deployment(), serving_lock=LOCK)
+
+    assert oct(stat.S_IMODE(bento.path.stat().st_mode)) == oct(expected)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a folder to another group")
+def test_a_group_that_does_not_own_the_workspace_counts_as_everybody(tmp_path):
+    workspace, folder = tmp_path / "workspace", tmp_path / "store/version"
+    folder.mkdir(parents=True)
+    folder.parent.chmod(0o2775)
+    workspace.mkdir()
+    for group, mode, expected in ((0, 0o770, 0o2770), (41000, 0o770, 0o2700), (41000, 0o775, 0o2755)):
+        os.chown(workspace, 0, group)
+        workspace.chmod(mode)
+        open_within(folder, [workspace])
+        assert oct(stat.S_IMODE(folder.stat().st_mode)) == oct(expected)
+    os.chown(folder.parent, 0, 41000)  # a store of the workspace's group
+    folder.parent.chmod(0o2775)
+    workspace.chmod(0o2770)
+    open_within(folder, [workspace])
+    assert (folder.stat().st_gid, oct(stat.S_IMODE(folder.stat().st_mode))) == (41000, oct(0o2770))
 
 
 def test_the_lock_and_not_what_was_stated_decides_the_version(tmp_path, store):

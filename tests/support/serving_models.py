@@ -85,7 +85,9 @@ def package(model: Model, deployment: Deployment, *, serving_lock: str, proof: d
     """The Bento of `model`, without the environment that packaging builds for its proof."""
     settings = packaging.service_settings(model, deployment)
     with packaging.staged(model) as staged_model:
-        return packaging.package(staged_model, deployment, settings, lock=serving_lock, proof=proof)
+        return packaging.package(
+            staged_model, deployment, settings, lock=serving_lock, proof=proof, original=model.folder
+        )
 
 
 def as_read(root: Path, logged: dict | None) -> dict | None:
