@@ -1,4 +1,4 @@
-"""What Azure ML does for a scikit-learn script, on your own machines.
+"""Run scikit-learn scripts on your own machines the way Azure ML does.
 
 Names are imported on first use, so that `import amlcore` costs nothing.
 """

@@ -50,7 +50,7 @@ def show(workspace: Workspace, reference: str | None, *, port: int, log: Log) ->
         raise RequestError(f"aml ui needs optuna-dashboard, which is not installed here: {how_to_install('dashboard')}")
     name, study = record.folder.name, Path(record.layout.study)
     if not search.sweep.metrics:
-        raise RequestError(f"sweep {name} has no primary metric, so that there is nothing to show; see `aml runs`")
+        raise RequestError(f"sweep {name} has no primary metric, so there is nothing to show; see `aml runs`")
     if not study.exists() or not study.stat().st_size:
         raise RequestError(f"sweep {name} has not begun a trial")
     check_port(HOST, port)
@@ -64,7 +64,7 @@ def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port
 
     application = wsgi(ReadOnlyStudy(study, space, metrics, title=name))
     with make_server(HOST, port, application, server_class=_Server, handler_class=_Quiet) as server:
-        log(f"sweep {name} on http://{HOST}:{port}/dashboard; it is only read, and an interrupt ends this")
+        log(f"sweep {name} on http://{HOST}:{port}/dashboard; read-only; press Ctrl-C to stop")
         try:
             server.serve_forever()
         except KeyboardInterrupt:

@@ -131,7 +131,7 @@ def _by_metric(found: Iterable[Run], name: str) -> list[Run]:
     ranked = [(run, last_values(run.layout.metrics, "scalar")) for run in found]
     names = {logged for _, metrics in ranked for logged in metrics}
     if name not in names:
-        raise NotFoundError(f"--sort {name}: no run logged it; logged were: {', '.join(sorted(names)) or 'none'}")
+        raise NotFoundError(f"--sort {name}: no run logged it; available metrics: {', '.join(sorted(names)) or 'none'}")
     return [run for run, _ in sorted(ranked, key=lambda pair: _rank(pair[1].get(name)), reverse=True)]
 
 

@@ -125,8 +125,8 @@ def help_parser() -> Parser:
     """A parser that only prints the help of `aml`."""
     aml = Parser(
         prog="aml",
-        description="What Azure ML does for a scikit-learn script, on your own machines.",
-        epilog="`aml VERB --help` shows what a verb takes.",
+        description="Run scikit-learn scripts on your own machines the way Azure ML does.",
+        epilog="`aml VERB --help` shows the options of a verb.",
         usage="aml [-h] [--version] [-v] VERB ...",
     )
     aml.add_argument("--version", action="store_true", help="print the version")
@@ -134,7 +134,7 @@ def help_parser() -> Parser:
         "-v",
         "--verbose",
         action="store_true",
-        help="log tracebacks, timings and subprocesses; so does AMLCORE_DEBUG=1",
+        help="log tracebacks, timings and subprocesses (same as AMLCORE_DEBUG=1)",
     )
     verbs = aml.add_subparsers(metavar="VERB")
     for name, summary in [(RUN, RUN_SUMMARY), *((name, verb.summary) for name, verb in VERBS.items())]:

@@ -12,12 +12,14 @@ from amlcore.workspace import Workspace
 
 def _add_register(parser: Parser) -> None:
     add_run(parser)
-    parser.add_argument("--name", required=True, help="the model's name; its versions count from 1")
+    parser.add_argument("--name", required=True, help="the model's name; versions are numbered from 1")
     parser.add_argument(
         "--path", default="outputs/model.joblib", help="the file that the script wrote (default: %(default)s)"
     )
     parser.add_argument(
-        "--framework-version", metavar="VERSION", help="the version to state; the lock's own is recorded beside it"
+        "--framework-version",
+        metavar="VERSION",
+        help="the framework version to record; the locked version is recorded as well",
     )
     add_json(parser)
 

@@ -43,15 +43,15 @@ def init(options: Namespace) -> int:
 
     for path in init(Path(options.folder)):
         print(path)
-    log(f"now: cd {shlex.quote(options.folder)} && aml run")
+    log(f"next: cd {shlex.quote(options.folder)} && aml run")
     return 0
 
 
 VERBS = {
     "doctor": Verb(
-        "check whether this machine and its cluster can take runs, and which files of runs and models are damaged",
+        "check that this machine and its cluster can run jobs, and look for damaged run and model files",
         doctor,
         _add_doctor,
     ),
-    "init": Verb("write a small project that runs at once", init, _add_init),
+    "init": Verb("create a small project that is ready to run", init, _add_init),
 }

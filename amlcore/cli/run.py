@@ -37,7 +37,7 @@ def run(arguments: list[str]) -> int:
     if isinstance(request, Search):
         return _sweep(request, options, overrides)
     if options.multirun:
-        log("note: -m found nothing to sweep over, so this is a single run; several values sweep, as in KEY=1,2")
+        log("note: nothing to sweep over, so this is a single run; to sweep, give several values, as in KEY=1,2")
     if options.dry_run:
         print_yaml(dry_run(request))
         return 0
@@ -95,7 +95,7 @@ def _parse(words: list[str]) -> Namespace:
         typed = " ".join(unknown)
         raise ConfigError(f"unknown option {unknown[0]}; {hint} for the script go after --, as in `-- {typed}`")
     if (options.resolve or options.package) and not options.cfg:
-        raise ConfigError(f"{'--resolve' if options.resolve else '--package'} goes with --cfg job")
+        raise ConfigError(f"{'--resolve' if options.resolve else '--package'} requires --cfg job")
     return options
 
 

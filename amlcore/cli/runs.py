@@ -133,7 +133,7 @@ def resume(options: Namespace) -> int:
 
 def _add_ui(parser: Parser) -> None:
     add_run(parser, "SWEEP", is_required=False)
-    parser.add_argument("--port", type=port, default=8080, help="from 1 to 65535 (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=8080, help="the port to listen on (default: %(default)s)")
 
 
 def ui(options: Namespace) -> int:
@@ -154,10 +154,10 @@ def _find(options: Namespace) -> Run:
 VERBS = {
     "runs": Verb("list runs, newest first", runs, _add_runs),
     "show": Verb("show everything about a run", show, _add_show),
-    "logs": Verb("print what a run printed", logs, _add_logs),
+    "logs": Verb("print the output of a run", logs, _add_logs),
     "cancel": Verb("cancel a run and its children", cancel, add_run),
     "wait": Verb("wait until a run has ended, and exit with its exit status", wait, add_run),
     "rerun": Verb("run again with the same snapshot, lock, configuration and inputs", rerun, _add_rerun),
-    "resume": Verb("resume a sweep that was canceled or has lost its driver", resume, _add_resume),
+    "resume": Verb("resume a canceled or interrupted sweep", resume, _add_resume),
     "ui": Verb("show a sweep in the browser, in optuna-dashboard", ui, _add_ui),
 }

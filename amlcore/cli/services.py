@@ -12,7 +12,7 @@ from amlcore.workspace import Workspace
 def _add_serve(parser: Parser) -> None:
     parser.add_argument("service", metavar="SERVICE[:VERSION]")
     parser.add_argument("--host", default="127.0.0.1", help="the address to listen on (default: %(default)s)")
-    parser.add_argument("--port", type=port, default=3000, help="from 1 to 65535 (default: %(default)s)")
+    parser.add_argument("--port", type=port, default=3000, help="the port to listen on (default: %(default)s)")
 
 
 def serve(options: Namespace) -> int:
@@ -25,7 +25,9 @@ def serve(options: Namespace) -> int:
 
 def _add_keys(parser: Parser) -> None:
     parser.add_argument("service", metavar="SERVICE")
-    parser.add_argument("--regenerate", choices=("primary", "secondary"), help="replace this key first")
+    parser.add_argument(
+        "--regenerate", choices=("primary", "secondary"), help="generate this key anew before both are shown"
+    )
     add_json(parser)
 
 

@@ -103,7 +103,7 @@ class Explainer:
         if isinstance(error, UnicodeDecodeError):
             for path in sorted((self._root / "conf").rglob("*.y*ml")):
                 if (line := first_undecodable_line(path)) is not None:
-                    return ConfigError(f"{self._locations.short(path)}:{line}: this is not UTF-8")
+                    return ConfigError(f"{self._locations.short(path)}:{line}: this is not valid UTF-8")
         if isinstance(error, UserWarning) and (match := IN_FILE.match(str(error))):
             return self._of_warning(*match.groups())
         for override in self.overrides:

@@ -87,7 +87,7 @@ def _lack_of_project(document: dict[str, Any]) -> str | None:
         return ""
     dynamic = project.get("dynamic")
     if isinstance(dynamic, list) and "dependencies" in dynamic:
-        return None if dynamic_files(document) else "only its build backend knows its dynamic dependencies"
+        return None if dynamic_files(document) else "its dependencies are dynamic and known only to its build backend"
     return None if project.get("dependencies") else "it names no dependencies"
 
 

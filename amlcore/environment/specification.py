@@ -140,7 +140,7 @@ class Draft:
         elif name in _KEPT:
             self.options.append(f"{name} {value}".strip())
         elif name in _NEEDLESS:
-            self.notes.append(f"{name} ({location}) is ignored: it concerns pip alone")
+            self.notes.append(f"{name} ({location}) is ignored: it applies only to pip")
         else:
             suggestion = suggest(name, {*_NESTED, *_INDEX, *_FIND_LINKS, *_KEPT, *OF_COMMAND_LINE, *_OF_PIP})
             raise EnvironmentSpecError(f"{location}: '{text}': unknown option '{name}'; {suggestion}")

@@ -226,6 +226,4 @@ def _check_same(wanted: str, found: str) -> None:
         if before.get(name) != now.get(name)
     ]
     if changed:
-        raise BuildError(
-            f"the packages of this interpreter have changed since the run that is repeated: {', '.join(changed)}"
-        )
+        raise BuildError(f"this interpreter's packages have changed since the original run: {', '.join(changed)}")

@@ -16,7 +16,7 @@ def check_fitted(report: dict[str, Any], *, where: str) -> None:
     trial = report["trial"]
     if trial is not None and trial["unfitted"] is not None:
         kind = report["class"].rpartition(".")[2]
-        raise ModelError(f"{where} holds a {kind} that was never fitted; call fit before you save it")
+        raise ModelError(f"{where} holds a {kind} that is not fitted; call fit() before you save it")
 
 
 def missing_warnings(report: dict[str, Any]) -> list[str]:

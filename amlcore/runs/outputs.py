@@ -34,7 +34,7 @@ def collect(record: Record) -> str | None:
         line for folder in (attempt.outputs, attempt.logs) for line in keep_linked(folder, str(record.folder), began)
     ]
     lost = [
-        f"./{Path(source).name} was not a folder when the script ended: nothing of it was kept"
+        f"./{Path(source).name} was not a folder when the script ended, so nothing in it was kept"
         for source in (attempt.outputs, attempt.logs)
         if Path(source).is_symlink() or Path(source).is_file()
     ]

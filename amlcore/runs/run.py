@@ -138,7 +138,7 @@ class Run(context.Run):
 
         missing = missing_file(self.record)
         hint = f"\n  hint: {missing}" if missing else ""
-        return f"run {self.id} {status.state}: {status.reason}{lines}\n  whole log: {self.layout.logs}{hint}"
+        return f"run {self.id} {status.state}: {status.reason}{lines}\n  full log: {self.layout.logs}{hint}"
 
     def cancel(self) -> None:
         """Ask the run to end; a run that has ended stays as it is.

@@ -34,7 +34,7 @@ def repetition_note(sweep: Sweep, space: Space, *, added: Collection[str]) -> st
         return None
     numbers = {key: dimension for key, dimension in space.items() if dimension.kind is not Kind.choice}
     if any(dimension.when for dimension in numbers.values()):
-        ranges = " (in a grid, a range leaves out its end)"
+        ranges = " (in a grid, a range excludes its end)"
     else:
         ranges = "".join(f" '{'+' * (key in added)}{key}={_range(dimension)}'" for key, dimension in numbers.items())
     if limit > count:

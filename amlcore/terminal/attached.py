@@ -66,7 +66,7 @@ class Attached:
                 self._log_stream.abandon(number - 1)
             os.dup2(file, number)
         with suppress(OSError):
-            os.write(file, f"aml: nobody reads this any more ({why}); the run continues in the background\n".encode())
+            os.write(file, f"aml: output closed ({why}); the run continues in the background\n".encode())
         os.close(file)
 
 

@@ -74,7 +74,7 @@ def test_days_are_no_less_than_none(days: str, aml: Aml) -> None:
 
 
 def test_the_way_into_a_new_project_can_be_pasted(aml: Aml) -> None:
-    assert "now: cd 'my project' && aml run" in aml("init", "my project").err
+    assert "next: cd 'my project' && aml run" in aml("init", "my project").err
 
 
 def test_what_lies_in_outputs_and_is_no_experiment_is_passed_over(project: Path) -> None:

@@ -100,7 +100,7 @@ def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> N
     assert said.out == "so far\n"
     assert "exit status 7" in said.err
     assert "| why it failed" in said.err
-    assert "whole log:" in said.err
+    assert "full log:" in said.err
     (run,) = runs(aml)
     assert (run["state"], run["reason"]) == ("Failed", "the script ended with exit status 7")
     assert aml("wait", "latest", status=7).status == 7
@@ -523,7 +523,7 @@ def test_what_outputs_links_to_stays_where_it_is(tmp_path: Path, aml: Aml, write
     inside = aml("run", "b.py", HERE, "--", str(precious))
 
     assert (precious / "file").read_text() == "mine"
-    assert "nothing of it was kept" in linked.err
+    assert "nothing in it was kept" in linked.err
     assert inside.status == 0
     assert [item["path"] for item in aml("show", "latest", "--json").json["outputs"]] == ["outputs/own"]
 

@@ -215,7 +215,7 @@ def test_a_limit_that_takes_no_job_at_all_is_a_refusal_after_a_while(monkeypatch
     for _ in range(7):
         quota.fill(1, known.take, own=0)
         now += 10
-    with pytest.raises(ExecutionError, match="although you have no other job"):
+    with pytest.raises(ExecutionError, match="even though you have no other job"):
         quota.fill(1, known.take, own=0)
     now += 1000
     quota.fill(1, known.take, own=1)  # others of one's own keep it out

@@ -159,7 +159,7 @@ def test_a_strange_file_is_one_message(path: str, text: str, part: str, project:
 def test_a_file_that_is_no_utf_8_is_one_message(project: Path, write: Write) -> None:
     write("conf/compute/mine.yaml", "").write_bytes(b"defaults: [local, _self_]\n# \xff\n")
 
-    with pytest.raises(ConfigError, match=r"^conf/compute/mine\.yaml:2: this is not UTF-8$"):
+    with pytest.raises(ConfigError, match=r"^conf/compute/mine\.yaml:2: this is not valid UTF-8$"):
         compose(["compute=mine"], root=project)
 
 

@@ -39,7 +39,7 @@ def test_a_sweep_is_not_resumed_without_a_variable_that_it_refers_to(
 def test_a_multirun_without_several_values_says_that_it_is_one_run(aml: Aml, write: Write) -> None:
     write("train.py", "print(1)")
 
-    assert "-m found nothing to sweep over, so this is a single run" in aml("run", "-m", "train.py", HERE).err
+    assert "nothing to sweep over, so this is a single run" in aml("run", "-m", "train.py", HERE).err
     assert "nothing to sweep" not in aml("run", "train.py", HERE).err
 
 

@@ -66,7 +66,7 @@ def test_only_what_was_fitted_is_registered(project: Path, aml: Aml) -> None:
     aml("run", "train.py", "environment=current")
     (folder,) = (project / "outputs/train").iterdir()
     for name in ("tree", "chain", "search", "scaler", "own"):
-        with pytest.raises(ModelError, match=rf"outputs/{name}\.joblib holds a \w+ that was never fitted"):
+        with pytest.raises(ModelError, match=rf"outputs/{name}\.joblib holds a \w+ that is not fitted"):
             publication.register(Record(folder), Registration(name=name, path=f"outputs/{name}.joblib"))
         assert list((project / "models" / name).iterdir()) == []
     for name in ("stateless", "fitted", "own-fitted"):

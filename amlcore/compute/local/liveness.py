@@ -13,7 +13,7 @@ from amlcore.compute.target import Outcome
 from amlcore.record.record import Record
 from amlcore.worker.process.processes import family, send
 
-LOST = Outcome.lost("its processes are gone and left no result")
+LOST = Outcome.lost("its processes are gone without a result")
 
 
 def is_lost(record: Record) -> bool:

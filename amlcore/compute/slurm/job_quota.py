@@ -66,6 +66,6 @@ class JobQuota:
         self.limit, self._batch = error.name, 1
         self._alone_since = None if own or not error.is_own else self._alone_since or now
         if self._alone_since is not None and now - self._alone_since > FORBIDDEN_S:
-            raise ExecutionError(f"{error.name}, although you have no other job in the queue") from None
+            raise ExecutionError(f"{error.name}, even though you have no other job in the queue") from None
         self._again_at = now + self._pause_s
         self._pause_s = min(2 * self._pause_s, LONGEST_PAUSE_S)
