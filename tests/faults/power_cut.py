@@ -65,11 +65,16 @@ class Disk:
         with self._image.open("wb") as image:
             image.truncate(256 << 20)
         subprocess.run(["mkfs.ext4", "-q", "-E", "nodiscard", str(self._image)], check=True)
-        self._mount()
+        # Shared: other namespaces, as other kinds of faults make, would keep the filesystem mounted when it is cut.
+        above = str(self.folder.parent)
+        subprocess.run(["mount", "--bind", above, above], check=True)
+        subprocess.run(["mount", "--make-shared", above], check=True)
         try:
+            self._mount()
             yield
         finally:
             self._unmount()
+            subprocess.run(["umount", "--lazy", above], check=True)
 
     def flush(self) -> None:
         subprocess.run(["sync", "--file-system", str(self.folder)], check=True)
