@@ -83,6 +83,9 @@ def test_the_columns_of_a_model_inside_the_users_own_class_are_not_those_of_a_re
     model = make_pipeline("passthrough", kind(change)) if is_step else kind(change)
     model.fit(FRAME, TARGET)
     assert (names_of(model), width_of(model)) == (None, None)
+    (warning,) = infer_signature(model, None)["warnings"]
+    assert kind.__name__ in warning
+    assert "run.log_sample(X)" in warning
     service = packaged(tmp_path, model, frame=FRAME, proven=False)
     assert infer_signature(model, samples.sample(FRAME))["sample_error"] is None
     assert np.allclose(ask(service, rows_of(FRAME)), model.predict(FRAME.head(len(rows_of(FRAME)))))
@@ -173,6 +176,10 @@ def test_a_column_that_is_dropped_is_read_by_no_code() -> None:
     model = encoding().fit(texts(), LABELS)
     assert known_columns(model, 3).code == {}
     assert infer_signature(model, None)["warnings"] == []
+
+
+def test_a_pipeline_that_passes_everything_on_is_not_the_users_own_code() -> None:
+    assert infer_signature(Pipeline([("a", "passthrough")]), None)["warnings"] == []
 
 
 class Encoder(OneHotEncoder):

@@ -54,7 +54,7 @@ def passengers(
     )
     if with_booleans:
         frame["alone"] = pd.Categorical(random.choice([True, False], 200))
-    frame["class"] = random.integers(0, 3, 200)
+    frame["class"] = random.integers(1, 4, 200)  # the codes of three categories are 0 to 2
     return frame, ((frame["port"].cat.codes + frame["deck"].cat.codes) % 2).to_numpy()
 
 
@@ -149,6 +149,43 @@ def test_a_model_whose_categories_are_lost_is_not_packaged_without_a_sample(
     check_servable(register(tmp_path / "with", model, frame=frame))
     service = packaged(tmp_path / "service", model, frame=frame, proven=False)
     assert np.allclose(ask(service, rows_of(frame[:5]), "predict_proba"), model.predict_proba(frame[:5]))
+
+
+def declared(categories: list[str], *, is_used: bool = True) -> tuple[Any, pd.DataFrame]:
+    """A model that was told to take integers for categories, and a category for a number."""
+    random = np.random.default_rng(0)
+    ports = pd.Categorical(random.choice(categories if is_used else categories[:-1], 200), categories=categories)
+    frame = pd.DataFrame({"a": random.integers(0, 3, 200), "b": ports, "x": random.normal(size=200)})
+    labels = frame["a"] % 2 ^ frame["b"].cat.codes % 2
+    return trees("lightgbm").fit(frame, labels, categorical_feature=["a"]), frame
+
+
+@pytest.mark.parametrize("is_used", [True, False])
+def test_integers_that_are_declared_to_be_categories_are_not_those_of_another_column(
+    tmp_path: Path, is_used: bool
+) -> None:
+    model, frame = declared(["Cork", "Oslo", "Zug"], is_used=is_used)
+    with pytest.raises(DeploymentError, match=r"'a'.*run\.log_sample"):
+        check_servable(register(tmp_path / "without", model))
+    check_servable(register(tmp_path / "with", model, frame=frame))
+    service = packaged(tmp_path / "service", model, frame=frame, proven=False)
+    assert np.allclose(ask(service, rows_of(frame[:5]), "predict_proba"), model.predict_proba(frame[:5]))
+
+
+def test_categories_that_could_be_a_column_of_integers_are_confirmed_by_the_sample(tmp_path: Path) -> None:
+    """A flag of 0 and 1 may be the codes of a category; the texts of the sample tell that it is not."""
+    frame, labels = passengers(with_booleans=False)
+    frame = frame.assign(flag=np.arange(200) % 2, deck=frame["port"].cat.rename_categories(["A", "B", "C"]))
+    model = trees("lightgbm").fit(frame, labels)
+    with pytest.raises(DeploymentError, match=r"'port', 'deck'.*run\.log_sample"):
+        check_servable(register(tmp_path / "without", model))
+    frame[:5].to_csv(tmp_path / "sample.csv", index=False)
+    raw = frame.astype({"port": object, "deck": "str"})
+    from_csv = {"sample_json": read_sample(tmp_path / "sample.csv").to_json()}
+    for name, options in {"csv": from_csv, "raw": {"frame": raw}, "frame": {"frame": frame}}.items():
+        service = packaged(tmp_path / name, model, proven=False, **options)
+        answer = ask(service, rows_of(frame[:5]), "predict_proba")
+        assert np.allclose(answer, model.predict_proba(frame[:5])), name
 
 
 def test_codes_that_the_script_made_itself_need_no_categories(tmp_path: Path) -> None:

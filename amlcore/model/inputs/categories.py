@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .introspection import attribute, library_of, names_of
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     """Details as in a sample, by the position of the column."""
 
 CATEGORICAL = re.compile(r"^\[categorical_feature: ([\d,]*)\]$", re.MULTILINE)
+CODES = re.compile(r"\[(?:-1|\d+):(\d+)\]", re.ASCII)
 INFOS = re.compile(r"^feature_infos=(.*)$", re.MULTILINE)
 XGBOOST_INTEGERS = {
     9: "int8",
@@ -33,55 +35,74 @@ XGBOOST_INTEGERS = {
 DTYPES = {bool: "bool", int: "int64", float: "float64", str: "object"}
 
 
-def trained_categories(model: Any, width: int) -> tuple[Categories, set[int]]:
-    """The categories of each category column of `model`, and the columns whose categories it did not keep."""
+@dataclass(frozen=True)
+class TrainedCategories:
+    """Of the columns of a model, by their position."""
+
+    details: Categories = field(default_factory=dict)
+    lost: set[int] = field(default_factory=set)
+    """Columns of categories that it did not keep."""
+    unsure: set[int] = field(default_factory=set)
+    """Columns whose `details` may be those of other columns."""
+
+
+def trained_categories(model: Any, width: int) -> TrainedCategories:
+    """The categories of each category column of `model`."""
     readers = {"lightgbm": _of_lightgbm, "xgboost": _of_xgboost}
     read = readers.get(library_of(model))
     if read is None:
-        return {}, set()
-    details, columns = read(model)
+        return TrainedCategories()
+    details, columns, is_sure = read(model)
     if max(columns, default=-1) >= width:
-        return {}, set()
-    return details, columns - set(details)
+        return TrainedCategories()
+    return TrainedCategories(details, columns - set(details), set() if is_sure else set(details))
 
 
-def _of_lightgbm(model: Any) -> tuple[Categories, set[int]]:
+def _of_lightgbm(model: Any) -> tuple[Categories, set[int], bool]:
     booster = attribute(model, "booster_") or model
     kept = attribute(booster, "pandas_categorical") or []
     if not kept:
-        return {}, set()
+        return {}, set(), True
     text = booster.model_to_string(num_iteration=1)
     infos = [info for line in INFOS.findall(text)[:1] for info in line.split(" ")]
     declared = [int(place) for line in CATEGORICAL.findall(text)[:1] for place in line.split(",") if place]
     columns = declared or [place for place, info in enumerate(infos) if not info.startswith(("[", "none"))]
     pairs = dict(zip(sorted(columns), kept))
-    # an ordered category is a number to LightGBM, and a column of integers may be declared to be one of categories
+    # an ordered category, or one that is not declared, is a number to LightGBM; a column of integers may be declared
+    numbers = {
+        place for place, info in enumerate(infos) if place not in columns and _may_be_codes(info, max(map(len, kept)))
+    }
     is_one_to_one = len(columns) == len(kept) and all(
         max(map(int, infos[place].split(":"))) < len(values)
         for place, values in pairs.items()
         if infos[place] != "none"
     )
     if not is_one_to_one:
-        codes = {f"[{least}:{len(values) - 1}]" for values in kept for least in (-1, 0)}
-        return {}, {place for place, info in enumerate(infos) if not info.startswith("[") or info in codes}
+        return {}, numbers | set(columns), True
     details = {place: _detail(values, DTYPES.get(type(values[0]))) for place, values in pairs.items() if values}
-    return {place: detail for place, detail in details.items() if detail is not None}, set(columns)
+    return {place: detail for place, detail in details.items() if detail is not None}, set(columns), not numbers
 
 
-def _of_xgboost(model: Any) -> tuple[Categories, set[int]]:
+def _may_be_codes(info: str, n_categories: int) -> bool:
+    """Whether a column of numbers may hold the codes of as many categories; LightGBM keeps their least and greatest."""
+    bounds = CODES.fullmatch(info)
+    return info == "none" or (bounds is not None and int(bounds[1]) < n_categories)
+
+
+def _of_xgboost(model: Any) -> tuple[Categories, set[int], bool]:
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     columns = {place for place, kind in enumerate(attribute(booster, "feature_types") or ()) if kind == "c"}
     if not columns or attribute(model, "feature_types") is not None or names_of(model) is None:
-        return {}, set()  # no categories, or the data itself has their codes
+        return {}, set(), True  # no categories, or the data itself has their codes
     if not hasattr(booster, "get_categories"):  # XGBoost before 3.1 forgets them
-        return {}, columns
+        return {}, columns, True
     try:  # its own export needs pyarrow, which XGBoost does not come with
         learner = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]
         encodings = (learner.get("gbtree") or learner)["model"]["cats"]["enc"]
     except Exception:  # 3.2 writes no valid JSON of some integers
-        return {}, columns
+        return {}, columns, True
     details = {place: _of_encoding(encodings[place]) for place in columns if place < len(encodings)}
-    return {place: detail for place, detail in details.items() if detail is not None}, columns
+    return {place: detail for place, detail in details.items() if detail is not None}, columns, True
 
 
 def _of_encoding(encoding: dict[str, Any]) -> dict[str, Any] | None:

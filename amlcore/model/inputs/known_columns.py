@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from .categories import trained_categories
+from .categories import TrainedCategories, trained_categories
+from .columns import keyed
 from .introspection import attribute, is_of_library, is_passthrough, library_of, names_of, width_of
 
 ARRAY_LIBRARIES = ("numpy", "scipy", "sklearn")
@@ -21,12 +22,23 @@ class KnownColumns:
     """The user's own function or class that reads it first."""
     lost_categories: set[int] = field(default_factory=set)
     """Trained on pandas categories that the model does not keep."""
+    unsure: set[int] = field(default_factory=set)
+    """Columns whose categories may be those of other columns, unless a sample confirms them."""
 
     def add(self, position: int, detail: dict[str, Any]) -> None:
         """Merge `detail` into what earlier steps told; a later step knows better what stands for a missing value."""
         earlier = self.details.get(position, {})
         missing = detail.get("missing") or earlier.get("missing") or []
         self.details[position] = {**detail, **earlier, "missing": missing}
+
+    def settle(self, sample: dict[str, Any] | None) -> None:
+        """Keep the categories that are unsure only if the sample has them in each of these columns."""
+        if self.unsure and not all(
+            _has_categories(sample, one, self.details[one]["categories"]) for one in self.unsure
+        ):
+            self.lost_categories |= self.unsure
+            self.details = {place: detail for place, detail in self.details.items() if place not in self.unsure}
+        self.unsure = set()
 
 
 def known_columns(model: Any, width: int | None) -> KnownColumns:
@@ -44,7 +56,7 @@ def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns
     """Note what `step` knows of the columns at `positions`; whether the next step gets the same columns."""
     if is_passthrough(step) or isinstance(step, str):
         return is_passthrough(step)
-    code = _own_code(step)
+    code = own_code(step)
     if code is not None:
         return _note_own(step, code, positions, known)
     if width_of(step) not in (None, len(positions)):
@@ -83,14 +95,34 @@ def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known:
         for place in _positions(chosen, list(positions.values()), list(positions))
     }
     names = names_of(model) or []
-    categories, lost = trained_categories(model, len(names))
+    trained = trained_categories(model, len(names))
     for place, name in enumerate(names):
         position = positions.get(name, positions.get(name.rpartition("__")[2]))
         if position is not None and position in passed:
-            if place in categories:
-                known.add(position, categories[place])
-            elif place in lost:
-                known.lost_categories.add(position)
+            _note_categories(trained, place, position, known)
+
+
+def _note_categories(trained: TrainedCategories, place: int, position: int, known: KnownColumns) -> None:
+    """The categories of the model's column at `place`, which is at `position` in a request."""
+    if place in trained.details:
+        known.add(position, trained.details[place])
+    if place in trained.lost:
+        known.lost_categories.add(position)
+    if place in trained.unsure:
+        known.unsure.add(position)
+
+
+def _has_categories(sample: dict[str, Any] | None, place: int, categories: list[Any]) -> bool:
+    """Whether the values of the sample's column are categories, or texts or objects that the script made them of."""
+    dtypes = (sample or {}).get("dtypes") or []
+    if sample is None or place >= len(dtypes):
+        return False
+    if sample.get("texts") and all(isinstance(one, str) for one in categories):  # a CSV keeps no types
+        return {row[place] for row in sample["texts"]} <= {"", *categories}
+    if not (dtypes[place] or "").lower().startswith(("category", "object", "str", "large_string")):
+        return False
+    known = list(map(keyed, categories))
+    return all(row[place] is None or keyed(row[place]) in known for row in sample["rows"])
 
 
 def _note_own(step: Any, code: str, positions: list[int], known: KnownColumns) -> bool:
@@ -105,10 +137,9 @@ def _note_own(step: Any, code: str, positions: list[int], known: KnownColumns) -
 
 def _note(step: Any, positions: list[int], known: KnownColumns) -> bool:
     """What a step that holds no other one tells; whether the next step gets the same columns."""
-    categories, lost = trained_categories(step, len(positions))
-    for place, detail in categories.items():
-        known.add(positions[place], detail)
-    known.lost_categories.update(positions[place] for place in lost)
+    trained = trained_categories(step, len(positions))
+    for place, position in enumerate(positions):
+        _note_categories(trained, place, position, known)
     _note_encoder(step, positions, known)
     return _is_imputer(step, len(positions))
 
@@ -159,8 +190,10 @@ def _inner(step: Any) -> Any:
     return None
 
 
-def _own_code(step: Any) -> str | None:
+def own_code(step: Any) -> str | None:
     """The name of the function or class, where it is not a library's."""
+    if step is None or isinstance(step, str):
+        return None
     if type(step).__name__ == "FunctionTransformer" and library_of(step) == "sklearn":
         function = step.func
         module = getattr(function, "__module__", None) or ("numpy" if "ufunc" in type(function).__name__ else "")

@@ -7,8 +7,8 @@ import sys
 from typing import Any
 
 from .errors import RequestError
-from .introspection import attribute, form_of, names_of, same_names, width_of
-from .known_columns import KnownColumns, known_columns
+from .introspection import attribute, first_step, form_of, names_of, same_names, width_of
+from .known_columns import KnownColumns, known_columns, own_code
 from .reference_model import Miscounted, ReferenceModel
 from .signature import FLAT, Signature
 
@@ -40,12 +40,16 @@ def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]
             name.replace("_", " "): name for name in names if same_names(model, [name], [name.replace("_", " ")])
         }
     known = known_columns(model, width or (len(names) if names else None))
+    known.settle(sample)
     if sample is None:
         form = form_of(model) or ("frame" if names else "array" if width is not None else None)
         signature = _signature(form, names, width, {}, known)
         if aliases:
             signature["aliases"] = aliases
-        return _inferred(signature, None, None, known)
+        inferred = _inferred(signature, None, None, known)
+        if width is None and not names and form is None:
+            inferred["warnings"] += _unknown_columns(model)
+        return inferred
     sample = _with_texts(sample, known.details)
     refusals = []
     for form in _forms(model, names, sample):
@@ -91,6 +95,17 @@ def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
         f"no sample was logged, and {code} reads the columns {', '.join(map(repr, labels[:SHOWN]))}{more} whose types "
         "the model does not keep: the service passes numbers and texts as they are sent, which may not be what "
         "training had (dates, codes such as '007', categories); call run.log_sample(X) in the script"
+    ]
+
+
+def _unknown_columns(model: Any) -> list[str]:
+    """A warning about the user's own code that reads the rows first, where nothing tells their columns."""
+    code = own_code(first_step(model))
+    if code is None:
+        return []
+    return [
+        f"no sample was logged, and {code} keeps neither the names nor the number of the columns that it reads: the "
+        "service passes rows as arrays, which may not be what training had; call run.log_sample(X) in the script"
     ]
 
 
