@@ -68,7 +68,8 @@ class User:
             home.mkdir(mode=0o700)
             os.chown(home, self.uid, GROUP)
         store = self.bentoml_home or home / "bento"
-        inner = f'cd "$1" && umask {self.umask:o} && export HOME="$2" TMPDIR="$2" BENTOML_HOME="{store}" && shift 2'
+        store_and_home = f'export HOME="$2" TMPDIR="$2" BENTOML_HOME="{store}" && unset UV_CACHE_DIR'
+        inner = f'cd "$1" && umask {self.umask:o} && {store_and_home} && shift 2'
         someone = ["setpriv", f"--reuid={self.uid}", f"--regid={GROUP}", "--clear-groups", "--inh-caps=-all"]
         aml = [*someone, sys.executable, "-m", "amlcore", *arguments]
         needed = {Path(sys.base_prefix), Path(sys.prefix), Path(amlcore.__file__).parents[1], workspace, home}

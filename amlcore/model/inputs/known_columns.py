@@ -196,6 +196,8 @@ def own_code(step: Any) -> str | None:
         return None
     if type(step).__name__ == "FunctionTransformer" and library_of(step) == "sklearn":
         function = step.func
+        if function is None:  # it passes on what it is given
+            return None
         module = getattr(function, "__module__", None) or ("numpy" if "ufunc" in type(function).__name__ else "")
         return None if module.partition(".")[0] in ARRAY_LIBRARIES else getattr(function, "__name__", "a function")
     return None if is_of_library(step) else type(step).__name__

@@ -101,7 +101,7 @@ def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
 def _unknown_columns(model: Any) -> list[str]:
     """A warning about the user's own code that reads the rows first, where nothing tells their columns."""
     code = own_code(first_step(model))
-    if code is None:
+    if code is None or not (hasattr(model, "predict") or hasattr(model, "transform")):  # that is said elsewhere
         return []
     return [
         f"no sample was logged, and {code} keeps neither the names nor the number of the columns that it reads: the "
