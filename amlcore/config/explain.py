@@ -17,6 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from amlcore.config.files.key_locations import KeyLocations, first_undecodable_line
 from amlcore.config.grammar.override_parser import dotted, parent_of
 from amlcore.config.grammar.syntax_errors import explain_syntax
+from amlcore.config.interpolations import explain_interpolation
 from amlcore.config.job import Job
 from amlcore.config.schema_keys import keys_of, suggest_key
 from amlcore.config.wrong_values import explain_wrong_value
@@ -25,6 +26,7 @@ from amlcore.errors import AmlcoreError, ConfigError, suggest
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
+IN_DEFAULTS = "_dummy_"  # Hydra's key for an option that is chosen by a reference
 NAMED_KEY = re.compile(r"^([a-z_]+(?:\.[\w.-]+)?)(?:[=:]| is )")
 APPENDED = re.compile(r"Could not append to config\. An item is already at '([^']*)'")
 NOT_THERE = re.compile(r"Could not delete from config\. '([^']*)' does not exist")
@@ -251,9 +253,8 @@ class Explainer:
                 return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
         if message.endswith("is None") and (of_null := self.of_null()) is not None:  # Hydra 1.4
             return of_null
-        if "nterpolation" in message:
-            culprit = self._interpolation(message) or key or "conf/"
-            return ConfigError(f"{culprit}: {message[:1].lower()}{message[1:]}")
+        if (problem := explain_interpolation(message)) is not None:
+            return self._of_reference(key, problem)
         if message.startswith("Key "):
             return self._no_key(key, cause.object_type)
         where, group = self._locations.where(key), key.replace(".", "/")
@@ -280,10 +281,12 @@ class Explainer:
                 return override
         return None
 
-    def _interpolation(self, message: str) -> str | None:
-        """The override with the interpolation that `message` is about."""
-        names = re.findall(r"'([^']+)'", message)
-        return next((item for item in self.overrides if any(f"${{{name}" in item for name in names)), None)
+    def _of_reference(self, key: str, problem: str) -> ConfigError:
+        if key != IN_DEFAULTS:
+            return ConfigError(f"{key or 'conf/'}: {problem}{self._locations.where(key)}")
+        groups = (name for item in self.overrides for name, _, option in [item.partition("=")] if "${" in option)
+        group = next((name for name in groups if self._loader().get_group_options(name)), None)
+        return ConfigError(f"{group or 'the defaults list'}: {problem}{self._locations.where(group) if group else ''}")
 
 
 def _root_of(error: BaseException) -> BaseException | None:

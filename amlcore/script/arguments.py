@@ -10,7 +10,7 @@ from enum import Enum
 from typing import Any
 
 from amlcore.errors import ConfigError, RequestError
-from amlcore.worker.references import missing
+from amlcore.worker.references import missing, not_set
 from amlcore.worker.values import shortest, text
 
 
@@ -30,7 +30,7 @@ def command_line(arguments: Any) -> list[str]:
 def check_references(key: str, word: str) -> None:
     """Raise RequestError if `word` refers to an environment variable that is not set here."""
     for name in missing(word):
-        raise RequestError(f"{key}: {word}: the environment variable {name} is not set here")
+        raise RequestError(f"{key}: {word}: {not_set(name)}")
 
 
 def check_encodable(word: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -129,8 +129,16 @@ class ScriptRunConfig:
         """Raise RequestError if a variable or an argument refers to an environment variable that is not set here."""
         for name, variable in self.environment_variables.items():
             check_references(f"script.environment_variables.{name}", variable)
-        for word in self.command_line():
-            check_references("script.arguments", word)
+        for name, words in self._words():
+            for word in words:
+                check_references(f"script.arguments.{name}" if name else "script.arguments", word)
+
+    def _words(self) -> Iterator[tuple[str, list[str]]]:
+        """The words of each named argument; a list of arguments has no names."""
+        if isinstance(self.arguments, Mapping):
+            yield from ((str(name), command_line({name: value})) for name, value in self.arguments.items())
+        else:
+            yield "", self.command_line()
 
 
 def _mapping(key: str, value: Any) -> Mapping[Any, Any]:

@@ -18,6 +18,14 @@ def missing(text, variables=None):
     return [name for name, default in _references(text) if name not in variables and default is None]
 
 
+def not_set(name):
+    # type: (str) -> str
+    """The message for a reference to a variable that is not set, without the key that it is at."""
+    return "the environment variable {0} is not set here; set it, or give a default: ${{oc.env:{0},default}}".format(
+        name
+    )
+
+
 def resolved(text, variables=None):
     # type: (str, typing.Any) -> str
     """`text` with each reference replaced by the variable's value.

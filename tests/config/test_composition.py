@@ -75,7 +75,7 @@ def test_every_shipped_option_says_how_it_is_used(override: str) -> None:
         (["deployment.workers=2"], ["deployment.workers=2", "deployment=bento"]),
         (["compute.slots=1,2"], ["compute.slots=1,2", "several values"]),
         (["compute.slots=[1"], ["'compute.slots=[1'", "cannot be read"]),
-        (["experiment_name=${nope}"], ["experiment_name=${nope}", "'nope' not found"]),
+        (["experiment_name=${nope}"], ["experiment_name: ${nope}: no such key", "experiment_name=${nope}"]),
         (["compute.slots=???"], ["compute.slots is not set"]),
         (
             ["script=train_iris", "script.arguments.kernal=rbf"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import stat
 from pathlib import Path
 
@@ -95,6 +96,67 @@ def test_a_variable_that_is_not_set_is_named_before_anything_starts(aml: Aml, wr
     assert "script.arguments.a: ${oc.env:KEPT_TOKEN}" in aml(*swept, status=2).err
     job = compose(["script=script", "+script.arguments.a=${oc.env:NO,b}"], root=project)
     assert job.script.command_line() == ["--a", "${oc.env:NO,b}"]
+
+
+UNSET = "the environment variable NOT_SET is not set here; set it, or give a default: ${oc.env:NOT_SET,default}"
+WHERE_ELSE = "use ${oc.env:NAME} for an environment variable, ${KEY} for another key"
+
+
+@pytest.mark.parametrize("is_typed", [True, False])
+@pytest.mark.parametrize("key", ["experiment_name", "compute.slots", "model.name", "workspace.snapshot_max_mb"])
+@pytest.mark.parametrize(
+    "value", ["${oc.env:NOT_SET}", "${oc.env:HOME}/${oc.env:NOT_SET}", "${oc.env:A,${oc.env:NOT_SET}}"]
+)
+def test_a_reference_to_a_variable_that_is_not_set_is_one_message(
+    value: str, key: str, is_typed: bool, project: Path, write: Write
+) -> None:
+    write("t.py", "")
+    group, _, name = key.rpartition(".")
+    keys = {group: {name: value}} if group else {name: value}
+    write("conf/config.yaml", yaml.safe_dump({"defaults": ["base", "_self_"], **({} if is_typed else keys)}))
+    overrides = ["script=script", "script.script=t.py", *([f"{key}='{value}'"] if is_typed else [])]
+    place = f"on the command line: {overrides[-1]}" if is_typed else "conf/config.yaml:"
+
+    with pytest.raises(ConfigError) as caught:
+        compose(overrides, root=project)
+    assert str(caught.value).startswith(f"{key}: {UNSET} ({place}")
+    with pytest.raises(ConfigError) as caught:
+        compose_search(["+script.arguments.a=1,2", *overrides], root=project)
+    assert str(caught.value).startswith(f"{key}: {UNSET} ({place}")
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("compute=${oc.env:NOT_SET}", f"compute: {UNSET} (on the command line: compute=${{oc.env:NOT_SET}})"),
+        ("experiment_name=${oc.evn:A}", "experiment_name: ${oc.evn:…}: no such resolver; did you mean 'oc.env'?"),
+        ("+script.arguments.a=${nope:A}", "script.arguments.a: ${nope:…}: no such resolver; available: input, oc."),
+        ("experiment_name=${comptue.cores}", "experiment_name: ${comptue.cores}: no such key; did you mean 'compute.c"),
+        ("experiment_name=${compute.croes}", "experiment_name: ${compute.croes}: no such key; did you mean 'cores'?"),
+        ("experiment_name=${oc.env}", f"experiment_name: ${{oc.env}}: no such key; {WHERE_ELSE}"),
+        ("experiment_name=${oc.env:A,B,C}", "experiment_name: cannot resolve the reference (env() takes"),
+        ("experiment_name=${experiment_name}", f"experiment_name: refers to itself; {WHERE_ELSE}"),
+        ("experiment_name=${compute}", "experiment_name: ${compute} is a group of keys, not a value"),
+        ("experiment_name='${oc.env:A'", f"experiment_name: a ${{ has no }} that closes it; {WHERE_ELSE}"),
+    ],
+)
+def test_a_reference_that_cannot_be_resolved_is_one_message(override: str, message: str, project: Path) -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose(["script=script", "script.script=t.py", override], root=project)
+    assert str(caught.value).startswith(message)
+
+
+def test_a_reference_inside_another_is_quoted_as_one(project: Path) -> None:
+    with pytest.raises(ConfigError, match="in quotes of its own") as caught:
+        compose(["experiment_name=${oc.env:${oc.env:A}}"], root=project)
+    assert shlex.split(str(caught.value).rpartition(": ")[2]) == ["experiment_name='${oc.env:${oc.env:A}}'"]
+
+
+def test_an_argument_with_a_variable_that_is_not_set_is_named(aml: Aml, write: Write) -> None:
+    write("t.py", "")
+    for override in ("+script.arguments.a=${oc.env:NOT_SET}", "+script.arguments.a=[x,'${oc.env:NOT_SET}']"):
+        result = aml("run", "t.py", "environment=current", override, status=2)
+        assert f"script.arguments.a: ${{oc.env:NOT_SET}}: {UNSET}" in result.err
 
 
 @pytest.fixture

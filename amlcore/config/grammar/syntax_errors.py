@@ -11,6 +11,7 @@ from amlcore.config.grammar.override_parser import parser
 from amlcore.config.grammar.requirement_lists import split_items
 
 LIST = re.compile(r"(?P<open>\[|(?:choice|shuffle|sort)\(|)(?P<items>.*?)(?P<close>[\])]|)", re.DOTALL)
+NESTED = re.compile(r"(?<!\\)\$\{[^{}]*\$\{[^{}]*\}[^{}]*\}")
 CALL = re.compile(r"\w+\(")
 
 
@@ -26,7 +27,7 @@ def explain_syntax(error: OverrideParseException) -> str:
         if culprit is not None and not culprit.strip():
             return f"{unreadable}: an item between two commas is missing; an empty text is ''"
         if culprit is not None and not CALL.match(culprit.strip()):
-            quoted = [item if _is_readable(item) else quote_value(item.strip()) for item in items]
+            quoted = [item if _is_readable(item) else _quoted(item.strip()) for item in items]
             fixed = f"{key}={match['open']}{','.join(quoted)}{match['close']}"
             if _is_readable(fixed.partition("=")[2]):
                 return f"{unreadable}: put '{culprit.strip()}' in quotes of its own: {_for_shell(fixed)}"
@@ -41,6 +42,11 @@ def explain_syntax(error: OverrideParseException) -> str:
         f"{unreadable}{why}: put a text with quotes, commas, brackets, spaces or non-ASCII letters in quotes of its "
         "own, such as KEY=\"'a, b'\""
     )
+
+
+def _quoted(item: str) -> str:
+    """The item in quotes; a reference inside another one, which the grammar takes only in quotes, stays one."""
+    return f"'{item}'" if NESTED.search(item) and _is_readable(f"'{item}'") else quote_value(item)
 
 
 def _is_readable(value: str) -> bool:
