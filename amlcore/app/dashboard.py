@@ -1,4 +1,4 @@
-"""The dashboard of a sweep: optuna-dashboard on a view of its study, on this machine alone."""
+"""The dashboard of a sweep: optuna-dashboard on a read-only study, for this machine only."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ class _Server(ThreadingMixIn, WSGIServer):
 
 class _Quiet(WSGIRequestHandler):
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the name of the standard library
-        """Say nothing of each request."""
+        """Do not log requests."""
 
 
 def show(workspace: Workspace, reference: str | None, *, port: int, log: Log) -> None:
-    """Serve the dashboard of a sweep until it is interrupted; a sweep that runs is followed.
+    """Serve the dashboard of a sweep until interrupted; a running sweep is followed.
 
     Raises
     ------
     RequestError
-        There is no such sweep, it has nothing to show, or optuna-dashboard is not installed.
+        The sweep does not exist or has nothing to show, or optuna-dashboard is not installed.
     """
     if reference is None:
-        raise RequestError("aml ui shows one sweep so far: aml ui SWEEP, or `aml ui latest`; `aml runs` lists all runs")
+        raise RequestError("aml ui needs a sweep: use `aml ui SWEEP` or `aml ui latest`; `aml runs` lists all runs")
     record = find_run(workspace, reference).record
     search = load_search(record)
     if find_spec("optuna_dashboard") is None:
@@ -52,7 +52,7 @@ def show(workspace: Workspace, reference: str | None, *, port: int, log: Log) ->
     if not search.sweep.metrics:
         raise RequestError(f"sweep {name} has no primary metric, so there is nothing to show; see `aml runs`")
     if not study.exists() or not study.stat().st_size:
-        raise RequestError(f"sweep {name} has not begun a trial")
+        raise RequestError(f"sweep {name} has not started a trial yet")
     check_port(HOST, port)
     _serve(study, search.space, search.sweep.metrics, name=name, port=port, log=log)
 
@@ -68,4 +68,4 @@ def _serve(study: Path, space: Space, metrics: Sequence[str], *, name: str, port
         try:
             server.serve_forever()
         except KeyboardInterrupt:
-            log("ended")
+            log("stopped")

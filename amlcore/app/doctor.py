@@ -1,4 +1,4 @@
-"""The doctor: whether this machine, and a cluster behind it, can take runs, and what of the records is damaged."""
+"""The doctor: whether this machine and its cluster can take runs, and which records are damaged."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from amlcore.workspace import Workspace
 
 POLL_S = 0.5
 ANSWER_S = 60.0
-"""For how long the tiny job may wait and run."""
+"""Seconds that the tiny job may wait and run."""
 
 VISIBLE_S = 10.0
-"""For how long a shared filesystem may hide what another machine wrote."""
+"""Seconds that a shared filesystem may take to show what another machine wrote."""
 
 TINY = "import socket, sys; open(sys.argv[2], 'w').write(open(sys.argv[1]).read() + socket.gethostname())"
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at."""
+    """The result of one check."""
 
     name: str
     good: bool
-    words: str
+    message: str
 
 
 def examine(workspace: Workspace, target: ComputeTarget) -> Iterator[Finding]:
-    """Look at all that a run on `target` needs, each finding as soon as it is known."""
+    """Check everything that a run on `target` needs; yield each finding at once."""
     yield _finding("python", lambda: f"{sys.version.split()[0]} ({sys.executable})")
     yield _finding("outputs", lambda: _writable(workspace))
     yield from _examine_records(workspace)
@@ -51,17 +51,17 @@ def examine(workspace: Workspace, target: ComputeTarget) -> Iterator[Finding]:
 
 
 def _examine_records(workspace: Workspace) -> Iterator[Finding]:
-    """One finding for each file of a run, model or service that is not what was written; one where all are."""
+    """One finding for each damaged file of a run, model or service; a single good one if all are intact."""
     damaged, runs = 0, 0
     for folder in sorted(workspace.run_folders):
         runs += 1
         try:
-            found = inspect_record(Record(folder))
+            messages = inspect_record(Record(folder))
         except (UnreadableError, OSError):  # another user's
             continue
-        for words in found:
+        for message in messages:
             damaged += 1
-            yield Finding(f"run {folder.name}", False, words)
+            yield Finding(f"run {folder.name}", False, message)
     for model in damaged_models(workspace.models_path, thorough=True):
         damaged += 1
         yield Finding(f"model {model.name}:{model.version}", False, model.reason)
@@ -71,32 +71,32 @@ def _examine_records(workspace: Workspace) -> Iterator[Finding]:
         except DeploymentError as error:
             damaged += 1
             yield Finding(f"keys of service {path.stem}", False, str(error))
-    with warnings.catch_warnings(record=True, action="always") as left_out:
+    with warnings.catch_warnings(record=True, action="always") as caught:
         list_services(workspace.state_path / "services")
-    for warning in left_out:
+    for warning in caught:
         damaged += 1
         yield Finding("services", False, str(warning.message))
     if not damaged:
-        yield Finding("records", True, f"the files of {runs} runs, and of all models and services, are whole")
+        yield Finding("records", True, f"the files of {runs} runs and of all models and services are intact")
 
 
 def _examine_slurm(workspace: Workspace, target: Slurm) -> Iterator[Finding]:
-    """Each of these needs the ones before."""
-    for name, look in (
+    """Stop at the first bad finding: each check needs the ones before it."""
+    for name, check in (
         ("commands", _commands),
         ("controller", _controller),
         ("accounting", _accounting),
         ("partitions", lambda: _partitions(target)),
         ("tiny job", lambda: _tiny_job(workspace, target)),
     ):
-        yield (found := _finding(name, look))
-        if not found.good:
+        yield (finding := _finding(name, check))
+        if not finding.good:
             return
 
 
-def _finding(name: str, look: Callable[[], str]) -> Finding:
+def _finding(name: str, check: Callable[[], str]) -> Finding:
     try:
-        return Finding(name, True, look())
+        return Finding(name, True, check())
     except AmlcoreError as error:
         return Finding(name, False, str(error))
     except OSError as error:
@@ -105,7 +105,7 @@ def _finding(name: str, look: Callable[[], str]) -> Finding:
 
 def _writable(workspace: Workspace) -> str:
     workspace.writable()
-    return f"{workspace.outputs_path} can be written"
+    return f"{workspace.outputs_path} is writable"
 
 
 def _commands() -> str:
@@ -114,7 +114,7 @@ def _commands() -> str:
 
 
 def _controller() -> str:
-    return f"answers; jobs of yours: {len(cluster.jobs())}"
+    return f"answers; your jobs: {len(cluster.jobs())}"
 
 
 def _accounting() -> str:
@@ -123,21 +123,21 @@ def _accounting() -> str:
 
 
 def _partitions(target: Slurm) -> str:
-    found = cluster.partitions()
-    target.fits(found)
+    partitions = cluster.partitions()
+    target.fits(partitions)
     marks = {True: " (default)", False: ""}
-    states = {part.name: "" if part.state == "up" else f" ({part.state})" for part in found}
-    return ", ".join(f"{part.name}{marks[part.default]}{states[part.name]}: {part.size}" for part in found)
+    states = {part.name: "" if part.state == "up" else f" ({part.state})" for part in partitions}
+    return ", ".join(f"{part.name}{marks[part.default]}{states[part.name]}: {part.size}" for part in partitions)
 
 
 def _tiny_job(workspace: Workspace, target: Slurm) -> str:
-    """Let a job read a file of outputs/ and write another, with this interpreter."""
+    """Submit a job that reads one file in outputs/ and writes another with this interpreter."""
     token = uuid.uuid4().hex
     question, answer, log = (workspace.outputs_path / f".doctor-{token}.{end}" for end in ("in", "out", "log"))
     question.write_text(token)
     job = ""
     try:
-        # The log is opened by the job: sbatch would read patterns in its name, where a folder may have them too.
+        # The job opens its log itself: sbatch would expand patterns such as %j in the path.
         tiny = shlex.join([sys.executable, "-I", "-c", TINY, str(question), str(answer)])
         command = f"exec >{shlex.quote(str(log))} 2>&1; {tiny}"
         job = sbatch.job_id(cluster.ask("sbatch", *_options(target), "--output=/dev/null", f"--wrap={command}"))
@@ -150,35 +150,35 @@ def _tiny_job(workspace: Workspace, target: Slurm) -> str:
 
 
 def _await(job: str, answer: Path, token: str, log: Path) -> str:
-    begun = time.monotonic()
+    started = time.monotonic()
     ended_at = None
     while True:
-        if answer.exists() and (said := answer.read_text()).startswith(token) and said != token:
-            host = said.removeprefix(token)
-            return f"node {host} sees outputs/ and {sys.executable} ({time.monotonic() - begun:.0f} s)"
+        if answer.exists() and (text := answer.read_text()).startswith(token) and text != token:
+            host = text.removeprefix(token)
+            return f"node {host} sees outputs/ and {sys.executable} ({time.monotonic() - started:.0f} s)"
         ended = cluster.ended_jobs([job]).get(job)
         if ended is not None and ended.state != "COMPLETED":
-            said = log.read_text(errors="replace").strip() if log.exists() else "not even its log is seen here"
-            raise ExecutionError(f"job {job} on {ended.node}: {ended.state}: {said}")
+            output = log.read_text(errors="replace").strip() if log.exists() else "not even its log is visible here"
+            raise ExecutionError(f"job {job} on {ended.node}: {ended.state}: {output}")
         now = time.monotonic()
         if ended is not None:
             ended_at = ended_at or now
             if now - ended_at > VISIBLE_S:
                 raise ExecutionError(
-                    f"job {job} ran on {ended.node}, and what it wrote to {answer.parent} is not seen here: "
+                    f"job {job} ran on {ended.node}, but the file it wrote to {answer.parent} is not visible here; "
                     "keep the workspace on a filesystem that all nodes share"
                 )
-        elif now - begun > ANSWER_S:
-            known = cluster.jobs().get(job)
-            why = f"{known.state}: {known.why}" if known else "unknown"
+        elif now - started > ANSWER_S:
+            pending = cluster.jobs().get(job)
+            why = f"{pending.state}: {pending.why}" if pending else "reason unknown"
             raise ExecutionError(f"job {job} did not run within {ANSWER_S:.0f} s ({why}); it was canceled")
         time.sleep(POLL_S)
 
 
 def _options(target: Slurm) -> list[str]:
-    """What says where a job goes, as sbatch takes it."""
-    named = {"partition": target.partition, "account": target.account, "qos": target.qos}
-    given = {**named, "constraint": target.constraint, **target.options}
-    given = {name: value for name, value in given.items() if value is not None}
-    options = [f"--{name}" if value is True else f"--{name}={value}" for name, value in given.items()]
-    return ["--job-name=aml-doctor", "--time=1", *options]
+    """The options of sbatch that say where a job runs."""
+    fields = {"partition": target.partition, "account": target.account, "qos": target.qos}
+    options = {**fields, "constraint": target.constraint, **target.options}
+    options = {name: value for name, value in options.items() if value is not None}
+    flags = [f"--{name}" if value is True else f"--{name}={value}" for name, value in options.items()]
+    return ["--job-name=aml-doctor", "--time=1", *flags]

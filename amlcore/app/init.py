@@ -1,4 +1,4 @@
-"""A new project: the folder that `aml init` writes."""
+"""A new project, as `aml init` writes it."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ IGNORE = ".gitignore"
 
 
 def init(folder: Path) -> list[Path]:
-    """Write a small project into `folder`, a marker, a config and a script, and return what was written.
+    """Write a small project into `folder` (a marker, a config and a script) and return its files.
 
     Raises
     ------
     RequestError
-        A file of the same name is there already; nothing was written then. A .gitignore is left as it is.
+        A file of the project exists already; nothing was written. An existing .gitignore is kept.
     """
     files = [path for path in sorted(TEMPLATE.rglob("*")) if path.is_file() and path.suffix != ".pyc"]
     targets = {path: folder / path.relative_to(TEMPLATE) for path in files}
     targets = {path: target for path, target in targets.items() if target.name != IGNORE or not target.exists()}
     for target in targets.values():
         if target.exists():
-            raise RequestError(f"{target} is there already; choose an empty folder, or remove it")
+            raise RequestError(f"{target} already exists; remove it, or choose an empty folder")
     try:
         for source, target in targets.items():
             target.parent.mkdir(parents=True, exist_ok=True)

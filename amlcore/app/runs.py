@@ -38,12 +38,12 @@ POLL_S = 0.05
 
 
 def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
-    """Submit `job`, then follow it to its end: stream, register, package.
+    """Submit `job` and follow it to its end: stream its output, register and package its model.
 
     Returns
     -------
     int
-        The script's own exit status, or amlcore's.
+        The script's exit status, or amlcore's.
     """
     from amlcore.execution.publication import check_model
     from amlcore.execution.source import log_skipped_dotenv
@@ -57,13 +57,13 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
 
 
 def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
-    """Repeat an earlier run: the same snapshot, lock, configuration and inputs."""
+    """Repeat a run with the same snapshot, lock, configuration and inputs."""
     from amlcore.execution.rerun import pinned_inputs
     from amlcore.execution.submission import submit
 
-    earlier = find_run(workspace, reference)
-    job, pinned = pinned_inputs(earlier)
-    record = submit(job, overrides=earlier.info.overrides, pinned=pinned)
+    original = find_run(workspace, reference)
+    job, pinned = pinned_inputs(original)
+    record = submit(job, overrides=original.info.overrides, pinned=pinned)
     return _see_through(job, record, detach=detach, log=log)
 
 
@@ -73,7 +73,7 @@ def find_run(workspace: Workspace, reference: str) -> Run:
     Raises
     ------
     NotFoundError, RecordError
-        There is no such run, or it cannot be read.
+        The run does not exist or cannot be read.
     """
     run = find(workspace.run_folders, reference)
     _ = run.info
@@ -82,7 +82,7 @@ def find_run(workspace: Workspace, reference: str) -> Run:
 
 @dataclass(frozen=True)
 class Listing:
-    """Rows of the requested runs, and how many there are in all."""
+    """Rows of the listed runs, and the total number that matched."""
 
     rows: list[dict[str, Any]]
     total: int
@@ -100,8 +100,8 @@ def list_runs(
 ) -> Listing:
     """List runs: newest first, or by the last value of a metric, highest first.
 
-    Only those that are shown are read whole; one that is damaged is shown as that, and said. Without `sweeps`, which
-    have the metrics of their best trials, these are left out.
+    Only the listed runs are read completely; a damaged one is listed with its state and logged. `sweeps=False` skips
+    sweeps: they repeat the metrics of their best trials.
     """
     folders = [
         folder
@@ -110,16 +110,16 @@ def list_runs(
         and (children or not is_child(folder))
         and (sweeps or not Path(RunLayout(folder).sweep).exists())
     ]
-    found: Iterable[Run] = newest_first(folders)
+    runs: Iterable[Run] = newest_first(folders)
     if sort is not None:
-        found = _by_metric(found, sort)
+        runs = _by_metric(runs, sort)
     rows = []
-    for run in islice(found, limit):
+    for run in islice(runs, limit):
         try:
             row = RunView(run.record).summary()
         except (UnreadableError, NotFoundError, OSError) as error:
-            if Path(run.folder).exists():  # somebody may remove runs meanwhile
-                log(f"warning: a run is left out: {error}")
+            if Path(run.folder).exists():  # it may have been removed meanwhile
+                log(f"warning: skipping a run: {error}")
             continue
         if row["state"] == DAMAGED:
             log(f"warning: run {row['id']} is damaged: {row['reason']}")
@@ -127,9 +127,9 @@ def list_runs(
     return Listing(rows, len(folders))
 
 
-def _by_metric(found: Iterable[Run], name: str) -> list[Run]:
-    ranked = [(run, last_values(run.layout.metrics, "scalar")) for run in found]
-    names = {logged for _, metrics in ranked for logged in metrics}
+def _by_metric(runs: Iterable[Run], name: str) -> list[Run]:
+    ranked = [(run, last_values(run.layout.metrics, "scalar")) for run in runs]
+    names = {metric for _, metrics in ranked for metric in metrics}
     if name not in names:
         raise NotFoundError(f"--sort {name}: no run logged it; available metrics: {', '.join(sorted(names)) or 'none'}")
     return [run for run, _ in sorted(ranked, key=lambda pair: _rank(pair[1].get(name)), reverse=True)]
@@ -173,13 +173,15 @@ def cancel(run: Run) -> RunState:
     if run.has_ended():
         raise RequestError(f"run {run.id} has already ended: {run.status.state}")
     run.cancel()
-    begun = time.monotonic()
-    while not run.has_ended() and time.monotonic() - begun < CANCEL_WAIT_S:
-        if time.monotonic() - begun > ORPHAN_WAIT_S:
+    started = time.monotonic()
+    while not run.has_ended() and time.monotonic() - started < CANCEL_WAIT_S:
+        if time.monotonic() - started > ORPHAN_WAIT_S:
             kill_orphan(run.record)
         time.sleep(POLL_S)
     if not run.has_ended():
-        raise RunError(f"run {run.id} did not end within {CANCEL_WAIT_S:.0f} s after the request: {run.status.state}")
+        raise RunError(
+            f"run {run.id} did not end within {CANCEL_WAIT_S:.0f} s of the request to cancel it: {run.status.state}"
+        )
     return run.status.state
 
 
@@ -195,7 +197,7 @@ def _see_through(job: Job, record: Record, *, detach: bool, log: Log) -> int:
 
 
 def carry_out(job: Job, record: Record, *, log: Log, log_stream: LogStream | None) -> int:
-    """Carry a submitted run out, then register and package its model, even if the terminal goes away."""
+    """Drive a submitted run, then register and package its model, even if the terminal closes."""
     from amlcore.execution.driver import Driver, trying_on
 
     with attached(record.layout.driver_log, log=log, log_stream=log_stream) as terminal, trying_on(terminal.log):
@@ -230,7 +232,7 @@ def _log_file(run: Run, name: str) -> Path:
         path = Path(folder, name)
         if path.is_file() and path.resolve().is_relative_to(Path(folder).resolve()):
             return path
-    raise NotFoundError(f"run {run.id} has no file {name} in logs/")
+    raise NotFoundError(f"run {run.id} did not write a file {name} to logs/")
 
 
 def _rank(value: Any) -> tuple[bool, float]:

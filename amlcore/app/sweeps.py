@@ -1,4 +1,4 @@
-"""The verbs of sweeps: submit, resume, carry out, register the best."""
+"""The verbs of sweeps: submit, resume, drive, register the best."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ POLL_S = 0.05
 
 
 def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -> int:
-    """Submit a sweep, then follow it to its end: try, compare, register the best, package it.
+    """Submit a sweep and follow it to its end: run its trials, compare them, register and package the best.
 
     Returns
     -------
@@ -51,46 +51,46 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
     record = submit_sweep(search, overrides=overrides)
     log_unread_block(search.job, log=log)
     log_skipped_dotenv(search.job, log=log)
-    counted = describe_points(search.sweep, search.space)
-    log(f"sweep {record.folder.name} in {record.folder}" + (f" ({counted})" if counted else ""))
+    points = describe_points(search.sweep, search.space)
+    log(f"sweep {record.folder.name} in {record.folder}" + (f" ({points})" if points else ""))
     if note := search.repetition_note(overrides):
         log(note)
     return _see_through(search, record, detach=detach, log=log)
 
 
 def resume(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
-    """Resume a sweep whose driver is gone."""
+    """Resume a sweep whose driver has exited."""
     record = find_run(workspace, reference).record
     return _resume(load_search(record), record, detach=detach, log=log)
 
 
 def resume_same(search: Search, *, detach: bool, log: Log) -> int:
-    """Resume the newest sweep of the same search, with the limits of this one."""
+    """Resume the newest sweep of the same search with the limits of `search`."""
     experiment = search.job.workspace.outputs_path / search.job.name
     for folder in sorted(experiment.glob("*/sweep.json"), reverse=True):
         record = Record(folder.parent)
         try:
-            earlier = load_search(record)
+            past_search = load_search(record)
         except RecordError as error:
-            log(f"warning: a sweep is left out: {error}")
+            log(f"warning: skipping a sweep: {error}")
             continue
-        if earlier.is_same(search):
-            again = earlier.with_sweep(replace(search.sweep, warm_start=earlier.sweep.warm_start))
-            return _resume(again, record, detach=detach, log=log)
-    raise RequestError(f"sweep.resume=true: {experiment} has no sweep of this search; drop it to start one")
+        if past_search.is_same(search):
+            resumed_search = past_search.with_sweep(replace(search.sweep, warm_start=past_search.sweep.warm_start))
+            return _resume(resumed_search, record, detach=detach, log=log)
+    raise RequestError(f"sweep.resume=true: no sweep of this search in {experiment}; omit the key to start a new one")
 
 
 def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
-    until = time.monotonic() + RELEASE_WAIT_S
-    while record.has_ended() and record.is_driven and time.monotonic() < until:  # its driver is finishing
+    deadline = time.monotonic() + RELEASE_WAIT_S
+    while record.has_ended() and record.is_driven and time.monotonic() < deadline:  # its driver is finishing
         time.sleep(POLL_S)
     if record.is_driven:
-        raise RequestError(f"sweep {record.folder.name} is being carried out; use `aml wait` or `aml cancel`")
+        raise RequestError(f"sweep {record.folder.name} is still running; use `aml wait` or `aml cancel`")
     if not may_reconcile(record.folder):
         owner, name = owner_of(record.folder), record.folder.name
         raise RequestError(
             f"sweep {name} belongs to {owner}, and only they can resume it; "
-            f"the same command with sweep.warm_start=[{name}] starts your own, which learns from it"
+            f"add sweep.warm_start=[{name}] to the same command to start your own sweep that learns from it"
         )
     check_search_references(search)
     write_json(record.layout.sweep, search.to_json(), sync=True)
@@ -107,7 +107,7 @@ def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> i
 
 
 def carry_out(search: Search, record: Record, *, log: Log) -> int:
-    """Carry a submitted sweep out, or on, then register and package its best, even if the terminal goes away."""
+    """Drive a submitted or resumed sweep, then register and package its best, even if the terminal closes."""
     with attached(record.layout.driver_log, log=log) as terminal, trying_on(terminal.log):
         return _drive(search, record, terminal)
 
@@ -159,14 +159,14 @@ def _finish(
         log(status.reason)
     best = driver.best
     if best is not None:
-        among = f" in {metrics[0]}" if len(metrics) > 1 else ""
-        log(f"best{among}: trial {best.number}, {tables.reached(best, metrics)}")
+        scope = f" in {metrics[0]}" if len(metrics) > 1 else ""
+        log(f"best{scope}: trial {best.number}, {tables.reached(best, metrics)}")
         return _publish(search, record, Run(f"{record.folder}_{best.number}"), log=log)
     return 0
 
 
 def _publish(search: Search, record: Record, best: Run, *, log: Log) -> int:
-    """Register and package the best; its model or its failure is recorded with the sweep too."""
+    """Register and package the best trial; record its model or its failure with the sweep too."""
     exit_status = 0
     if best.model is None:  # a resumed sweep may have registered it before
         exit_status = publish(search.job, best.record, log=log)

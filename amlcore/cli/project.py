@@ -27,7 +27,7 @@ def doctor(options: Namespace) -> int:
     target = compose([*default, *options.overrides], root=workspace.path).compute
     status = 0
     for finding in doctor.examine(workspace, target):
-        print(printable(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.words}"), flush=True)
+        print(printable(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.message}"), flush=True)
         status = status if finding.good else 1
     if target.kind == "local":
         log("runs go to this machine; to check a cluster: aml doctor compute=slurm")

@@ -54,7 +54,7 @@ def readable(runs: Iterable[Run]) -> Iterator[Run]:
             _ = run.info
         except (RecordError, NotFoundError) as error:
             if Path(run.folder).exists():  # otherwise somebody has just removed it
-                warnings.warn(f"a run is left out: {error}", LeftOutWarning, stacklevel=3)
+                warnings.warn(f"skipping a run: {error}", LeftOutWarning, stacklevel=3)
         else:
             yield run
 

@@ -61,7 +61,7 @@ def unreconciled_reason(record: Record) -> str | None:
     if record.has_ended() or record.is_driven or may_reconcile(record.folder):
         return None
     owner = owner_of(record.folder)
-    return f"its driver is gone; the next aml command of its owner, {owner}, brings it up to date"
+    return f"its driver has exited; the next aml command of its owner, {owner}, brings it up to date"
 
 
 def _backend(record: Record) -> Any:

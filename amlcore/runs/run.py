@@ -161,7 +161,9 @@ class Run(context.Run):
         if not os.access(self.folder, os.W_OK | os.X_OK):
             raise RequestError(f"run {self.id} belongs to {owner}, and you may not write to {self.folder}")
         if not self.record.is_driven and not may_reconcile(Path(self.folder)):
-            raise RequestError(f"run {self.id} belongs to {owner}, and its driver is gone: only they can cancel it now")
+            raise RequestError(
+                f"run {self.id} belongs to {owner}, and its driver has exited: only they can cancel it now"
+            )
 
     def _how_to_end(self) -> str:
         """What ends a run that was not submitted."""

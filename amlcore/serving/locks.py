@@ -46,7 +46,7 @@ def serving_lock(model: Model, wishes: list[str], *, cache: Path, python: Callab
     if lock is None:
         lock, left_out = _resolve(model.lock, needed, wished, python=python)
         for wish in left_out:
-            log(f"{wish} conflicts with the packages that {model.id} was trained with and is left out")
+            log(f"skipping {wish}: it conflicts with the packages that {model.id} was trained with")
         _keep(kept, lock)
     return lock
 

@@ -145,5 +145,5 @@ def list_services(folder: Path) -> list[Service]:
         try:
             services.append(Service(record.parent))
         except DeploymentError as error:
-            warnings.warn(f"a service is left out: {error}", LeftOutWarning, stacklevel=2)
+            warnings.warn(f"skipping a service: {error}", LeftOutWarning, stacklevel=2)
     return services

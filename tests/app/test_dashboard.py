@@ -70,7 +70,7 @@ def test_what_cannot_be_shown_is_said(project: Path, aml: Aml, write: Write) -> 
     aml("run", "-m", "a.py", HERE, "compute.cores=1,2")
     path = os.pathsep.join(filter(None, (str(project / "blocked"), os.environ.get("PYTHONPATH"))))
 
-    assert "aml ui shows one sweep so far: aml ui SWEEP" in aml("ui", status=2).err
+    assert "aml ui needs a sweep: use `aml ui SWEEP`" in aml("ui", status=2).err
     assert "is not a sweep" in aml("ui", sweep_and_trials(aml)[1][0]["id"], status=2).err
     assert "has no primary metric" in aml("ui", "latest", status=2).err
     said = aml("ui", "latest", env={"PYTHONPATH": path}, status=2).err

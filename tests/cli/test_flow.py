@@ -734,7 +734,7 @@ def test_a_new_project_runs_at_once(tmp_path: Path, aml: Aml) -> None:
 
     assert "accuracy" in said.out
     assert aml("models", "--json", cwd=folder).json[0]["name"] == "wine"
-    assert "is there already" in aml("init", str(folder), status=2).err
+    assert "already exists" in aml("init", str(folder), status=2).err
 
 
 def test_a_new_project_leaves_a_gitignore_as_it_is(tmp_path: Path, aml: Aml) -> None:

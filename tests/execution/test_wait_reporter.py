@@ -18,14 +18,14 @@ def test_the_state_is_the_runs_own_and_its_wait_is_counted_from_its_beginning(mo
     now[0] = 110.0
     reporter.report("no slot is free", since=100.0)
     reporter.report("2 runs are before it", since=100.0)
-    reporter.report("its driver is gone", state=RunState.Running, since=107.0)
+    reporter.report("its driver has exited", state=RunState.Running, since=107.0)
     reporter.report(None)
     now[0] = 200.0
-    reporter.report("its driver is gone", state=RunState.Running)
+    reporter.report("its driver has exited", state=RunState.Running)
 
     assert lines == [
         "Queued: no slot is free",
         "Queued for 10 s: 2 runs are before it",
-        "Running for 3 s: its driver is gone",
-        "Running: its driver is gone",
+        "Running for 3 s: its driver has exited",
+        "Running: its driver has exited",
     ]

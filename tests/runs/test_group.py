@@ -76,7 +76,7 @@ def test_what_one_may_not_read_is_one_line_of_warning_in_every_verb(workspace: P
     listed = BEN.aml(workspace, "runs", "--json")
     assert {Path(one["folder"]) for one in listed.json} == {runs[ANNA], runs[CLARA]}
     (warning,) = listed.err.splitlines()
-    assert warning.startswith(f"aml: warning: a run is left out: {runs[DORA]}/")
+    assert warning.startswith(f"aml: warning: skipping a run: {runs[DORA]}/")
     assert "the run belongs to uid 41004, who has not given you access" in warning
     for verb in ("show", "wait"):
         said = BEN.aml(workspace, verb, "latest")
@@ -152,7 +152,7 @@ def test_only_who_may_reconcile_a_run_does(workspace: Path, left: Any) -> None:
     waiting = subprocess.Popen(BEN.command(workspace, "wait", folder.name), stderr=subprocess.PIPE, text=True)
     assert waiting.stderr is not None
     line = waiting.stderr.readline()
-    assert re.match(r"aml: Running( for \d+ s)?: its driver is gone; ", line)
+    assert re.match(r"aml: Running( for \d+ s)?: its driver has exited; ", line)
     assert "uid 41003" in line
 
     go.touch()

@@ -262,7 +262,7 @@ def test_a_resumed_sweep_may_go_further_and_a_running_one_is_left_alone(project:
     assert "is not a sweep" in aml("resume", trials[0]["id"], status=2).err
     aml("run", "-m", "--detach", "script=toy", HERE, "script.arguments.sleep=60,61")
     running = aml("runs", "--json").json[0]["id"]
-    assert "is being carried out" in aml("resume", running, status=2).err
+    assert "is still running; use" in aml("resume", running, status=2).err
     aml("cancel", running)
 
 
@@ -277,6 +277,6 @@ def test_a_sweep_whose_record_is_damaged_is_named_and_hides_no_other(project: Pa
 
     said = aml(*RESUMED, *space, "sweep.max_total_runs=2", "sweep.resume=true")
 
-    assert f"warning: a sweep is left out: {damaged}/sweep.json is damaged" in said.err
+    assert f"warning: skipping a sweep: {damaged}/sweep.json is damaged" in said.err
     assert f"resuming sweep {first['id']}" in said.err
     assert "sweep.json is damaged" in aml("resume", damaged.name, status=1).err

@@ -159,7 +159,7 @@ def test_of_two_drivers_one_gives_way_and_disturbs_nothing(project: Path, aml: A
         second = resumed(project, sweep.folder)
         assert second.returncode != 0
         assert "another process drives this sweep" in second.stderr
-        assert "is being carried out" in aml("resume", "latest", status=2).err
+        assert "is still running; use" in aml("resume", "latest", status=2).err
         assert aml("runs", "--json").json[0]["state"] == "Running"
         sweep.let_end(3)
         assert process.wait(60) == 0
