@@ -4,14 +4,60 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from amlcore.compute import backend_of
 from amlcore.compute.queue import Queue
 from amlcore.compute.target import LOST_PREFIX
+from amlcore.config import Search
 from amlcore.errors import RecordError
 from amlcore.record.record import Record
+from amlcore.sweep.study import Trial, TrialState
 from amlcore.worker.files import open_to_group
+from amlcore.worker.metrics import last_values
+
+
+def damaged_trials(search: Search, sweep: Record, trials: list[Trial]) -> list[int]:
+    """The numbers of the trials that ended according to the study, but whose records a power cut took or damaged.
+
+    A study is synced while its sweep runs, and the records of its trials only at the end of the sweep. So none is
+    damaged once the sweep itself has ended, and a record that is missing then was removed by somebody.
+    """
+    status = sweep.status
+    if status.state.ended and not (status.reason or "").startswith(LOST_PREFIX):
+        return []
+    ended = [trial for trial in trials if trial.state not in (TrialState.RUNNING, TrialState.CANCELED)]
+    folder = sweep.folder
+    return [
+        trial.number
+        for trial in ended
+        if not _is_whole(Record(folder.with_name(f"{folder.name}_{trial.number}")), trial, search.sweep.metrics)
+    ]
+
+
+def _is_whole(record: Record, trial: Trial, metrics: Sequence[str]) -> bool:
+    """Whether the record of a trial holds what its study says, as far as its files tell without reading all of them."""
+    if not record.is_present or not record.is_readable or not record.has_ended():
+        return False
+    if trial.state is not TrialState.COMPLETE:
+        return True
+    layout = record.layout
+    if not all(_size(path) > 0 for path in (layout.config, layout.request, layout.listing)):
+        return False
+    with suppress(RecordError):
+        is_kept = all(_size(record.folder / file.path) == file.size for file in record.outputs)
+        return is_kept and set(metrics) <= last_values(layout.metrics, "scalar").keys()
+    return False
+
+
+def _size(path: str | Path) -> int:
+    """The size of a file in bytes; -1 if there is none."""
+    try:
+        return os.stat(path).st_size
+    except OSError:
+        return -1
 
 
 def can_continue(record: Record, overrides: list[str]) -> bool:

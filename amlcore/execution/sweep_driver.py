@@ -10,6 +10,7 @@ from pathlib import Path
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, suggest
+from amlcore.execution.adoption import damaged_trials
 from amlcore.execution.driver import prepare
 from amlcore.execution.interrupts import uninterrupted
 from amlcore.execution.past_sweeps import past_trials
@@ -73,8 +74,7 @@ class SweepDriver:
             How it ended.
         """
         record, search = self._record, self._search
-        file = Path(record.layout.study)
-        study = Study(search.sweep, search.space, file=file, warm_start=lambda: past_trials(search))
+        study = self._open_study()
         record.drive()
         runs = TrialRuns(self._search, record, build=self._build)
         try:
@@ -101,6 +101,22 @@ class SweepDriver:
             runs.close()
             study.close()
         return record.status
+
+    def _open_study(self) -> Study:
+        """The study of the sweep; trials whose records were lost with the machine's power are unfinished in it."""
+        search, file = self._search, Path(self._record.layout.study)
+
+        def opened() -> Study:
+            return Study(search.sweep, search.space, file=file, warm_start=lambda: past_trials(search))
+
+        study = opened()
+        damaged = damaged_trials(search, self._record, study.trials())
+        if not damaged:
+            return study
+        numbers = ", ".join(map(str, damaged))
+        self._log(f"trials whose records are missing or damaged, as after a power cut, run again: {numbers}")
+        study.reopen(damaged)
+        return opened()
 
     def _begin(self, study: Study, runs: TrialRuns) -> Loop:
         """Adopt what an earlier driver left; an interruption waits for that, then cancels everything."""

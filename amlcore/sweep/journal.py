@@ -6,16 +6,31 @@ import fcntl
 import json
 import os
 import threading
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import RecordError, RunError
 from amlcore.worker import durable
+from amlcore.worker.files import write_bytes
 from amlcore.worker.full_disk import retry_while_full
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+
+SET_TRIAL_STATE_VALUES = 6
+SET_TRIAL_USER_ATTR = 8
+FINISHED = (1, 2, 3)
+"""The numbers of COMPLETE, PRUNED and FAIL in a journal."""
+
+REASON = "reason"
+COMPLETED = "completed"
+"""The attribute of a trial that completed without a value, which is a failed one to Optuna."""
+CANCELED = "canceled"
+"""The attribute of a trial that was canceled with its sweep."""
+END_ATTRIBUTES = frozenset((REASON, COMPLETED, CANCELED))
+"""What says, besides the state, how a trial ended."""
 
 
 def lock(file: Path) -> int:
@@ -29,9 +44,12 @@ def lock(file: Path) -> int:
     handle = os.open(file, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        is_owned = os.path.samestat(os.fstat(handle), os.stat(file))  # else `reopen_trials` has just replaced it
     except BlockingIOError:
+        is_owned = False
+    if not is_owned:
         os.close(handle)
-        raise RunError(f"another process drives this sweep: it has locked {file}") from None
+        raise RunError(f"another process drives this sweep: it has locked {file}")
     _repair(handle)
     durable.sync([file.parent])  # the file may be new
     return handle
@@ -43,6 +61,25 @@ def _repair(handle: int) -> None:
     end = os.pread(handle, size, 0).rfind(b"\n") + 1
     if end != size:
         os.ftruncate(handle, end)
+
+
+def reopen_trials(file: Path, trial_ids: Collection[int]) -> None:
+    """Take the ends of these trials out of a journal that this process has locked: they are running again.
+
+    The operations are those of Optuna's JournalStorage; a trial's id is its place among the trials that were created.
+    """
+    lines = file.read_bytes().splitlines(keepends=True)
+    write_bytes(str(file), b"".join(line for line in lines if not _is_end(line, trial_ids)), sync=True)
+    durable.sync([file.parent])
+
+
+def _is_end(line: bytes, trial_ids: Collection[int]) -> bool:
+    log = json.loads(line)
+    if log.get("trial_id") not in trial_ids:
+        return False
+    if log["op_code"] == SET_TRIAL_STATE_VALUES:
+        return log["state"] in FINISHED
+    return log["op_code"] == SET_TRIAL_USER_ATTR and not END_ATTRIBUTES.isdisjoint(log["user_attr"])
 
 
 class BackgroundSync:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from amlcore.sweep import journal
+from amlcore.sweep.journal import CANCELED, COMPLETED, REASON
 from amlcore.sweep.sampler import SAMPLERS, make_sampler
 from amlcore.sweep.space import Space, Values
 from amlcore.sweep.sweep import Sweep
@@ -23,8 +24,6 @@ if TYPE_CHECKING:
 NAME = "sweep"
 WARM_START = "warm_start"
 """The attribute of a trial of an earlier sweep: its run."""
-CANCELED = "canceled"
-"""The attribute of a trial that was canceled with its sweep."""
 RETRIES = "again"
 """The attribute of a trial that retries such a point: the number, as Optuna counts, of the canceled one."""
 
@@ -85,6 +84,7 @@ class Study:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self._sweep = sweep
         self._space = space
+        self._file = file
         self._lock = None if file is None else journal.lock(file)
         self._background_sync = None if self._lock is None else journal.BackgroundSync(self._lock)
         self._study = optuna.create_study(
@@ -188,10 +188,10 @@ class Study:
         storage, trial_id = self._study._storage, self._ids.pop(number)
         # A finished trial is read-only, so its attributes are set first.
         if reason is not None:
-            storage.set_trial_user_attr(trial_id, "reason", reason)
+            storage.set_trial_user_attr(trial_id, REASON, reason)
         if value is None and state is TrialState.COMPLETE:
             # Optuna cannot complete a trial without a value.
-            storage.set_trial_user_attr(trial_id, "completed", True)
+            storage.set_trial_user_attr(trial_id, COMPLETED, True)
             state = TrialState.FAIL
         if state is TrialState.CANCELED:
             storage.set_trial_user_attr(trial_id, CANCELED, True)
@@ -230,6 +230,12 @@ class Study:
         """All trials of this sweep, by number."""
         return [self._trial(frozen) for frozen in self._study.get_trials(deepcopy=False)[self._warm_start_count :]]
 
+    def reopen(self, numbers: Collection[int]) -> None:
+        """Forget how these trials ended, and close the study: opened again, it has them as unfinished."""
+        assert self._file is not None
+        journal.reopen_trials(self._file, {number + self._warm_start_count for number in numbers})
+        self.close()
+
     def close(self) -> None:
         if self._lock is not None and self._background_sync is not None:
             self._background_sync.close()
@@ -240,14 +246,14 @@ class Study:
         values = {key: self._space[key].value(frozen.params[key]) for key in self._space if key in frozen.params}
         # A waiting trial was enqueued by a driver that was killed before it asked for it.
         state = TrialState(frozen.state.name) if frozen.state.is_finished() else TrialState.RUNNING
-        if state is TrialState.FAIL and frozen.user_attrs.get("completed", False):
+        if state is TrialState.FAIL and frozen.user_attrs.get(COMPLETED, False):
             state = TrialState.COMPLETE
         elif _is_canceled(frozen):
             state = TrialState.CANCELED
         # Optuna gives a pruned trial its last logged value.
         value, *further = (frozen.values if state is TrialState.COMPLETE else None) or [None]
         number = frozen.number - self._warm_start_count
-        return Trial(number, values, state, value, frozen.user_attrs.get("reason"), tuple(further))
+        return Trial(number, values, state, value, frozen.user_attrs.get(REASON), tuple(further))
 
 
 def _keeps_choices(frozen: FrozenTrial) -> bool:
