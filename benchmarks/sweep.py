@@ -162,8 +162,9 @@ def _heavy_tails(root: Path) -> None:
         for _ in range(ROUNDS):
             record = submit_sweep(search, overrides=[])
             _drive(search, record)
-            trials = [Record(Path(f"{record.folder}_{number}")).result or {} for number in range(PARETO_TRIALS)]
-            took = max(trial["ended"] for trial in trials) - min(trial["started"] for trial in trials)
+            trials = [Record(Path(f"{record.folder}_{number}")) for number in range(PARETO_TRIALS)]
+            first = min(trial.claim.at for trial in trials if trial.claim is not None)
+            took = max(trial.result.ended or 0 for trial in trials if trial.result is not None) - first
             ratios.append(took / greedy(durations, slots))
         best, batches = greedy(durations, slots), batched(durations, slots) / greedy(durations, slots)
         ratio = statistics.median(ratios)

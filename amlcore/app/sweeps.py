@@ -166,12 +166,9 @@ def _finish(
 
 
 def _publish(search: Search, record: Record, best: Run, *, log: Log) -> int:
-    """Register and package the best trial; record its model or its failure with the sweep too."""
-    exit_status = 0
-    if best.model is None:  # a resumed sweep may have registered it before
-        exit_status = publish(search.job, best.record, log=log)
-    if exit_status:
-        record.enter(RunState.Completed, best.status.reason, exit_status=exit_status)
-    if best.model is not None and best.model != models.last_model(record):
+    """Register and package the best; its model or its failure is recorded with the sweep too."""
+    if best.model is None:
+        return publish(search.job, best.record, log=log, sweep=record)
+    if best.model != models.last_model(record):  # a driver that was killed had registered it
         models.record_model(record, best.model)
-    return exit_status
+    return 0

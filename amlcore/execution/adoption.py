@@ -19,22 +19,19 @@ from amlcore.worker.files import open_to_group
 from amlcore.worker.metrics import last_values
 
 
-def damaged_trials(search: Search, sweep: Record, trials: list[Trial]) -> list[int]:
-    """The numbers of the trials that ended according to the study, but whose records a power cut took or damaged.
+def damaged_trials(search: Search, sweep: Record, trials: list[Trial]) -> dict[int, Record]:
+    """The records, by number, of the trials that ended according to the study, but that a power cut took or damaged.
 
     A study is synced while its sweep runs, and the records of its trials only at the end of the sweep. So none is
     damaged once the sweep itself has ended, and a record that is missing then was removed by somebody.
     """
     status = sweep.status
     if status.state.ended and not (status.reason or "").startswith(LOST_PREFIX):
-        return []
+        return {}
     ended = [trial for trial in trials if trial.state not in (TrialState.RUNNING, TrialState.CANCELED)]
-    folder = sweep.folder
-    return [
-        trial.number
-        for trial in ended
-        if not _is_whole(Record(folder.with_name(f"{folder.name}_{trial.number}")), trial, search.sweep.metrics)
-    ]
+    folder, metrics = sweep.folder, search.sweep.metrics
+    records = {trial.number: Record(folder.with_name(f"{folder.name}_{trial.number}")) for trial in ended}
+    return {trial.number: record for trial in ended if not _is_whole(record := records[trial.number], trial, metrics)}
 
 
 def _is_whole(record: Record, trial: Trial, metrics: Sequence[str]) -> bool:

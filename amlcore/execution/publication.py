@@ -19,12 +19,20 @@ if TYPE_CHECKING:
     from amlcore.environment import PythonRequest
 
 
-def publish(job: Job, record: Record, *, log: Log) -> int:
-    """Register and package the model that `job` names; a failure is recorded with the run, which stays Completed."""
+def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) -> int:
+    """Register and package the model that `job` names; a failure is recorded with the run, which stays Completed.
+
+    Parameters
+    ----------
+    sweep : Record, optional
+        Of the sweep whose best trial `record` is; the model and a failure are recorded there too.
+    """
     if job.model.name is None:
         return 0
     try:
         model = retry_while_full(lambda: register(record, job.model))
+        if sweep is not None:
+            record_model(sweep, model.id)
         for warning in model.warnings:
             log(f"warning: {warning}")
         log(f"registered {model.name}:{model.version}")
@@ -38,7 +46,8 @@ def publish(job: Job, record: Record, *, log: Log) -> int:
             raise
         log_traceback(error)
         log(f"error: {error}")
-        record.enter(RunState.Completed, str(error), exit_status=1)
+        for failed in filter(None, (record, sweep)):
+            failed.enter(RunState.Completed, str(error), exit_status=1)
         return 1
     return 0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
 from amlcore.errors import AmlcoreError, RecordError, suggest
-from amlcore.execution.adoption import damaged_trials
+from amlcore.execution.adoption import damaged_trials, start_over
 from amlcore.execution.driver import prepare
 from amlcore.execution.interrupts import uninterrupted
 from amlcore.execution.past_sweeps import past_trials
@@ -115,6 +115,8 @@ class SweepDriver:
             return study
         numbers = ", ".join(map(str, damaged))
         self._log(f"trials whose records are missing or damaged, as after a power cut, run again: {numbers}")
+        for record in damaged.values():
+            start_over(record)  # first, or a driver that is killed here would leave a damaged record to be adopted
         study.reopen(damaged)
         return opened()
 

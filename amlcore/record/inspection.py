@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
 from amlcore.record.documents import ModelSample, OutputFile, RunEnvironment, RunInfo
-from amlcore.record.reading import damaged_line, read_document, read_mapping, read_text, read_yaml, unreadable
+from amlcore.record.reading import (
+    appended_lines,
+    damaged_line,
+    read_document,
+    read_mapping,
+    read_text,
+    read_yaml,
+    unreadable,
+)
 from amlcore.record.record import Record
 from amlcore.record.series import LoggedSeries, read_series
 from amlcore.record.status import RunStatus
@@ -116,7 +123,7 @@ class RecordContents:
         """The last model registered from the run, even if another line of the file is damaged."""
         path = self._record.layout.models
         try:
-            lines = Path(path).read_bytes().splitlines(keepends=True)
+            lines = appended_lines(path)
         except FileNotFoundError:
             return None
         except OSError as error:

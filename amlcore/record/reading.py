@@ -96,6 +96,14 @@ def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError
     return error(f"{path} is damaged: {'it is empty' if empty else problem}")
 
 
+def appended_lines(path: str | Path) -> list[bytes]:
+    """The lines of a file to which lines are only appended, with their ends.
+
+    A power cut may leave NULs in place of the line that was being appended; nobody was told that it was kept.
+    """
+    return Path(path).read_bytes().rstrip(b"\0").splitlines(keepends=True)
+
+
 def damaged_line(lines: Iterable[bytes], *, required: str | None = None) -> int | None:
     """The number of the first line that is not a JSON object, or lacks the text `required`; None if there is none."""
     for number, line in enumerate(lines, start=1):

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from amlcore.errors import AmlcoreError, RecordError
 from amlcore.record.ownership import owner_of
-from amlcore.record.reading import read_yaml
+from amlcore.record.reading import appended_lines, read_yaml
 from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState
 from amlcore.worker import durable
-from amlcore.worker.files import append_line, open_to_group
+from amlcore.worker.files import append_line, create_bytes, open_to_group
 
 
 def record_model(record: Record, model: str) -> str | None:
@@ -25,8 +25,12 @@ def record_model(record: Record, model: str) -> str | None:
     str or None
         A warning, if this user may not write the run's record. The model itself names its run in any case.
     """
+    line = {"model": model, "at": datetime.now(UTC).isoformat()}
     try:
-        append_line(record.layout.models, {"model": model, "at": datetime.now(UTC).isoformat()})
+        # The first line comes with its file, or a power cut could leave an empty one.
+        if not create_bytes(record.layout.models, f"{json.dumps(line)}\n".encode(), sync=True):
+            _remove_torn_line(record.layout.models)
+            append_line(record.layout.models, line)
     except PermissionError:
         run, owner = record.folder.name, owner_of(record.folder)
         return f"the record of run {run} does not name {model}: it belongs to {owner}, and you may not write there"
@@ -36,11 +40,19 @@ def record_model(record: Record, model: str) -> str | None:
     return None
 
 
+def _remove_torn_line(path: str) -> None:
+    """Remove what a power cut left of a line that was being appended, or the next line would be appended to it."""
+    with open(path, "rb+") as file:
+        content = file.read()
+        whole = len(content.rstrip(b"\0"))
+        if whole != len(content):
+            file.truncate(whole)
+
+
 def last_model(record: Record) -> str | None:
     """The last model registered from the run, as NAME:VERSION."""
     try:
-        lines = Path(record.layout.models).read_text(encoding="utf-8").splitlines()
-        return str(json.loads(lines[-1])["model"])
+        return str(json.loads(appended_lines(record.layout.models)[-1])["model"])
     except (OSError, ValueError, LookupError, TypeError):
         return None
 

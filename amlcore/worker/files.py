@@ -55,14 +55,20 @@ def read_json(path):
 
 def create_json(path, value, sync=False, mode=0o644):
     # type: (str, object, bool, int) -> bool
-    """Write `value` only if `path` does not exist yet.
+    """Write `value` as JSON only if `path` does not exist yet, as `create_bytes` does."""
+    return create_bytes(path, _json(value).encode("utf-8"), sync, mode)
+
+
+def create_bytes(path, content, sync=False, mode=0o644):
+    # type: (str, bytes, bool, int) -> bool
+    """Write a file whole or not at all, and only if `path` does not exist yet.
 
     Returns whether this call created it.
     """
 
     def create():
         # type: () -> bool
-        with _temporary(path, _json(value).encode("utf-8"), sync, mode) as temporary:
+        with _temporary(path, content, sync, mode) as temporary:
             try:
                 os.link(temporary, path)
                 is_new = True

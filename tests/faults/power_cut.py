@@ -185,8 +185,9 @@ def _after_sweep(here: Workplace, disk: Disk, chance: random.Random, outcome: Ou
     for number in range(TRIALS):
         _check_run(here, f"{sweep}_{number}", outcome, sweep=True)
     _check_model(here, outcome)
-    if here.json("show", sweep)["state"] != "Completed":
-        outcome.lost.append(f"sweep {sweep} is not Completed")
+    found = here.json("show", sweep)
+    if found["state"] != "Completed":
+        outcome.lost.append(f"sweep {sweep} is {found['state']}: {found['reason']}")
     _check_goes_on(here, outcome)
 
 

@@ -20,6 +20,7 @@ from amlcore.config import compose
 from amlcore.execution.submission import new_folder
 from amlcore.record.record import Record
 from amlcore.runs import lifecycle
+from amlcore.runs.models import last_model, record_model
 from tests.support.aml import GO, HERE, SLOW_PICKLE, Aml, Write, background, runs, until
 
 
@@ -244,3 +245,16 @@ def test_a_signal_to_all_processes_cancels_whoever_has_it_first(
         assert driver.wait(60) == 130
 
     assert {run["state"] for run in runs(aml, "--children")} == {"Canceled"}
+
+
+@pytest.mark.parametrize("left", [b"", b'{"model": "a:1", "at": "2026-01-01T00:00:00+00:00"}\n'])
+def test_what_a_power_cut_leaves_of_a_line_hides_no_model(left: bytes, tmp_path: Path) -> None:
+    record = Record(tmp_path)
+    path = Path(record.layout.models)
+    path.write_bytes(left + b"\0" * 60)
+    assert last_model(record) == ("a:1" if left else None)
+
+    record_model(record, "b:2")
+
+    assert last_model(record) == "b:2"
+    assert [json.loads(line)["model"] for line in path.read_bytes().splitlines()] == ["a:1", "b:2"][not left :]

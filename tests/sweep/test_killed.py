@@ -21,7 +21,7 @@ from amlcore.app.drive import drive
 from amlcore.execution.trial_runs import TrialRuns
 from amlcore.sweep.study import Trial
 from amlcore.worker.files import read_json
-from tests.support.aml import Aml, Write, background, until
+from tests.support.aml import HERE, Aml, Write, background, until
 from tests.support.sweeps import sweep_and_trials
 
 TRIALS = 40
@@ -279,3 +279,78 @@ def test_a_trial_whose_processes_ended_with_the_machine_is_tried_again(
     parent, trials = sweep_and_trials(aml)
     assert [(run["state"], run["reason"]) for run in trials] == [("Completed", None)] * 3
     assert parent["state"] == "Completed"
+
+
+SAVES = """
+import argparse, os, pathlib, time
+from amlcore import Run
+parser = argparse.ArgumentParser()
+parser.add_argument("--x", type=float)
+parser.add_argument("--gate")
+args = parser.parse_args()
+if args.x == 4:
+    while not os.path.exists(args.gate):
+        time.sleep(0.01)
+Run.get_context().log("score", args.x)
+os.makedirs("outputs", exist_ok=True)
+pathlib.Path("outputs/model.txt").write_text("kept")
+"""
+
+
+@contextmanager
+def _crashed(project: Path, write: Write) -> Iterator[Path]:
+    """The folder of a sweep whose driver was killed while the last of its four trials was running."""
+    gate = project / "gate"
+    write("train.py", SAVES)
+    search = ("compute.slots=1", "sweep=grid", "sweep.primary_metric=score", f"+script.arguments.gate={gate}")
+    with background(project, "run", "-m", "train.py", HERE, *search, "+script.arguments.x=1,2,3,4") as driver:
+        (claim,) = until(lambda: [*project.glob("outputs/train/*_3/attempts/1/claim.json")])
+        driver.send_signal(signal.SIGKILL)
+        driver.wait()
+    gate.touch()
+    trial = claim.parents[2]
+    yield trial.with_name(trial.name.removesuffix("_3"))
+
+
+def _empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+DAMAGES = {
+    "no folder": shutil.rmtree,
+    "no state": lambda trial: (trial / "state.json").unlink(),
+    "an empty state": lambda trial: _empty(trial / "state.json"),
+    "an older state": lambda trial: (trial / "state.json").write_text(json.dumps({"state": "Running", "at": 1.0})),
+    "empty metrics": lambda trial: [_empty(path) for path in (trial / "metrics").iterdir()],
+    "an empty output": lambda trial: _empty(trial / "outputs/model.txt"),
+    "no config": lambda trial: _empty(trial / "config.yaml"),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_trial_whose_record_a_power_cut_took_runs_again(damage: str, project: Path, write: Write, aml: Aml) -> None:
+    with _crashed(project, write) as sweep:
+        DAMAGES[damage](sweep.with_name(f"{sweep.name}_1"))
+
+    said = aml("resume", sweep.name).err
+
+    assert "run again: 1\n" in said
+    _, trials = sweep_and_trials(aml)
+    assert sorted((trial["state"], trial["metrics"]["score"]) for trial in trials) == [
+        ("Completed", score) for score in (1.0, 2.0, 3.0, 4.0)
+    ]
+    assert [(sweep.with_name(f"{sweep.name}_{n}") / "outputs/model.txt").read_text() for n in range(4)] == ["kept"] * 4
+
+
+def test_a_trial_that_somebody_removed_after_the_sweep_stays_removed(project: Path, write: Write, aml: Aml) -> None:
+    write("train.py", SAVES)
+    (project / "gate").touch()
+    search = ("sweep=grid", "sweep.primary_metric=score", f"+script.arguments.gate={project / 'gate'}")
+    aml("run", "-m", "train.py", HERE, *search, "+script.arguments.x=1,2")
+    sweep, _ = sweep_and_trials(aml)
+    shutil.rmtree(f"{sweep['folder']}_0")
+
+    said = aml("resume", sweep["id"]).err
+
+    assert "run again" not in said
+    assert not Path(f"{sweep['folder']}_0").exists()
