@@ -1,4 +1,4 @@
-"""Tab completion: the verbs and what they name are ours, all behind `aml run` is Hydra's."""
+"""Tab completion: amlcore completes verbs and their arguments, Hydra everything after `aml run`."""
 
 from __future__ import annotations
 

@@ -66,6 +66,6 @@ _LIST = "list the built environments and the names that can be chosen"
 VERBS = {
     "env": Verb("list, build or prune environments", list_environments, add_json, "verbs: list, build, prune"),
     "env list": Verb(_LIST, list_environments, add_json),
-    "env build": Verb("build an environment unless it is there already", build, _add_build),
+    "env build": Verb("build an environment unless it is already built", build, _add_build),
     "env prune": Verb("remove environments that nothing uses", prune, _add_prune),
 }

@@ -24,7 +24,7 @@ def allocation(folder: str) -> int:
 
 
 def plot(folder: str) -> int:
-    """Draw the plots of a sweep in a process of their own."""
+    """Draw the plots of a sweep in a separate process."""
     from amlcore.execution import sweep_report
 
     sweep_report.draw(Path(folder))

@@ -37,7 +37,7 @@ _SHOW_WARNING = warnings.showwarning
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Carry out one command line and return its exit status."""
+    """Run one command line and return its exit status."""
     warnings.showwarning = _show_warning
     words, is_verbose = _without_verbose(list(arguments))
     if is_verbose or os.environ.get("AMLCORE_DEBUG", "0") not in ("", "0"):
@@ -144,7 +144,7 @@ def help_parser() -> Parser:
 
 
 def _machine_failed(error: OSError) -> int:
-    """Report what the machine refused, except to a reader that has gone."""
+    """Report an error of the system, unless the reader of the output has exited."""
     if error.errno == errno.EPIPE or error.filename is None:
         # Nothing more can be written there, not even by the interpreter when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -162,7 +162,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Print what a list leaves out as a line of our own, any other warning as Python does."""
+    """Print a warning about a skipped entry as a log line, any other warning as Python does."""
     if issubclass(category, LeftOutWarning):
         log(f"warning: {message}")
     else:

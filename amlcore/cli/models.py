@@ -61,7 +61,7 @@ def models(options: Namespace) -> int:
 
 
 def _ignore(_: str) -> None:
-    """Drop a warning: damaged models get rows of their own."""
+    """Drop a warning: damaged models get their own rows."""
 
 
 def _add_deploy(parser: Parser) -> None:

@@ -30,7 +30,7 @@ def doctor(options: Namespace) -> int:
         print(printable(f"{'ok ' if finding.good else 'BAD'} {finding.name}: {finding.message}"), flush=True)
         status = status if finding.good else 1
     if target.kind == "local":
-        log("runs go to this machine; to check a cluster: aml doctor compute=slurm")
+        log("checked this machine only; to check a cluster: aml doctor compute=slurm")
     return status
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def run(arguments: list[str]) -> int:
-    """Carry out `aml run`; the exit status is the script's own."""
+    """Run `aml run`; its exit status is the script's."""
     words, script_arguments = split_at_dashes(arguments)
     options = _parse(words)
     # Imported here, past the errors that need no Hydra.
@@ -100,7 +100,7 @@ def _parse(words: list[str]) -> Namespace:
 
 
 def _hydra_flags(options: Namespace) -> list[str]:
-    """The flags that Hydra answers by itself, if any were given."""
+    """The flags on the command line that Hydra handles itself."""
     if options.help:
         return ["--help"]
     if options.hydra_help:

@@ -9,14 +9,14 @@ from amlcore.cli.typos import is_run, notebook
 from amlcore.errors import ConfigError
 from amlcore.worker.module_file import find_module
 
-SEARCH_DEPTH = 4  # how many folders deep a script is searched for
+SEARCH_DEPTH = 4  # how many folders deep to search for a script
 MAX_SUGGESTIONS = 3
 SKIPPED_FOLDERS = ("outputs", "models", "node_modules", "venv", "env")
 FLAG_NAMES = ("multirun", "dry-run", "detach", "help", "hydra-help")
 
 
 def split_at_dashes(arguments: list[str]) -> tuple[list[str], list[str] | None]:
-    """The words before `--`, and the script's own arguments after it."""
+    """The words before `--`, and the script's arguments after it."""
     if "--" not in arguments:
         return arguments, None
     at = arguments.index("--")

@@ -26,7 +26,7 @@ def serve(options: Namespace) -> int:
 def _add_keys(parser: Parser) -> None:
     parser.add_argument("service", metavar="SERVICE")
     parser.add_argument(
-        "--regenerate", choices=("primary", "secondary"), help="generate this key anew before both are shown"
+        "--regenerate", choices=("primary", "secondary"), help="replace this key with a new one, then show both"
     )
     add_json(parser)
 

@@ -39,7 +39,7 @@ def read_conda(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     if bundled:
         names = ", ".join(dict.fromkeys(bundled))
         draft.notes.append(
-            f"conda's native libraries ({location}) are ignored, since wheels bundle what they need: {names}"
+            f"conda's native libraries ({location}) are ignored because wheels bundle what they need: {names}"
         )
 
 
@@ -146,7 +146,7 @@ def _sections(document: Any, *, location: SourceLocation) -> dict[str, Any]:
 
 
 def _dependencies(node: Any, *, location: SourceLocation) -> Iterator[tuple[int, str, bool]]:
-    """Each dependency with its line, and whether it stands in the `pip:` section."""
+    """Each dependency with its line, and whether it is in the `pip:` section."""
     import yaml
 
     if not isinstance(node, yaml.SequenceNode):

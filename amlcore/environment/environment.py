@@ -39,7 +39,7 @@ class Environment:
     user_managed_dependencies: bool = False
     # More packages; each replaces the requirement of the same name in the file or in packages.
     add: list[str] = field(default_factory=list)
-    # For environment=auto: the environment if neither the script nor a file beside it lists packages.
+    # For environment=auto: the environment if neither the script nor a file next to it lists packages.
     otherwise: "Environment | None" = None
     # What environment=auto found; written by amlcore, so not a key that a user can set.
     chosen: str | None = field(default=None, metadata={"set_by_amlcore": True})
@@ -80,7 +80,7 @@ class Environment:
         Raises
         ------
         EnvironmentSpecError
-            The message names the file and the line, or the key.
+            The message contains the file and the line, or the key.
         """
         try:
             return self._specify(root.resolve())
@@ -147,7 +147,7 @@ class Environment:
         Parameters
         ----------
         root: the workspace's root, to which `file` is relative.
-        cache: the folder of built environments; made if needed.
+        cache: the folder of built environments; created if needed.
         log: gets each line at once, those of the resolver and the installer included.
         upgrade: resolve again even if an earlier resolution is still valid.
 

@@ -1,4 +1,4 @@
-"""The file beside a script that lists its packages, where no environment was named."""
+"""The file next to a script that lists its packages, used if no environment was chosen."""
 
 import tomllib
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ FILE_NAMES = (
     *("requirements.txt", "pyproject.toml", "environment.yml", "environment.yaml", "conda.yml", "conda.yaml"),
     *("conda_dependencies.yml", "conda_dependencies.yaml", "conda_env.yml", "conda_env.yaml"),
 )
-"""The names to look for; the first file that names packages is used."""
+"""The names to look for; the first file that lists packages is used."""
 
 
 def discover_file(source: Path, start: Path, *, root: Path) -> tuple[Path | None, list[str]]:
@@ -28,7 +28,7 @@ def discover_file(source: Path, start: Path, *, root: Path) -> tuple[Path | None
         location = location_of(path, root=root)
         lack = _lack(path, location=location)
         if lack is None:
-            return path, [*notes, f"using {location}, which lies beside the script", *_further(path)]
+            return path, [*notes, f"using {location}, which is next to the script", *_further(path)]
         notes += [f"{location} is not read: {lack}"] if lack else []
     return None, notes or _outside(source, root)
 
@@ -43,10 +43,10 @@ def candidate_files(start: Path, source: Path) -> Iterator[Path]:
 
 
 def _further(used: Path) -> list[str]:
-    """A note on other files in that folder that name packages and are not read."""
+    """A note on other files in that folder that list packages and are not read."""
     others = [path for name in FILE_NAMES if (path := used.parent / name).is_file() and path != used]
     names = [path.name for path in others if _lack(path, location=SourceLocation(path.name)) is None]
-    return [f"{' and '.join(names)} beside it {'is' if len(names) == 1 else 'are'} not read"] if names else []
+    return [f"{' and '.join(names)} next to it {'is' if len(names) == 1 else 'are'} not read"] if names else []
 
 
 def _outside(source: Path, root: Path) -> list[str]:
@@ -68,7 +68,7 @@ def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
         text = read_text(path, location=location or SourceLocation(path.name))
         match path.suffix:
             case ".txt":
-                return None if logical_lines(text) else "it names no packages"
+                return None if logical_lines(text) else "it does not list any packages"
             case ".toml":
                 return _lack_of_project(tomllib.loads(text))
             case _:
@@ -82,13 +82,15 @@ def _lack_of_project(document: dict[str, Any]) -> str | None:
     poetry = tool.get("poetry") if isinstance(tool, dict) else None
     is_listed = isinstance(project, dict) and project.get("dependencies")
     if isinstance(poetry, dict) and "dependencies" in poetry and not is_listed:
-        return "it lists Poetry's own dependencies; amlcore reads [project].dependencies"
+        return "it lists dependencies for Poetry only; amlcore reads [project].dependencies"
     if not isinstance(project, dict):
         return ""
     dynamic = project.get("dynamic")
     if isinstance(dynamic, list) and "dependencies" in dynamic:
-        return None if dynamic_files(document) else "its dependencies are dynamic and known only to its build backend"
-    return None if project.get("dependencies") else "it names no dependencies"
+        return (
+            None if dynamic_files(document) else "its dependencies are dynamic, and only its build backend knows them"
+        )
+    return None if project.get("dependencies") else "it does not list any dependencies"
 
 
 def _lack_of_conda(text: str) -> str | None:
@@ -99,4 +101,6 @@ def _lack_of_conda(text: str) -> str | None:
     except yaml.YAMLError:
         return None
     is_conda = isinstance(document, dict) and "dependencies" in document
-    return None if is_conda and document["dependencies"] else "" if not is_conda else "it names no dependencies"
+    return (
+        None if is_conda and document["dependencies"] else "" if not is_conda else "it does not list any dependencies"
+    )

@@ -99,7 +99,7 @@ def flock(stream: BinaryIO, operation: int) -> bool:
 
 
 def is_current(stream: BinaryIO, path: Path) -> bool:
-    """Whether the locked file is still the one at `path`: `prune` removes guards that it holds."""
+    """Whether the locked file is still the one at `path`: `prune` removes guards that it has locked."""
     try:
         return os.path.samestat(os.fstat(stream.fileno()), path.stat())
     except FileNotFoundError:

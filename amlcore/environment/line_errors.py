@@ -71,7 +71,7 @@ def conda_list(text: str, *, location: SourceLocation) -> LineError:
     return LineError(
         text,
         location=location,
-        why="is in conda's format, not in that of a requirements file",
+        why="is in conda's format, not the format of a requirements file",
         advice="run `conda env export > environment.yml` and use environment.file=environment.yml",
     )
 
@@ -82,7 +82,7 @@ def path_of_another_machine(text: str, *, location: SourceLocation) -> LineError
     return LineError(
         text,
         location=location,
-        why="names a file of the machine that built the package, which does not exist here",
+        why="refers to a file on the machine that built the package, which does not exist here",
         advice=f"run `pip list --format=freeze > {file}` in that environment to write versions instead",
     )
 

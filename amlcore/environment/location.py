@@ -23,7 +23,7 @@ class SourceLocation:
 
 
 def location_of(path: Path, *, root: Path) -> SourceLocation:
-    """The file at `path`, named from the workspace's root where it lies in it."""
+    """The file at `path`, relative to the workspace's root if it is inside."""
     return SourceLocation(str(path.relative_to(root)) if path.is_relative_to(root) else str(path))
 
 

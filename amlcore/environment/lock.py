@@ -63,7 +63,7 @@ def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Log, o
     Raises
     ------
     BuildError
-        A requirement does not fit; the message quotes the resolver, which names the packages.
+        A requirement does not fit; the message quotes the resolver, which lists the packages.
     """
     held = blocks(lock)
     pins = tuple(split_hashes(_joined(block))[0] for block in held.values())
@@ -182,7 +182,7 @@ def _compile(
 
 
 def _only_asked_hashes(lock: str, requirements: Sequence[str]) -> str:
-    """Keep only the hashes that a requirement names, for each package where it names any."""
+    """Keep only the hashes that a requirement lists, for each package where it lists any."""
     requested: dict[str, set[str]] = {}
     for requirement in requirements:
         text, hashes = split_hashes(requirement)
@@ -200,7 +200,7 @@ def _restricted(block: str, hashes: set[str]) -> str:
     matching = [one for one in offered if one in hashes]
     if not matching:
         raise BuildError(
-            f"{pin}: no file in the index has a hash that the requirement names: {', '.join(sorted(hashes))}"
+            f"{pin}: no file in the index has a hash that the requirement lists: {', '.join(sorted(hashes))}"
         )
     return " \\\n".join([pin, *(f"    --hash={one}" for one in matching)])
 

@@ -38,7 +38,7 @@ def read_pyproject(path: Path, *, location: SourceLocation, draft: Draft) -> Non
         where = _line_of("dynamic", text, location=location)
         raise EnvironmentSpecError(
             f"{where}: dependencies are dynamic, and only the build backend knows them; "
-            "list them in [project].dependencies, or name a requirements file in environment.file"
+            "list them in [project].dependencies, or set environment.file to a requirements file"
         )
     if "sources" in _inner(document, "tool", "uv"):
         draft.notes.append(f"[tool.uv.sources] ({location}) is ignored: the packages come from the index")

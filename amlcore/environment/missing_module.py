@@ -1,4 +1,4 @@
-"""Advice for a script that cannot import a module: the file that names its package, or the folder of its own code."""
+"""Advice for a script that cannot import a module: the file that lists its package, or the folder of the code."""
 
 import os
 from collections.abc import Iterator
@@ -91,10 +91,10 @@ def _package(
         return f"{top} was part of Python until {_UNTIL[top]}: use environment.python={_UNTIL[top]}"
     path = source / (script or "")
     if package.lower() in _packages_in(path, root) and environment["file"] != _from(root, path):
-        return f"the block `# /// script` of {script} names {package}: use environment=script"
+        return f"the block `# /// script` of {script} lists {package}: use environment=script"
     for file in _files(path.parent, root=root, source=source):
         if package.lower() in _packages_in(file, root) and environment["file"] != _from(root, file):
-            return f"{_from(root, file)} names {package}: use environment.file={_from(root, file)}"
+            return f"{_from(root, file)} lists {package}: use environment.file={_from(root, file)}"
     if environment["user_managed_dependencies"]:
         return (
             f"environment={environment['name']} is the interpreter that runs amlcore: install {package} there, "
@@ -103,12 +103,12 @@ def _package(
     added = [name_of(one) or one for one in environment.get("add") or ()]
     listed = ",".join([*map(_quoted, environment.get("add") or ()), package] if package not in added else added)
     holder = environment["file"] or f"environment={environment['name']}"
-    edit = f"name it in {holder}, or " if environment["file"] else ""
-    return f"{holder} does not provide {top}; {edit}use environment.add=[{listed}] to add {package} of the index"
+    edit = f"add it to {holder}, or " if environment["file"] else ""
+    return f"{holder} does not provide {top}; {edit}use environment.add=[{listed}] to add {package} from the index"
 
 
 def _own_code(top: str, *, root: Path, source: Path, script: dict[str, Any]) -> str | None:
-    """How to put a module of the user's own on the script's path; None if there is no such module."""
+    """How to put the user's own module on the script's path; None if the module does not exist."""
     beside = source if script.get("module") else (source / (script["script"] or "")).parent
     variables = script.get("environment_variables") or {}
     for folder in _folders_with(top, source):
@@ -154,7 +154,7 @@ def _has_project(folder: Path, source: Path) -> bool:
 
 
 def _files(start: Path, *, root: Path, source: Path) -> Iterator[Path]:
-    """The files beside the script and in the folders above it, up to the workspace's root."""
+    """The files next to the script and in the folders above it, up to the workspace's root."""
     top = root if source.is_relative_to(root) else source
     folders = [one for one in (start, *start.parents) if one.is_relative_to(top)]
     yield from (path for folder in folders for name in FILE_NAMES if (path := folder / name).is_file())

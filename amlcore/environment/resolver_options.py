@@ -38,7 +38,7 @@ def command_line_flags(options: Sequence[str], *, installing: bool = False) -> l
 
 
 def uses_best_match(options: Sequence[str]) -> bool:
-    """Whether several indexes are named and the user did not say how to choose between them."""
+    """Whether several indexes are listed and the user did not say how to choose between them."""
     named = {_name(option) for option in options}
     is_set = "--index-strategy" in named or "UV_INDEX_STRATEGY" in os.environ
     return not is_set and "--no-index" not in named and not named.isdisjoint(_FURTHER_INDEXES)
@@ -68,12 +68,12 @@ def reason_to_resolve_again(specification: Specification) -> str | None:
         return None
     remote = (option for option in specification.options if "://" in option and _name(option) == "--find-links")
     if any(_name(option) in _INDEXES for option in specification.options) or any(remote):
-        return "an index of its own"
+        return "its own index"
     return None
 
 
 def advice_on(lines: Sequence[str]) -> str:
-    """How to follow uv's hints in amlcore: they name flags of uv's command line."""
+    """How to follow uv's hints in amlcore: they mention flags of uv's command line."""
     named = dict.fromkeys(flag for line in lines for flag in re.findall(r"`(--[a-z][a-z-]*(?:[ =][\w.:/-]+)?)`", line))
     usable = [flag.replace("=", " ") for flag in named if _name(flag) in OF_COMMAND_LINE]
     if not usable:

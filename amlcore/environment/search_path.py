@@ -16,6 +16,6 @@ def check_search_path(name: str, value: str) -> None:
         whole = os.pathsep.join(entries[first:last])
         if last - first > 1 and any(absent[first:last]) and os.path.exists(whole):
             raise RequestError(
-                f"script.environment_variables.{name}: would be split inside {whole}, since "
+                f"script.environment_variables.{name}: would be split inside {whole} because "
                 f"'{os.pathsep}' separates folders; use a folder without '{os.pathsep}' in its path"
             )

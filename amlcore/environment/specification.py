@@ -114,7 +114,7 @@ class Draft:
         name = check_requirement(text, location=location, folder=folder, root=self.root)
         system = _OF_OTHER_SYSTEMS.get(name)
         if name == "azureml" or name.startswith("azureml-"):
-            self.notes.append(f"{name} ({location}) is ignored: amlcore stands in for it")
+            self.notes.append(f"{name} ({location}) is ignored: amlcore replaces it")
         elif system is not None and ";" not in text:
             self.notes.append(f"{name} ({location}) is ignored: it is for {system} only")
         elif constraint:

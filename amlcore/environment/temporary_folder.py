@@ -1,4 +1,4 @@
-"""Temporary folders; those that killed processes left are removed by the next one."""
+"""Temporary folders; the next process removes those that killed ones left behind."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def temporary_folder(name: str) -> Iterator[Path]:
 
 
 def remove_abandoned(folder: Path) -> None:
-    """Remove the temporary folders in `folder` whose process is gone, but not those of other users or hosts."""
+    """Remove the temporary folders in `folder` whose process has exited, but not those of other users or hosts."""
     for path in folder.glob(f"{PREFIX}*"):
         with suppress(OSError):
             if path.lstat().st_uid == os.getuid() and path.is_dir() and is_owner_gone(path / OWNER):

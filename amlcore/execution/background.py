@@ -16,7 +16,7 @@ _STARTED: list[subprocess.Popen[bytes]] = []  # kept so that each is reaped, wit
 
 
 def start(verb: str, record: Record) -> int:
-    """Start `aml VERB FOLDER` for a run in a session of its own, its output in driver.log; return its pid."""
+    """Start `aml VERB FOLDER` for a run in its own session, with its output in driver.log; return its pid."""
     with open(record.layout.driver_log, "ab") as log:
         process = subprocess.Popen(
             # -P: a module in the user's folder must not shadow one of the standard library.
@@ -37,7 +37,7 @@ def drive_in_background(record: Record) -> None:
 
 
 def detach(job: Job, record: Record, *, log: Log) -> None:
-    """Let a background process carry a submitted run out, and log how to follow it."""
+    """Let a background process drive a submitted run, and log how to follow it."""
     drive_in_background(record)
     if job.environment.chosen is not None:  # attached, the build logs it
         log(f"note: {job.environment.chosen}")

@@ -58,7 +58,7 @@ class Driver:
     Parameters
     ----------
     log : callable
-        Takes amlcore's own words, a line at a time.
+        Takes amlcore's log lines, one at a time.
     log_stream : LogStream, optional
         Where the script's output goes as it appears, besides its files.
     """
@@ -71,7 +71,7 @@ class Driver:
         self._slots: Slots | None = None
 
     def drive(self) -> RunStatus:
-        """Bring the run to its end; an interruption cancels it.
+        """Drive the run to its end; an interruption cancels it.
 
         Returns
         -------
@@ -96,7 +96,7 @@ class Driver:
         return self._record.status
 
     def _until_ended(self) -> None:
-        """Carry out the run; the first interruption cancels it, the next one kills the script."""
+        """Drive the run; the first interruption cancels it, the next one kills the script."""
         interrupted = False
         while not self._record.has_ended():
             try:
@@ -124,7 +124,7 @@ class Driver:
         self._follow(self._slots)
 
     def _follow(self, slots: Slots) -> None:
-        """Watch the run's files until they hold a result, and keep its state up to date."""
+        """Watch the run's files until they contain a result, and keep its state up to date."""
         record, run = self._record, self._record.folder.name
         wait_reporter = WaitReporter(self._log)
         progress: tuple[str | None, int, bool] = (None, 0, False)
@@ -138,7 +138,7 @@ class Driver:
                 lifecycle.cancel(record)
                 return
             reason = slots.wait_reason(run)
-            # The state is read and written only if what decides on it has changed: this runs 100 times a second.
+            # The state is read and written only if something it depends on has changed: this runs 100 times a second.
             attempt = record.attempt
             is_claimed = attempt > 0 and (progress[1:] == (attempt, True) or record.claim is not None)
             if (reason, attempt, is_claimed) != progress:

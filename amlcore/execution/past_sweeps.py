@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_search(record: Record) -> Search:
-    """The search that a sweep was submitted with, in the workspace that holds its record now.
+    """The search that a sweep was submitted with, in the workspace that contains its record now.
 
     Raises
     ------

@@ -25,14 +25,14 @@ def provenance_of(record: Record) -> Provenance:
     Raises
     ------
     RunError
-        The run did not complete, or has no environment of its own.
+        The run did not complete, or does not have its own environment.
     """
     run, status = record.folder.name, record.status
     info, environment = record.info, record.environment
     if status.state is not RunState.Completed:
         raise RunError(f"run {run} is {status.state}; only a completed run's model can be registered")
     if environment is None:
-        raise RunError(f"run {run} has no environment of its own, so its model cannot be registered")
+        raise RunError(f"run {run} was not given its own environment, so its model cannot be registered")
     workspace = Workspace.at(record.workspace_path)
     lock = read_lock(record)
     interpreter = Path(environment.python)
@@ -56,7 +56,7 @@ def provenance_of(record: Record) -> Provenance:
         manifest=taken.manifest,
         hashes=record.output_hashes,
         metrics=last_values(record.layout.metrics, "scalar"),
-        # Python looks for modules beside a script, but for those of a module at the source's root.
+        # Python looks for modules next to a script, but for those of a module at the source's root.
         script=Path(str(info.script)).name if info.module else str(info.script),
         python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=() if record.result is None else tuple(file.path for file in record.result.strays),
@@ -69,11 +69,11 @@ def read_lock(record: Record) -> str:
     Raises
     ------
     RecordError
-        The file is gone, or has changed since the environment was built.
+        The file is missing, or has changed since the environment was built.
     """
     lock = record.lock
     if lock is None:
-        raise RecordError(f"{record.layout.lock} is gone")
+        raise RecordError(f"{record.layout.lock} is missing")
     return lock
 
 
@@ -89,6 +89,6 @@ def _python_path(record: Record) -> str:
     if unset := missing(python_path):
         raise RunError(
             f"run {record.folder.name} was given PYTHONPATH={python_path}, and {unset[0]} is not set here: "
-            "set it to what it was then"
+            "set it to the same value"
         )
     return resolved(python_path)

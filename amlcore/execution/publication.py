@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) -> int:
-    """Register and package the model that `job` names; a failure is recorded with the run, which stays Completed.
+    """Register and package the model of `job`; a failure is recorded with the run, which stays Completed.
 
     Parameters
     ----------
@@ -79,7 +79,7 @@ def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
     if job.deployment is None:
         return
     if job.model.name is None:
-        raise ConfigError("deployment: no model to package; name one with model.name=NAME")
+        raise ConfigError("deployment: no model to package; set model.name=NAME")
     job.deployment.check()
     job.deployment.service_name(job.model.name)
     resources = job.model.resource_configuration

@@ -18,12 +18,12 @@ from amlcore.snapshot import snapshot
 
 
 def load_job(record: Record) -> Job:
-    """The job that a run was submitted with, in the workspace that holds its record now.
+    """The job that a run was submitted with, in the workspace that contains its record now.
 
     Raises
     ------
     RecordError
-        The file that holds it is damaged.
+        Its file is damaged.
     """
     try:
         job = Job.from_yaml(Path(record.layout.config).read_text(encoding="utf-8"))
@@ -50,7 +50,9 @@ def pinned_inputs(run: Run) -> tuple[Job, PinnedInputs]:
         raise RequestError(f"run {run.id} is a sweep; `aml rerun {run.id}_0` repeats one of its trials")
     environment = record.environment
     if environment is None or not Path(record.layout.lock).exists():
-        raise RequestError(f"run {run.id} never got an environment ({run.status.reason}); submit it again")
+        raise RequestError(
+            f"run {run.id} ended before its environment was built ({run.status.reason}); submit it again"
+        )
     job, info = load_job(record), run.info
     version = environment.python_version
     python = PythonRequest.version(version, text=f"Python {version}", where=f"the environment of run {run.id}")

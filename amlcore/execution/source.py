@@ -1,4 +1,4 @@
-"""The SourceState of a job: its snapshot, the hashes of its inputs, and the commit that it stands at."""
+"""The SourceState of a job: its snapshot, the hashes of its inputs, and the commit that is checked out."""
 
 from __future__ import annotations
 
@@ -106,12 +106,12 @@ def _describe_input(value: Input) -> dict[str, Any]:
 
 
 def log_skipped_dotenv(job: Job, *, log: Log) -> None:
-    """Log a note if a .env file is left out of the snapshot, which other users may read."""
+    """Log a note if the snapshot, which other users may read, skips a .env file."""
     source = Path(job.script.source_directory)
     for folder in dict.fromkeys((source, (source / str(job.script.file)).parent)):
         path = folder / DOTENV
         if path.is_file() and IgnoreRules(source).is_secret(path.relative_to(source).as_posix()):
             log(
-                f"note: {path.relative_to(source)} is not in the snapshot because it may hold secrets; pass them with "
+                f"note: {path.relative_to(source)} is not in the snapshot: it may contain secrets; pass them with "
                 "+script.environment_variables.NAME='${oc.env:NAME}', or include the file with !.env in .amlignore"
             )

@@ -40,13 +40,13 @@ def check(job: Job, *, pinned: bool = False) -> None:
     Raises
     ------
     RequestError
-        Something that the job names is missing or wrong.
+        Something that the job refers to is missing or wrong.
     """
     if job.script.file is None:
         job.script.check()
     check_experiment(job.name)
-    check_secrets(job, [])  # a job of Python was never composed
-    if pinned:  # what an unset variable would only show in the worker is refused here
+    check_secrets(job, [])  # a job built in Python was never composed
+    if pinned:  # an unset variable would otherwise fail only in the worker
         job.script.check_references()
     else:
         job.script.check()
@@ -93,7 +93,7 @@ def new_folder(job: Job) -> Iterator[Path]:
         folder = Path(create_run_folder(job.workspace.root, job.name)[1])
     except (FileExistsError, NotADirectoryError) as error:
         raise RequestError(
-            f"experiment_name={job.name}: its runs belong in {error.filename}, which is not a folder"
+            f"experiment_name={job.name}: its runs would go to {error.filename}, which is not a folder"
         ) from None
     try:
         yield folder
@@ -117,7 +117,7 @@ def write_run_record(
     Parameters
     ----------
     more : dict
-        Further facts of the run, for run.json.
+        More entries for run.json.
     """
     record = Record(folder)
     Path(record.layout.logs).mkdir(exist_ok=True)

@@ -30,7 +30,7 @@ def check_search(search: Search) -> None:
     _check_searched_references(search)
     if search.job.model.name is not None and not search.sweep.metrics:
         raise RequestError(
-            "sweep.primary_metric is not set, so no best trial can be registered; name a metric that the script "
+            "sweep.primary_metric is not set, so no best trial can be registered; choose a metric that the script "
             "logs, such as sweep.primary_metric=accuracy"
         )
 

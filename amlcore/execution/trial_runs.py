@@ -51,10 +51,10 @@ class TrialRun:
     has_started: bool = False
     adopted: bool = False  # whether an earlier driver enqueued its request
     checked: float = field(default_factory=time.monotonic)
-    terminated_at: float = 0.0  # when its script was first seen to have been terminated, by whom is not known yet
+    terminated_at: float = 0.0  # when its script was first seen terminated, while the cause is still unknown
 
     def may_still_be_canceled(self) -> bool:
-        """Whether the request to cancel may still arrive, which whoever terminated the script has made."""
+        """Whether a request to cancel by whoever terminated the script may still arrive."""
         self.terminated_at = self.terminated_at or time.monotonic()
         return time.monotonic() - self.terminated_at < SIGTERM_WAIT_S
 
@@ -71,9 +71,9 @@ class TrialRuns:
     Parameters
     ----------
     record : Record
-        Of the sweep; the record of trial 7 lies beside it, with _7 behind its name.
+        Of the sweep; the record of trial 7 is next to it, with _7 after its name.
     build : callable
-        Builds the environment of a job, or finds it built.
+        Returns the environment of a job, built if needed.
     """
 
     def __init__(self, search: Search, record: Record, *, build: Builder) -> None:
@@ -99,7 +99,7 @@ class TrialRuns:
         job = self._limited(job)
         if not adoption.can_continue(record, overrides):
             adoption.start_over(record)
-            record = write_run_record(  # what was read of the folder before is gone with it
+            record = write_run_record(  # anything read from the old folder is invalid now
                 job,
                 self.source(job),
                 folder=record.folder,
@@ -147,7 +147,7 @@ class TrialRuns:
 
     @property
     def waits(self) -> str | None:
-        """Why no trial is running; None if one is, or if nothing is known to hold them."""
+        """Why no trial is running; None if one is, or if no reason is known."""
         states = []
         for running in self._running.values():
             with suppress(RecordError):  # `poll` ends a trial whose record is damaged
@@ -160,7 +160,7 @@ class TrialRuns:
     def stop(self, number: int, reason: str, *, pruned: bool = False) -> None:
         record = self._running[number].record
         if not record.has_ended():  # its last metrics are read after its end
-            with suppress(FileNotFoundError):  # somebody removed it
+            with suppress(FileNotFoundError):  # it was removed
                 cancellation.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
 
     def history(self, number: int) -> list[float]:

@@ -1,4 +1,4 @@
-"""The WaitReporter: logs why a run does not run yet, and for how long."""
+"""The WaitReporter: logs why a run is not running yet, and for how long."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class WaitReporter:
         self._logged = 0.0
 
     def report(self, reason: str | None, *, state: RunState = RunState.Queued, since: float | None = None) -> None:
-        """Take the current reason; None if nothing holds the run.
+        """Take the current reason; None if nothing blocks the run.
 
         Parameters
         ----------

@@ -93,14 +93,14 @@ class Record:
         Raises
         ------
         RecordError
-            The lock is gone, or is not the one that the environment was built from.
+            The lock is missing, or is not the one that the environment was built from.
         """
         expected = None if environment is None else environment.lock_sha256
         text = read_text(self.layout.lock, may_be_empty=expected is not None)
         if expected is None:
             return text
         if text is None:
-            raise RecordError(f"{self.layout.lock} is gone")
+            raise RecordError(f"{self.layout.lock} is missing")
         sha256 = hashlib.sha256(text.encode("utf-8")).hexdigest()
         if sha256 != expected:
             raise RecordError(

@@ -16,7 +16,7 @@ from amlcore.record.ownership import owner_of
 from amlcore.record.reading import SAFE_LOADER
 from amlcore.serving.deployment import Auth
 
-LATEST = "latest"  # BentoML's file beside the versions that names the newest
+LATEST = "latest"  # BentoML's file next to the versions that contains the newest
 MAX_SHOWN = 10
 OUR_LABELS = {"model", "model_version", "run", "sha256"}
 
@@ -129,7 +129,7 @@ def check_readable(name: str) -> None:
         owner = owner_of(unreadable[0])
         raise DeploymentError(
             f"service '{name}': {unreadable[0]} belongs to {owner} and you cannot read it; ask them for access, or "
-            "package the model in a store of your own (BENTOML_HOME)"
+            "package the model in your own store (set BENTOML_HOME)"
         )
 
 
@@ -141,13 +141,13 @@ def check_writable(name: str) -> None:
     if not os.access(folder, os.W_OK | os.X_OK):
         raise DeploymentError(
             f"service '{name}': {folder} belongs to {owner_of(folder)} and you cannot write to it; set BENTOML_HOME to "
-            "a folder of your own"
+            "your own folder"
         )
 
 
 def list_bentos(name: str | None = None) -> list[Bento]:
     """The Bentos in BentoML's store that amlcore packaged, of one name or of all, newest first."""
-    # the name is not part of the pattern: what a user typed may hold * or ..
+    # the name is not part of the pattern: what a user typed may contain * or ..
     bentos = [_read(path) for path in store().glob("*/*/bento.yaml") if name in (None, path.parent.parent.name)]
     return sorted((bento for bento in bentos if bento is not None), key=lambda bento: bento.created, reverse=True)
 
@@ -159,7 +159,7 @@ def store() -> Path:
     try:
         return Path.home() / "bentoml" / "bentos"
     except RuntimeError:
-        raise DeploymentError("HOME is not set; name the folder of BentoML's store in BENTOML_HOME") from None
+        raise DeploymentError("HOME is not set; set BENTOML_HOME to the folder of BentoML's store") from None
 
 
 def _read(path: Path) -> Bento | None:

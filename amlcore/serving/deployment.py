@@ -48,7 +48,7 @@ class Deployment:
     cpu: float | None = None  # cores for all workers; null: those of the model's ResourceConfiguration
     memory_in_gb: float | None = None  # for all workers; null: that of the model's ResourceConfiguration
     timeout_s: float = 60.0  # seconds until a request is answered with 504
-    azure_default: bool = False  # /predict answers predict_proba unless the request names a method, as in Azure ML
+    azure_default: bool = False  # /predict answers predict_proba unless the request specifies a method, as in Azure ML
     max_concurrency: int | None = None  # concurrent requests of all workers, more get 429; null: 128 a worker
     max_body_mb: float = 4.0  # megabytes of a request's body; larger ones are answered 413
     auth: Auth = Auth.none  # key: requests need one of two keys; `aml keys NAME` shows them

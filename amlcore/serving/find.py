@@ -17,7 +17,7 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
     Raises
     ------
     NotFoundError
-        There is none, or only another workspace packaged one under the name of a model that is registered here.
+        The service does not exist, or only another workspace packaged one under the name of a registered model.
     DeploymentError
         It belongs to a user who lets nobody else read it.
     """

@@ -18,7 +18,7 @@ from amlcore.worker import durable
 from amlcore.worker.files import create_json, make_folder, read_json, write_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
-"""The environment variable that names the file for a service; serving/runtime/http/keys.py reads it."""
+"""The environment variable with the path of the file for a service; serving/runtime/http/keys.py reads it."""
 
 
 class KeyName(StrEnum):
@@ -41,7 +41,7 @@ class ServiceKeys:
                 _make_folder(keys.path.parent)
                 keys._write({which.value: _new() for which in KeyName}, replace=False)
             except PermissionError:
-                raise DeploymentError(f"{keys.path.parent}, the folder of the keys, cannot be written") from None
+                raise DeploymentError(f"{keys.path.parent}, the folder of the keys, is not writable") from None
         return keys
 
     def read(self) -> dict[str, str]:
@@ -50,11 +50,13 @@ class ServiceKeys:
             value = read_json(str(self.path))
         except PermissionError:
             owner = owner_of(self.path)
-            raise DeploymentError(f"{self.path} belongs to {owner}, who alone may read the service's keys") from None
+            raise DeploymentError(
+                f"{self.path} belongs to {owner}, and only they may read the service's keys"
+            ) from None
         except (OSError, ValueError, RecursionError):
             value = None
         if not isinstance(value, dict) or not all(isinstance(value.get(which), str) for which in KeyName):
-            raise DeploymentError(f"{self.path} holds no keys; remove it to create new ones")
+            raise DeploymentError(f"{self.path} does not contain keys; remove it to create new ones")
         return {which.value: value[which] for which in KeyName}
 
     def regenerate(self, which: str) -> None:

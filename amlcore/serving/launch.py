@@ -123,7 +123,7 @@ def serve_in_foreground(
 
 
 def _environment_with(keys: ServiceKeys | None) -> dict[str, str]:
-    """The environment of a service; it names the file of the keys, and never holds a key."""
+    """The environment of a service; it contains the path of the file of keys, and never a key."""
     return {**quiet_environment(), **({} if keys is None else {VARIABLE: str(keys.path)})}
 
 

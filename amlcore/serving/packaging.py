@@ -43,7 +43,7 @@ FAST = ("httptools", "uvloop", "orjson")
 """Packages that make a service fast; it runs without those that conflict with the locked packages."""
 
 OF_PATHS = {"trees": ("treelite",), "onnx": ("onnxruntime", "skl2onnx")}
-"""The packages of a fast path of its own."""
+"""The packages of a separate fast path."""
 
 FULL_MESSAGES = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 """How uv, BentoML and the proof's process report a full disk: they pass on no error number."""
@@ -56,7 +56,7 @@ def package_model(workspace: Workspace, model: Model, deployment: Deployment, *,
     Raises
     ------
     BuildError
-        bentoml conflicts with the locked packages; the message names them.
+        bentoml conflicts with the locked packages; the message lists them.
     DeploymentError
         The model cannot be served, or not as `deployment` says.
     ModelError
@@ -140,7 +140,7 @@ def _explaining_full_disk(model: Model, deployment: Deployment, *, cache: Path) 
 
 
 def _free_bytes(folder: Path) -> int:
-    """Of the filesystem that holds `folder`, which may be yet to come."""
+    """Of the filesystem that contains `folder`, which may be yet to come."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
@@ -218,7 +218,7 @@ def package(
 
 
 def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
-    """What the service reads beside the model: `service.json`.
+    """What the service reads in addition to the model: `service.json`.
 
     Raises
     ------

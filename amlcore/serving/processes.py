@@ -87,7 +87,7 @@ def _check_mine(record: ServiceProcess) -> None:
     except OSError:  # it has just ended
         return
     if not is_mine:
-        raise DeploymentError(f"service '{record.name}' was started by {owner_of(process)}, who alone can stop it")
+        raise DeploymentError(f"service '{record.name}' was started by {owner_of(process)}, and only they can stop it")
 
 
 def check_replaceable(folder: Path) -> None:
@@ -97,7 +97,7 @@ def check_replaceable(folder: Path) -> None:
         _check_mine(record)
     if folder.exists() and not os.access(folder, os.W_OK | os.X_OK):
         raise DeploymentError(
-            f"{folder} belongs to {owner_of(folder)}; choose another name for the service, or ask them"
+            f"{folder} belongs to {owner_of(folder)}; choose another name for the service, or ask them to remove it"
         )
 
 

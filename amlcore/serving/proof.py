@@ -48,7 +48,7 @@ def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[s
                 env={
                     **plain_environment(),
                     **dict.fromkeys(THREAD_VARIABLES, str(settings["threads"])),
-                    "PYTHONDONTWRITEBYTECODE": "1",  # beside the model's own modules, which are packaged
+                    "PYTHONDONTWRITEBYTECODE": "1",  # next to the model's own modules, which are packaged
                 },
                 stdin=subprocess.DEVNULL,
                 capture_output=True,

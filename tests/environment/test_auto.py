@@ -218,7 +218,7 @@ def test_a_run_takes_what_lies_beside_its_script(aml: Aml, write: Write, project
 
     assert said.out == "imported\n"
     (line,) = [line for line in said.err.splitlines() if "requirements.txt" in line]
-    assert line == "aml: note: using requirements.txt, which lies beside the script; environment=sklearn ignores it"
+    assert line == "aml: note: using requirements.txt, which is next to the script; environment=sklearn ignores it"
     shown = aml("show", "latest", "--json").json
     assert shown["environment"]["name"] == "file"
     assert f"{line}\n" in aml("run", "t.py", "--detach").err
@@ -228,7 +228,7 @@ def test_a_run_takes_what_lies_beside_its_script(aml: Aml, write: Write, project
     run = Experiment(Workspace(root=str(project)), "e").submit(
         ScriptRunConfig(source_directory=str(project), script="t.py")
     )
-    with pytest.raises(AmlcoreError, match=r"name it in requirements\.txt, or use environment\.add=\[iniconfig\]"):
+    with pytest.raises(AmlcoreError, match=r"add it to requirements\.txt, or use environment\.add=\[iniconfig\]"):
         run.wait_for_completion()
     assert yaml.safe_load(Path(run.record.layout.config).read_text())["environment"]["file"] == "requirements.txt"
 
@@ -260,7 +260,7 @@ LOCK = "scikit-learn==1.7.2 \\\n    --hash=sha256:0\npandas==2.0\n"
             "yaml",
             {},
             {"file": "r.txt"},
-            "r.txt does not provide yaml; name it in r.txt, or use environment.add=[pyyaml]",
+            "r.txt does not provide yaml; add it to r.txt, or use environment.add=[pyyaml]",
         ),
         (
             "yaml",
@@ -272,7 +272,7 @@ LOCK = "scikit-learn==1.7.2 \\\n    --hash=sha256:0\npandas==2.0\n"
             "cv2",
             {"requirements.txt": "opencv-python-headless>4\n"},
             {},
-            "requirements.txt names opencv-python-headless",
+            "requirements.txt lists opencv-python-headless",
         ),
         ("cv2", {"s/environment.yml": "dependencies: [numpy]\n"}, {}, "does not provide cv2"),
         ("six", {"s/environment.yml": CONDA}, {}, "use environment.file=s/environment.yml"),

@@ -220,7 +220,7 @@ def test_failed_installation_leaves_nothing_ready(tmp_path, cache, build_local, 
 
 
 def test_hashes_that_were_asked_for_hold(tmp_path, build):
-    with pytest.raises(BuildError, match="no file in the index has a hash that the requirement names"):
+    with pytest.raises(BuildError, match="no file in the index has a hash that the requirement lists"):
         build("six==1.17.0 --hash=sha256:" + "0" * 64)
 
 
@@ -421,7 +421,7 @@ def test_article_runs_on_an_old_python(tmp_path, cache, log):
     code = "import sys, sklearn.svm; print(sys.version_info[:2], sklearn.svm.SVC().fit([[0], [1]], [0, 1]).classes_)"
     assert run(built.python, code) == "(3, 6) [0 1]"
     assert list(built.folder.glob("venv/lib/*/site-packages/sklearn/__pycache__/base.*.pyc"))
-    assert "azureml-defaults (sklearn-env.yml:6) is ignored: amlcore stands in for it" in built.notes
+    assert "azureml-defaults (sklearn-env.yml:6) is ignored: amlcore replaces it" in built.notes
 
 
 @pytest.mark.slow

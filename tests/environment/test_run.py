@@ -135,7 +135,7 @@ def test_a_search_path_that_is_split_within_a_folder_is_refused(
 
     said = aml(*words, f"{key}='{project}/lib:{project}/a:b:/usr/lib'", status=2)
 
-    assert f"{variable}: would be split inside {project}/a:b, since ':' separates folders" in said.err
+    assert f"{variable}: would be split inside {project}/a:b because ':' separates folders" in said.err
     (project / "a").mkdir()
     (project / "lib").mkdir()
     aml(*words, f"{key}='{project}/lib:{project}/a'", "--dry-run")

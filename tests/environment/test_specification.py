@@ -88,7 +88,10 @@ def test_where_to_look_is_for_the_build_alone(tmp_path):
         ("six\nnump y\n", "requirements.txt:2: 'nump y' is not a requirement"),
         ("six\n\n-e .\n", "requirements.txt:3: '-e .' is a path on this machine"),
         ("./lib/x.whl\n", "requirements.txt:1: './lib/x.whl' is a path on this machine"),
-        ("mine @ file:///opt/mine\n", "requirements.txt:1: 'mine @ file:///opt/mine' names a file of the machine that"),
+        (
+            "mine @ file:///opt/mine\n",
+            "requirements.txt:1: 'mine @ file:///opt/mine' refers to a file on the machine that",
+        ),
         ("numpy=1.26.4=py311_0\n", "requirements.txt:1: 'numpy=1.26.4=py311_0' is in conda's format"),
         ("hg+https://example.org/mine\n", "requirements.txt:1: 'hg+https://example.org/mine' is an address that"),
         ("-e svn+ssh://example.org/mine#egg=mine\n", "requirements.txt:1: '"),
@@ -249,7 +252,7 @@ def test_all_lines_that_cannot_be_taken_make_one_message(tmp_path):
     text = "attrs @ file:///croot/attrs_1\njoblib==1.5.2\n-r more.txt\n-e .\n-r gone.txt\n"
     said = refusal(tmp_path, "freeze.txt", text).splitlines()
     assert said[:4] == [
-        "each of these lines names a file of the machine that built the package, which does not exist here:",
+        "each of these lines refers to a file on the machine that built the package, which does not exist here:",
         "  freeze.txt:1: attrs @ file:///croot/attrs_1",
         "  more.txt:1: scipy @ file:///croot/scipy_3",
         "run `pip list --format=freeze > freeze.txt` in that environment to write versions instead",

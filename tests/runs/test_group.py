@@ -109,9 +109,9 @@ def test_keys_are_each_users_own_and_refused_to_others_before_anything_starts() 
             kept = ServiceKeys.of(state, "iris").read()
         with _as(BEN):
             assert ServiceKeys.of(state, "other").read() != kept
-            with pytest.raises(DeploymentError, match="who alone may read the service's keys"):
+            with pytest.raises(DeploymentError, match="and only they may read the service's keys"):
                 ServiceKeys.of(state, "iris").read()
-            with pytest.raises(DeploymentError, match="who alone may read the service's keys"):
+            with pytest.raises(DeploymentError, match="and only they may read the service's keys"):
                 ServiceKeys.of(state, "iris").regenerate("primary")
             with pytest.raises(PermissionError):  # neither can they be removed, and others put in their place
                 ServiceKeys.of(state, "iris").path.unlink()

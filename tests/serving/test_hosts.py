@@ -154,7 +154,7 @@ def test_a_service_of_another_user_is_left_alone(tmp_path: Path) -> None:
     )
     command = [sys.executable, "-c", code, str(folder), str(stranger)]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-    assert said == ["service 'flowers' was started by root, who alone can stop it"] * 2
+    assert said == ["service 'flowers' was started by root, and only they can stop it"] * 2
     assert (folder / "service.json").exists()
     check_replaceable(folder.parent / "none")
     write_json(str(folder / "service.json"), {"name": "x", "process": {**identity(1), "host": "elsewhere"}})

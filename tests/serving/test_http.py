@@ -298,8 +298,8 @@ def test_a_service_without_its_keys_says_where_they_come_from(tmp_path):
     for environment, says in (
         ({}, "AMLCORE_SERVICE_KEYS is not set. Start it with `aml serve flowers`"),
         ({"AMLCORE_SERVICE_KEYS": str(tmp_path / "none")}, "No such file"),
-        ({"AMLCORE_SERVICE_KEYS": str(short)}, "holds no keys"),
-        ({"AMLCORE_SERVICE_KEYS": str(broken)}, "holds no keys"),
+        ({"AMLCORE_SERVICE_KEYS": str(short)}, "does not contain keys"),
+        ({"AMLCORE_SERVICE_KEYS": str(broken)}, "does not contain keys"),
     ):
         with pytest.raises(KeysFault, match=says):
             KeyGuard.of("flowers", environment)

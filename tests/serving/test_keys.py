@@ -40,7 +40,7 @@ def test_one_key_is_replaced_and_the_other_stays(tmp_path):
 def test_a_file_that_holds_no_keys_is_named(tmp_path, text):
     keys = ServiceKeys.of(tmp_path, "flowers")
     keys.path.write_text(text)
-    with pytest.raises(DeploymentError, match=r"flowers\.json holds no keys"):
+    with pytest.raises(DeploymentError, match=r"flowers\.json does not contain keys"):
         keys.read()
 
 

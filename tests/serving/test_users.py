@@ -92,5 +92,5 @@ def test_a_service_whose_keys_belong_to_another_user_is_refused(workspace: Path)
     owner.aml(workspace, "keys", "guarded")
     for verb in ("serve", "keys"):
         refused = other.aml(workspace, verb, "guarded", status=2)
-        assert f"guarded.json belongs to uid {OWNER}, who alone may read the service's keys" in refused.err
+        assert f"guarded.json belongs to uid {OWNER}, and only they may read the service's keys" in refused.err
         assert "aml: serving" not in refused.err

@@ -18,7 +18,7 @@ NOTICE = 80
 
 
 class AccessLog:
-    """Writes the lines; a reader that is gone, or a full disk, does not stop the service."""
+    """Writes the lines; a reader that has exited, or a full disk, does not stop the service."""
 
     def __init__(self, descriptor: int = 1) -> None:
         self._descriptor = descriptor

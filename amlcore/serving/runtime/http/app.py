@@ -293,7 +293,7 @@ class Exchange:
         self._log_request("docs" if status < 400 else "other", status, sent)
 
     def _absent(self, status: int, allow: bytes) -> HttpError:
-        """`allow`: the methods that BentoML names for this path; empty if it names none."""
+        """`allow`: the methods that BentoML lists for this path; may be empty."""
         if status == 404:
             routes = " or ".join(self._worker.routes)
             return HttpError(status, f"{quoted(self._scope['path'])} does not exist; send rows to {routes}")

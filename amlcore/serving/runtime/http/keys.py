@@ -14,7 +14,7 @@ from typing import Any
 from ..errors import KeysFault
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
-"""The environment variable that names the file; the keys themselves are in no environment, Bento or log."""
+"""The environment variable with the path of the file; the keys themselves are in no environment, Bento or log."""
 
 RELOAD_S = 0.5
 """Seconds for which a replaced key is still accepted."""
@@ -38,7 +38,7 @@ class KeyGuard:
         Raises
         ------
         KeysFault
-            It names no file, or one without keys.
+            The variable is not set, or its file does not contain keys.
         """
         path = environment.get(VARIABLE)
         if not path:
@@ -51,7 +51,9 @@ class KeyGuard:
         except OSError as error:
             raise KeysFault(f"{VARIABLE}={path}: {error.strerror}; create the file with `aml keys {service}`") from None
         except (ValueError, LookupError, TypeError, AttributeError):
-            raise KeysFault(f"{VARIABLE}={path} holds no keys; create the file with `aml keys {service}`") from None
+            raise KeysFault(
+                f"{VARIABLE}={path} does not contain keys; create the file with `aml keys {service}`"
+            ) from None
 
     def admit(self, authorization: bytes | None) -> bool:
         """Whether a request with this `Authorization` header is admitted; takes equally long for any wrong key."""
