@@ -13,6 +13,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from amlcore.config.grammar.scalars import ScalarRule, key_parts, scalar_rule
 from amlcore.config.job import Job
 from amlcore.errors import ConfigError
+from amlcore.log import holds
 from amlcore.worker.references import REFERENCE
 from amlcore.worker.values import text
 
@@ -138,7 +139,7 @@ def _check_absent(name: str, secret: str, job: Job, overrides: list[str]) -> Non
 
 
 def _holds(value: str, secret: str) -> bool:
-    return secret in value if len(secret) >= MIN_LENGTH else secret == value
+    return holds(value, secret) if len(secret) >= MIN_LENGTH else secret == value
 
 
 def _scalars(value: Any, key: str) -> Iterator[tuple[str, str | int | float]]:

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from urllib.parse import quote, urlencode
 
 import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
 
 from amlcore.log import redact
 from tests.conftest import Aml
@@ -148,6 +153,62 @@ def test_a_secret_inside_another_is_hidden_with_it(monkeypatch: pytest.MonkeyPat
 
     for names in (["S1", "S2", "S3", "S4"], ["S4", "S3", "S2", "S1"]):
         assert redact("abcdefgh abcd abc env:", names) == "${oc.env:S2} ${oc.env:S1} abc ${oc.env:S3}"
+
+
+def test_secrets_that_overlap_are_hidden_wholly(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("S1", "abcdXY-1"), ("S2", "XY-1efgh"), ("S3", "papapa"), ("S4", "d\\XY"), ("S5", "pap")):
+        monkeypatch.setenv(name, value)
+    names = ["S5", "S4", "S3", "S2", "S1"]
+
+    assert redact("<abcdXY-1efgh>", names) == "<${oc.env:S1}${oc.env:S2}>"
+    assert redact("<abcdXY-1XY-1efgh>", names) == "<${oc.env:S1}${oc.env:S2}>"
+    assert redact("<papapapapap>", names) == "<${oc.env:S3}p>"
+    assert redact("pap", names) == "pap"  # too short to be looked for
+
+
+FORMS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "json": json.dumps,
+    "json_unicode": lambda value: json.dumps(value, ensure_ascii=False),
+    "json_slash": lambda value: json.dumps(value).replace("/", "\\/"),
+    "json_twice": lambda value: json.dumps(json.dumps({"a": value})),
+    "upper": lambda value: re.sub(r"(?<=\\u)[0-9a-f]{4}", lambda digits: digits[0].upper(), json.dumps(value)),
+    "repr": repr,
+    "repr_of_quotes": lambda value: repr(f"'\"{value}"),
+    "repr_of_json": lambda value: repr(json.dumps(value)),
+    "ascii": ascii,
+    "bytes": lambda value: repr(value.encode()),
+    "url": quote,
+    "url_whole": lambda value: quote(value, safe=""),
+    "url_lower": lambda value: re.sub("%..", lambda code: code[0].lower(), quote(value, safe="")),
+    "url_twice": lambda value: quote(quote(value, safe=""), safe=""),
+    "query": lambda value: urlencode({"a": value}),
+    "shell": shlex.quote,
+    "shell_of_json": lambda value: shlex.quote(json.dumps(value)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+@given(value=st.text(st.sampled_from("ab/\\'\"\n\t +%&=é✓😀<~$"), min_size=4, max_size=9))
+@example(value="a'b\"c\\d")
+@example(value="\\\\\\\\")
+@example(value="pass wörd/1%2+😀")
+@settings(max_examples=40, deadline=None)
+def test_an_escaped_secret_is_hidden_wholly(form: str, value: str) -> None:
+    """Whatever is left is the text around it: the form of a text that has letters in the secret's place."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("S1", value)
+        shown = redact(FORMS[form](f"begin{value}end"), ["S1"])
+
+    assert re.search(r"begin\$\{oc\.env:S1\}(?:\$\{oc\.env:S1\})*end", shown), shown
+
+
+def test_a_long_secret_of_backslashes_and_quotes_is_looked_for_in_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("S1", "\\'" * 40 + "\\" * 40 + "x")
+
+    started = time.perf_counter()
+    redact(("\\'" * 400 + "\\" * 4000 + "y") * 5, ["S1"])
+    assert time.perf_counter() - started < 5
 
 
 def test_importing_amlcore_configures_nothing() -> None:

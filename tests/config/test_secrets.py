@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import stat
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 import yaml
@@ -173,6 +175,8 @@ def secret(project: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> Path
     ("override", "key"),
     [
         (f"+script.environment_variables.OTHER={quote_value(CANARY)}", "OTHER"),
+        (f"+script.environment_variables.OTHER={quote_value(json.dumps(CANARY))}", "OTHER"),
+        (f"+script.arguments.url={quote_value(quote(CANARY, safe=''))}", "script.arguments.url"),
         ("+script.environment_variables.TOKEN=abc", "script.environment_variables.TOKEN"),
         ("+script.arguments.pin=007", "script.arguments.pin"),
         ("model.description=${oc.env:TOKEN}", "model.description"),
