@@ -11,12 +11,12 @@ import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin, MetaEstimatorMixin, TransformerMixin
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
-from sklearn.feature_selection import SelectFromModel
+from sklearn.feature_selection import RFE, SelectFromModel, SelectKBest, f_classif
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, OrdinalEncoder
 
 from amlcore.model.inputs.introspection import names_of, width_of
 from amlcore.model.inputs.known_columns import known_columns
@@ -225,3 +225,45 @@ def test_an_imputer_of_the_users_own_tells_what_is_missing_and_passes_its_column
     model = make_pipeline(make_column_transformer((prepare, ["port"])), LogisticRegression()).fit(frame, LABELS)
     known = known_columns(model, 3)
     assert (known.details[2]["missing"], known.details[2]["types"], known.code) == (["None"], ["str"], {})
+
+
+class Reversing(TransformerMixin, BaseEstimator):
+    def fit(self, frame: Any, target: Any = None) -> Reversing:
+        self.n_features_in_ = frame.shape[1]
+        return self
+
+    def transform(self, frame: Any) -> Any:
+        return np.asarray(frame)[:, ::-1]
+
+
+@pytest.mark.parametrize(
+    "first", [SelectKBest(f_classif, k=2), RFE(LogisticRegression(), n_features_to_select=2), Reversing()]
+)
+def test_an_encoder_behind_a_step_that_selects_or_reorders_tells_nothing(first: Any) -> None:
+    frame = pd.DataFrame({"a": np.arange(30) % 5, "k": LABELS, "z": np.arange(30) % 3})
+    prepare = make_column_transformer((OrdinalEncoder(), [0]), remainder="passthrough")
+    model = make_pipeline(first, prepare, LogisticRegression()).fit(frame, LABELS)
+    assert known_columns(model, 3).details == {}
+
+
+def test_an_attribute_that_raises_tells_nothing() -> None:
+    class Raising(Reversing):
+        @property
+        def missing_values(self) -> Any:
+            raise RuntimeError
+
+    model = make_pipeline(Raising(), LogisticRegression()).fit(texts()[["n", "k"]], LABELS)
+    assert known_columns(model, 2).details == {}
+
+
+def test_columns_that_a_transformer_drops_by_name_give_no_warning() -> None:
+    prepare = make_column_transformer((OneHotEncoder(), ["port"]), ("drop", ["n", "k"]))
+    model = make_pipeline(prepare, LogisticRegression()).fit(texts(), LABELS)
+    assert (known_columns(model, 3).code, infer_signature(model, None)["warnings"]) == ({}, [])
+
+
+@pytest.mark.parametrize("encoder", [OneHotEncoder, OrdinalEncoder])
+def test_a_subclass_of_an_encoder_keeps_its_categories(encoder: Any) -> None:
+    kind = type("Sub", (encoder,), {"transform": encoder.transform})
+    model = make_pipeline(make_column_transformer((kind(), ["port"])), LogisticRegression()).fit(texts(), LABELS)
+    assert known_columns(model, 3).details[2]["types"] == ["str"]
