@@ -112,7 +112,7 @@ def test_an_index_of_ones_own_is_asked_each_time(
     assert own() == "1.0"
     wheel(tmp_path / "index/aml-mine", "aml_mine", "2.0")
     assert own() == "2.0"
-    assert any("resolving again (an index of its own)" in line for line in log)
+    assert any("resolving again (its own index)" in line for line in log)
     index.shutdown()
     index.server_close()
     assert own() == "2.0"
