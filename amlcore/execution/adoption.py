@@ -29,9 +29,10 @@ def damaged_trials(search: Search, sweep: Record, trials: list[Trial]) -> dict[i
     if status.state.ended and not (status.reason or "").startswith(LOST_PREFIX):
         return {}
     ended = [trial for trial in trials if trial.state not in (TrialState.RUNNING, TrialState.CANCELED)]
-    folder, metrics = sweep.folder, search.sweep.metrics
-    records = {trial.number: Record(folder.with_name(f"{folder.name}_{trial.number}")) for trial in ended}
-    return {trial.number: record for trial in ended if not _is_whole(record := records[trial.number], trial, metrics)}
+    metrics = search.sweep.metrics
+    return {
+        trial.number: record for trial in ended if not _is_whole(record := sweep.child(trial.number), trial, metrics)
+    }
 
 
 def _is_whole(record: Record, trial: Trial, metrics: Sequence[str]) -> bool:

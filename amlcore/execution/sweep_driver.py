@@ -26,7 +26,6 @@ from amlcore.sweep.loop import Loop
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Study, Trial, TrialState
-from amlcore.worker.layout import RunLayout
 from amlcore.worker.metrics import last_values, write_record
 
 POLL_S = 0.004
@@ -172,13 +171,13 @@ class SweepDriver:
             self._log(f"warning: trial {trial.number}: {trial.reason}")
         if not self._hinted and trial.state is TrialState.FAIL:
             self._hinted = True
-            missing = missing_file(Record(Path(f"{self._record.folder}_{trial.number}")))
+            missing = missing_file(self._record.child(trial.number))
             if missing is not None:
                 self._log(f"hint: trial {trial.number}: {missing}")
         if not self._judged and trial.state is TrialState.COMPLETE:
             self._judged = True
             self._explain_judgement(trial)
-            discarded = outputs.describe_discarded(Record(Path(f"{self._record.folder}_{trial.number}")))
+            discarded = outputs.describe_discarded(self._record.child(trial.number))
             if discarded is not None:
                 self._log(f"note: trial {trial.number}: {discarded}")
 
@@ -187,7 +186,7 @@ class SweepDriver:
         early, metric = self._search.sweep.early_termination, self._search.sweep.judged_metric
         if early is None or metric is None:
             return
-        logged = last_values(RunLayout(f"{self._record.folder}_{trial.number}").metrics, "scalar")
+        logged = last_values(self._record.child(trial.number).layout.metrics, "scalar")
         if metric not in logged:
             self._log(
                 f"warning: trial {trial.number}: sweep.early_termination.metric={metric}: the script did not log it, "

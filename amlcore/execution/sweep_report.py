@@ -82,7 +82,7 @@ def draw(folder: Path) -> None:
         write_json(str(outputs / "importances.json"), plots.importances(study, metrics, goals))
     except Exception as error:
         _log(f"warning: importances.json was not written: {error}")
-    spans = {number: span for number in range(len(study.trials)) if (span := _span(Record(Path(f"{folder}_{number}"))))}
+    spans = {number: span for number in range(len(study.trials)) if (span := _span(record.child(number)))}
     plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", log=_log)
     list_outputs(record)
 

@@ -86,15 +86,12 @@ class TrialRuns:
         self._held: set[tuple[int, str]] = set()
         self._sources: dict[str, dict[str, Any]] = read_mapping(record.layout.sources) or {}
 
-    def record_of(self, number: int) -> Record:
-        return Record(self._record.folder.with_name(f"{self._record.folder.name}_{number}"))
-
     def start(self, trial: Trial) -> None:
         retry_while_full(lambda: self._start(trial), str(self._record.folder))
 
     def _start(self, trial: Trial) -> None:
         """Enqueue a trial unless an earlier driver did, which may have left a folder for it."""
-        record = self.record_of(trial.number)
+        record = self._record.child(trial.number)
         job, overrides = self._search.trial(trial.values)
         job = self._limited(job)
         if not adoption.can_continue(record, overrides):
@@ -164,7 +161,7 @@ class TrialRuns:
                 cancellation.request_cancel(record, reason, pruned=pruned, with_sweep=not pruned)
 
     def history(self, number: int) -> list[float]:
-        records = read_metrics(self.record_of(number).layout.metrics)
+        records = read_metrics(self._record.child(number).layout.metrics)
         return self._intervals().history(record for record in records if record["kind"] == "scalar")
 
     def kill(self) -> None:

@@ -169,6 +169,10 @@ class Record:
             return []  # so that a run without children does not list a folder of thousands of runs
         return list(self.folder.parent.glob(f"{glob.escape(self.folder.name)}_*"))
 
+    def child(self, number: int) -> Record:
+        """The record of a child of this run, such as a trial of a sweep, by its number."""
+        return Record(self.folder.with_name(f"{self.folder.name}_{number}"))
+
     def drive(self, *, sync: bool = True) -> None:
         """Say that this process drives the run from now on, and keep its heartbeat until it is released."""
         if not self.is_driven_here:
