@@ -212,9 +212,9 @@ def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> N
         "notes": list(built.notes),
     }
     facts["lock_sha256"] = hashlib.sha256(facts.pop("lock").encode()).hexdigest()
-    write_json(record.layout.environment, {**facts, "name": name}, sync=not record.is_child)
+    write_json(record.layout.environment, {**facts, "name": name})
     if not record.is_child:
-        durable.sync([record.layout.lock, record.folder])
+        durable.sync([record.layout.lock, record.layout.environment, record.folder])
 
 
 def _check_same(wanted: str, found: str) -> None:

@@ -152,7 +152,7 @@ def write_run_record(
         write_json(record.layout.environment, pinned.environment)
     record.drive(sync=False)  # the whole folder is synced below
     write_json(record.layout.run, facts)
-    record.enter(RunState.NotStarted, sync=False)
+    record.enter(RunState.NotStarted)
     if parent is None:  # if the machine goes down now, the run must read as lost, not as damaged
         durable.sync_tree(record.folder)
         durable.sync_parents(record.folder, job.workspace.path)

@@ -96,6 +96,14 @@ def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError
     return error(f"{path} is damaged: {'it is empty' if empty else problem}")
 
 
+def is_blank(path: str | Path) -> bool:
+    """Whether nothing, or nothing but NULs, is in a file, as after a power cut before its content was on the disk."""
+    try:
+        return not Path(path).read_bytes().strip(b"\0")
+    except OSError:
+        return False
+
+
 def appended_lines(path: str | Path) -> list[bytes]:
     """The lines of a file to which lines are only appended, with their ends.
 

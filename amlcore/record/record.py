@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from amlcore.errors import NotFoundError, RecordError
 from amlcore.record import heartbeat
@@ -25,12 +25,14 @@ from amlcore.record.documents import (
     RunEnvironment,
     RunInfo,
 )
-from amlcore.record.reading import read_document, read_documents, read_text
+from amlcore.record.reading import is_blank, read_document, read_documents, read_text
 from amlcore.record.status import RunState, RunStatus
 from amlcore.worker import durable
 from amlcore.worker.files import write_json
 from amlcore.worker.layout import QueueLayout, RunLayout
 from amlcore.worker.process_identity import identity
+
+F = TypeVar("F")
 
 
 class Record:
@@ -70,17 +72,17 @@ class Record:
     @property
     def status(self) -> RunStatus:
         """How far the run is."""
-        return read_document(self.layout.state, RunStatus) or RunStatus(RunState.NotStarted)
+        return self._read(self.layout.state, RunStatus) or RunStatus(RunState.NotStarted)
 
     @property
     def environment(self) -> RunEnvironment | None:
         """What the run has run in; None before it was built."""
-        return read_document(self.layout.environment, RunEnvironment)
+        return self._read(self.layout.environment, RunEnvironment)
 
     @property
     def request(self) -> RecordedRequest | None:
         """What a worker was asked to do; None before that."""
-        return read_document(self.layout.request, RecordedRequest)
+        return self._read(self.layout.request, RecordedRequest)
 
     @property
     def lock(self) -> str | None:
@@ -112,12 +114,12 @@ class Record:
     @property
     def cancel_request(self) -> CancelRequest | None:
         """Why the run is to end; None if nobody asked for that."""
-        return read_document(self.layout.cancel, CancelRequest)
+        return self._read(self.layout.cancel, CancelRequest)
 
     @property
     def queue_entry(self) -> QueueEntry | None:
         """Where the run's request was put for a worker; None before that."""
-        return read_document(self.layout.queued, QueueEntry)
+        return self._read(self.layout.queued, QueueEntry)
 
     @property
     def driver(self) -> ProcessIdentity | None:
@@ -134,12 +136,12 @@ class Record:
         *,
         exit_status: int | None = None,
         usage: dict[str, float] | None = None,
-        sync: bool = True,
     ) -> None:
         """Write that the run is in `state` from now on; entering the same state again only changes the reason.
 
         Everything of a run is on the disk before it is said to have ended. The trials of a sweep, of which there may be
-        thousands, are synced together with the sweep.
+        thousands, are synced together with the sweep. The states before the end are not synced: whatever a power cut
+        leaves of them, the run is lost.
         """
         before = self.status
         now = datetime.now(UTC).timestamp()
@@ -151,10 +153,11 @@ class Record:
             times={**before.times, state.value: before.times.get(state.value, now)},
             usage=usage or before.usage,
         )
-        if state.ended and not self.is_child:
+        is_last = state.ended and not self.is_child
+        if is_last:
             durable.sync_tree(self.folder, *self.child_folders)
-        write_json(self.layout.state, asdict(status), sync=sync and not self.is_child)
-        if state.ended and not self.is_child:
+        write_json(self.layout.state, asdict(status), sync=is_last)
+        if is_last:
             durable.sync_parents(self.layout.state, self.folder.parent.parent.parent)
 
     @property
@@ -240,12 +243,12 @@ class Record:
     @property
     def claim(self) -> Claim | None:
         """Who runs the newest attempt; None before its script starts."""
-        return read_document(self.layout.attempt(self.attempt).claim, Claim)
+        return self._read(self.layout.attempt(self.attempt).claim, Claim)
 
     @property
     def result(self) -> AttemptResult | None:
         """How the newest attempt ended; None until then."""
-        return read_document(self.layout.attempt(self.attempt).result, AttemptResult)
+        return self._read(self.layout.attempt(self.attempt).result, AttemptResult)
 
     def withdraw(self) -> bool:
         """Take back a request that no worker has claimed; False if a worker has it."""
@@ -285,6 +288,15 @@ class Record:
         """The sha256 of each file that the run kept, by its path in the run; None if they were never listed."""
         files = self._listed
         return None if files is None else {file.path: file.sha256 for file in files}
+
+    def _read(self, path: str, form: type[F]) -> F | None:
+        """The document at `path`; None if there is none, or a power cut left it blank before the run ended."""
+        try:
+            return read_document(path, form)
+        except RecordError:
+            if os.path.exists(self.layout.driver) and is_blank(path):
+                return None
+            raise
 
     @property
     def _listed(self) -> list[OutputFile] | None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.record.ownership import may_reconcile, owner_of
+from amlcore.record.reading import is_blank
 from amlcore.record.record import Record
 from amlcore.record.status import RunStatus
 from amlcore.runs.models import note_unpublished
@@ -45,6 +46,7 @@ def _reconcile(record: Record) -> None:
                 note_unpublished(record, exit_status=1)
                 Path(record.layout.driver).unlink(missing_ok=True)
             return
+        _discard_blank_files(record)
         if record.result is not None:
             finalize(record)
             return
@@ -54,6 +56,16 @@ def _reconcile(record: Record) -> None:
             end_without_result(record, replace(status.outcome, reason=f"{status.outcome.reason}{again}"))
         else:
             update_state(record, status.wait_reason)
+
+
+def _discard_blank_files(record: Record) -> None:
+    """Remove what a power cut left blank in a run that has not ended: it was never written."""
+    folders = [record.folder, Path(record.layout.attempt(record.attempt).folder)]
+    for path in (path for folder in folders for path in folder.glob("*.json")):
+        if is_blank(path):
+            path.unlink(missing_ok=True)
+    if not Path(record.layout.environment).exists() and is_blank(record.layout.lock):
+        Path(record.layout.lock).unlink()
 
 
 def unreconciled_reason(record: Record) -> str | None:

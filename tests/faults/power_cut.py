@@ -218,6 +218,24 @@ def _amid_a_sweep(here: Workplace, disk: Disk, chance: random.Random, outcome: O
         outcome.harmed.append(f"the sweep ended with {len(good)} of {len(runs)} trials Completed: {sorted(good)}")
 
 
+def _amid_a_run(here: Workplace, disk: Disk, chance: random.Random, outcome: Outcome) -> None:
+    """A run that was announced is lost, not damaged, whichever of its files had come to the disk."""
+
+    def some_time_later() -> None:
+        time.sleep(chance.uniform(0, 2))
+        disk.flush_names()
+        disk.cut()
+
+    said = _run_until(here, ("run",), "run", *BASE, then=some_time_later)
+    shown = here.json("show", _id(said))
+    if shown["state"] not in ("Completed", "Failed"):
+        outcome.lost.append(f"run {_id(said)} is {shown['state']}: {shown['reason']}")
+    again = here.json("show", _id(said))
+    if (again["state"], again["reason"]) != (shown["state"], shown["reason"]):
+        outcome.harmed.append(f"run {_id(said)} was {shown['state']} and is {again['state']}: {again['reason']}")
+    _check_goes_on(here, outcome)
+
+
 def _after_a_tag(here: Workplace, disk: Disk, _: random.Random, outcome: Outcome) -> None:
     """Of a run that was started by hand, and a tag that was set from outside once it had ended."""
     env = {**os.environ, **here.env}
@@ -234,7 +252,10 @@ def _after_a_tag(here: Workplace, disk: Disk, _: random.Random, outcome: Outcome
     _check_goes_on(here, outcome)
 
 
-CASES = (_after_registered, _after_completed, _after_packaged, _after_sweep, _amid_a_sweep, _amid_a_sweep, _after_a_tag)
+CASES = (
+    *(_after_registered, _after_completed, _after_packaged, _after_sweep, _after_a_tag),
+    *(_amid_a_run, _amid_a_sweep, _amid_a_sweep),
+)
 
 
 def _id(said: list[str]) -> str:

@@ -258,3 +258,29 @@ def test_what_a_power_cut_leaves_of_a_line_hides_no_model(left: bytes, tmp_path:
 
     assert last_model(record) == "b:2"
     assert [json.loads(line)["model"] for line in path.read_bytes().splitlines()] == ["a:1", "b:2"][not left :]
+
+
+@pytest.mark.parametrize("content", [b"", b"\0" * 80], ids=["empty", "NULs"])
+@pytest.mark.parametrize("blank", ["state", "request", "environment lock", "queued state", "claim result state"])
+def test_a_run_whose_files_a_power_cut_left_blank_is_lost_and_not_damaged(
+    blank: str, content: bytes, project: Path, aml: Aml, write: Write
+) -> None:
+    write("a.py", "print(1)\n")
+    aml("run", "a.py", HERE)
+    folder = Path(runs(aml)[0]["folder"])
+    layout = Record(folder).layout
+    driver = {"host": socket.gethostname(), "boot": "before", "pid": 1, "started": 1, "uid": os.getuid()}
+    Path(layout.driver).write_text(json.dumps(driver))
+    attempt = layout.attempt(1)
+    Path(attempt.result).unlink()
+    status = json.loads(Path(layout.state).read_text())
+    Path(layout.state).write_text(json.dumps({**status, "state": "Running"}))
+    files = {"claim": attempt.claim, "result": attempt.result}
+    for name in blank.split():
+        Path(files.get(name) or getattr(layout, name)).write_bytes(content)
+
+    first, second = (json.loads(aml("show", folder.name, "--json").out) for _ in range(2))
+
+    assert first["state"] == second["state"] == "Failed"
+    assert first["reason"] == second["reason"]
+    assert "damaged" not in first["reason"]
