@@ -154,8 +154,7 @@ def write_run_record(
     write_json(record.layout.run, facts)
     record.enter(RunState.NotStarted)
     if parent is None:  # if the machine goes down now, the run must read as lost, not as damaged
-        durable.sync_tree(record.folder)
-        durable.sync_parents(record.folder, job.workspace.path)
+        durable.sync_new(record.folder, job.workspace.path)
     return record
 
 

@@ -269,8 +269,8 @@ def _sync(snapshot: Snapshot, stored: list[StoredFile]) -> None:
     since = time.time() - LONG_S
     new = [path for path in objects if path.stat().st_ctime > since]
     manifests, store = snapshot.manifest.parent, snapshot.objects.parent
-    durable.sync([snapshot.manifest, *new, *{path.parent for path in new}, manifests, snapshot.objects])
-    durable.sync([store, store.parent, store.parent.parent])
+    folders = [*{path.parent for path in new}, manifests, snapshot.objects, store, store.parent, store.parent.parent]
+    durable.sync([snapshot.manifest, *new, *folders])
 
 
 def _is_kept(objects: Path, sha256: str, size: int) -> bool:

@@ -47,12 +47,23 @@ def sync(paths):
 def sync_parents(path, top):
     # type: (str | os.PathLike[str], str | os.PathLike[str]) -> None
     """Sync the folders above `path`, up to `top`, so that the names on the way survive."""
+    sync(_parents(path, top))
+
+
+def sync_new(folder, top):
+    # type: (str | os.PathLike[str], str | os.PathLike[str]) -> None
+    """Sync a new folder with all its content, and the folders above it, up to `top`; the disk is waited for once."""
+    sync(list(_tree(str(folder))) + _parents(folder, top))
+
+
+def _parents(path, top):
+    # type: (str | os.PathLike[str], str | os.PathLike[str]) -> list[str]
     folder, last = os.path.dirname(os.path.abspath(str(path))), os.path.abspath(str(top))
     folders = [folder]
     while folder != last and os.path.dirname(folder) != folder:
         folder = os.path.dirname(folder)
         folders.append(folder)
-    sync(folders)
+    return folders
 
 
 def _tree(path):

@@ -36,13 +36,19 @@ def _fill(top: Path, *, files: int) -> dict[str, str]:
     return {str(path.relative_to(top)): path.read_text() for path in top.rglob("*.txt") if "loop" not in path.parts}
 
 
+@pytest.mark.parametrize("at_once", [False, True])
 @pytest.mark.parametrize("files", [5, durable.OPEN_AT_ONCE + 5, 2 * durable.OPEN_AT_ONCE + 5])
-def test_a_synced_tree_outlives_the_power(disk: Disk, files: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_synced_tree_outlives_the_power(
+    disk: Disk, files: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(durable, "MANY", 2 * durable.OPEN_AT_ONCE)
-    synced, left = disk.folder / f"synced-{files}", disk.folder / f"left-{files}"
+    synced, left = disk.folder / f"synced-{files}-{at_once}", disk.folder / f"left-{files}-{at_once}"
     known = _fill(synced, files=files)
-    durable.sync_tree(synced)
-    durable.sync_parents(synced, disk.folder)
+    if at_once:
+        durable.sync_new(synced, disk.folder)
+    else:
+        durable.sync_tree(synced)
+        durable.sync_parents(synced, disk.folder)
     _fill(left, files=3)
 
     disk.cut()
