@@ -243,7 +243,7 @@ def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
 
     from amlcore.serving.deployment import Deployment
     from amlcore.serving.packaging import service_settings
-    from amlcore.serving.proof import run_proof
+    from amlcore.serving.proof_process import run_proof
 
     place.mkdir()
     joblib.dump(case.estimator, place / "model.joblib")

@@ -216,7 +216,7 @@ def _cost(root: Path, sampler: str, *, before: int) -> tuple[float, float]:
     if before:
         _as_if_tried(search, record, before)
     meter = Meter()
-    _drive(search, record, watch=meter)
+    _drive(search, record, on_step=meter)
     # When the first step is over, so many of the trials have been started already.
     own, drawn = (1000 * seconds / (COUNTED - AT_ONCE) for seconds in (meter.own_s, meter.sampler_s))
     return own, drawn
@@ -279,8 +279,8 @@ def _search(root: Path, words: list[str]) -> Search:
     return search
 
 
-def _drive(search: Search, record: Record, *, watch: Callable[..., None] = lambda *_: None) -> None:
-    driver = SweepDriver(search, record, log=lambda _: None, watch=watch)
+def _drive(search: Search, record: Record, *, on_step: Callable[..., None] = lambda *_: None) -> None:
+    driver = SweepDriver(search, record, log=lambda _: None, on_step=on_step)
     status = driver.drive()
     assert status.state == "Completed", status
 

@@ -16,7 +16,7 @@ from amlcore.compute import ComputeTarget, Slurm
 from amlcore.compute.slurm import cluster, sbatch
 from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, UnreadableError
 from amlcore.model.damaged import damaged_models
-from amlcore.record.inspection import inspect_record
+from amlcore.record.contents import inspect_record
 from amlcore.record.record import Record
 from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.service import list_services

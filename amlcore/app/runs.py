@@ -46,7 +46,7 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
         The script's exit status, or amlcore's.
     """
     from amlcore.execution.publication import check_model
-    from amlcore.execution.source import log_skipped_dotenv
+    from amlcore.execution.source_state import log_skipped_dotenv
     from amlcore.execution.submission import log_unread_block, submit
 
     check_model(job)
@@ -81,7 +81,7 @@ def find_run(workspace: Workspace, reference: str) -> Run:
 
 
 @dataclass(frozen=True)
-class Listing:
+class RunListing:
     """Rows of the listed runs, and the total number that matched."""
 
     rows: list[dict[str, Any]]
@@ -97,7 +97,7 @@ def list_runs(
     sweeps: bool = True,
     limit: int | None = None,
     log: Log,
-) -> Listing:
+) -> RunListing:
     """List runs: newest first, or by the last value of a metric, highest first.
 
     Only the listed runs are read completely; a damaged one is listed with its state and logged. `sweeps=False` skips
@@ -124,7 +124,7 @@ def list_runs(
         if row["state"] == DAMAGED:
             log(f"warning: run {row['id']} is damaged: {row['reason']}")
         rows.append(row)
-    return Listing(rows, len(folders))
+    return RunListing(rows, len(folders))
 
 
 def _by_metric(runs: Iterable[Run], name: str) -> list[Run]:

@@ -14,7 +14,7 @@ from amlcore.execution import background
 from amlcore.execution.driver import trying_on
 from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
-from amlcore.execution.source import log_skipped_dotenv
+from amlcore.execution.source_state import log_skipped_dotenv
 from amlcore.execution.submission import log_unread_block
 from amlcore.execution.sweep_driver import SweepDriver
 from amlcore.execution.sweep_report import draw_in_background, is_worth_plots
@@ -125,7 +125,7 @@ def _drive(search: Search, record: Record, terminal: Attached) -> int:
                 terminal.log(line)
 
             with Progress(search.sweep, total=search.total, terminal=terminal, file_log=file_log) as progress:
-                driver = SweepDriver(search, record, log=progress.log, watch=progress.step)
+                driver = SweepDriver(search, record, log=progress.log, on_step=progress.step)
                 status = driver.drive()
             return _finish(search, record, driver, status, log=log, terminal=terminal)
     except BaseException as error:

@@ -20,7 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 from amlcore.config.explain import Explainer
 from amlcore.config.files.key_locations import SHIPPED
 from amlcore.config.files.loader import Loader
-from amlcore.config.files.source import check_config_files, yaml_sources
+from amlcore.config.files.yaml_source import check_config_files, yaml_sources
 from amlcore.config.job import store_schemas
 from amlcore.config.versions import register_resolver
 from amlcore.errors import AmlcoreError

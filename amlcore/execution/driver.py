@@ -17,7 +17,7 @@ from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
 from amlcore.execution.interrupts import interrupted_once
-from amlcore.execution.provenance import read_lock
+from amlcore.execution.run_provenance import read_lock
 from amlcore.execution.run_request import run_request
 from amlcore.execution.wait_reporter import REMIND_S, WaitReporter
 from amlcore.log import Log

@@ -55,7 +55,7 @@ def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) 
 @timed
 def register(record: Record, registration: Registration) -> Model:
     """Register the model of a completed run, and record it with the run."""
-    from amlcore.execution.provenance import provenance_of
+    from amlcore.execution.run_provenance import provenance_of
 
     reconcile(record)
     model = register_model(registration, provenance_of(record), models=record.workspace_path / "models")
@@ -72,7 +72,7 @@ def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
     python : PythonRequest, optional
         The Python of the training, if its environment does not say so today.
     """
-    from amlcore.model.files import check_output
+    from amlcore.model.model_files import check_output
 
     if job.model.name is not None:
         check_output(job.model.path, key="model.path")

@@ -7,9 +7,9 @@ from pathlib import Path
 from amlcore.config import Job
 from amlcore.environment import PythonRequest
 from amlcore.errors import RecordError, RequestError
-from amlcore.execution.provenance import read_lock
 from amlcore.execution.publication import check_model
-from amlcore.execution.source import PinnedInputs
+from amlcore.execution.run_provenance import read_lock
+from amlcore.execution.source_state import PinnedInputs
 from amlcore.record.documents import InputInfo
 from amlcore.record.reading import unreadable
 from amlcore.record.record import Record

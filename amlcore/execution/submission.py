@@ -19,7 +19,7 @@ import yaml
 from amlcore.config.job import Job
 from amlcore.config.secrets import check_secrets
 from amlcore.errors import ConfigError, RequestError
-from amlcore.execution.source import PinnedInputs, SourceState, capture_source, describe_inputs, digest_source
+from amlcore.execution.source_state import PinnedInputs, SourceState, capture_source, describe_inputs, digest_source
 from amlcore.log import Log, timed
 from amlcore.record.record import Record
 from amlcore.record.status import RunState

@@ -33,7 +33,7 @@ CHECK_S = 1.0
 QUIET_S = 5.0
 """Seconds without a running trial before the reason is logged."""
 
-Watch = Callable[[SweepProgress, list[Trial]], None]
+OnStep = Callable[[SweepProgress, list[Trial]], None]
 """Called at each step, with how far the sweep is and the trials that ended in it."""
 
 
@@ -42,15 +42,15 @@ class SweepDriver:
 
     Parameters
     ----------
-    watch : callable
+    on_step : callable
         Called at each step.
     """
 
-    def __init__(self, search: Search, record: Record, *, log: Log, watch: Watch) -> None:
+    def __init__(self, search: Search, record: Record, *, log: Log, on_step: OnStep) -> None:
         self._search = search
         self._record = record
         self._log = log
-        self._watch = watch
+        self._on_step = on_step
         self._checked_at = time.monotonic()
         self._wait_reporter = WaitReporter(log, after_s=QUIET_S)
         self._interrupted = False
@@ -140,7 +140,7 @@ class SweepDriver:
                 for trial in ended:
                     with suppress(AmlcoreError, OSError):  # a hint must not end the sweep
                         self._explain(trial)
-                self._watch(loop.progress, ended)
+                self._on_step(loop.progress, ended)
                 if Path(self._record.layout.cancel).exists():
                     loop.stop(cancellation.cancel_reason(self._record))
                 self._report_wait(runs)

@@ -10,7 +10,7 @@ from typing import Any
 from amlcore.config import Search
 from amlcore.errors import RequestError
 from amlcore.execution.past_sweeps import past_trials, with_full_ids
-from amlcore.execution.source import capture_source, source_key
+from amlcore.execution.source_state import capture_source, source_key
 from amlcore.execution.submission import check, dry_run, new_folder, write_run_record
 from amlcore.record.record import Record
 from amlcore.script.arguments import check_references

@@ -17,7 +17,7 @@ from amlcore.errors import AmlcoreError, RecordError, suggest
 from amlcore.execution import adoption
 from amlcore.execution.driver import keep_environment
 from amlcore.execution.run_request import run_request
-from amlcore.execution.source import SourceState, capture_source, source_key
+from amlcore.execution.source_state import SourceState, capture_source, source_key
 from amlcore.execution.submission import write_run_record
 from amlcore.model import Registration
 from amlcore.record.log_stream import last_lines

@@ -11,8 +11,8 @@ from typing import Any, Protocol, Self
 
 from amlcore.errors import ModelError
 from amlcore.log import Log
-from amlcore.model.files import check_inside, replace_copy
 from amlcore.model.folders import RECORD, find_folder, named, versions
+from amlcore.model.model_files import check_inside, replace_copy
 from amlcore.record.documents import OutputFile
 from amlcore.record.forms import Moment, parse_fields
 from amlcore.record.reading import read_mapping

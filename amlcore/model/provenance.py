@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
-from amlcore.model.files import find_written
 from amlcore.model.inspection import TrainingContext
+from amlcore.model.model_files import find_written
 
 
 @dataclass(frozen=True)

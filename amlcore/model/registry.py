@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
-from amlcore.model.files import copy_files, copy_model, main_file, replace_file
 from amlcore.model.inspection import Inspection, convert_to_skops, inspect_model
 from amlcore.model.model import Model
+from amlcore.model.model_files import copy_files, copy_model, main_file, replace_file
 from amlcore.model.new_version import claim_version, prepared_folder
 from amlcore.model.provenance import Provenance
 from amlcore.model.registration import Registration

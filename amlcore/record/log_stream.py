@@ -19,7 +19,7 @@ class LogStream:
     """Copies what is appended to files to open streams; a reader that has gone away is not an error."""
 
     def __init__(self, pairs: list[tuple[Path, BinaryIO]]) -> None:
-        self._pairs = [(path, _Reader(to)) for path, to in pairs]
+        self._pairs = [(path, _Recipient(to)) for path, to in pairs]
         self._positions = [(0, 0)] * len(pairs)  # inode and offset of each file
 
     @classmethod
@@ -73,7 +73,7 @@ class LogStream:
             return b""
 
 
-class _Reader:
+class _Recipient:
     """The reader of an open stream; one that has stalled blocks nobody who did not ask to wait."""
 
     def __init__(self, to: BinaryIO) -> None:

@@ -21,12 +21,12 @@ from amlcore.runs.cancellation import request_cancel, was_pruned
 from amlcore.runs.models import last_model
 from amlcore.runs.reconcile import reconcile
 from amlcore.runs.view import RunView, duration_s
-from amlcore.worker.script import context
+from amlcore.worker.script.context import ScriptRun
 
 POLL_S = 0.05
 
 
-class Run(context.Run):
+class Run(ScriptRun):
     """A run: its script logs with it; elsewhere it can be followed and canceled, and its model registered."""
 
     @cached_property

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
-from amlcore.record.inspection import RecordContents
+from amlcore.record.contents import RecordContents
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.reconcile import needs_reconciling, reconcile

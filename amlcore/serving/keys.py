@@ -18,7 +18,7 @@ from amlcore.worker import durable
 from amlcore.worker.files import create_json, make_folder, read_json, write_json
 
 VARIABLE = "AMLCORE_SERVICE_KEYS"
-"""The environment variable with the path of the file for a service; serving/runtime/http/keys.py reads it."""
+"""The environment variable with the path of the file for a service; serving/runtime/http/key_guard.py reads it."""
 
 
 class KeyName(StrEnum):

@@ -31,7 +31,7 @@ from amlcore.serving.child_environment import plain_environment
 from amlcore.serving.deployment import Deployment, supported_python
 from amlcore.serving.interpreter import find_interpreter
 from amlcore.serving.locks import serving_lock
-from amlcore.serving.proof import copy_service, memory_warning, run_proof, summary, uses
+from amlcore.serving.proof_process import copy_service, memory_warning, run_proof, summary, uses
 from amlcore.serving.runtime.cores import cores
 from amlcore.serving.runtime.paths.ensembles import ENSEMBLES
 from amlcore.worker import durable
@@ -279,7 +279,7 @@ def _bentofile(model: Model, deployment: Deployment, settings: dict[str, Any]) -
     }
     text = model.description or f"{model.class_name}, trained with scikit-learn {settings['scikit_learn']}."
     return {
-        "service": "amlcore_service.app:service",
+        "service": "amlcore_service.bento_service:service",
         "name": settings["name"],
         "description": f"# {model.name}, version {model.version}\n\n{text}\n",
         "labels": labels,

@@ -21,7 +21,7 @@ class SourceFile:
 
 
 @dataclass
-class Listing:
+class SourceListing:
     """The files and links of a source folder, without the ignored ones."""
 
     folder: Path
@@ -46,7 +46,7 @@ class Listing:
         return [f"{path} ({count} files)" for path, count in found if path.endswith("/")]
 
 
-def listing(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math.inf) -> Listing:
+def list_source(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math.inf) -> SourceListing:
     """List `source` without its ignored files, and without the folders `exclude`, which no rule can include.
 
     The listing stops after `at_most` files.
@@ -58,7 +58,7 @@ def listing(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math
     """
     if not source.is_dir():
         raise SnapshotError(f"the source folder {source} {'is a file' if source.exists() else 'does not exist'}")
-    found = Listing(source)
+    found = SourceListing(source)
     rules = IgnoreRules(source)
     hidden = {path.resolve() for path in exclude}
     real = source.resolve()

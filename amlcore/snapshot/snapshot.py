@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from amlcore.errors import SnapshotError
 from amlcore.log import timed
-from amlcore.snapshot.listing import Listing, SourceFile, listing, megabytes, unreadable
+from amlcore.snapshot.listing import SourceFile, SourceListing, list_source, megabytes, unreadable
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.hashes import stream_sha256
@@ -35,7 +35,7 @@ class SnapshotLimits:
     max_mb: float = 300
     max_files: int = 2000
 
-    def check(self, source: Listing) -> None:
+    def check(self, source: SourceListing) -> None:
         """Raise SnapshotError, naming the largest parts, if a limit is exceeded."""
         if source.is_whole and source.size_bytes > self.max_mb * 1e6:
             raise SnapshotError(
@@ -193,8 +193,8 @@ def _is_entry(entry: Any) -> bool:
     return isinstance(entry, list) and len(entry) == 5 and re.fullmatch("[0-9a-f]{64}", str(entry[0])) is not None
 
 
-def _checked(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path]) -> Listing:
-    found = listing(source, exclude=[store, *exclude], at_most=limits.given_up_at)
+def _checked(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path]) -> SourceListing:
+    found = list_source(source, exclude=[store, *exclude], at_most=limits.given_up_at)
     limits.check(found)
     return found
 

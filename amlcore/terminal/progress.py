@@ -16,9 +16,9 @@ from amlcore.sweep import Sweep
 from amlcore.sweep.progress import SweepProgress
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
-from amlcore.terminal.grid import encodable
 from amlcore.terminal.output import printable, printable_line
 from amlcore.terminal.tables import TRIAL_STYLES, parameters, reached, short
+from amlcore.terminal.text_table import encodable
 
 RECENT_TRIALS = 8
 REFRESH_S = 0.1

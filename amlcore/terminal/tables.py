@@ -12,7 +12,7 @@ from rich.text import Text
 
 from amlcore.record.record import strict
 from amlcore.record.status import EARLY_TERMINATION
-from amlcore.terminal.grid import Grid, cell, encodable
+from amlcore.terminal.text_table import TextTable, cell, encodable
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELE
 def runs(rows: list[dict[str, Any]]) -> None:
     wait_reasons = {run["id"]: run["reason"] for run in rows if run["state"] == "Queued" and run["reason"] is not None}
     columns = ("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
-    table = Grid((*columns, *(["waits"] if wait_reasons else [])))
+    table = TextTable((*columns, *(["waits"] if wait_reasons else [])))
     for run in rows:
         table.add_row(
             run["id"],
@@ -52,7 +52,7 @@ def _state(run: dict[str, Any]) -> Text:
 
 
 def models(rows: list[dict[str, Any]]) -> None:
-    table = Grid(("model", "framework", "run", "metrics", "created"))
+    table = TextTable(("model", "framework", "run", "metrics", "created"))
     for model in rows:
         table.add_row(
             f"{model['name']}:{model['version']}",
@@ -65,7 +65,7 @@ def models(rows: list[dict[str, Any]]) -> None:
 
 
 def environments(rows: list[dict[str, Any]]) -> None:
-    table = Grid(("environment", "python", "state", "MB", "last used", "key"))
+    table = TextTable(("environment", "python", "state", "MB", "last used", "key"))
     for item in rows:
         size = item["size_bytes"]
         table.add_row(
@@ -119,7 +119,9 @@ def trials(trials: list[Trial], *, metrics: Sequence[str], front: ParetoFront) -
     """Print the trials of a sweep, best first; with several metrics the Pareto front first, and marked."""
     has_front = len(metrics) > 1
     keys = list(_all_values(trials))
-    table = Grid(("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if has_front else [])))
+    table = TextTable(
+        ("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if has_front else []))
+    )
     for trial in sorted(trials, key=front.order)[:SHOWN_TRIALS]:
         reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
         values = [text(trial.values[key]) if key in trial.values else _plain(None) for key in keys]

@@ -19,7 +19,7 @@ from amlcore.config.secrets import KEPT as KEPT_KEYS
 from amlcore.config.secrets import NOT_RESOLVED, RESOLVED
 from amlcore.errors import AmlcoreError, ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
-from amlcore.snapshot.listing import listing
+from amlcore.snapshot.listing import list_source
 from amlcore.worker.references import missing, resolved
 from tests.support.aml import Aml, Write
 
@@ -340,6 +340,6 @@ def test_a_file_of_secrets_comes_back_by_a_line_in_amlignore(tmp_path: Path) -> 
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("x")
 
-    assert [file.path for file in listing(tmp_path).files] == [".env.example", "a.env"]
+    assert [file.path for file in list_source(tmp_path).files] == [".env.example", "a.env"]
     (tmp_path / ".amlignore").write_text("!.env\n")
-    assert {".env", "inner/.env"} <= {file.path for file in listing(tmp_path).files}
+    assert {".env", "inner/.env"} <= {file.path for file in list_source(tmp_path).files}

@@ -8,7 +8,7 @@ import pytest
 from amlcore.compute import backend_of
 from amlcore.errors import RecordError
 from amlcore.execution.adoption import start_over
-from amlcore.record.inspection import inspect_record
+from amlcore.record.contents import inspect_record
 from amlcore.record.record import Record
 
 RUN = {"id": "s_0", "experiment": "e", "created": "2026-01-01T00:00:00+00:00", "snapshot": None, "script": "a.py"}

@@ -22,7 +22,7 @@ from amlcore.model.inspection import TrainingContext, inspect_model
 from amlcore.record.record import Record
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.packaging import service_settings
-from amlcore.serving.proof import run_proof
+from amlcore.serving.proof_process import run_proof
 from amlcore.snapshot.snapshot import SnapshotLimits, take
 from tests.support.aml import Aml
 from tests.support.serving_models import register

@@ -14,14 +14,13 @@ import pytest
 
 from amlcore.serving.runtime import compat
 from amlcore.serving.runtime.errors import KeysFault
-from amlcore.serving.runtime.http import app, concurrency, metrics
-from amlcore.serving.runtime.http import keys as service_keys
+from amlcore.serving.runtime.http import app, concurrency, key_guard, prometheus
 from amlcore.serving.runtime.http.access_log import ATOMIC, AccessLog
 from amlcore.serving.runtime.http.app import Limits, ModelApp, WorkerState
 from amlcore.serving.runtime.http.concurrency import InFlight, Pace
 from amlcore.serving.runtime.http.errors import HttpError, check_content
-from amlcore.serving.runtime.http.keys import KeyGuard
-from amlcore.serving.runtime.http.metrics import MAX_LABELS
+from amlcore.serving.runtime.http.key_guard import KeyGuard
+from amlcore.serving.runtime.http.prometheus import MAX_LABELS
 from amlcore.serving.runtime.http.request_log import FLUSH_S, FLUSH_SOON, MAX_OPEN, LoggedRequest, RequestLog
 from amlcore.serving.runtime.packaged_model import PackagedModel
 from amlcore.serving.runtime.predictor import Predictor
@@ -279,7 +278,7 @@ def test_either_key_opens_all_and_health_needs_none(model, keys_file):
 
 
 def test_a_replaced_key_is_taken_while_it_serves(model, keys_file, monkeypatch):
-    monkeypatch.setattr(service_keys, "RELOAD_S", 0.0)
+    monkeypatch.setattr(key_guard, "RELOAD_S", 0.0)
     client = Client(make(model, keys=KeyGuard(keys_file)))
     fresh = keys_file.with_name("fresh")
     fresh.write_text(json.dumps({"primary": "n" * 20, "secondary": "s" * 20}))
@@ -514,13 +513,13 @@ def test_health_comes_between_many_quick_answers(model, monkeypatch):
 
 def test_services_that_share_bentomls_home_count_apart(tmp_path, monkeypatch):
     """BentoML gives them one folder, and each service that starts empties it."""
-    shared, counted_by = tmp_path / metrics.SHARED, []
+    shared, counted_by = tmp_path / prometheus.SHARED, []
     stale = tmp_path / "amlcore_metrics" / f"{os.getpid()}-1"
     stale.mkdir(parents=True)
     for supervisor in (os.getpid(), os.getppid(), os.getpid()):
         monkeypatch.setattr(os, "getppid", lambda supervisor=supervisor: supervisor)
         monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(shared))
-        metrics.keep_apart()
+        prometheus.keep_apart()
         counted_by.append(Path(os.environ["PROMETHEUS_MULTIPROC_DIR"]))
     first, second, again = counted_by
     assert first == again != second
@@ -694,6 +693,6 @@ def test_cores_are_those_of_the_container(tmp_path, monkeypatch):
 def test_what_only_checks_a_model_loads_none_of_its_libraries():
     """The supervisor imports the service too, before it starts a worker."""
     libraries = {"numpy", "scipy", "sklearn", "pandas"}
-    code = f"import sys, amlcore.serving.runtime.app; print({libraries} & sys.modules.keys())"
+    code = f"import sys, amlcore.serving.runtime.bento_service; print({libraries} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "set()\n"

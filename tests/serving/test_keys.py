@@ -9,7 +9,7 @@ import pytest
 from amlcore.errors import DeploymentError
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import ServiceKeys
-from amlcore.serving.runtime.http.keys import VARIABLE, KeyGuard
+from amlcore.serving.runtime.http.key_guard import VARIABLE, KeyGuard
 from tests.support.serving_models import LOCK, iris, package, register
 
 

@@ -21,7 +21,7 @@ from amlcore.serving import proof
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.locks import serving_lock
 from amlcore.serving.packaging import service_settings
-from amlcore.serving.proof import memory_warning, run_proof, summary, uses
+from amlcore.serving.proof_process import memory_warning, run_proof, summary, uses
 from amlcore.serving.runtime import cores
 from tests.support.serving_models import LOCK, package, register
 

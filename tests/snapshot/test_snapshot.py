@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from amlcore.errors import SnapshotError
 from amlcore.snapshot.ignore import NOISE
-from amlcore.snapshot.listing import listing
+from amlcore.snapshot.listing import list_source
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits, digest, files_of, load, materialize, take
 
 LIMITS = SnapshotLimits()
@@ -447,7 +447,7 @@ def test_rules_leave_out_what_git_leaves_out(paths, rules):
         subprocess.run(["git", "init", "--quiet", str(folder)], check=True)
         command = ["git", "-c", "core.excludesFile=", "ls-files", "-z", "--others", "--exclude-from=.amlignore"]
         kept = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout
-        ours = {file.path for file in listing(folder).files}
+        ours = {file.path for file in list_source(folder).files}
         assert ours - {".amlignore"} == set(kept.split("\0")) - {"", ".amlignore"}
 
 

@@ -14,7 +14,7 @@ from amlcore.sweep.loop import Loop, MetricReported
 from amlcore.sweep.study import Study, Trial
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE
 from amlcore.worker.metrics import MetricsTail, read_metrics
-from amlcore.worker.script.context import Run
+from amlcore.worker.script.context import ScriptRun as Run
 
 Logged = list[tuple[float, int | None]]
 """Values and steps."""

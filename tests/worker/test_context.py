@@ -27,7 +27,7 @@ from amlcore.worker.files import append_line, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_by_name, last_values, read_metrics
 from amlcore.worker.process_identity import identity
 from amlcore.worker.run_names import create_run_folder, new_run_id
-from amlcore.worker.script.context import Run
+from amlcore.worker.script.context import ScriptRun as Run
 
 
 @pytest.fixture
@@ -569,7 +569,9 @@ def test_no_id_is_given_twice(tmp_path: Path) -> None:
 
 
 def _alone(folder: Path, text: str, name: str = "train.py", **variables: str) -> subprocess.CompletedProcess[str]:
-    (folder / name).write_text("from amlcore.worker.script.context import Run\nrun = Run.get_context()\n" + text)
+    (folder / name).write_text(
+        "from amlcore.worker.script.context import ScriptRun as Run\nrun = Run.get_context()\n" + text
+    )
     clean = {key: value for key, value in os.environ.items() if not key.startswith("AMLCORE_")}
     return subprocess.run(
         [sys.executable, name],
@@ -641,7 +643,8 @@ def test_what_a_script_starts_records_in_its_local_run(tmp_path: Path) -> None:
 
 def test_local_run_is_not_lost_while_its_script_lives(tmp_path: Path) -> None:
     (tmp_path / "train.py").write_text(
-        "import sys\nfrom amlcore.worker.script.context import Run\nrun = Run.get_context()\nrun.log('x', 1)\n"
+        "import sys\nfrom amlcore.worker.script.context import ScriptRun\n"
+        "run = ScriptRun.get_context()\nrun.log('x', 1)\n"
         "child = run.child_run()\nprint(child.folder, flush=True)\nsys.stdin.read()\n"
     )
     clean = {key: value for key, value in os.environ.items() if not key.startswith("AMLCORE_")}

@@ -10,7 +10,7 @@ import pytest
 from amlcore.worker.files import write_json
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RunLayout
 from amlcore.worker.metrics import read_metrics
-from amlcore.worker.script.context import Run
+from amlcore.worker.script.context import ScriptRun as Run
 from tests.support.aml import Aml
 
 

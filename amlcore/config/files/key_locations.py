@@ -11,7 +11,7 @@ from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf.errors import OmegaConfBaseException
 
-from amlcore.config.files.source import find_config
+from amlcore.config.files.yaml_source import find_config
 from amlcore.config.grammar.override_parser import parser
 
 if TYPE_CHECKING:

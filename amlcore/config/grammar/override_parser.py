@@ -51,7 +51,7 @@ class _Visitor(HydraOverrideVisitor):
             self._kept = before
 
 
-class Parser(OverridesParser):
+class HydraParser(OverridesParser):
     """Hydra's parser of overrides."""
 
     def parse_rule(self, s: str, rule_name: str) -> Any:
@@ -90,11 +90,11 @@ class Parser(OverridesParser):
         return parsed
 
 
-def parser(config_loader: ConfigLoader | None = None) -> Parser:
+def parser(config_loader: ConfigLoader | None = None) -> HydraParser:
     functions = create_functions()
     for name in ("int", "float"):
         functions.functions[name] = _keeping_tags(functions.functions[name])
-    return Parser(functions, config_loader)
+    return HydraParser(functions, config_loader)
 
 
 def split(override: str) -> tuple[str, str | None, str, str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import times
-from .errors import RequestError, quoted
+from .errors import InputError, quoted
 
 EXPECTED = {
     "number": "a number",
@@ -149,7 +149,7 @@ class Column:
         return (0, 2**bits - 1) if name.startswith("uint") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def check(self, values: list[Any]) -> None:
-        """Raises RequestError for the first of `values` that may not stand in this column."""
+        """Raises InputError for the first of `values` that may not stand in this column."""
         try:
             if set(map(type, values)) <= VALUE_TYPES[self.kind] and all(map(is_finite, values)):
                 self._check_text(values)
@@ -169,8 +169,8 @@ class Column:
         named = self.detail.get("types") or self.detail.get("objects")
         return f"objects of type {' and '.join(named)}" if named else f"{self.detail['of']} categories"
 
-    def bad(self, row: int, what: str) -> RequestError:
-        return RequestError(f"row {row}, column {self.label!r}: {what}", row=row, column=self.label)
+    def bad(self, row: int, what: str) -> InputError:
+        return InputError(f"row {row}, column {self.label!r}: {what}", row=row, column=self.label)
 
     def _check_text(self, values: list[Any]) -> None:
         """What is right as JSON and may be wrong as a date, or too large for a small type."""

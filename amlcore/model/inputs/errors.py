@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 
-class RequestError(Exception):
+class InputError(Exception):
     """A request that cannot be answered; `row` and `column` name the value at fault, if there is one."""
 
     def __init__(

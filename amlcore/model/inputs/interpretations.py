@@ -8,7 +8,7 @@ from typing import Any
 
 from .casting import Interpretation
 from .columns import Column
-from .errors import RequestError, quoted
+from .errors import InputError, quoted
 from .signature import Signature
 from .times import is_day_or_month
 
@@ -16,9 +16,9 @@ TEXTUAL = ("text", "any", "number or text", "boolean or text")
 """Kinds of columns whose texts the model itself may parse."""
 
 
-def interpretations(signature: Signature, rows: list[Any]) -> list[tuple[Interpretation, RequestError]]:
+def interpretations(signature: Signature, rows: list[Any]) -> list[tuple[Interpretation, InputError]]:
     """Beside the plain one, each way to understand `rows`, with the error where it makes a difference."""
-    alternatives: list[tuple[Interpretation, RequestError]] = []
+    alternatives: list[tuple[Interpretation, InputError]] = []
     for column in signature.columns(len(rows[0])) if signature.is_table else ():
         values = [row[column.position] for row in rows]
         row = column.unknown(values)
@@ -51,9 +51,7 @@ def fallbacks(signature: Signature, rows: list[Any]) -> list[Interpretation]:
     return alternatives
 
 
-def ambiguous_dates(
-    signature: Signature, rows: list[Any]
-) -> list[tuple[int, list[int], Callable[[int], RequestError]]]:
+def ambiguous_dates(signature: Signature, rows: list[Any]) -> list[tuple[int, list[int], Callable[[int], InputError]]]:
     """Of each column, the dates that the model's own code may read by those beside them.
 
     pandas takes the first date of a column to tell whether all of them have the day or the month first.
@@ -63,7 +61,7 @@ def ambiguous_dates(
     list
         The column's position, the places of the dates in `rows`, and what makes the error for one of them.
     """
-    dates: list[tuple[int, list[int], Callable[[int], RequestError]]] = []
+    dates: list[tuple[int, list[int], Callable[[int], InputError]]] = []
     for column in signature.columns(len(rows[0])) if signature.is_table and signature.form != "texts" else ():
         if column.is_category or column.kind not in TEXTUAL:
             continue
@@ -74,7 +72,7 @@ def ambiguous_dates(
     return dates
 
 
-def _ambiguous(column: Column, values: list[Any], place: int) -> RequestError:
+def _ambiguous(column: Column, values: list[Any], place: int) -> InputError:
     message = (
         f"{quoted(values[place])} may have its day or its month first, and the model reads it by the rows beside it; "
         "send a date such as 2025-04-03"

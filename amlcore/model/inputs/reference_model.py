@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .casting import PLAIN, Interpretation
 from .equality import Different, by_row, require_equal
-from .errors import RequestError
+from .errors import InputError
 from .interpretations import ambiguous_dates, fallbacks, interpretations
 from .introspection import last_step
 from .known_columns import known_columns
@@ -52,7 +52,7 @@ class ReferenceModel:
 
         Raises
         ------
-        RequestError
+        InputError
             What the rows mean is open, and the answers differ.
         Miscounted
             There are more or fewer answers than rows.
@@ -67,7 +67,7 @@ class ReferenceModel:
         for columns, chosen in places.items():
             try:
                 part = self._score(method, [rows[place] for place in chosen], columns)
-            except RequestError as error:
+            except InputError as error:
                 raise _moved(error, chosen) from None
             for place, one in zip(chosen, _rows_of(part)):
                 answers[place] = one
@@ -76,7 +76,7 @@ class ReferenceModel:
     def takes(self, method: str, rows: list[Any]) -> bool:
         try:
             self.score(method, rows)
-        except (RequestError, Miscounted):
+        except (InputError, Miscounted):
             return False
         except Exception as error:
             if not is_refusal(error):
@@ -109,7 +109,7 @@ class ReferenceModel:
     def _require_same_dates(
         self, answer: Any, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular
     ) -> None:
-        """Raises RequestError for a row that has another answer without those that tell how to read its date."""
+        """Raises InputError for a row that has another answer without those that tell how to read its date."""
         dates = ambiguous_dates(self.signature, rows)
         answers = _rows_of(answer) if dates else []
         for position, places, ambiguity in dates:
@@ -140,7 +140,7 @@ class ReferenceModel:
         rows: list[Any],
         interpretation: Interpretation,
         irregular: Irregular,
-        error: RequestError,
+        error: InputError,
     ) -> None:
         try:
             other = self._ask(method, rows, interpretation, irregular)
@@ -226,10 +226,10 @@ def _joined(answers: list[Any]) -> Any:
     return rows
 
 
-def _moved(error: RequestError, places: list[int]) -> RequestError:
+def _moved(error: InputError, places: list[int]) -> InputError:
     """`error` of some rows of a request, with the row's number among all."""
     if error.row is None:
         return error
     row = places[error.row]
     message = str(error).replace(f"row {error.row}", f"row {row}", 1)
-    return RequestError(message, row=row, column=error.column, status=error.status)
+    return InputError(message, row=row, column=error.column, status=error.status)

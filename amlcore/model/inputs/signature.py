@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from .casting import PLAIN, Interpretation, cast, is_exact
 from .columns import Column, kind_of
-from .errors import RequestError, count, quoted
+from .errors import InputError, count, quoted
 
 MOST_COLUMNS = 10_000
 """Of a model that does not tell how many it takes: each costs some hundred bytes, and a body has room for millions."""
@@ -88,20 +88,20 @@ class Signature:
         if isinstance(data, dict):
             data = self._turned(data) if any(isinstance(value, list) for value in data.values()) else [data]
         if not isinstance(data, list):
-            raise RequestError(f"data must be a list of rows, got {quoted(data)}")
+            raise InputError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
-            raise RequestError("data has no rows")
+            raise InputError("data has no rows")
         if not any(isinstance(item, (list, dict)) for item in data):
             are_rows = self.form in FLAT or (self.takes_texts and all(isinstance(item, str) for item in data))
             data = [[item] for item in data] if are_rows else [data]
         rows = [self._row(row, number) for number, row in enumerate(data)]
         if self.n_features is None and len(rows[0]) > MOST_COLUMNS:
-            raise RequestError(f"row 0 has {count(len(rows[0]))}; at most {MOST_COLUMNS} are accepted", row=0)
+            raise InputError(f"row 0 has {count(len(rows[0]))}; at most {MOST_COLUMNS} are accepted", row=0)
         columns = self.columns(self.n_features or len(rows[0]))
         for number, row in enumerate(rows):
             if len(row) != len(columns):
                 expected = f"the model takes {len(columns)}" if self.n_features else f"row 0 has {len(columns)}"
-                raise RequestError(f"row {number} has {count(len(row))}, but {expected}", row=number)
+                raise InputError(f"row {number} has {count(len(row))}, but {expected}", row=number)
         for column in columns:
             column.check([row[column.position] for row in rows])
         self._check_digits(columns, rows)
@@ -113,15 +113,15 @@ class Signature:
         if isinstance(data, dict) and kind is dict:
             data = [data]
         if not isinstance(data, list):
-            raise RequestError(f"data must be a list of rows, got {quoted(data)}")
+            raise InputError(f"data must be a list of rows, got {quoted(data)}")
         if not data:
-            raise RequestError("data has no rows")
+            raise InputError("data has no rows")
         for number, row in enumerate(data):
             if not isinstance(row, kind):
-                raise RequestError(f"row {number} must be {expected}, got {quoted(row)}", row=number)
+                raise InputError(f"row {number} must be {expected}, got {quoted(row)}", row=number)
             for label, value in row.items() if isinstance(row, dict) else enumerate(row):
                 if type(value) is int and not MIN_INTEGER <= value <= MAX_INTEGER:
-                    raise RequestError(
+                    raise InputError(
                         f"row {number}, column {label!r}: the integer {quoted(value)} has more than 64 bits",
                         row=number,
                         column=label,
@@ -129,7 +129,7 @@ class Signature:
         return data
 
     def _check_digits(self, columns: list[Column], rows: list[list[Any]]) -> None:
-        """Raises RequestError for an integer that would lose digits: as a float, which its column has to be then."""
+        """Raises InputError for an integer that would lose digits: as a float, which its column has to be then."""
         is_matrix = not self.is_frame and self.form not in FLAT
         all_whole = is_matrix and all(type(value) is int for row in rows for value in row)
         for column in columns:
@@ -154,38 +154,38 @@ class Signature:
         ordered = self._ordered(columns, None)
         for name, values in zip(self.names or [], ordered):
             if not isinstance(values, list):
-                raise RequestError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
+                raise InputError(f"column {name!r}: expected a list of values, got {quoted(values)}", column=name)
             if len(values) != len(ordered[0]):
                 first = (self.names or [])[0]
                 counts = f"has {count(len(values))}, but column {first!r} has {len(ordered[0])}"
-                raise RequestError(f"column {name!r} {counts}", column=name)
+                raise InputError(f"column {name!r} {counts}", column=name)
         return [list(row) for row in zip(*ordered)]
 
     def _row(self, row: Any, number: int) -> list[Any]:
         if isinstance(row, dict):
             return self._ordered(row, number)
         if not isinstance(row, list):
-            raise RequestError(f"row {number} must be a list or a record, got {quoted(row)}", row=number)
+            raise InputError(f"row {number} must be a list or a record, got {quoted(row)}", row=number)
         if not row:
-            raise RequestError(f"row {number} is empty", row=number)
+            raise InputError(f"row {number} is empty", row=number)
         return row
 
     def _ordered(self, record: dict[str, Any], number: int | None) -> list[Any]:
         where = "data" if number is None else f"row {number}"
         if self.names is None:
-            raise RequestError("the model was trained without column names; send rows as lists", row=number)
+            raise InputError("the model was trained without column names; send rows as lists", row=number)
         if len(self._known) != len(self.names):
-            raise RequestError("two columns of the model have the same name; send rows as lists", row=number)
+            raise InputError("two columns of the model have the same name; send rows as lists", row=number)
         if self._aliases:
             record = {self._aliases.get(name, name): value for name, value in record.items()}
         for name in record:
             if name not in self._known:
                 near = get_close_matches(name, self.names, n=1)
                 hint = f"did you mean {near[0]!r}?" if near else f"the columns are {', '.join(self.names)}"
-                raise RequestError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
+                raise InputError(f"{where}: unknown column {quoted(name)}; {hint}", row=number, column=name)
         for name in self.names:
             if name not in record:
-                raise RequestError(f"{where}: column {name!r} is missing", row=number, column=name)
+                raise InputError(f"{where}: column {name!r} is missing", row=number, column=name)
         return [record[name] for name in self.names]
 
     def irregular(self, rows: list[Any]) -> list[Irregular]:

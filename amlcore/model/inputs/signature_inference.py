@@ -6,7 +6,7 @@ import json
 import sys
 from typing import Any
 
-from .errors import RequestError
+from .errors import InputError
 from .introspection import attribute, first_step, form_of, names_of, same_names, width_of
 from .known_columns import KnownColumns, known_columns, own_code
 from .reference_model import Miscounted, ReferenceModel
@@ -194,7 +194,7 @@ def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> s
     try:
         for data in (rows, [*rows, rows[0]]):  # a model that counts columns would be right about one of them
             reference.answer(method, data)
-    except (RequestError, Miscounted) as error:
+    except (InputError, Miscounted) as error:
         return str(error)
     except Exception as error:
         return f"{type(error).__name__}: " + str(error).strip().partition("\n")[0]

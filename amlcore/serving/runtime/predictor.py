@@ -7,11 +7,11 @@ import logging
 from typing import Any
 
 from .errors import NotHandled
-from .http.request import PredictRequest, exact_data, read, read_quickly
+from .http.predict_request import PredictRequest, exact_data, read, read_quickly
 from .http.response import Writer, plain
-from .inputs.errors import RequestError, quoted
+from .inputs.errors import InputError, quoted
 from .packaged_model import PackagedModel
-from .rows.explain import score_or_explain
+from .rows.refusals import score_or_explain
 
 log = logging.getLogger("bentoml.serve")
 
@@ -49,11 +49,11 @@ class Predictor:
         """The answer of the route of `method`; the first route also answers other methods that a body asks for."""
         try:
             return 200, self._answer(method, body)
-        except RequestError as error:
+        except InputError as error:
             return error.status, json.dumps(error.to_json()).encode()
         except Exception:
             log.exception("%s failed", method)
-            failure = RequestError(f"{method} failed; the reason is in the service's log")
+            failure = InputError(f"{method} failed; the reason is in the service's log")
             return 500, json.dumps(failure.to_json()).encode()
 
     def _answer(self, route: str, body: bytes) -> bytes:
@@ -83,9 +83,9 @@ class Predictor:
 
     def _checked(self, route: str, method: str) -> str:
         if method not in self._methods:
-            raise RequestError(f"unknown method {quoted(method)}; available: {', '.join(self._methods)}", status=400)
+            raise InputError(f"unknown method {quoted(method)}; available: {', '.join(self._methods)}", status=400)
         if route not in (self._general, method):
-            raise RequestError(
+            raise InputError(
                 f"/{route} does not answer {quoted(method)}; send the request to /{self._general}", status=400
             )
         return method

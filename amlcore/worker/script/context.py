@@ -1,4 +1,4 @@
-"""The Run as a script sees it: its facts, its children and its end. Logging is in the Logbook."""
+"""The ScriptRun, a run as its script sees it: its facts, its children and its end. Logging is in the Logbook."""
 
 import os
 import re
@@ -15,12 +15,12 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing
 
-    _Run = typing.TypeVar("_Run", bound="Run")
+    _Run = typing.TypeVar("_Run", bound="ScriptRun")
 
-_current = {}  # type: dict[tuple[type[Run], str], typing.Any]
+_current = {}  # type: dict[tuple[type[ScriptRun], str], typing.Any]
 
 
-class Experiment(object):
+class ScriptExperiment(object):
     """The experiment that a run belongs to."""
 
     def __init__(self, name):
@@ -28,7 +28,7 @@ class Experiment(object):
         self.name = name
 
 
-class Run(Logbook):
+class ScriptRun(Logbook):
     """A run in its folder; `Run.get_context()` is the run of the script that calls it."""
 
     _children = 0  # the number of the last child that was started
@@ -55,7 +55,7 @@ class Run(Logbook):
     @property
     def experiment(self):
         # type: () -> typing.Any
-        return Experiment(str(self._facts().get("experiment") or os.path.basename(os.path.dirname(self.folder))))
+        return ScriptExperiment(str(self._facts().get("experiment") or os.path.basename(os.path.dirname(self.folder))))
 
     @property
     def parameters(self):
@@ -86,7 +86,7 @@ class Run(Logbook):
 
     @property
     def parent(self):
-        # type: () -> Run | None
+        # type: () -> ScriptRun | None
         parent = self._facts().get("parent")
         return None if parent is None else self._other(os.path.join(os.path.dirname(self.folder), parent))
 
@@ -100,14 +100,14 @@ class Run(Logbook):
         return "Running" if is_before and self._attempt() is not None else state
 
     def log_search(self, search):
-        # type: (typing.Any) -> list[Run]
+        # type: (typing.Any) -> list[ScriptRun]
         """Record a fitted search of scikit-learn: a child run for each candidate, and a tag for the best one.
 
         Returns the children, in the order of cv_results_. A candidate with a failed fit becomes a failed child.
         """
         from amlcore.worker.script.sklearn_search import candidates
 
-        children = []  # type: list[Run]
+        children = []  # type: list[ScriptRun]
         for index, candidate in enumerate(candidates(search)):
             child = self._start_child("candidate {}".format(index), parameters=candidate.parameters)
             for name, value in candidate.metrics.items():
@@ -133,12 +133,12 @@ class Run(Logbook):
         raise RuntimeError(message.format(model_name))
 
     def child_run(self, name=None):
-        # type: (str | None) -> Run
+        # type: (str | None) -> ScriptRun
         """Start a child of this run; the script that starts it also ends it."""
         return self._start_child(name)
 
     def create_children(self, count=None, tag_key=None, tag_values=None):
-        # type: (int | None, str | None, typing.Sequence[object] | None) -> list[Run]
+        # type: (int | None, str | None, typing.Sequence[object] | None) -> list[ScriptRun]
         """Start several children: `count` of them, or one for each of `tag_values`, tagged with it as `tag_key`."""
         if (count is None) == (tag_values is None) or (tag_values is None) != (tag_key is None):
             raise ValueError("create_children needs either count=, or both tag_key= and tag_values=")
@@ -191,7 +191,7 @@ class Run(Logbook):
             return object.__getattribute__(self, name)  # raises Python's own error
 
     def __enter__(self):
-        # type: () -> Run
+        # type: () -> ScriptRun
         return self
 
     def __exit__(self, kind, error, trace):
@@ -206,7 +206,7 @@ class Run(Logbook):
         return "Run({})".format(self.id if self._is_recorded else "local")
 
     def _start_child(self, name, **facts):
-        # type: (str | None, object) -> Run
+        # type: (str | None, object) -> ScriptRun
         number = self._children
         while True:
             number += 1
@@ -226,6 +226,6 @@ class Run(Logbook):
         return (read_json(self.layout.run) or {}) if self._is_recorded else {"experiment": script_name()}
 
     def _other(self, folder):
-        # type: (str) -> Run
+        # type: (str) -> ScriptRun
         """Another run, as the class of this one."""
         return type(self)(folder)

@@ -19,9 +19,9 @@ from ..predictor import Predictor
 from .access_log import AccessLog
 from .concurrency import QUICK_S, SLOW_S, TURN_S, InFlight, Pace, Threads, Turn
 from .errors import HttpError, check_content, check_method
-from .keys import KeyGuard
-from .metrics import Metrics
+from .key_guard import KeyGuard
 from .page import POLICY, page
+from .prometheus import Metrics
 from .request_log import LoggedRequest, RequestLog
 from .response import dumps
 

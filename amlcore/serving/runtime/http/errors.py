@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from ..inputs.errors import RequestError
+from ..inputs.errors import InputError
 
 
-class HttpError(RequestError):
+class HttpError(InputError):
     """A request that is refused before the model is asked."""
 
     def __init__(self, status: int, message: str, *headers: tuple[bytes, bytes]) -> None:

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..errors import NotHandled
-
-Step = Callable[[Any], Any]
+from .scalers import Step
 
 MISSING, UNKNOWN = -2, -1
 """The codes of null and of a text that no transformer knows."""

@@ -6,7 +6,6 @@ Texts are numbers already when rows are read: each known text of a column has a 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -17,8 +16,7 @@ from ..inputs.signature import Signature
 from . import encoders, scalers
 from .encoders import ColumnCoding
 from .ensembles import HISTOGRAMS
-
-Step = Callable[[Any], Any]
+from .scalers import Step
 
 
 class Unsupported(Exception):  # noqa: N818 - not an error: there is no fast path

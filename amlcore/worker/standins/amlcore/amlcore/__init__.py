@@ -7,7 +7,7 @@ import types
 _HERE = os.path.dirname(os.path.abspath(__file__))
 __path__ = [os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(_HERE))))]
 
-from amlcore.worker.script.context import Run  # noqa: E402
+from amlcore.worker.script.context import ScriptRun as Run  # noqa: E402
 
 __all__ = ["Run"]
 

@@ -3,7 +3,7 @@
 import sys
 import types
 
-from amlcore.worker.script.context import Run
+from amlcore.worker.script.context import ScriptRun as Run
 
 __all__ = ["Run"]
 

@@ -1,5 +1,5 @@
 """azureml.core.run, by amlcore."""
 
-from amlcore.worker.script.context import Run
+from amlcore.worker.script.context import ScriptRun as Run
 
 __all__ = ["Run"]

@@ -19,8 +19,8 @@ from amlcore.sweep.loop import SweepProgress
 from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.study import Trial, TrialState
 from amlcore.terminal.attached import Attached
-from amlcore.terminal.grid import Grid, cell, encodable
 from amlcore.terminal.progress import Progress
+from amlcore.terminal.text_table import TextTable, cell, encodable
 from tests.conftest import Aml
 from tests.support.pseudo_terminal import ESCAPES, on_terminal
 
@@ -50,7 +50,7 @@ class Terminal(io.TextIOWrapper):
 )
 def test_every_cell_is_shown_whole(rows: list[list[str]], columns: int, encoding: str) -> None:
     heads = ("first", "второй", "third")
-    grid = Grid(heads)
+    grid = TextTable(heads)
     for row in rows:
         grid.add_row(*row)
 

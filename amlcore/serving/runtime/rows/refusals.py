@@ -6,7 +6,7 @@ import logging
 import time
 from typing import Any
 
-from ..inputs.errors import RequestError
+from ..inputs.errors import InputError
 from ..inputs.reference_model import Miscounted, ReferenceModel, is_refusal
 
 log = logging.getLogger("bentoml.serve")
@@ -21,14 +21,14 @@ def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) ->
 
     Raises
     ------
-    RequestError
+    InputError
         It refuses a row; the message quotes the model, and names the row and column if they are found in time.
     """
     try:
         return reference.score(method, rows)
     except Miscounted as error:
         raise _of_count(reference, method, rows, error) from error
-    except RequestError:
+    except InputError:
         raise
     except Exception as error:
         if not is_refusal(error):
@@ -36,25 +36,25 @@ def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) ->
         raise _of_refusal(reference, method, rows, error) from error
 
 
-def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Miscounted) -> RequestError:
+def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Miscounted) -> InputError:
     row = _first_refused(reference, method, rows)
     if row is not None:
-        return RequestError(f"the model does not return one result for row {row}: {error}", row=row)
+        return InputError(f"the model does not return one result for row {row}: {error}", row=row)
     log.error("%s", error)
-    return RequestError(str(error), status=500)
+    return InputError(str(error), status=500)
 
 
-def _of_refusal(reference: ReferenceModel, method: str, rows: list[Any], error: Exception) -> RequestError:
+def _of_refusal(reference: ReferenceModel, method: str, rows: list[Any], error: Exception) -> InputError:
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     row = _first_refused(reference, method, rows)
     if row is None:
-        return RequestError(f"the model refuses these rows: {reason}")
+        return InputError(f"the model refuses these rows: {reason}")
     column = _refused_column(reference, method, rows, row)
     if column is None:
-        return RequestError(f"the model refuses row {row}: {reason}", row=row)
+        return InputError(f"the model refuses row {row}: {reason}", row=row)
     label = reference.signature.columns(len(rows[row]))[column].label
     is_null = " is null" if rows[row][column] is None else ""
-    return RequestError(
+    return InputError(
         f"the model refuses these rows: {reason} (row {row}, column {label!r}{is_null})", row=row, column=label
     )
 

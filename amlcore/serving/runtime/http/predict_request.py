@@ -6,7 +6,7 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from ..inputs.errors import RequestError, quoted
+from ..inputs.errors import InputError, quoted
 
 FORMS = (
     '{"data": rows}, where rows is a list of lists or of records by column name, a single row, or an object of columns '
@@ -56,21 +56,21 @@ def read(body: bytes) -> PredictRequest:
 
     Raises
     ------
-    RequestError
+    InputError
         The body is not JSON, or not of this form.
     """
     try:
         value = json.loads(body, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise RequestError(f"the body is not JSON: {error}", status=400) from None
+        raise InputError(f"the body is not JSON: {error}", status=400) from None
     if not isinstance(value, dict) or "data" not in value:
-        raise RequestError(f"the body must be {FORMS}", status=400)
+        raise InputError(f"the body must be {FORMS}", status=400)
     unknown = sorted(set(value) - KEYS)
     if unknown:
-        raise RequestError(f"unknown key {quoted(unknown[0])}: the body must be {FORMS}", status=400)
+        raise InputError(f"unknown key {quoted(unknown[0])}: the body must be {FORMS}", status=400)
     method = value.get("method")
     if "method" in value and not isinstance(method, str):
-        raise RequestError(f"method must be a string, not {quoted(method)}", status=400)
+        raise InputError(f"method must be a string, not {quoted(method)}", status=400)
     return PredictRequest(value["data"], method)
 
 

@@ -24,7 +24,7 @@ from .compat import avoid_lookups, can_wrap_asgi, limit_headers
 from .cores import THREAD_VARIABLES, cores
 from .errors import KeysFault, ModelFault
 from .http.app import Limits, ModelApp, WorkerState
-from .http.keys import key_guard
+from .http.key_guard import key_guard
 from .http.openapi import VERSION, describe, taken_types
 from .http.streams import never_wait
 from .packaged_model import PackagedModel

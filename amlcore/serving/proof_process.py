@@ -1,4 +1,4 @@
-"""Proof: which fast paths answer exactly as the model, found out in the interpreter that will serve it."""
+"""Runs the proof: which fast paths answer exactly as the model, found out in the interpreter that will serve it."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ def encodable(text: Text, stream: TextIO) -> Text:
 
 
 @dataclass
-class Grid:
+class TextTable:
     """The cells of a table."""
 
     columns: tuple[str, ...]
