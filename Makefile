@@ -45,6 +45,8 @@ lock: .venv/installed ## pin every dependency anew, with hashes and without an i
 	$(COMPILE) pyproject.toml --group dev --constraints requirements/runtime.txt --output-file requirements/dev.txt
 	$(COMPILE) requirements/build.in --output-file requirements/build.txt
 	echo uv | $(COMPILE) - --constraints requirements/runtime.txt --output-file requirements/uv.txt
+	$(BIN)/python -c 'from amlcore.page.environment import MLFLOW; print(MLFLOW)' | \
+	    $(COMPILE) - --constraints requirements/runtime.txt --output-file amlcore/page/lock.txt
 
 .venv/installed: pyproject.toml requirements/uv.txt requirements/build.txt requirements/dev.txt
 	$(PYTHON) -m venv .venv

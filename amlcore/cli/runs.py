@@ -6,7 +6,7 @@ from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from amlcore.cli.parser import Parser, Verb, add_json, add_run, port, positive
-from amlcore.errors import suggest
+from amlcore.errors import RequestError, suggest
 from amlcore.terminal.output import log, log_none, print_json
 from amlcore.workspace import Workspace
 
@@ -137,10 +137,13 @@ def _add_ui(parser: Parser) -> None:
 
 
 def ui(options: Namespace) -> int:
-    from amlcore.app import dashboard
     from amlcore.execution.interrupts import catch_signals
 
     catch_signals()
+    if options.run is None:
+        raise RequestError("aml ui needs a sweep: use `aml ui SWEEP` or `aml ui latest`; `aml runs` lists all runs")
+    from amlcore.app import dashboard
+
     dashboard.show(Workspace.at(), options.run, port=options.port, log=log)
     return 0
 

@@ -13,6 +13,7 @@ FLOORS = [
     ["__init__", "__main__"],
     ["cli"],
     ["app"],
+    ["page"],
     ["azure", "terminal"],
     ["execution"],
     ["runs", "config"],
