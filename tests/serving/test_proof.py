@@ -17,7 +17,7 @@ from amlcore.compute import worker_process
 from amlcore.environment.lock import installed_lock, pins
 from amlcore.errors import BuildError, DeploymentError
 from amlcore.model import Model
-from amlcore.serving import proof
+from amlcore.serving import proof_process
 from amlcore.serving.deployment import Deployment
 from amlcore.serving.locks import serving_lock
 from amlcore.serving.packaging import service_settings
@@ -63,7 +63,7 @@ def test_a_model_that_its_interpreter_cannot_load_is_said_when_it_is_packaged(tm
 
 
 def test_a_model_that_is_too_slow_to_be_compared_answers_by_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr(proof, "TIMEOUT_S", 0.01)
+    monkeypatch.setattr(proof_process, "TIMEOUT_S", 0.01)
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
     report = run_proof(model, service_settings(model, Deployment()), python=PYTHON)
     assert (report["chosen"], report["memory_mb"]) == ({}, None)
