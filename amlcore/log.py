@@ -1,4 +1,4 @@
-"""Log, the way of amlcore's own messages to the user; redaction of secrets; and timings for `aml -v`."""
+"""Log, the type of a function that takes amlcore's own messages; redaction of secrets; and timings for `aml -v`."""
 
 from __future__ import annotations
 

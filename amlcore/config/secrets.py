@@ -25,7 +25,7 @@ RESOLVED = (
     *("environment.file", "environment.python", "workspace.environments_folder"),
     *("model.name", "model.path", "model.sample_input", "deployment.name", "deployment.base_image", "compute"),
 )
-"""The keys of texts whose references amlcore itself needs the value of: paths, and names."""
+"""Keys whose references amlcore resolves itself, since it needs their values: paths and names."""
 
 NOT_RESOLVED = ("compute.setup", "compute.options")
 """The keys below those whose references are refused."""

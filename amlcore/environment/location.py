@@ -46,7 +46,7 @@ def read_text(path: Path, *, location: SourceLocation) -> str:
 def content(path: Path) -> bytes:
     """The content of a file, read once for all steps of a run that ask for it.
 
-    It is read again once it has changed, or after a minute: on a network filesystem only opening it tells.
+    It is read again once it has changed, or after a minute: on a network filesystem only opening it shows a change.
     """
     stat = path.stat()
     state = stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns

@@ -162,7 +162,7 @@ def _compile(
 ) -> str:
     """Resolve a specification; dependencies take amlcore's own versions where they fit.
 
-    A model that is trained in the environment can then mostly be served without another one.
+    A model that is trained in this environment can then usually be served in it, too.
     """
     options = specification.options
     with tempfile.TemporaryDirectory(prefix="amlcore-lock-") as name:

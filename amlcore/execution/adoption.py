@@ -20,7 +20,7 @@ from amlcore.worker.metrics import last_values
 
 
 def damaged_trials(search: Search, sweep: Record, trials: list[Trial]) -> dict[int, Record]:
-    """The records, by number, of the trials that ended according to the study, but that a power cut took or damaged.
+    """The records, by number, of trials that the study says have ended, but that a power cut removed or damaged.
 
     A study is synced while its sweep runs, and the records of its trials only at the end of the sweep. So none is
     damaged once the sweep itself has ended, and a record that is missing then was removed by somebody.
@@ -36,7 +36,7 @@ def damaged_trials(search: Search, sweep: Record, trials: list[Trial]) -> dict[i
 
 
 def _is_whole(record: Record, trial: Trial, metrics: Sequence[str]) -> bool:
-    """Whether the record of a trial holds what its study says, as far as its files tell without reading all of them."""
+    """Whether the record of a trial holds what its study says, judged without reading every file."""
     if not record.is_present or not record.is_readable or not record.has_ended():
         return False
     if trial.state is not TrialState.COMPLETE:
@@ -80,7 +80,7 @@ def can_continue(record: Record, overrides: list[str]) -> bool:
 
 
 def start_over(record: Record) -> None:
-    """Make the folder of a trial anew; only the checkpoints of the same trial stay, which its attempts share."""
+    """Recreate the folder of a trial; only its checkpoints stay, which its attempts share."""
     checkpoints = Path(record.layout.checkpoints)
     aside = record.folder.with_name(f".{record.folder.name}.checkpoints")  # found again if this process is killed
     if checkpoints.is_dir() and Path(record.layout.run).exists() and record.is_readable:

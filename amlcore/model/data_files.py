@@ -1,4 +1,4 @@
-"""What a model needs beside its own file: data files that its modules read, and a fit."""
+"""What a model needs besides its own file: the data files that its modules read, and a fit."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from amlcore.worker.objects import object_path
 
 
 def check_fitted(report: dict[str, Any], *, where: str) -> None:
-    """Raises ModelError where the probe reports that the model was never fitted."""
+    """Raise ModelError if the probe reports that the model was never fitted."""
     trial = report["trial"]
     if trial is not None and trial["unfitted"] is not None:
         kind = report["class"].rpartition(".")[2]
@@ -20,7 +20,7 @@ def check_fitted(report: dict[str, Any], *, where: str) -> None:
 
 
 def missing_warnings(report: dict[str, Any]) -> list[str]:
-    """A warning where the model could not predict because a file or a package was missing."""
+    """A warning if the model could not predict because a file or a package was missing."""
     trial = report["trial"]
     if trial is None or trial["lacks"] is None:
         return []
@@ -40,9 +40,17 @@ def link_rest(manifest: Path, *, objects: Path, into: Path, select: Callable[[st
 
 
 def opened_files(opened: dict[str, str], *, stage: Path, roots: list[Path]) -> tuple[dict[str, Path], list[str]]:
-    """The files that go with the model since its modules read them, by their path beside those, and what cannot go.
+    """The files that the model's modules read.
 
-    `opened`: each file, and the module that opened it.
+    Parameters
+    ----------
+    opened : dict
+        Each file, and the module that opened it.
+
+    Returns
+    -------
+    tuple
+        The files to keep with the model, by their path among its modules, and warnings about those that cannot be kept.
     """
     files: dict[str, Path] = {}
     warnings = []

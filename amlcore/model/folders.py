@@ -1,4 +1,4 @@
-"""The folders of models: which names and versions lie in a workspace's models/."""
+"""The folders of models: the names and versions in a workspace's models/."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from pathlib import Path
 from amlcore.errors import LeftOutWarning, NotFoundError, suggest
 
 RECORD = "model.json"
-PREPARED = ".tmp-"  # how the name of a folder begins that is to become a version
+PREPARED = ".tmp-"  # the prefix of a folder that is still to become a version
 
 
 def versions(folder: Path) -> list[int]:
-    """The versions of the model in `folder`, in order; what is still being prepared is none."""
+    """The versions of the model in `folder`, in order; one that is still being prepared does not count."""
     if not folder.is_dir():
         return []
     try:
@@ -26,19 +26,19 @@ def versions(folder: Path) -> list[int]:
 
 
 def _holds_version(folder: Path) -> bool:
-    """Whether a version lies in `folder`; one that may not be read has its number all the same."""
+    """Whether `folder` is a version; one that this user may not read counts too, so its number is not given again."""
     return not os.access(folder, os.X_OK) or (folder / RECORD).exists()
 
 
 def registered(models: Path) -> list[Path]:
-    """The folders in `models` that are amlcore's own; whatever else lies there is the user's, as a package is."""
+    """The folders in `models` that amlcore wrote; anything else is the user's, such as a Python package `models`."""
     if models.is_symlink() and not any(models.glob("*.py")):
         return [models]
     return [*(path.parent for path in models.glob(f"*/*/{RECORD}")), *models.glob(f"*/{PREPARED}*")]
 
 
 def named(models: Path) -> Iterator[Path]:
-    """The folders that are called as a model may be."""
+    """The folders whose names a model may have."""
     if models.is_dir():
         yield from (folder for folder in models.iterdir() if folder.is_dir() and not folder.name.startswith("."))
 

@@ -20,7 +20,7 @@ from amlcore.snapshot.snapshot import files_of, materialize
 
 PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
 INPUTS = Path(__file__).with_name("inputs")
-"""What reads the requests of a service, and the sample in the same way."""
+"""The package that reads the requests of a service; the probe reads the sample by it, too."""
 TIMEOUT_S = 600
 
 
@@ -34,7 +34,7 @@ class Inspection:
     last_step: str
     methods: list[str]
     signature: dict[str, Any]
-    """As amlcore.model.inputs.signature_inference makes it."""
+    """As amlcore.model.inputs.signature_inference returns it."""
     classes: list[Any] | None
     sample: Sample | None
     """As it was logged, with the columns that the model takes."""
@@ -44,7 +44,7 @@ class Inspection:
 
 @dataclass(frozen=True)
 class TrainingContext:
-    """What trained the model: an interpreter, and the snapshot's code where there is one."""
+    """What the model was trained with: an interpreter, and the code of a snapshot if there is one."""
 
     interpreter: Path
     manifest: Path | None
@@ -60,12 +60,14 @@ class TrainingContext:
 def inspect_model(
     model: Path, *, training: TrainingContext, sample: Sample | None, trusted: list[str], where: str
 ) -> Iterator[Inspection]:
-    """Load `model` where it was trained, and try the sample on it; of one in skops format only `trusted` is built.
+    """Load `model` in the interpreter that trained it, and try the sample on it.
+
+    From a file in skops format, only types that skops or `trusted` allow are loaded.
 
     Raises
     ------
     ModelError
-        It cannot be loaded there, or needs a class of the script itself; `where` names the file.
+        It cannot be loaded there, or needs a class that the script itself defines; `where` names the file.
     """
     with temporary_folder("model") as stage:
         request = {"sample": sample.to_json() if sample else None, "trusted": trusted, "convert": None}
@@ -80,12 +82,12 @@ def inspect_model(
 
 @contextmanager
 def convert_to_skops(model: Path, *, training: TrainingContext, trusted: list[str], where: str) -> Iterator[Path]:
-    """The model in skops format, written where it was trained, until the block ends.
+    """The model in skops format, converted by the interpreter that trained it; removed when the block ends.
 
     Raises
     ------
     ModelError
-        There is no skops there, or it does not know a part of the model.
+        That interpreter has no skops, or skops does not support a part of the model.
     """
     with temporary_folder("model") as stage:
         target = stage / f"model{SKOPS}"
@@ -111,7 +113,7 @@ def _probed(
 
 
 def _roots(training: TrainingContext, stage: Path) -> list[Path]:
-    """Lay out the snapshot's code as the run had it, and say where Python looked for modules."""
+    """Lay out the snapshot's code as the run had it; return the folders in which Python looked for modules."""
     code = stage / "code"
     code.mkdir()
     if training.manifest is None or training.objects is None:
@@ -140,7 +142,7 @@ def _given_roots(training: TrainingContext, stage: Path) -> list[Path]:
 
 
 def _verified(files: dict[str, Path], *, stage: Path, training: TrainingContext) -> dict[str, Path]:
-    """Copies of the snapshot's files, whose content is what was stored; `files` are what stands for them."""
+    """Copies of `files` from the snapshot, with their hashes checked; `files` are links to its store."""
     assert training.manifest is not None
     assert training.objects is not None
     inside = {path.relative_to(stage / "code").as_posix() for path in files.values()}

@@ -20,7 +20,7 @@ from amlcore.worker.hashes import file_sha256
 
 
 class HasModels(Protocol):
-    """A workspace, as far as models go."""
+    """The part of a workspace that models need."""
 
     @property
     def models_path(self) -> Path: ...
@@ -42,7 +42,7 @@ class Model:
     run: str | None
     experiment: str
     created: Moment  # in UTC
-    trusted_types: list[str]  # that a model in skops format may be built of, as declared
+    trusted_types: list[str]  # types that a model in skops format may contain, as declared
     path: str  # the file that is loaded, relative to files/
     files: list[dict[str, Any]]  # path, size, sha256
     sha256: str  # of the file that is loaded
@@ -55,7 +55,7 @@ class Model:
     resource_configuration: dict[str, Any] | None  # cpu, memory_in_gb, gpu
     python: str
     class_name: str = field(metadata={"key": "class"})
-    last_step: str  # the class of what answers: of a pipeline its last step, of a search its best model
+    last_step: str  # the class of the step that answers: a pipeline's last step, a search's best model
     methods: list[str]
     signature: dict[str, Any]  # n_features, columns, dtypes
     classes: list[Any] | None
@@ -107,7 +107,7 @@ class Model:
         Raises
         ------
         ModelError
-            The file is gone, or not what was registered.
+            The file is gone, or has changed since it was registered.
         """
         if self.lock_sha256 is not None:
             self._verify_file("lock.txt", self.lock_sha256)
@@ -117,12 +117,12 @@ class Model:
             raise ModelError(f"{self.id}: {self.folder / 'lock.txt'} cannot be read: {error.strerror}") from None
 
     def verify(self) -> Path:
-        """The file to load, once every file of the model is what was registered.
+        """The file to load; every file of the model is checked against its hash first.
 
         Raises
         ------
         ModelError
-            A file is gone, or is not what was hashed.
+            A file is gone, or has changed since it was registered.
         """
         hashes = {f"files/{file['path']}": file["sha256"] for file in self.files}
         hashes |= {f"code/{path}": sha256 for path, sha256 in self.code_sha256.items()}
@@ -145,13 +145,13 @@ class Model:
             )
 
     def download(self, target_dir: str | Path = ".", exist_ok: bool = False) -> str:
-        """Copy the verified files of the model into a folder; the path of the one that is loaded comes back.
+        """Copy the verified files of the model into a folder; return the path of the one to load.
 
         Raises
         ------
         ModelError
-            A file of that name is there already and `exist_ok` is false, the model is damaged, or a file would come
-            to lie outside of the folder.
+            A file of that name exists already and `exist_ok` is false, the model is damaged, or a file would be written
+            outside of the folder.
         """
         self.verify()
         names = [str(file["path"]) for file in self.files]
@@ -182,7 +182,7 @@ def find(models: Path, reference: str) -> Model:
 
 
 def list_models(models: Path, *, warn: Log = warnings.warn) -> list[Model]:
-    """All versions of all models, newest first; one whose record is damaged is left out with a warning."""
+    """All versions of all models, newest first; one with a damaged record is left out with a warning."""
     records = []
     for folder in (own / str(version) for own in named(models) for version in versions(own)):
         try:

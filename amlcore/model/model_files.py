@@ -1,4 +1,4 @@
-"""The files of a model: found in what a run wrote, and copied for good."""
+"""The files of a model: found among what a run wrote, and copied read-only."""
 
 import os
 import shutil
@@ -29,7 +29,7 @@ class ModelFile:
 
 
 def check_output(path: str, *, key: str) -> None:
-    """Raises ModelError for what is no path of a file or folder in a run's `outputs/`, since only those are kept."""
+    """Raise ModelError unless `path` is inside a run's `outputs/`: only files there are kept."""
     if not os.path.normpath(path).startswith("outputs/"):
         name = Path(path).name if Path(path).name not in ("", ".", "..", "outputs") else "model.joblib"
         raise ModelError(f"{key}={path}: must be a path in the run's outputs/, such as outputs/{name}")
@@ -69,19 +69,19 @@ def copy_model(source: Path, folder: Path) -> list[ModelFile]:
 
 
 def copy_files(sources: dict[str, Path], folder: Path) -> list[ModelFile]:
-    """Copy files for good, hashing what is written."""
+    """Copy files read-only, and hash what is written."""
     return [_copy(source, folder / relative, relative) for relative, source in sorted(sources.items())]
 
 
 def check_inside(relative: str, folder: Path, *, what: str) -> None:
-    """Raises ModelError where `relative` leads out of `folder`, by its own parts or by a link that is there."""
+    """Raise ModelError if `relative` leads out of `folder`, by `..` or through a link."""
     target = folder / relative
     if Path(relative).is_absolute() or not target.parent.resolve().is_relative_to(folder.resolve()):
         raise ModelError(f"{what}: the file {relative!r} would be written outside {folder}")
 
 
 def replace_copy(source: Path, target: Path) -> None:
-    """Copy a file to `target`, whole or not at all; a link that is there is replaced, not followed."""
+    """Copy a file to `target` atomically; a link at `target` is replaced, not followed."""
     temporary = target.with_name(f".{uuid.uuid4().hex[:12]}.tmp")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -101,7 +101,7 @@ def replace_file(files: list[ModelFile], old: str, new: Path, *, folder: Path) -
 
 
 def main_file(files: list[ModelFile], source: Path) -> str:
-    """The file that is loaded: the only one, or of a folder the only one whose name says that it is a model."""
+    """The file to load: `source` itself, or the only file in the folder `source` with the suffix of a model."""
     if source.is_file():
         return files[0].path
     named = [file.path for file in files if file.path.endswith(MODEL_FILES)]

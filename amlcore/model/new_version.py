@@ -1,4 +1,4 @@
-"""A version of a model is prepared in a folder beside the others, and exists once that folder is renamed."""
+"""A new version of a model: prepared in a folder beside the others, and claimed by renaming that folder."""
 
 import shutil
 import time
@@ -21,7 +21,7 @@ MAX_PREPARING_S = 86400.0  # an older folder was left by a registration that was
 
 @contextmanager
 def prepared_folder(models: Path) -> Iterator[Path]:
-    """A folder beside the versions to prepare one in; gone afterwards, unless it became one."""
+    """A folder beside the versions in which to prepare one; removed afterwards unless it became one."""
     folder = models / f"{PREPARED}{uuid.uuid4().hex[:12]}"
     try:
         make_folder(models)
@@ -40,7 +40,7 @@ def prepared_folder(models: Path) -> Iterator[Path]:
 
 
 def claim_version(folder: Path, record: dict[str, Any]) -> Path:
-    """Make the prepared folder the next version; who renames first has the number, the others take the one after."""
+    """Make the prepared folder the next version; whoever renames first gets the number, the others try the next one."""
     (folder / OWNER).unlink(missing_ok=True)
     while True:
         version = max(versions(folder.parent), default=0) + 1

@@ -1,4 +1,4 @@
-"""Where a model comes from: the run that wrote its files, and what that run was trained in."""
+"""Where a model comes from: the run that wrote its files, and the environment and source of that run."""
 
 import os
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from amlcore.model.model_files import find_written
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model comes from: a run that has ended, and what it ran in."""
+    """Where a model comes from: a run that has ended, with its environment and source."""
 
     run: str | None
     experiment: str
@@ -26,24 +26,24 @@ class Provenance:
     python_path: tuple[str, ...] = ()
     metrics: dict[str, Any] = field(default_factory=dict)
     strays: tuple[str, ...] = ()
-    hashes: dict[str, str] | None = None  # of what the run wrote, by its path there; None: nobody hashed it
+    hashes: dict[str, str] | None = None  # sha256 of each file that the run wrote, by its path; None: not recorded
 
     @property
     def training(self) -> TrainingContext:
         return TrainingContext(self.interpreter, self.manifest, self.objects, self.script, self.python_path)
 
     def written(self, path: str, *, key: str) -> Path:
-        """The file or folder `path` of the run, which must lie in its `outputs/`."""
+        """The file or folder `path` of the run, which must be in its `outputs/`."""
         run = f"run {self.run}" if self.run else str(self.folder)
         return find_written(path, folder=self.folder, strays=self.strays, key=key, run=run)
 
     def check(self, files: Mapping[Path, str], *, key: str, folder: Path | None = None) -> None:
-        """Make sure that files, given with their sha256, are those of the run, and all that it wrote to `folder`.
+        """Check that `files`, by sha256, are as the run wrote them, and that they are all it wrote to `folder`.
 
         Raises
         ------
         ModelError
-            One was changed, put there or removed after the run had ended.
+            A file was changed, added or removed after the run had ended.
         """
         if self.hashes is None:
             return

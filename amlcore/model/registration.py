@@ -1,4 +1,4 @@
-"""What a run's model is registered as: the fields of the group `model`."""
+"""The Registration: under which name and how a run's model is registered; the fields of the group `model`."""
 
 import os
 import re
@@ -14,7 +14,7 @@ FORMATS = ("skops",)
 
 @dataclass
 class ResourceConfiguration:
-    """What a service of the model may take."""
+    """The resources that a service of the model may use."""
 
     cpu: float = 1.0  # cores: workers times threads
     memory_in_gb: float = 0.5  # GB, stated with the service
@@ -32,13 +32,13 @@ class ResourceConfiguration:
 
 @dataclass
 class Registration:
-    """What becomes of a run's model file; nothing where `name` is null."""
+    """How a run's model file is registered; it is not if `name` is null."""
 
     name: str | None  # of the model; null: nothing is registered
     path: str = "outputs/model.joblib"  # the file, or a folder with one such file, in the run's outputs/
-    framework: str = "ScikitLearn"  # the only one there is
+    framework: str = "ScikitLearn"  # the only one supported
     format: str | None = None  # skops: the model is kept in that format, which runs no code on load; null: as written
-    trusted_types: list[str] = field(default_factory=list)  # what a model in skops format may be built of besides
+    trusted_types: list[str] = field(default_factory=list)  # further types that a model in skops format may contain
     framework_version: str | None = None  # as stated; null: the version that trained it
     description: str = ""
     tags: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Registers what a run wrote as the next version of a model."""
+"""Registration: what a run wrote becomes the next version of a model."""
 
 import hashlib
 import re
@@ -50,7 +50,7 @@ def register_file(path: Path, registration: Registration, *, models: Path) -> Mo
 
 
 def _register(source: Path, registration: Registration, provenance: Provenance, *, models: Path) -> Model:
-    """Register `source` as the next version of the model, wherever it lies."""
+    """Register `source`, wherever it is, as the next version of the model."""
     if registration.name is None:
         raise ModelError("model.name is null: a model needs a name to be registered")
     if not provenance.interpreter.exists():
@@ -140,7 +140,7 @@ def _learnt(findings: Inspection) -> dict[str, Any]:
 
 
 def locked_version(lock: str) -> str | None:
-    """The version of scikit-learn in a lock; None where it has none, or several for different platforms."""
+    """The version of scikit-learn in a lock; None if it has none, or several for different platforms."""
     pins = set(re.findall(r"^scikit[-_]learn==([^\s;\\]+)", lock, re.MULTILINE | re.IGNORECASE))
     return pins.pop() if len(pins) == 1 else None
 

@@ -23,7 +23,7 @@ MISSING = frozenset(("", "#N/A", "<NA>", "N/A", "NA", "NULL", "NaN", "None", "n/
 
 @dataclass(frozen=True)
 class Sample:
-    """As amlcore.worker.script.samples makes one of data, or what a file tells of it."""
+    """A sample as amlcore.worker.script.samples takes it of data, or as a file holds it."""
 
     columns: list[str] | None
     dtypes: list[str] | None
@@ -33,7 +33,7 @@ class Sample:
     details: list[dict[str, Any] | None] | None = None
     records: list[dict[str, Any]] | None = None
     texts: list[list[str]] | None = None
-    """Of a CSV, which keeps no types: what is written there."""
+    """The cells of a CSV as they are written, since a CSV keeps no types."""
 
     def to_json(self) -> dict[str, Any]:
         always = ("columns", "dtypes", "rows")
@@ -77,7 +77,7 @@ def _from_csv(path: Path) -> Sample:
     if all(isinstance(_value(text), int | float) for text in lines[0]):
         return Sample(None, None, [[_value(text) for text in line] for line in lines])
     columns, texts = lines[0], lines[1:]
-    if not columns[0]:  # the index, which pandas writes unless it is told not to
+    if not columns[0]:  # the index, which pandas writes by default
         columns, texts = columns[1:], [line[1:] for line in texts]
     rows = [[_value(text) for text in line] for line in texts]
     are_texts = [_dtype([row[place] for row in rows]) == "object" for place in range(len(columns))]
@@ -117,7 +117,7 @@ def _from_npy(path: Path) -> Sample:
 
 
 def _value(text: str) -> Any:
-    """What pandas would read, but for a number with leading zeros: that is a code, and text."""
+    """What pandas would read, except that a number with leading zeros stays text: it is a code."""
     if text in MISSING:
         return None
     if text in ("True", "False"):
@@ -138,5 +138,5 @@ def _dtype(values: Sequence[Any]) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """`value` as strict JSON has it."""
+    """`value` as strict JSON allows it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

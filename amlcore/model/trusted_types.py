@@ -1,4 +1,4 @@
-"""What may be built when a model in skops format is loaded; never read from the model itself."""
+"""The types that a model in skops format may contain; never read from the model itself."""
 
 SKOPS = ".skops"
 
@@ -24,4 +24,4 @@ TRUSTED_TYPES = (
     "sklearn.tree._tree.Tree",
     "sklearn.utils._bunch.Bunch",
 )
-"""Beside those that skops trusts: types of scikit-learn that hold what was fitted, and run no code of others."""
+"""Besides those that skops trusts: types of scikit-learn and numpy that hold fitted state and run no foreign code."""

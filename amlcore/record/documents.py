@@ -1,4 +1,4 @@
-"""What the files of a run's record hold, a class a file; see docs/files.md."""
+"""What the files of a run's record hold, one class per file; see docs/files.md."""
 
 # Without `from __future__ import annotations`, so that no annotation has to be evaluated when a file is read.
 # Not frozen and mostly without __eq__: making these methods for each class takes 3 % of the time of `aml runs`.
@@ -145,8 +145,8 @@ class AttemptResult:
     """result.json of an attempt: how it ended."""
 
     reason: str | None  # why the worker ended it: its time limit, its memory limit, a cancellation
-    message: str | None  # that explains the reason, or why it could not start
-    signal: int | None  # that killed the script
+    message: str | None  # explains the reason, or why it could not start
+    signal: int | None  # the signal that killed the script
     exit_status: int | None
     ended: float | None = None  # in seconds since the epoch
     strays: list[DiscardedFile] = field(default_factory=list)

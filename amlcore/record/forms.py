@@ -38,7 +38,7 @@ _NAMES[Moment] = "an ISO 8601 time with a time zone"
 
 
 def parse(path: str | Path, value: Any, form: type[F], *, error: type[AmlcoreError] = RecordError) -> F:
-    """The JSON object `value` as an instance of the dataclass `form`; a null where the form has a default means that.
+    """The JSON object `value` as an instance of the dataclass `form`; null stands for a field's default.
 
     Parameters
     ----------
@@ -98,11 +98,11 @@ def _keys(form: type[Any]) -> tuple[_Key, ...]:
     keys = []
     for field in fields(form):
         name = field.metadata.get("key", field.name)
-        if name is None:  # of the object alone, and not of its file
+        if name is None:  # a field of the object that its file does not have
             continue
         is_required = field.default is MISSING and field.default_factory is MISSING
         members = _members(kinds[field.name])
-        if not is_required:  # a null is the default then
+        if not is_required:  # null stands for the default
             members = tuple(kind for kind in members if kind is not NoneType)
         keys.append(_Key(name, field.name, members, is_required))
     return tuple(keys)

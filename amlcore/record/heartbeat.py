@@ -1,4 +1,4 @@
-"""The heartbeat: a thread that touches files, by which other hosts see that this process is alive."""
+"""The heartbeat: a thread that touches files so that other hosts see that this process is alive."""
 
 from __future__ import annotations
 

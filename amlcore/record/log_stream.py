@@ -74,7 +74,7 @@ class LogStream:
 
 
 class _Recipient:
-    """The reader of an open stream; one that has stalled blocks nobody who did not ask to wait."""
+    """The reader of an open stream; one that has stalled only blocks a caller that asked to wait."""
 
     def __init__(self, to: BinaryIO) -> None:
         self._to = to
@@ -90,7 +90,7 @@ class _Recipient:
         self._gone = True
 
     def write(self, data: bytes, *, wait: bool) -> int:
-        """Write as much as the reader takes; the number of bytes, or of all of them if the reader is gone."""
+        """Write as much as the reader takes; return the number of bytes, all of them if the reader is gone."""
         size = 0
         while size < len(data) and not self._gone:
             if self._descriptor is not None and not self._ready.poll(None if wait else 0):

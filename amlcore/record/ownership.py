@@ -31,7 +31,7 @@ def may_reconcile(folder: Path) -> bool:
 
 
 def open_tree_to_group(folder: Path) -> None:
-    """Let the group read everything in `folder` if it may write to the parent: what is made there is for everyone."""
+    """Let the group read everything in `folder` if it may write to the parent: such a parent is shared."""
     if not folder.parent.stat().st_mode & stat.S_IWGRP:
         return
     for path in (folder, *folder.rglob("*")):

@@ -76,7 +76,7 @@ class Record:
 
     @property
     def environment(self) -> RunEnvironment | None:
-        """What the run has run in; None before it was built."""
+        """The environment of the run; None before it was built."""
         return self._read(self.layout.environment, RunEnvironment)
 
     @property
@@ -86,11 +86,11 @@ class Record:
 
     @property
     def lock(self) -> str | None:
-        """The packages that the run had, as they were locked; None before its environment was built."""
+        """The lock of the run's environment; None before that was built."""
         return self.lock_of(self.environment)
 
     def lock_of(self, environment: RunEnvironment | None) -> str | None:
-        """The same for an environment that was read before.
+        """The lock of the run's environment, which the caller has read already.
 
         Raises
         ------

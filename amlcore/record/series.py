@@ -1,4 +1,4 @@
-"""The series that a run logged, as they are shown: each file of metrics read once, as a stream, and checked."""
+"""The series that a run logged, as they are shown: each file of metrics is read once, as a stream, and checked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from amlcore.worker.metrics import last_by_name, metric_files, parse_record, time_order
 
 SHOWN_VALUES = 10000
-"""How many values of a series are shown, about; its file in the run's folder has them all."""
+"""About how many values of a series are shown; its file in the run's folder has them all."""
 
 READ_WHOLE_BYTES = 5 << 20  # in a longer file only some lines are parsed to find damage
 PARSED_EVERY = 100
@@ -23,7 +23,7 @@ class LoggedSeries:
     Attributes
     ----------
     records : list
-        In the order of time; of a long series evenly spread ones, the last among them.
+        In the order of time; a long series is thinned evenly and keeps its last value.
     thinned : dict
         The number of values of each name that `records` does not have in full.
     damaged_lines : dict
@@ -42,7 +42,7 @@ class LoggedSeries:
 
 
 def read_series(folder: str, *, at_most: int = SHOWN_VALUES) -> LoggedSeries:
-    """Read the files of metrics in `folder`, with `at_most` values of each series of a file, about."""
+    """Read the files of metrics in `folder`, with about `at_most` values of each series of a file."""
     logged = LoggedSeries()
     counts: dict[str, int] = {}
     shown: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""The models registered from a run, and a note where its driver ended before it registered one."""
+"""The models registered from a run, and a note if its driver ended before it registered one."""
 
 from __future__ import annotations
 

@@ -108,7 +108,7 @@ def _remove(folder: Path) -> None:
 
 
 def _files_below(folder: Path, inside: Path) -> Iterator[Path]:
-    """The files in a folder, and those in folders inside of it that links lead to, without the links in there."""
+    """The files in a folder, and those in linked folders inside of it; links within those are not followed."""
     for parent, folders, names in os.walk(folder):
         folders.sort()
         yield from (Path(parent) / name for name in sorted(names) if (Path(parent) / name).is_file())

@@ -33,12 +33,13 @@ def reconcile(record: Record) -> None:
 
 
 def _reconcile(record: Record) -> None:
-    """Do so unless the run has ended, is driven, or belongs to another user."""
+    """Reconcile a run unless it has ended, is driven, or belongs to another user."""
     if not needs_reconciling(record, record.status):
         return
     if not may_reconcile(record.folder) or record.is_driven:
         return
-    from amlcore.runs.lifecycle import end_without_result, finalize, update_state  # likewise
+    # Slow to import, and most runs have ended.
+    from amlcore.runs.lifecycle import end_without_result, finalize, update_state
 
     with _locked(record.folder):
         if record.has_ended():

@@ -1,4 +1,4 @@
-"""Relative imports: what a script that uses them has to be run as."""
+"""Relative imports: how a script that uses them must be run."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ class ScriptRunConfig:
     inputs: dict[str, Any] = field(default_factory=dict)  # name: path, or name: {path, mode}
     environment_variables: dict[str, str] = field(default_factory=dict)  # set for the script
 
-    # How v1 code says them; in YAML they are the groups `environment` and `compute`.
+    # As v1 code passes them; in YAML they are the groups `environment` and `compute`.
     environment: Environment | None = field(default=None, metadata={"omegaconf_ignore": True})
     compute_target: ComputeTarget | str | None = field(default=None, metadata={"omegaconf_ignore": True})
 

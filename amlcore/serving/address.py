@@ -22,7 +22,7 @@ def find_address(host: str, port: int) -> str:
 
 
 def check_port(host: str, port: int) -> None:
-    """Raises RequestError if nothing can listen on `port` of the address `host`."""
+    """Raise RequestError if nothing can listen on `port` of the address `host`."""
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -106,13 +106,13 @@ def find_bento(tag: str) -> Bento:
 
 
 def _shown(versions: list[str]) -> str:
-    """`versions`, newest first, as many as a line has room for."""
+    """`versions`, newest first, as many as fit on a line."""
     more = len(versions) - MAX_SHOWN
     return ", ".join(versions[:MAX_SHOWN]) + (f" and {more} older" if more > 0 else "")
 
 
 def check_readable(name: str) -> None:
-    """Raises DeploymentError if Bentos of `name` are in the store, and this user may not read them."""
+    """Raise DeploymentError if Bentos of `name` are in the store, and this user may not read them."""
     try:
         folders = [folder for folder in store().iterdir() if folder.name == name]
         unreadable = [
@@ -134,7 +134,7 @@ def check_readable(name: str) -> None:
 
 
 def check_writable(name: str) -> None:
-    """Raises DeploymentError if this user cannot add a Bento of `name` to the store."""
+    """Raise DeploymentError if this user cannot add a Bento of `name` to the store."""
     folder = store() / name
     while not os.path.lexists(folder) and folder != folder.parent:
         folder = folder.parent

@@ -57,7 +57,7 @@ class Deployment:
     base_image: str | None = None  # for `bentoml containerize`; null: python:X.Y-slim, the model's Python
 
     def check(self) -> None:
-        """Raises DeploymentError for a value with which no model can be served."""
+        """Raise DeploymentError for a value with which no model can be served."""
         for key in ("workers", "threads", "cpu", "memory_in_gb", "timeout_s", "max_concurrency", "max_body_mb"):
             value = getattr(self, key)
             if value is not None and not value > 0:

@@ -99,8 +99,8 @@ def log_to_stderr(line: str) -> None:
 def staged(model: Model) -> Iterator[Model]:
     """A verified copy of `model`, in the folder that its Bento is built from.
 
-    The copy is hashed, and not the original: what is proven and packaged is what was hashed, and each file is hashed
-    once in a packaging.
+    The copy is hashed, not the original: so what is proven and packaged is what was verified, and each file is hashed
+    only once.
 
     Raises
     ------
@@ -140,14 +140,14 @@ def _explaining_full_disk(model: Model, deployment: Deployment, *, cache: Path) 
 
 
 def _free_bytes(folder: Path) -> int:
-    """Of the filesystem that contains `folder`, which may be yet to come."""
+    """The free bytes of the filesystem that will contain `folder`, which may not exist yet."""
     while not folder.exists() and folder != folder.parent:
         folder = folder.parent
     return shutil.disk_usage(folder).free
 
 
 def _copy_tree(source: Path, target: Path) -> None:
-    """As shutil.copytree, whose own error would hide the error number of a full disk."""
+    """Copy a folder; shutil.copytree's own error would hide the error number of a full disk."""
     target.mkdir()
     for path in sorted(source.iterdir()):
         if path.is_dir():
@@ -247,7 +247,7 @@ def service_settings(model: Model, deployment: Deployment) -> dict[str, Any]:
 
 
 def check_servable(model: Model) -> None:
-    """Raises DeploymentError where BentoML cannot serve `model`."""
+    """Raise DeploymentError if BentoML cannot serve `model`."""
     from packaging.specifiers import SpecifierSet
 
     if model.framework != model.Framework.SCIKITLEARN:
@@ -293,7 +293,7 @@ def _bentofile(model: Model, deployment: Deployment, settings: dict[str, Any]) -
 
 
 def _build(stage: Path, *, name: str) -> str:
-    """Build in a separate process: BentoML changes the directory, modules and logging of its own.
+    """Build in a separate process: BentoML changes the working folder, modules and logging of the one it runs in.
 
     The version is chosen here and not parsed from BentoML's output, which is coloured and wrapped for a terminal.
     """

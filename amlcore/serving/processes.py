@@ -80,7 +80,7 @@ def stop(folder: Path, *, wait_s: float = 10.0) -> None:
 
 
 def _check_mine(record: ServiceProcess) -> None:
-    """Raises DeploymentError if the service belongs to another user, before anything of it is touched."""
+    """Raise DeploymentError if the service belongs to another user, before anything is changed."""
     try:
         process = f"/proc/{record.process.pid}"
         is_mine = os.geteuid() in (0, os.stat(process).st_uid)
@@ -91,7 +91,7 @@ def _check_mine(record: ServiceProcess) -> None:
 
 
 def check_replaceable(folder: Path) -> None:
-    """Raises DeploymentError if a service in `folder` could not be replaced, before one is packaged for it."""
+    """Raise DeploymentError if a service in `folder` cannot be replaced, before a new one is packaged."""
     record = read_document(ServiceLayout(folder).record, ServiceProcess, error=DeploymentError)
     if record is not None and record.process.is_alive:
         _check_mine(record)

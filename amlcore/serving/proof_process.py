@@ -1,4 +1,4 @@
-"""Runs the proof: which fast paths answer exactly as the model, found out in the interpreter that will serve it."""
+"""Runs the proof of the fast paths in the interpreter that will serve the model, and reports what it found."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def copy_service(stage: Path) -> None:
 def run_proof(model: Model, settings: dict[str, Any], *, python: Path) -> dict[str, Any]:
     """The report that the Bento carries: the candidates, their equality and speed, the choice, a worker's memory.
 
-    `model` is verified: its files are loaded without another look at their hashes.
+    `model` has been verified: its files are loaded without checking their hashes again.
 
     Raises
     ------

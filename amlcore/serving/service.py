@@ -26,7 +26,7 @@ class ServiceRecord(ServiceProcess):
     bento: str
     port: int
     route: str
-    keys: str | None = None  # the file of its keys, where it has any
+    keys: str | None = None  # the file of its keys, if it has any
 
 
 class Service:

@@ -25,7 +25,7 @@ NAME = "sweep"
 WARM_START = "warm_start"
 """The attribute of a trial of an earlier sweep: its run."""
 RETRIES = "again"
-"""The attribute of a trial that retries such a point: the number, as Optuna counts, of the canceled one."""
+"""The attribute of a trial that repeats a canceled one: the number of that trial, as Optuna counts."""
 
 
 class TrialState(StrEnum):

@@ -14,7 +14,7 @@ OPEN_AT_ONCE = 128
 """The files that are open at a time, well below the limit of a process."""
 
 THREADS = 8
-"""That sync files at the same time."""
+"""The threads that sync files at the same time."""
 
 MANY = 4096
 """Above this number of files, one sync of the filesystem is cheaper than an fsync of each."""

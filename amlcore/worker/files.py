@@ -88,7 +88,7 @@ def _json(value):
 @contextmanager
 def _temporary(path, content, sync, mode):
     # type: (str, bytes, bool, int) -> typing.Iterator[str]
-    """A file with `content` beside `path`, for the caller to rename or remove; gone where it fails to."""
+    """A file with `content` beside `path`, for the caller to rename or remove; removed if the caller fails."""
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:
@@ -107,7 +107,7 @@ def append_line(path, value, alone=False):
     # type: (str, object, bool) -> None
     """Append `value` as a line of JSON in one write, so that lines of several writers never mix.
 
-    If `alone`, no other process writes to the file, and of a line that did not fit nothing is left.
+    If `alone`, no other process writes to the file, so the part of a line that did not fit is removed again.
     """
     data = (json.dumps(value) + "\n").encode("utf-8")
     handle = retry_while_full(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
@@ -135,7 +135,7 @@ def _take_back(handle, path, written):
         if end == written:
             os.unlink(path)
     except OSError:
-        pass  # what was refused first is what the caller must hear of
+        pass  # the caller gets the first error
 
 
 def make_folder(path, keep_private=False):

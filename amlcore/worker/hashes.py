@@ -21,7 +21,7 @@ def stream_sha256(stream, start=b"", copy=None):
     # type: (typing.IO[bytes], bytes, typing.IO[bytes] | None) -> tuple[str, int]
     """The sha256 of the rest of `stream`, in hex, and its size in bytes.
 
-    Parameters: `start` is what was read of it before; what is read from here on is written to `copy`.
+    Parameters: `start` is what was read from it before; the rest is also written to `copy`.
     """
     sha256, size = hashlib.sha256(start), len(start)
     while True:
@@ -36,7 +36,7 @@ def stream_sha256(stream, start=b"", copy=None):
 
 def _write_all(stream, data):
     # type: (typing.IO[bytes], bytes) -> None
-    """Write all of `data`: an unbuffered stream may take a part, as where the disk is nearly full."""
+    """Write all of `data`: an unbuffered stream may take only a part, such as on a nearly full disk."""
     written = 0
     while written < len(data):
         written += stream.write(data[written:])

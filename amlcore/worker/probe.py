@@ -108,7 +108,7 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
 
 def last_step(model):
     """The class that predicts: the last step of a pipeline, the best model of a search."""
-    # The same loop as model/inputs/introspection.py, which needs Python 3.9; this file runs alone, on 3.6 too.
+    # The same loop as model/inputs/introspection.py, which needs Python 3.7; this file runs alone, on 3.6 too.
     # tests/worker/test_probe.py compares the two.
     while True:
         best, steps = attribute(model, "best_estimator_"), attribute(model, "steps")

@@ -33,7 +33,7 @@ class LocalQueue(Queue):
         except FileNotFoundError:
             return False
         try:
-            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: observers do not are mutually exclusive
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)  # shared: observers must not exclude one another
         except BlockingIOError:
             return True
         finally:

@@ -1,5 +1,5 @@
-"""The input of a model: what it takes, how a request becomes that, and what the model says of it.
+"""The input of a model: which rows it takes, how a request becomes them, and what the fitted model reveals about them.
 
-Registration reads the model by it in the interpreter that trained it, and it travels inside a Bento; so it imports
-nothing of the rest, and runs on Python 3.7 and later.
+Registration uses this package in the interpreter that trained the model, and it travels inside the Bento. So it
+imports nothing else of amlcore, and runs on Python 3.7 and later.
 """

@@ -13,7 +13,7 @@ from .errors import Text
 
 @dataclass(frozen=True)
 class Interpretation:
-    """One way to understand what a request leaves open."""
+    """One way to read what a request leaves open."""
 
     null: str | None = None
     """What null means in object columns that had none in training, or several kinds: nan, None, NA or NaT."""
@@ -29,7 +29,7 @@ PLAIN = Interpretation()
 
 
 def cast(column: Column, values: list[Any], interpretation: Interpretation, *, is_irregular: bool = False) -> Any:
-    """`values`, checked before, as a pandas Series or an array of shape (n_rows,) and the column's dtype."""
+    """The checked `values` as a pandas Series or an array of shape (n_rows,) with the column's dtype."""
     if is_irregular:
         return widened(values)
     if column.dtype is None and "types" not in column.detail:
@@ -38,7 +38,7 @@ def cast(column: Column, values: list[Any], interpretation: Interpretation, *, i
         return _objects(column, values, interpretation)
     if column.is_category:
         return _categories(column, values, interpretation)
-    if column.dtype == "category":  # of a registration that did not keep them
+    if column.dtype == "category":  # an old registration, which did not keep the categories
         return _objects(column, values, interpretation)
     if column.kind in times.PARSERS:
         parse = times.PARSERS[column.kind]
@@ -122,7 +122,7 @@ def _untyped(column: Column, values: list[Any], interpretation: Interpretation) 
 
 
 def _text(value: str) -> str:
-    """Plain where it can be no number: pandas reads dates of plain texts otherwise than of a subclass."""
+    """A plain str unless it could be a number: pandas parses the dates in a plain str and in a subclass differently."""
     try:
         float(value)
     except ValueError:
@@ -150,7 +150,7 @@ def _objects(column: Column, values: list[Any], interpretation: Interpretation) 
 
 
 def _object(value: Any, types: set[str]) -> Any:
-    """`value` as an object of the one type of `types` that it stands for."""
+    """`value` as an object of the type among `types` that it stands for."""
     if isinstance(value, bool):
         return value
     if isinstance(value, (int, float)):

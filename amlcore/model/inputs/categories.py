@@ -1,7 +1,7 @@
 """The pandas categories that LightGBM and XGBoost keep of their training data.
 
-Both give their trees the codes of a category column, and the codes depend on the categories: rebuilt from the values of
-a request they would mean other categories.
+Both give their trees the codes of a category column, and the codes depend on the categories: codes that were rebuilt
+from the values of a request would mean other categories.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ DTYPES = {bool: "bool", int: "int64", float: "float64", str: "object"}
 
 @dataclass(frozen=True)
 class TrainedCategories:
-    """Of the columns of a model, by their position."""
+    """The categories of a model's columns, by position."""
 
     details: Categories = field(default_factory=dict)
     lost: set[int] = field(default_factory=set)
-    """Columns of categories that it did not keep."""
+    """Category columns whose categories the model did not keep."""
     unsure: set[int] = field(default_factory=set)
-    """Columns whose `details` may be those of other columns."""
+    """Columns whose `details` may belong to other columns."""
 
 
 def trained_categories(model: Any, width: int) -> TrainedCategories:
@@ -84,7 +84,7 @@ def _of_lightgbm(model: Any) -> tuple[Categories, set[int], bool]:
 
 
 def _may_be_codes(info: str, n_categories: int) -> bool:
-    """Whether a column of numbers may hold the codes of as many categories; LightGBM keeps their least and greatest."""
+    """Whether a column of numbers may hold the codes of `n_categories`; LightGBM keeps the least and the greatest."""
     bounds = CODES.fullmatch(info)
     return info == "none" or (bounds is not None and int(bounds[1]) < n_categories)
 
@@ -96,10 +96,10 @@ def _of_xgboost(model: Any) -> tuple[Categories, set[int], bool]:
         return {}, set(), True  # no categories, or the data itself has their codes
     if not hasattr(booster, "get_categories"):  # XGBoost before 3.1 forgets them
         return {}, columns, True
-    try:  # its own export needs pyarrow, which XGBoost does not come with
+    try:  # its own export needs pyarrow, which XGBoost does not install
         learner = json.loads(bytes(booster.save_raw("json")))["learner"]["gradient_booster"]
         encodings = (learner.get("gbtree") or learner)["model"]["cats"]["enc"]
-    except Exception:  # 3.2 writes no valid JSON of some integers
+    except Exception:  # 3.2 writes invalid JSON for some integers
         return {}, columns, True
     details = {place: _of_encoding(encodings[place]) for place in columns if place < len(encodings)}
     return {place: detail for place, detail in details.items() if detail is not None}, columns, True
@@ -116,7 +116,7 @@ def _of_encoding(encoding: dict[str, Any]) -> dict[str, Any] | None:
 
 
 def _detail(values: list[Any], dtype: str | None) -> dict[str, Any] | None:
-    """As the detail of a sample's column; None where the categories are not all of one plain type."""
+    """The detail as a sample's column has it; None unless all categories have the same plain type."""
     if not values or dtype is None or len(set(map(type, values))) != 1:
         return None
     return {"categories": values, "of": dtype, "ordered": False}

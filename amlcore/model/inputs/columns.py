@@ -41,7 +41,7 @@ VALUE_TYPES: dict[str, set[type]] = {
 }
 
 EXACT = 2**53
-"""Up to here float64 has every integer."""
+"""Up to here float64 represents every integer exactly."""
 
 DATES = ("date", "datetime", "Timestamp", "datetime64")
 OBJECTS = {
@@ -55,9 +55,9 @@ OBJECTS = {
     "timedelta": "duration",
     "Period": "period",
 }
-"""What stands in a request for an object, by the name of its type."""
+"""What a request sends in place of an object, by the name of the object's type."""
 CONTAINERS = ("list", "tuple", "dict", "set", "frozenset", "ndarray")
-"""What is no single value; a request may hold one where the model takes records or lists."""
+"""Types of more than a single value; a request may hold them where the model takes records or lists."""
 
 NUMERIC = ("int", "uint", "float", "double", "halffloat", "sparse[int", "sparse[uint", "sparse[float")
 STARTS = {
@@ -71,10 +71,10 @@ STARTS = {
 
 
 def kind_of(dtype: str | None, *, is_named: bool, sample: list[Any], detail: dict[str, Any] | None = None) -> str:
-    """What a column may hold, by the name of its dtype; of an object column its details, or else the sample, decide."""
+    """The kind of values that a column takes: by its dtype; for an object column by its details, or else the sample."""
     detail = detail or {}
     if "types" in detail:
-        if set(detail["types"]) - {*OBJECTS, *CONTAINERS}:  # a text that stands for one would be a value of its own
+        if set(detail["types"]) - {*OBJECTS, *CONTAINERS}:  # JSON has no form for these
             return "object"
         return _joined({OBJECTS.get(name, "any") for name in detail["types"]})
     if dtype is None:
@@ -115,14 +115,14 @@ def _are_plain(kinds: set[str]) -> bool:
 
 @dataclass(frozen=True)
 class Column:
-    """A column as the model was trained on it; `dtype` is None where that is not known."""
+    """A column as the model was trained on it; `dtype` is None if it is unknown."""
 
     position: int
     name: str | None
     dtype: str | None
     kind: str
     detail: dict[str, Any] = field(default_factory=dict)
-    """Its categories, or the types of its objects and what stands for a missing one."""
+    """Its categories, or the types of its objects and what stood for missing ones."""
 
     @property
     def label(self) -> str | int:
@@ -134,7 +134,7 @@ class Column:
 
     @property
     def is_numpy(self) -> bool:
-        """Whether its dtype is one of numpy's, which have no mark for a missing integer or truth value."""
+        """Whether it has a NumPy dtype: those cannot mark an integer or boolean as missing."""
         return self.dtype is not None and NUMPY.fullmatch(self.dtype) is not None
 
     @property
@@ -149,7 +149,7 @@ class Column:
         return (0, 2**bits - 1) if name.startswith("uint") else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
     def check(self, values: list[Any]) -> None:
-        """Raises InputError for the first of `values` that may not stand in this column."""
+        """Raise InputError for the first of `values` that this column does not take."""
         try:
             if set(map(type, values)) <= VALUE_TYPES[self.kind] and all(map(is_finite, values)):
                 self._check_text(values)
@@ -173,7 +173,7 @@ class Column:
         return InputError(f"row {row}, column {self.label!r}: {what}", row=row, column=self.label)
 
     def _check_text(self, values: list[Any]) -> None:
-        """What is right as JSON and may be wrong as a date, or too large for a small type."""
+        """Refuse a valid JSON value that is not a valid date, or too large for a small float dtype."""
         if self.kind in times.PARSERS and not self.is_category:
             wrong = times.fault(values, self.kind, self.dtype, self.detail)
             if wrong is not None:
@@ -185,9 +185,9 @@ class Column:
                     raise self.bad(row, f"the number is too large for {self.dtype}")
 
     def irregular(self, values: list[Any]) -> dict[int, str]:
-        """The rows whose value the trained dtype lacks, with the kind of numpy's that has it.
+        """The rows whose value the trained dtype cannot hold, each with the kind of the NumPy dtype that can.
 
-        A frame would have that in all of its rows, and so another answer for those beside it.
+        In one frame with the others, such a row would change the dtype of the whole column, and so their answers.
         """
         if self.dtype is None or "types" in self.detail:
             return {}
@@ -201,14 +201,14 @@ class Column:
         return {row: kind for row, kind in kinds.items() if values[row] is not None or self.is_numpy}
 
     def unknown(self, values: list[Any]) -> int | None:
-        """The first row whose value is none of the categories."""
+        """The first row whose value is not one of the categories; None if there is none."""
         if not self.is_category:
             return None
         categories = set(map(keyed, self.detail["categories"]))
         return next((row for row, one in enumerate(values) if one is not None and keyed(one) not in categories), None)
 
     def nulls(self, values: list[Any]) -> tuple[str, ...]:
-        """What null may stand for here: the same for all rows of the training, where it is known."""
+        """What null may stand for in this column: one meaning if training showed it, else each possible one."""
         is_object = self.dtype == "object" or (self.dtype is None and "types" in self.detail)
         if None not in values or self.is_category or not (is_object or self.dtype is None):
             return ("nan",)
@@ -229,7 +229,7 @@ def _needed(value: Any) -> str:
 
 
 def keyed(value: Any) -> Any:
-    """A key that tells True from 1, which Python calls equal; 1 and 1.0 stay one."""
+    """A key that tells True from 1, which are equal in Python; 1 and 1.0 still share a key."""
     return (isinstance(value, bool), value)
 
 

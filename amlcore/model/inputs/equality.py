@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 TOLERANCE = 1e-9
-"""Relative to each number by itself, however small it is."""
+"""Relative, for each number by itself, however small it is."""
 
 
 class Different(Exception):  # noqa: N818 - an outcome, not an error
@@ -13,7 +13,7 @@ class Different(Exception):  # noqa: N818 - an outcome, not an error
 
 
 def by_row(result: Any) -> Any:
-    """A result as one array of shape (n_rows, …); several outputs, a list, stand side by side."""
+    """A result as one array of shape (n_rows, …); the outputs in a list are put side by side."""
     import numpy as np
 
     if not isinstance(result, list) or not all(hasattr(output, "ndim") for output in result):
@@ -23,7 +23,7 @@ def by_row(result: Any) -> Any:
 
 
 def require_equal(actual: Any, expected: Any, what: str) -> None:
-    """Raises Different, which says `what` it is, unless all labels are the same and all numbers within TOLERANCE."""
+    """Raise Different, which begins with `what`, unless all labels are the same and all numbers within TOLERANCE."""
     import numpy as np
 
     actual = by_row(actual)

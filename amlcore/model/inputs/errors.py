@@ -30,7 +30,7 @@ class Text(str):
 
 
 def quoted(value: Any) -> str:
-    """`value` as an error message shows it, cut where it is long."""
+    """`value` as an error message shows it, shortened if it is long."""
     if value is None or isinstance(value, (bool, list, dict)):
         names = {list: "a list", dict: "a record", bool: str(value).lower()}
         return names.get(type(value), "null")

@@ -1,4 +1,4 @@
-"""What a request leaves open: the ways to understand it, of which the model tells whether they differ."""
+"""What a request leaves open: the ways to read it. The model itself shows whether they differ."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TEXTUAL = ("text", "any", "number or text", "boolean or text")
 
 
 def interpretations(signature: Signature, rows: list[Any]) -> list[tuple[Interpretation, InputError]]:
-    """Beside the plain one, each way to understand `rows`, with the error where it makes a difference."""
+    """Each way to read `rows` besides the plain one, with the error to raise if it changes the answer."""
     alternatives: list[tuple[Interpretation, InputError]] = []
     for column in signature.columns(len(rows[0])) if signature.is_table else ():
         values = [row[column.position] for row in rows]
@@ -35,7 +35,7 @@ def interpretations(signature: Signature, rows: list[Any]) -> list[tuple[Interpr
 
 
 def fallbacks(signature: Signature, rows: list[Any]) -> list[Interpretation]:
-    """What to try where the model refuses the plain interpretation: only what is not known of a column differs."""
+    """What to try if the model refuses the plain interpretation: only columns of unknown type are read differently."""
     if not signature.is_table:
         return []
     alternatives = []
@@ -52,14 +52,14 @@ def fallbacks(signature: Signature, rows: list[Any]) -> list[Interpretation]:
 
 
 def ambiguous_dates(signature: Signature, rows: list[Any]) -> list[tuple[int, list[int], Callable[[int], InputError]]]:
-    """Of each column, the dates that the model's own code may read by those beside them.
+    """The dates of each column that the model's own code may read differently beside other rows.
 
-    pandas takes the first date of a column to tell whether all of them have the day or the month first.
+    pandas infers from the first date of a column whether the day or the month comes first in all of them.
 
     Returns
     -------
     list
-        The column's position, the places of the dates in `rows`, and what makes the error for one of them.
+        The column's position, the places of the dates in `rows`, and a function that makes the error for one of them.
     """
     dates: list[tuple[int, list[int], Callable[[int], InputError]]] = []
     for column in signature.columns(len(rows[0])) if signature.is_table and signature.form != "texts" else ():

@@ -1,4 +1,4 @@
-"""What the fitted steps of a model tell of its columns: types, categories, and which of the user's code reads them."""
+"""What the fitted steps of a model reveal about its columns: types, categories, and which user code reads them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ ARRAY_LIBRARIES = ("numpy", "scipy", "sklearn")
 
 @dataclass
 class KnownColumns:
-    """By the position of a column; a column that no step tells anything of is in none of these."""
+    """What is known, by the position of a column; a column that no step knows anything about is in none of these."""
 
     details: dict[int, dict[str, Any]] = field(default_factory=dict)
-    """As in a sample's details: the types or categories that an encoder or a model of trees knows."""
+    """As in a sample's details: the types or categories that an encoder or a tree model knows."""
     code: dict[int, str] = field(default_factory=dict)
     """The user's own function or class that reads it first."""
     lost_categories: set[int] = field(default_factory=set)
@@ -26,13 +26,13 @@ class KnownColumns:
     """Columns whose categories may be those of other columns, unless a sample confirms them."""
 
     def add(self, position: int, detail: dict[str, Any]) -> None:
-        """Merge `detail` into what earlier steps told; a later step knows better what stands for a missing value."""
+        """Merge `detail` into what earlier steps revealed; a later step knows missing values better."""
         earlier = self.details.get(position, {})
         missing = detail.get("missing") or earlier.get("missing") or []
         self.details[position] = {**detail, **earlier, "missing": missing}
 
     def settle(self, sample: dict[str, Any] | None) -> None:
-        """Keep the categories that are unsure only if the sample has them in each of these columns."""
+        """Keep the unsure categories only if the sample confirms them in each of their columns."""
         if self.unsure and not all(
             _has_categories(sample, one, self.details[one]["categories"]) for one in self.unsure
         ):
@@ -42,7 +42,7 @@ class KnownColumns:
 
 
 def known_columns(model: Any, width: int | None) -> KnownColumns:
-    """What is known of the `width` columns of `model`; nothing if a step of it is unlike what its library makes."""
+    """What is known of the `width` columns of `model`; nothing if one of its steps cannot be examined."""
     known = KnownColumns()
     try:
         if width is not None:
@@ -53,7 +53,7 @@ def known_columns(model: Any, width: int | None) -> KnownColumns:
 
 
 def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns) -> bool:
-    """Note what `step` knows of the columns at `positions`; whether the next step gets the same columns."""
+    """Note what `step` knows of the columns at `positions`; return whether the next step gets the same columns."""
     if is_passthrough(step) or isinstance(step, str):
         return is_passthrough(step)
     code = own_code(step)
@@ -87,7 +87,7 @@ def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns
 
 
 def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known: KnownColumns) -> None:
-    """The categories of `model` in the columns that a ColumnTransformer before it passes on with their names."""
+    """Note the categories of `model` in the columns that the ColumnTransformer before it passes on with their names."""
     passed = {
         place
         for _, inner, chosen in transformer.transformers_
@@ -103,7 +103,7 @@ def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known:
 
 
 def _note_categories(trained: TrainedCategories, place: int, position: int, known: KnownColumns) -> None:
-    """The categories of the model's column at `place`, which is at `position` in a request."""
+    """Note the categories of the model's column at `place`, which is at `position` in a request."""
     if place in trained.details:
         known.add(position, trained.details[place])
     if place in trained.lost:
@@ -113,7 +113,7 @@ def _note_categories(trained: TrainedCategories, place: int, position: int, know
 
 
 def _has_categories(sample: dict[str, Any] | None, place: int, categories: list[Any]) -> bool:
-    """Whether the values of the sample's column are categories, or texts or objects that the script made them of."""
+    """Whether the sample's column has these categories, or the texts or objects that the script made them from."""
     dtypes = (sample or {}).get("dtypes") or []
     if sample is None or place >= len(dtypes):
         return False
@@ -126,7 +126,7 @@ def _has_categories(sample: dict[str, Any] | None, place: int, categories: list[
 
 
 def _note_own(step: Any, code: str, positions: list[int], known: KnownColumns) -> bool:
-    """What the user's own class keeps as an encoder or imputer does, or else that nothing tells what it reads."""
+    """Note what a user's own class keeps as an encoder or imputer does, or else that its code reads the columns."""
     is_derived = any(one.__module__.partition(".")[0] == "sklearn" for one in type(step).__mro__)
     is_function = type(step).__name__ == "FunctionTransformer"
     if is_derived and not is_function and _note_encoder(step, positions, known):
@@ -136,7 +136,7 @@ def _note_own(step: Any, code: str, positions: list[int], known: KnownColumns) -
 
 
 def _note(step: Any, positions: list[int], known: KnownColumns) -> bool:
-    """What a step that holds no other one tells; whether the next step gets the same columns."""
+    """Note what a step without inner steps knows; return whether the next step gets the same columns."""
     trained = trained_categories(step, len(positions))
     for place, position in enumerate(positions):
         _note_categories(trained, place, position, known)
@@ -151,7 +151,7 @@ def _is_imputer(step: Any, width: int) -> bool:
 
 
 def _note_encoder(step: Any, positions: list[int], known: KnownColumns) -> bool:
-    """What an encoder or imputer tells of types and missing values; whether it tells anything."""
+    """Note what an encoder or imputer knows of types and missing values; return whether it knows anything."""
     details: list[dict[str, Any] | None] = []
     per_column = attribute(step, "categories_")
     if isinstance(per_column, list) and len(per_column) == len(positions):
@@ -166,7 +166,7 @@ def _note_encoder(step: Any, positions: list[int], known: KnownColumns) -> bool:
 
 
 def _missing(value: Any) -> str | None:
-    """What an imputer that fills `value` takes null for; None where that is a value like others."""
+    """What null stands for to an imputer that fills `value`; None if `value` is an ordinary value."""
     if value is None:
         return "None"
     if type(value).__name__ == "NAType":  # which is neither equal nor unequal to anything
@@ -175,7 +175,7 @@ def _missing(value: Any) -> str | None:
 
 
 def _inner(step: Any) -> Any:
-    """The first of the models that `step` gives its columns to as they are."""
+    """The first inner model that gets the columns of `step` unchanged."""
     if attribute(step, "estimators_features_") is not None:  # each gets columns of its own, in another order
         return None
     encoder = attribute(step, "_preprocessor")  # of HistGradientBoosting, for its categories
@@ -191,7 +191,7 @@ def _inner(step: Any) -> Any:
 
 
 def own_code(step: Any) -> str | None:
-    """The name of the function or class, where it is not a library's."""
+    """The name of the function or class; None if it is a library's."""
     if step is None or isinstance(step, str):
         return None
     if type(step).__name__ == "FunctionTransformer" and library_of(step) == "sklearn":

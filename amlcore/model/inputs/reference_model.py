@@ -1,4 +1,4 @@
-"""ReferenceModel: what the model itself answers to the rows of a request, by the plain meaning of them."""
+"""ReferenceModel: what the model itself answers for the rows of a request."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 """What a model raises on rows that it was not made for."""
 
 SINGLY = 10
-"""As many rows with an ambiguous date are asked for one by one: a request must not cost a call a row."""
+"""At most this many rows with ambiguous dates are predicted one by one: a request must not cost one call per row."""
 
 LIBRARIES = ("catboost", "_catboost", "lightgbm", "xgboost")
-"""Their own errors derive from Exception alone."""
+"""Libraries whose own errors derive directly from Exception."""
 
 
 class Miscounted(Exception):  # noqa: N818 - the message is all that is read
-    """As many answers as rows were wanted, and the model gave others."""
+    """The model did not give one answer per row."""
 
 
 def is_refusal(error: Exception) -> bool:
@@ -35,16 +35,16 @@ def is_refusal(error: Exception) -> bool:
 
 
 class ReferenceModel:
-    """A model with the input that it takes; each row is answered whatever stands beside it."""
+    """A model with the input that it takes; the answer for a row does not depend on the other rows of a request."""
 
     def __init__(self, estimator: Any, signature: Signature, *, checks_dates: bool = True) -> None:
-        """`checks_dates`: refuse a date that the model reads by the rows beside it, as training did with its rows."""
+        """`checks_dates`: refuse a date that the model reads differently beside other rows."""
         self.estimator = estimator
         self.signature = signature
         self._checks_dates = checks_dates
 
     def answer(self, method: str, data: Any) -> Any:
-        """As a request is answered: its cells are checked first."""
+        """The answer to a request, whose cells are checked first."""
         return self.score(method, self.signature.read(data))
 
     def score(self, method: str, rows: list[Any]) -> Any:
@@ -53,7 +53,7 @@ class ReferenceModel:
         Raises
         ------
         InputError
-            What the rows mean is open, and the answers differ.
+            The rows can be read in several ways, and the answers differ.
         Miscounted
             There are more or fewer answers than rows.
         """
@@ -109,14 +109,14 @@ class ReferenceModel:
     def _require_same_dates(
         self, answer: Any, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular
     ) -> None:
-        """Raises InputError for a row that has another answer without those that tell how to read its date."""
+        """Raise InputError for a row whose answer changes without the rows that decide how its date is read."""
         dates = ambiguous_dates(self.signature, rows)
         answers = _rows_of(answer) if dates else []
         for position, places, ambiguity in dates:
             if position in self._encoded:
                 continue
             alone = [[place] for place in places[:SINGLY]]
-            # nothing in the others tells the day from the month, so they are read as each one alone
+            # beyond SINGLY, all ambiguous rows at once: none of them tells the day from the month for the others
             together = [places] if SINGLY < len(places) < len(rows) else []
             for chosen in (*alone, *together):
                 try:
@@ -129,7 +129,7 @@ class ReferenceModel:
 
     @cached_property
     def _encoded(self) -> set[int]:
-        """The columns that only an encoder of a library reads: it compares texts, and parses none."""
+        """The columns that only a library's encoder reads, which compares texts and parses none."""
         known = known_columns(self.estimator, self.signature.n_features)
         return {place for place, detail in known.details.items() if "types" in detail} - set(known.code)
 
@@ -146,7 +146,7 @@ class ReferenceModel:
             other = self._ask(method, rows, interpretation, irregular)
         except Exception as refusal:
             if is_refusal(refusal) and not interpretation.unknown_is_missing:
-                return  # what the model does not take is not meant
+                return  # the model refuses this reading, so it is not what was meant
             raise error from None
         if _are_different(_rows_of(other), _rows_of(answer)):
             raise error
@@ -154,7 +154,7 @@ class ReferenceModel:
     def _ask(self, method: str, rows: list[Any], interpretation: Interpretation, irregular: Irregular) -> Any:
         result = getattr(self.estimator, method)(self.signature.to_input(rows, interpretation, irregular))
         if len(rows) == 1 and method == "transform" and hasattr(last_step(self.estimator), "components_"):
-            result = result.reshape(1, -1)  # SparsePCA leaves out the row of one
+            result = result.reshape(1, -1)  # SparsePCA drops the row dimension of a single row
         n_results = count_of(result)
         if n_results != len(rows):
             n_rows = "1 row" if len(rows) == 1 else f"{len(rows)} rows"
@@ -163,7 +163,7 @@ class ReferenceModel:
 
 
 def count_of(result: Any) -> int:
-    """Of how many rows there is an answer; a model of several outputs gives a list with an array an output."""
+    """The number of rows that `result` answers; a model with several outputs returns a list of one array each."""
     if _is_by_output(result):
         return len(result[0])
     shape = getattr(result, "shape", None)
@@ -196,7 +196,7 @@ def _are_different(answers: list[Any], others: list[Any]) -> bool:
 
 
 def _is_noise(alone: Any, place: int, answers: list[Any]) -> bool:
-    """Whether `alone` and the answer at `place` differ by no more than the sums of one row and of many do."""
+    """Whether `alone` and the answer at `place` differ only as sums over one row and over many rows are rounded."""
     import numpy as np
 
     together = by_row(_joined(answers))
@@ -209,7 +209,7 @@ def _is_noise(alone: Any, place: int, answers: list[Any]) -> bool:
 
 
 def _joined(answers: list[Any]) -> Any:
-    """The answers of single rows as the model would have given them together."""
+    """The answers for single rows as the model would have returned them together."""
     import numpy as np
 
     if isinstance(answers[0], list) and hasattr(answers[0][0], "ndim"):
@@ -227,7 +227,7 @@ def _joined(answers: list[Any]) -> Any:
 
 
 def _moved(error: InputError, places: list[int]) -> InputError:
-    """`error` of some rows of a request, with the row's number among all."""
+    """`error`, raised for some rows of a request, with the row's number in the whole request."""
     if error.row is None:
         return error
     row = places[error.row]

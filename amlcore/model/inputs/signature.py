@@ -1,4 +1,4 @@
-"""Signature: the rows that a model takes, as they are read from a request and as the model is given them."""
+"""Signature: the rows that a model takes, as a request sends them and as the model gets them."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ from .columns import Column, kind_of
 from .errors import InputError, count, quoted
 
 MOST_COLUMNS = 10_000
-"""Of a model that does not tell how many it takes: each costs some hundred bytes, and a body has room for millions."""
+"""For a model of unknown width: each column costs some hundred bytes, and a body has room for millions."""
 
 MIN_INTEGER, MAX_INTEGER = -(2**63), 2**64 - 1
-"""Of int64 and uint64."""
+"""The bounds of int64 and uint64."""
 
 FLAT = ("texts", "series", "values")
-"""Forms of one dimension."""
+"""Forms with one dimension."""
 
 AS_THEY_ARE = ("records", "lists")
-"""Forms whose rows have no columns: the model is given what JSON has."""
+"""Forms whose rows have no columns: the model gets them as JSON has them."""
 
 if TYPE_CHECKING:
     Irregular = frozenset[tuple[int, str]]
 
 
 class Signature:
-    """The rows that a model takes: how many columns, their names and types, as far as they are known."""
+    """The rows that a model takes: the number, names and types of their columns, as far as they are known."""
 
     def __init__(self, signature: dict[str, Any], sample: dict[str, Any] | None) -> None:
         if signature.get("columns") is None and signature.get("n_features") is None and sample:
-            # a pipeline whose first step keeps no record of its columns: the sample knows them
+            # such as a pipeline whose first step does not keep its columns: the sample has them
             from_sample = {key: sample.get(key) for key in ("columns", "labels", "dtypes", "details")}
             signature = {**signature, **from_sample}
         self.form: str | None = signature.get("form")
-        """As run.log_sample names it; None in records of earlier versions, and where only the columns are known."""
+        """As run.log_sample names it; None in records of earlier versions, and if only the columns are known."""
         self.names: list[str] | None = signature.get("columns")
-        self._known = frozenset(self.names or ())  # to look each name up in the list takes seconds of a wide model
+        self._known = frozenset(self.names or ())  # looking each name up in the list takes seconds for a wide model
         self._aliases: dict[str, str] = signature.get("aliases") or {}
         self._labels: list[Any] | None = signature.get("labels")
         self.n_features: int | None = len(self.names) if self.names else signature.get("n_features")
@@ -62,7 +62,7 @@ class Signature:
         return bool(self.names) and self.form in (None, "frame")
 
     def example(self, position: int, width: int) -> list[Any]:
-        """A value of the sample in that column, where it has one."""
+        """A value of the sample in that column, if it has one."""
         cells = [row[position] for row in self._sample if isinstance(row, list) and len(row) == width]
         return [value for value in cells if value is not None][:1]
 
@@ -108,7 +108,7 @@ class Signature:
         return rows
 
     def _as_they_are(self, data: Any) -> list[Any]:
-        """Records or lists, of which nothing more is known."""
+        """The rows of `data` as records or lists; nothing more is known of them."""
         kind, expected = (dict, "a record") if self.form == "records" else (list, "a list")
         if isinstance(data, dict) and kind is dict:
             data = [data]
@@ -129,7 +129,7 @@ class Signature:
         return data
 
     def _check_digits(self, columns: list[Column], rows: list[list[Any]]) -> None:
-        """Raises InputError for an integer that would lose digits: as a float, which its column has to be then."""
+        """Raise InputError for an integer that would lose digits because its column must become float."""
         is_matrix = not self.is_frame and self.form not in FLAT
         all_whole = is_matrix and all(type(value) is int for row in rows for value in row)
         for column in columns:
@@ -150,7 +150,7 @@ class Signature:
                     raise column.bad(row, f"{quoted(values[row])} cannot be represented exactly as a float64")
 
     def _turned(self, columns: dict[str, Any]) -> list[list[Any]]:
-        """The rows of columns by their name."""
+        """The rows of a mapping of column names to lists of values."""
         ordered = self._ordered(columns, None)
         for name, values in zip(self.names or [], ordered):
             if not isinstance(values, list):
@@ -189,7 +189,7 @@ class Signature:
         return [record[name] for name in self.names]
 
     def irregular(self, rows: list[Any]) -> list[Irregular]:
-        """Of each row, the columns where it has what the trained dtype lacks, and the kind that has it."""
+        """For each row, the columns whose trained dtype cannot hold its value, and the NumPy kind that can."""
         kinds: list[set[tuple[int, str]]] = [set() for _ in rows]
         for column in self.columns(len(rows[0])) if self.is_table else ():
             for row, kind in column.irregular([one[column.position] for one in rows]).items():

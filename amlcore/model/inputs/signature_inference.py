@@ -1,4 +1,4 @@
-"""The signature of a model, from itself and from its sample, tried in the interpreter that trained it."""
+"""The signature of a model, inferred from the model and its sample in the interpreter that trained it."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from .reference_model import Miscounted, ReferenceModel
 from .signature import FLAT, Signature
 
 SHOWN = 5
-"""As many columns as a warning names."""
+"""How many columns a warning names."""
 
 UNTYPED = ("columns", "labels", "dtypes", "details")
 
 
 def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]:
-    """What registration keeps of a model's input.
+    """What registration records about a model's input.
 
     Returns
     -------
     dict
-        `signature`; `sample`, with the columns that the model takes; `sample_error`, why it refuses that, or None;
-        `warnings`, what neither the model nor the sample tells.
+        `signature`; `sample`, with the columns that the model takes; `sample_error`, why the model refuses it, or None;
+        `warnings`, about what neither the model nor the sample shows.
     """
     names = names_of(model)
     width = width_of(model)
@@ -85,9 +85,9 @@ def _lost(signature: dict[str, Any]) -> list[str]:
 
 
 def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
-    """A warning about the columns that the user's own code reads, where nothing tells their types."""
+    """A warning about columns of unknown type that the user's own code reads."""
     labels = _labels(signature, list(known.code))
-    if not labels or not signature.get("columns"):  # an array has one type, and mostly that of numbers
+    if not labels or not signature.get("columns"):  # an array has one dtype, usually a numeric one
         return []
     code = " and ".join(sorted(set(known.code.values())))
     more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
@@ -99,7 +99,7 @@ def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
 
 
 def _unknown_columns(model: Any) -> list[str]:
-    """A warning about the user's own code that reads the rows first, where nothing tells their columns."""
+    """A warning about user code that reads the rows first, if nothing shows which columns they have."""
     code = own_code(first_step(model))
     if code is None or not (hasattr(model, "predict") or hasattr(model, "transform")):  # that is said elsewhere
         return []
@@ -115,7 +115,7 @@ def _labels(signature: dict[str, Any], places: list[int]) -> list[str | int]:
 
 
 def _forms(model: Any, names: list[str] | None, sample: dict[str, Any]) -> list[str]:
-    """The forms that the sample may have been meant in, the likeliest first."""
+    """The forms that the sample may have, the likeliest first."""
     own = form_of(model)
     form = sample.get("form") or ("frame" if sample["columns"] else "array")
     is_column = len(sample["rows"][0]) == 1 and not any(isinstance(row[0], list) for row in sample["rows"])
@@ -134,7 +134,7 @@ def _forms(model: Any, names: list[str] | None, sample: dict[str, Any]) -> list[
 
 
 def _keeps_names(model: Any, sample: dict[str, Any]) -> bool:
-    """Whether the model would know the names of this frame, had it been trained on one like it."""
+    """Whether the model would have kept the names of such a frame if it had been trained on one."""
     if attribute(model, "n_features_in_") is None or sample.get("labels"):
         return False
     version = getattr(sys.modules.get("sklearn"), "__version__", "0").split(".")
@@ -165,7 +165,7 @@ def _signature(
 def _completed(
     dtypes: list[str] | None, details: list[Any] | None, known: dict[int, dict[str, Any]], width: int
 ) -> tuple[list[str | None] | None, list[Any]]:
-    """The types of the sample's columns, and where it leaves them open, what the model knows of them."""
+    """The types of the sample's columns; where the sample leaves one open, what the model knows of it."""
     pairs = [
         _merged(dtypes[place] if dtypes else None, details[place] if details else None, known.get(place) or {})
         for place in range(width)
@@ -175,7 +175,7 @@ def _completed(
 
 
 def _merged(dtype: str | None, sampled: Any, known: dict[str, Any]) -> tuple[str | None, Any]:
-    if "categories" in known:  # the sample of a script that makes the categories itself has other dtypes
+    if "categories" in known:  # if the script makes the categories itself, the sample has other dtypes
         return ("category", sampled if dtype == "category" and sampled else known)
     if dtype not in (None, "object"):
         return dtype, sampled
@@ -185,14 +185,14 @@ def _merged(dtype: str | None, sampled: Any, known: dict[str, Any]) -> tuple[str
 
 
 def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> str | None:
-    """Why the model refuses the sample as the service gives it; None where it takes it."""
+    """Why the model refuses the sample in the form that a service would pass it; None if it does not."""
     method = next((name for name in ("predict", "transform") if attribute(model, name) is not None), None)
     if method is None:
         return None
     reference = ReferenceModel(model, Signature(signature, sample), checks_dates=False)
     rows = sample["records"] if signature["form"] == "records" else sample["rows"]
     try:
-        for data in (rows, [*rows, rows[0]]):  # a model that counts columns would be right about one of them
+        for data in (rows, [*rows, rows[0]]):  # a model that takes rows for columns would accept only one of these
             reference.answer(method, data)
     except (InputError, Miscounted) as error:
         return str(error)
@@ -202,7 +202,7 @@ def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> s
 
 
 def selected(sample: dict[str, Any], columns: list[str] | None) -> dict[str, Any]:
-    """The sample with the columns of the model, in its order, where it has them all or none of it is named."""
+    """The sample with the model's columns, in their order; unchanged if it lacks one of them."""
     names, rows = sample["columns"], sample["rows"]
     if columns and names is None and len(rows[0]) == len(columns):
         return {**sample, "columns": columns}
@@ -215,7 +215,7 @@ def selected(sample: dict[str, Any], columns: list[str] | None) -> dict[str, Any
 
 
 def _with_texts(sample: dict[str, Any], known: dict[int, Any]) -> dict[str, Any]:
-    """A sample of a CSV, which keeps no types, with the text of what the model knows as text."""
+    """A sample from a CSV, which keeps no types, with text in the columns that the model knows as text."""
     if not sample.get("texts"):
         return sample
     places = {place for place, detail in known.items() if _is_text(detail)}
@@ -231,7 +231,7 @@ def _is_text(detail: dict[str, Any]) -> bool:
 
 
 def _shown(sample: dict[str, Any]) -> dict[str, Any]:
-    """What is kept of a sample beside the signature."""
+    """The part of a sample that is recorded besides the signature."""
     kept = {key: sample[key] for key in ("columns", "dtypes", "rows")}
     if sample.get("records"):
         kept["records"] = sample["records"]

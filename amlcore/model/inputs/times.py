@@ -1,4 +1,4 @@
-"""Dates, durations and periods in a request: one way to read each, or none."""
+"""Dates, durations and periods in a request: each has one reading, or is refused."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ NUMBER = re.compile(r"\s*[+-]?[\d.]+(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
 DAY_OR_MONTH = re.compile(
     r"(?<!\d)(?=(\d{1,2})(\s*[/.,-]\s*|\s+)(\d{1,2})\2(?:\d{4}|\d{2})(?!\d))", re.ASCII
-)  # looks ahead, so that another one may begin within it
+)  # a lookahead, so that matches may overlap
 
 
 def is_day_or_month(text: str) -> bool:
-    """Whether a date anywhere in `text` may have its day first or its month first, and is another day then."""
+    """Whether `text` has a date that means another day if its month comes first than if its day does."""
     pairs = {(int(match[1]), int(match[3])) for match in DAY_OR_MONTH.finditer(text)}
     return any(first != second and 1 <= first <= 12 and 1 <= second <= 12 for first, second in pairs)
 
@@ -27,7 +27,7 @@ def parse_date(text: str) -> Any:
     Raises
     ------
     ValueError
-        It is not a date of ISO 8601: `03/04/2025` is another day here and there, and `now` another one each time.
+        It is not an ISO 8601 date: `03/04/2025` depends on the country, and `now` on the time.
     """
     import pandas as pd
 
@@ -45,7 +45,7 @@ def parse_duration(text: str) -> Any:
 
 
 def parse_period(text: str) -> Any:
-    """What `cast` makes a pandas Period of: its frequency is the column's."""
+    """The text from which `to_dtype` makes a pandas Period with the column's frequency."""
     if not PERIOD.fullmatch(text):
         raise ValueError("is not a period such as 2025-04 or 2025Q2")
     return text.partition("/")[0]
@@ -97,7 +97,7 @@ def is_zoned(dtype: str) -> bool:
 
 
 def _are_kept(values: list[Any], kind: str, dtype: str) -> bool:
-    """Whether the column's dtype has these values: within its bounds, and no finer than its unit."""
+    """Whether the column's dtype can hold these values: within its bounds, and no finer than its unit."""
     import pandas as pd
 
     try:
@@ -114,7 +114,7 @@ def _are_kept(values: list[Any], kind: str, dtype: str) -> bool:
 
 
 def to_dtype(values: list[Any], kind: str, dtype: str) -> Any:
-    """A Series of what `PARSERS` made, None for null."""
+    """What `PARSERS` returned, None for null, as a Series of shape (n_rows,) and the given dtype."""
     import pandas as pd
 
     if kind == "period":

@@ -1,4 +1,4 @@
-"""The service that BentoML runs: `/predict`, and `/predict_proba` where the model has it."""
+"""The service that BentoML runs: `/predict`, and `/predict_proba` if the model has it."""
 
 from __future__ import annotations
 

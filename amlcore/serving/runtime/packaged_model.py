@@ -41,7 +41,7 @@ class PackagedModel:
         self.proof: dict[str, Any] = json.loads(proof.read_text("utf-8")) if proof.is_file() else {}
 
     def check(self) -> None:
-        """Raises ModelFault if this interpreter could answer wrongly, or a file is not the one that was registered."""
+        """Raise ModelFault if this interpreter could answer wrongly, or a file is not the one that was registered."""
         self._check_library()
         self._check_files()
 

@@ -42,7 +42,7 @@ class Predictor:
 
     @classmethod
     def load(cls, model: PackagedModel) -> Predictor:
-        """Raises ModelFault where the model must not be served."""
+        """Load the model; raises ModelFault if it must not be served."""
         return cls(model, model.load_estimator())
 
     def answer(self, method: str, body: bytes) -> tuple[int, bytes]:

@@ -55,7 +55,7 @@ def _of_frame(frame):
 
 def _of_polars(frame):
     # type: (typing.Any) -> dict[str, typing.Any]
-    """Of a polars DataFrame, with the types that pandas has: the service gives the model a DataFrame of pandas."""
+    """The sample of a polars DataFrame, with pandas dtypes: a service gives the model a pandas DataFrame."""
     columns = [frame[name].to_list() for name in frame.columns]
     dtypes = []
     for name, column in zip(frame.columns, columns):  # noqa: B905 - Python before 3.10
@@ -161,7 +161,7 @@ def _label(name):
 
 
 def _detail(series):
-    """What the name of a column's dtype does not tell; None if it tells everything."""
+    """What the name of a column's dtype leaves out; None if it leaves out nothing."""
     dtype = series.dtype
     if hasattr(dtype, "categories"):
         categories = dtype.categories

@@ -19,7 +19,7 @@ RESPONSE = (
 
 
 def header_limited(protocol: type, report: Callable[[], None]) -> type:
-    """uvicorn's `protocol` with the limit; `report` is called where its attributes are not those that are known."""
+    """uvicorn's `protocol` with the limit; `report` is called if it lacks the attributes that this needs."""
     members = {"_receive": protocol.data_received, "_report": staticmethod(report)}  # type: ignore[attr-defined]
     return type(protocol.__name__, (HeaderLimitedProtocol, protocol), members)
 
@@ -48,7 +48,7 @@ class HeaderLimitedProtocol:
             self._idle_bytes = 0
 
     def _switch_off(self: Any) -> None:
-        """Leave all further connections to uvicorn alone, whose attributes are other ones."""
+        """Leave all further connections to uvicorn alone, since its attributes have changed."""
         self._report()
         for kind in type(self).__mro__:
             if "_receive" in vars(kind):

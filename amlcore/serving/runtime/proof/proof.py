@@ -216,7 +216,7 @@ def _handles(path: PredictPath, matrix: Any) -> bool:
 def _require_equal(
     actual: Any, expected: Any, what: str, *, model: BaselineModel, method: str, rows: list[list[Any]]
 ) -> None:
-    """Raises Different unless `actual` is the model's answer to `rows`; `expected` is its answer to them among others.
+    """Raise Different unless `actual` is the model's answer to `rows`; `expected` is its answer to them among others.
 
     The last bits of a model's own numbers may depend on the number of rows in a call, and a label on those bits.
     """
@@ -251,7 +251,7 @@ def _measure(
 
 
 def _score(path: PredictPath, reader: RowEncoder, method: str, rows: list[list[Any]]) -> Any:
-    """As `FastPaths` does."""
+    """The answer to `rows`, computed as `FastPaths` does."""
     alone, row = path.alone(method), reader.row(rows)
     answer = alone(row) if alone is not None and row is not None else None
     return path.score(method, reader.matrix(rows, is_numeric=True)) if answer is None else answer

@@ -17,7 +17,7 @@ SEARCHED_S = 0.25
 
 
 def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) -> Any:
-    """What the model answers.
+    """The model's answer.
 
     Raises
     ------
@@ -72,7 +72,7 @@ def _first_refused(reference: ReferenceModel, method: str, rows: list[Any]) -> i
 
 
 def _refused_column(reference: ReferenceModel, method: str, rows: list[Any], row: int) -> int | None:
-    """The column whose value, replaced by one of another row, the sample or 0, makes the row one that is taken."""
+    """The column whose value the model refuses: with one of another row, of the sample or 0 it takes the row."""
     if not reference.signature.is_table or not 1 < len(rows[row]) <= MOST_COLUMNS:
         return 0 if reference.signature.is_table and len(rows[row]) == 1 else None
     until = time.perf_counter() + SEARCHED_S
@@ -87,7 +87,7 @@ def _refused_column(reference: ReferenceModel, method: str, rows: list[Any], row
 
 
 def _others(reference: ReferenceModel, rows: list[Any], row: int, place: int) -> list[Any]:
-    """A value or two to put in place of one that is suspected."""
+    """One or two values to try in place of a suspected one."""
     sampled = reference.signature.example(place, len(rows[row]))
     others = [one[place] for one in rows if one[place] is not None and one[place] != rows[row][place]]
     return [*sampled, *others[:1], 0.0][:2]

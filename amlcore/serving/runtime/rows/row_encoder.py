@@ -17,7 +17,7 @@ from ..paths.preparation import Preparation
 NUMBERS = frozenset((int, float))
 
 AT_ONCE = 4096
-"""Rows that numpy makes an array of in one call: it holds the interpreter, and with it the answers about health."""
+"""Rows that numpy converts in one call: it holds the interpreter lock meanwhile, which delays health checks."""
 
 
 def _matrix(rows: list[Any], width: int) -> Any:
@@ -33,7 +33,7 @@ class RowEncoder:
     """Encodes rows for a preparation; raises NotHandled for what `Signature.read` explains or the model answers."""
 
     def __init__(self, signature: Signature, preparation: Preparation, missing: list[bool]) -> None:
-        """`missing`: of each column, whether the model takes null there."""
+        """`missing`: for each column, whether the model accepts null."""
         self._width = len(missing)
         self._names = signature.names
         self._takes = set(signature.names or ())
@@ -58,10 +58,10 @@ class RowEncoder:
         Raises
         ------
         NotHandled
-            They are not right, or not of the plain kind.
+            The rows are wrong, or not of the plain kind.
         """
         is_known = is_numeric and not self._codes
-        # what is no list, and may stand beside a list of numbers, has another length or none
+        # anything else beside lists of numbers is caught below: it has another length, or none
         is_plain = is_known and type(data) is list and data and type(data[0]) is list
         rows = data if is_plain else self._rows(data)
         try:
@@ -79,15 +79,15 @@ class RowEncoder:
         return matrix
 
     def row(self, data: Any) -> list[float] | None:
-        """The one row of `data`, of which it is known that it holds nothing but lists and numbers.
+        """The only row of `data`, which is known to hold nothing but lists and numbers.
 
-        None where there are more rows, or where `matrix` has more to do or to say.
+        None if there are more rows, or if `matrix` must encode or refuse the row.
         """
         try:
             row = data[0]
             if len(data) > 1 or len(row) != self._width or self._codes or min(row) <= -EXACT or max(row) >= EXACT:
                 return None
-        except (TypeError, LookupError):  # no list, one without rows, or one whose cells are lists
+        except (TypeError, LookupError):  # not a list, without rows, or with lists as cells
             return None
         return row  # type: ignore[no-any-return]
 
@@ -138,9 +138,9 @@ class RowEncoder:
         return cells
 
     def _check(self, matrix: Any) -> None:
-        """Raises NotHandled where a number is too large, or one is missing in a column that needs it."""
+        """Raise NotHandled if a number is too large, or missing in a column that does not accept null."""
         gaps, sizes = np.isnan(matrix), np.abs(matrix)
         if (gaps.any(axis=0) & self._forbidden).any() or not (sizes[~gaps] < HUGE).all():
             raise NotHandled
-        if ((sizes >= EXACT).any(axis=0) & ~self._is_float).any():  # the model may have it as another integer
+        if ((sizes >= EXACT).any(axis=0) & ~self._is_float).any():  # float64 may have rounded the integer
             raise NotHandled
