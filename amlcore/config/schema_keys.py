@@ -29,7 +29,7 @@ def suggest_key(key: str, noun: Any) -> str:
             continue
         near = get_close_matches(part, names, n=1)
         if near and depth < len(parts) - 1:
-            meant = ".".join((*parts[:depth], near[0], *parts[depth + 1 :]))
-            return f"did you mean '{meant}'? Available: {', '.join(names)}"
+            near_key = ".".join((*parts[:depth], near[0], *parts[depth + 1 :]))
+            return f"did you mean '{near_key}'? Available: {', '.join(names)}"
         return suggest(part, names)
     return suggest(parts[-1], keys_of(noun))

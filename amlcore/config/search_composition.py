@@ -101,11 +101,11 @@ def compose_search(
         bases, declared = [], []
         for combination in space.choices_of(groups):
             choices = {key: str(name) for key, name in combination.items()}
-            held = [key for key in added if space.may_hold(key, combination, groups)]
-            chosen = [f"{key}={name}" for key, name in choices.items()]
-            first_added = [f"+{key}={first_value(space[key])}" for key in held]
-            declared.append(compose_once([*typed.fixed, *chosen, *typed.first_values, *first_added]))
-            bases.append(Base(choices, declared[-1].in_chosen_environment(), held))
+            keys = [key for key in added if space.may_hold(key, combination, groups)]
+            overrides = [f"{key}={name}" for key, name in choices.items()]
+            first_added = [f"+{key}={first_value(space[key])}" for key in keys]
+            declared.append(compose_once([*typed.fixed, *overrides, *typed.first_values, *first_added]))
+            bases.append(Base(choices, declared[-1].in_chosen_environment(), keys))
     search = Search(bases, space, typed.fixed)
     if search.job.workspace.secrets:
         every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.ends]

@@ -65,8 +65,8 @@ def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Log, o
     BuildError
         A requirement does not fit; the message quotes the resolver, which lists the packages.
     """
-    held = blocks(lock)
-    pins = tuple(split_hashes(_joined(block))[0] for block in held.values())
+    locked = blocks(lock)
+    pins = tuple(split_hashes(_joined(block))[0] for block in locked.values())
     wider = Specification(requirements=(*pins, *requirements), constraints=(), options=(), python=None, notes=())
     with tempfile.TemporaryFile() as no_guard:
         extended = blocks(
@@ -79,7 +79,7 @@ def extend_lock(lock: str, requirements: list[str], *, python: Path, log: Log, o
                 asking=["--offline"] if offline else [],
             )
         )
-    hashed = {name: block for name, block in held.items() if "--hash" in block}
+    hashed = {name: block for name, block in locked.items() if "--hash" in block}
     return _text({**extended, **hashed})
 
 
@@ -127,8 +127,8 @@ def installed_lock() -> tuple[str, tuple[str, ...]]:
     pins = [f"{name}=={packages[name][0]}" for name in sorted(packages) if name not in local]
     notes = [f"{name} was installed from a folder: another machine cannot install it" for name in local]
     # amlcore adds its own worker to every environment, and no script needs the rest of it.
-    shown = tuple(note for note in notes if not note.startswith("amlcore "))
-    return "".join(f"{line}\n" for line in [*comments, *pins]), shown
+    shown_notes = tuple(note for note in notes if not note.startswith("amlcore "))
+    return "".join(f"{line}\n" for line in [*comments, *pins]), shown_notes
 
 
 def _distributions() -> Iterator[tuple[str, str, bool]]:
@@ -188,11 +188,11 @@ def _only_asked_hashes(lock: str, requirements: Sequence[str]) -> str:
         text, hashes = split_hashes(requirement)
         if hashes:
             requested.setdefault(_name(text), set()).update(hashes)
-    kept = blocks(lock)
+    packages = blocks(lock)
     for name, named_hashes in requested.items():
-        if name in kept:
-            kept[name] = _restricted(kept[name], named_hashes)
-    return _text(kept) if requested else lock
+        if name in packages:
+            packages[name] = _restricted(packages[name], named_hashes)
+    return _text(packages) if requested else lock
 
 
 def _restricted(block: str, hashes: set[str]) -> str:

@@ -75,9 +75,9 @@ def missing_module_advice(module: str, *, job: dict[str, Any], lock: str) -> str
     if is_whole and (own := _own_code(top, root=root, source=source, script=script)):
         return own
     package = _PACKAGES.get(top, top.replace("_", "-"))
-    held = blocks(lock)
-    if package.lower() in held:
-        pin = held[package.lower()].split()[0]
+    locked = blocks(lock)
+    if package.lower() in locked:
+        pin = locked[package.lower()].split()[0]
         return f"{pin} has no module {module}; try another version with environment.add=['{package}==VERSION']"
     if not is_whole:
         return None

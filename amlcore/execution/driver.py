@@ -130,9 +130,9 @@ class Driver:
         progress: tuple[str | None, int, bool] = (None, 0, False)
         while record.result is None:
             self._check_there()
-            lost = slots.poll()
-            if run in lost and record.result is None:
-                lifecycle.end_without_result(record, lost[run])
+            outcomes = slots.poll()
+            if run in outcomes and record.result is None:
+                lifecycle.end_without_result(record, outcomes[run])
                 return
             if self._cancel_requested() and record.claim is None and slots.withdraw(run):
                 lifecycle.cancel(record)
@@ -217,9 +217,9 @@ def keep_environment(record: Record, built: BuiltEnvironment, *, name: str) -> N
         durable.sync([record.layout.lock, record.layout.environment, record.folder])
 
 
-def _check_same(wanted: str, found: str) -> None:
+def _check_same(original: str, current: str) -> None:
     """Check that a rerun gets the packages of the run that it repeats."""
-    before, now = pins(wanted), pins(found)
+    before, now = pins(original), pins(current)
     changed = [
         f"{name} {before.get(name, 'absent')} → {now.get(name, 'absent')}"
         for name in sorted(before.keys() | now.keys())

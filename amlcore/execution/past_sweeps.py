@@ -28,9 +28,9 @@ def load_search(record: Record) -> Search:
     """
     root = record.folder.parent.parent.parent
     try:
-        kept = read_mapping(record.layout.sweep)
-        if kept is not None:
-            search = Search.from_json(kept)
+        value = read_mapping(record.layout.sweep)
+        if value is not None:
+            search = Search.from_json(value)
             return replace(search, bases=[replace(base, job=base.job.moved(root)) for base in search.bases])
     except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise RecordError(f"{record.layout.sweep} is damaged: {error}") from None
@@ -43,10 +43,10 @@ def with_full_ids(search: Search) -> Search:
         return search
     folders = list(search.job.workspace.run_folders)
     try:
-        found = [find(folders, reference).id for reference in search.sweep.warm_start]
+        ids = [find(folders, reference).id for reference in search.sweep.warm_start]
     except NotFoundError as error:
         raise NotFoundError(f"sweep.warm_start=[{','.join(search.sweep.warm_start)}]: {error}") from None
-    return search.with_sweep(replace(search.sweep, warm_start=list(dict.fromkeys(found))))
+    return search.with_sweep(replace(search.sweep, warm_start=list(dict.fromkeys(ids))))
 
 
 def past_trials(search: Search) -> list[FrozenTrial]:
@@ -65,11 +65,11 @@ def past_trials(search: Search) -> list[FrozenTrial]:
         return []
     check_sampler_learns(sweep)
     folders = list(search.job.workspace.run_folders)
-    known = []
+    trials = []
     for name in sweep.warm_start:
         record = Record(Path(find(folders, name).folder))
         earlier = load_search(record)
-        known += warm_start_trials(
+        trials += warm_start_trials(
             sweep,
             search.space,
             name=record.folder.name,
@@ -77,5 +77,5 @@ def past_trials(search: Search) -> list[FrozenTrial]:
             earlier_space=earlier.space,
             trials=own_trials(Path(record.layout.study)),
         )
-    check_use(sweep, search.space, len(known))
-    return known
+    check_use(sweep, search.space, len(trials))
+    return trials

@@ -44,21 +44,21 @@ def provenance_of(record: Record) -> Provenance:
             cache=cache,
             log=lambda line: print(line, file=sys.stderr),
         ).python
-    taken = snapshot.load(record.snapshot_id, store=workspace.snapshots_path)
-    given = _python_path(record)
+    source = snapshot.load(record.snapshot_id, store=workspace.snapshots_path)
+    python_path = _python_path(record)
     return Provenance(
         run=run,
         experiment=info.experiment,
         folder=record.folder,
         interpreter=interpreter,
         lock=lock,
-        objects=taken.objects,
-        manifest=taken.manifest,
+        objects=source.objects,
+        manifest=source.manifest,
         hashes=record.output_hashes,
         metrics=last_values(record.layout.metrics, "scalar"),
         # Python looks for modules next to a script, but for those of a module at the source's root.
         script=Path(str(info.script)).name if info.module else str(info.script),
-        python_path=tuple(entry for entry in given.split(os.pathsep) if entry and not os.path.isabs(entry)),
+        python_path=tuple(entry for entry in python_path.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=() if record.result is None else tuple(file.path for file in record.result.strays),
     )
 

@@ -123,11 +123,10 @@ class TrialRuns:
         running.slots.submit(request, kind, keep_open=keep)
 
     def poll(self) -> Iterator[TrialEnded | MetricReported]:
-        lost = [slots.poll() for slots in self._slots.values()]
-        why = {run: reason for found in lost for run, reason in found.items()}
+        outcomes = {run: outcome for slots in self._slots.values() for run, outcome in slots.poll().items()}
         for number, running in list(self._running.items()):
             try:
-                has_ended = self._look(running, why)
+                has_ended = self._look(running, outcomes)
                 values = list(self._new_values(running))
                 ended = self._ended(running) if has_ended else None
                 if ended is not None:
@@ -201,7 +200,7 @@ class TrialRuns:
             self._slots[key] = job.compute.open(job.workspace)
         return self._slots[key]
 
-    def _look(self, running: TrialRun, lost: dict[str, Outcome]) -> bool:
+    def _look(self, running: TrialRun, outcomes: dict[str, Outcome]) -> bool:
         """Keep the state of a trial's run up to date with its files; true once it has ended."""
         record, run = running.record, running.record.folder.name
         if record.result is not None:
@@ -211,8 +210,8 @@ class TrialRuns:
                     return False  # whoever kills all processes at once reaches this one too
                 lifecycle.finalize(record)
             return True
-        if run in lost:
-            lifecycle.end_without_result(record, lost[run])
+        if run in outcomes:
+            lifecycle.end_without_result(record, outcomes[run])
             return True
         if not running.has_started:
             if record.has_ended():

@@ -126,7 +126,7 @@ def _roots(training: TrainingContext, stage: Path) -> list[Path]:
         parents = PurePosixPath(path).parts[:-1]
         return path.endswith(".py") or any(parents[:depth] in packages for depth in range(1, len(parents) + 1))
 
-    materialize(training.manifest, objects=training.objects, into=code, wanted=is_code)
+    materialize(training.manifest, objects=training.objects, into=code, selects=is_code)
     link_rest(training.manifest, objects=training.objects, into=code, select=lambda path: not is_code(path))
     return _given_roots(training, stage)
 
@@ -147,7 +147,7 @@ def _verified(files: dict[str, Path], *, stage: Path, training: TrainingContext)
     assert training.objects is not None
     inside = {path.relative_to(stage / "code").as_posix() for path in files.values()}
     into = stage / "opened"
-    materialize(training.manifest, objects=training.objects, into=into, wanted=inside.__contains__)
+    materialize(training.manifest, objects=training.objects, into=into, selects=inside.__contains__)
     return {relative: into / path.relative_to(stage / "code") for relative, path in files.items()}
 
 

@@ -119,10 +119,10 @@ def _converted(path: str | Path, name: str, value: Any, kinds: tuple[Any, ...], 
         if _fits(value, kind):
             return _as(f"{path}: {name}", value, kind, error)
     if isinstance(value, str) and (choices := [kind for kind in kinds if issubclass(_plain(kind), StrEnum)]):
-        wanted = f"one of {', '.join(choices[0])}"
+        expected = f"one of {', '.join(choices[0])}"
     else:
-        wanted = " or ".join(_NAMES[_json_type(kind)] for kind in kinds)
-    raise error(f"{path} is damaged: {name} must be {wanted}, not {describe(value)}")
+        expected = " or ".join(_NAMES[_json_type(kind)] for kind in kinds)
+    raise error(f"{path} is damaged: {name} must be {expected}, not {describe(value)}")
 
 
 def _as(where: str, value: Any, kind: Any, error: type[AmlcoreError]) -> Any:

@@ -33,7 +33,7 @@ def collect(record: Record) -> str | None:
     leading = [
         line for folder in (attempt.outputs, attempt.logs) for line in keep_linked(folder, str(record.folder), began)
     ]
-    lost = [
+    dropped_folders = [
         f"./{Path(source).name} was not a folder when the script ended, so nothing in it was kept"
         for source in (attempt.outputs, attempt.logs)
         if Path(source).is_symlink() or Path(source).is_file()
@@ -44,7 +44,7 @@ def collect(record: Record) -> str | None:
         _remove(Path(record.layout.attempts, number, "work"))
     list_outputs(record)
     more = len(leading[NAMED:])
-    return "; ".join(lost + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
+    return "; ".join(dropped_folders + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
 
 
 def list_outputs(record: Record) -> None:

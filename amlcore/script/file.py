@@ -30,7 +30,7 @@ def check_file(source: Path, *, script: str | None, module: str | None) -> None:
         what = "is a file, not a folder" if source.exists() else "does not exist"
         raise RequestError(f"script.source_directory={source}: the folder {what}")
     if module is not None:
-        _check_inside(source, _module_file(source, module), said=f"script.module={module}")
+        _check_inside(source, _module_file(source, module), setting=f"script.module={module}")
     elif script:
         _check_script(source, script)
 
@@ -40,17 +40,17 @@ def _check_script(source: Path, script: str) -> None:
     if not path.is_file():
         scripts = [path.name for path in path.parent.glob("*.py")] if path.parent.is_dir() else []
         raise RequestError(f"script.script={script}: no such file in {source}; {suggest(path.name, scripts)}")
-    place = _check_inside(source, script, said=f"script.script={script}")
+    place = _check_inside(source, script, setting=f"script.script={script}")
     if Path(script).is_absolute() or ".." in Path(script).parts:
         raise ConfigError(f"script.script={script}: must be a path inside script.source_directory: {place}")
 
 
-def _check_inside(source: Path, file: str, *, said: str) -> Path:
+def _check_inside(source: Path, file: str, *, setting: str) -> Path:
     """The path of a file inside the source, with links of its folder resolved."""
     path, root = source / file, source.resolve()
     place = path.parent.resolve() / path.name
     if not (place.is_relative_to(root) and path.resolve().is_relative_to(root)):
-        raise RequestError(f"{said}: lies outside script.source_directory={source}")
+        raise RequestError(f"{setting}: lies outside script.source_directory={source}")
     return place.relative_to(root)
 
 
@@ -59,9 +59,9 @@ def _module_file(source: Path, module: str) -> str:
     if not all(part.isidentifier() for part in module.split(".")):
         dotted = ".".join(Path(module.removesuffix(".py")).parts).strip(".")
         raise ConfigError(f"script.module={module}: must be the dotted name of a module, such as {dotted}")
-    found = find_module(str(source), module)
-    if found is not None:
-        return found[1]
+    module_and_file = find_module(str(source), module)
+    if module_and_file is not None:
+        return module_and_file[1]
     if (source / module).is_file() and find_module(str(source), name := module.removesuffix(".py")) is not None:
         raise RequestError(f"script.module={module}: a module is named without .py; did you mean {name}?")
     folder = source.joinpath(*module.split("."))
@@ -77,5 +77,5 @@ def _module_file(source: Path, module: str) -> str:
         )
     parent = folder.parent
     names = [path.stem for path in parent.iterdir()] if parent.is_dir() else []
-    known = [name for name in names if name.isidentifier() and find_module(str(parent), name) is not None]
-    raise RequestError(f"script.module={module}: no such module in {source}; {suggest(folder.name, known)}")
+    modules = [name for name in names if name.isidentifier() and find_module(str(parent), name) is not None]
+    raise RequestError(f"script.module={module}: no such module in {source}; {suggest(folder.name, modules)}")

@@ -49,9 +49,9 @@ class ScriptRunConfig:
         self.source_directory = as_path("script.source_directory", self.source_directory or ".")
         self.script = None if self.script is None else as_path("script.script", self.script)
         self.arguments = plain_value(self.arguments)
-        for word in self.command_line():
-            if "\0" in word:
-                raise ConfigError(f"script.arguments: {word!r}: a command line cannot hold a NUL character")
+        for argument in self.command_line():
+            if "\0" in argument:
+                raise ConfigError(f"script.arguments: {argument!r}: a command line cannot hold a NUL character")
         inputs = _mapping("script.inputs", self.inputs)
         check_input_names(inputs)
         self.inputs = {name: as_input(name, value) for name, value in inputs.items()}
@@ -82,14 +82,14 @@ class ScriptRunConfig:
         """The path, inside the source, of the file that runs."""
         if self.module is None:
             return self.script or None
-        found = find_module(self.source_directory, self.module)
-        return self.module.replace(".", "/") + ".py" if found is None else found[1]
+        module_and_file = find_module(self.source_directory, self.module)
+        return self.module.replace(".", "/") + ".py" if module_and_file is None else module_and_file[1]
 
     @property
     def executed(self) -> str | None:
         """The module that runs; of a package, its `__main__`."""
-        found = None if self.module is None else find_module(self.source_directory, self.module)
-        return self.module if found is None else found[0]
+        module_and_file = None if self.module is None else find_module(self.source_directory, self.module)
+        return self.module if module_and_file is None else module_and_file[0]
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -117,9 +117,9 @@ class ScriptRunConfig:
             if not Path(value.path).exists():
                 raise RequestError(f"script.inputs.{name}={value.path}: no such file or folder")
         self.check_references()
-        for word in self.command_line():
-            check_encodable(word)
-            for name in INPUT_REFERENCE.findall(word):
+        for argument in self.command_line():
+            check_encodable(argument)
+            for name in INPUT_REFERENCE.findall(argument):
                 if name not in self.inputs:
                     raise ConfigError(
                         f"script.arguments: ${{input:{name}}}: no such input; {suggest(name, self.inputs)}"
@@ -129,11 +129,11 @@ class ScriptRunConfig:
         """Raise RequestError if a variable or an argument refers to an environment variable that is not set here."""
         for name, variable in self.environment_variables.items():
             check_references(f"script.environment_variables.{name}", variable)
-        for name, words in self._words():
-            for word in words:
-                check_references(f"script.arguments.{name}" if name else "script.arguments", word)
+        for name, arguments in self._arguments():
+            for argument in arguments:
+                check_references(f"script.arguments.{name}" if name else "script.arguments", argument)
 
-    def _words(self) -> Iterator[tuple[str, list[str]]]:
+    def _arguments(self) -> Iterator[tuple[str, list[str]]]:
         """The words of each named argument; a list of arguments has no names."""
         if isinstance(self.arguments, Mapping):
             yield from ((str(name), command_line({name: value})) for name, value in self.arguments.items())

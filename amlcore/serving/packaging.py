@@ -256,11 +256,12 @@ def check_servable(model: Model) -> None:
         raise DeploymentError(
             f"{model.id} ({model.class_name}) has neither predict nor transform, so it cannot be served"
         )
-    lost = model.signature.get("lost_categories")
-    if lost:
+    columns = model.signature.get("lost_categories")
+    if columns:
         raise DeploymentError(
-            f"{model.id} was trained on pandas categories in {', '.join(map(repr, lost))} and its library did not keep "
-            "them, so no request could be read as in training; call run.log_sample(X) in the script and register again"
+            f"{model.id} was trained on pandas categories in {', '.join(map(repr, columns))} and its library did not "
+            "keep them, so no request could be read as in training; call run.log_sample(X) in the script and register "
+            "again"
         )
     supported = supported_python()
     if model.python not in SpecifierSet(supported):

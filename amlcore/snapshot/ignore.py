@@ -129,7 +129,7 @@ def _ignore_lines(folder: Path) -> tuple[str | None, list[str]]:
 
 def _as_git_reads(line: str) -> str:
     """The line in pathspec's syntax: POSIX classes as ranges, and a tab at its end as part of the name."""
-    line = BRACKETS.sub(lambda found: "[" + CLASS.sub(lambda name: CLASSES[name[1]], found[1]), line)
+    line = BRACKETS.sub(lambda match: "[" + CLASS.sub(lambda name: CLASSES[name[1]], match[1]), line)
     name = line.rstrip(" ")
     return f"{name[:-1]}[\t]" if name.endswith("\t") else line
 

@@ -42,8 +42,8 @@ class SourceListing:
     @property
     def fullest(self) -> list[str]:
         """The folders with the most files, each with their number."""
-        found = _culprits(dict.fromkeys((file.path for file in self.files), 1))
-        return [f"{path} ({count} files)" for path, count in found if path.endswith("/")]
+        culprits = _culprits(dict.fromkeys((file.path for file in self.files), 1))
+        return [f"{path} ({count} files)" for path, count in culprits if path.endswith("/")]
 
 
 def list_source(source: Path, *, exclude: Sequence[Path] = (), at_most: float = math.inf) -> SourceListing:
@@ -58,7 +58,7 @@ def list_source(source: Path, *, exclude: Sequence[Path] = (), at_most: float = 
     """
     if not source.is_dir():
         raise SnapshotError(f"the source folder {source} {'is a file' if source.exists() else 'does not exist'}")
-    found = SourceListing(source)
+    listing = SourceListing(source)
     rules = IgnoreRules(source)
     hidden = {path.resolve() for path in exclude}
     real = source.resolve()
@@ -66,24 +66,24 @@ def list_source(source: Path, *, exclude: Sequence[Path] = (), at_most: float = 
     while pending:
         prefix = pending.pop()
         for entry in _entries(source / prefix):
-            if len(found.files) > at_most:
-                found.is_whole = False
+            if len(listing.files) > at_most:
+                listing.is_whole = False
                 pending.clear()
                 break
             path = prefix + _readable(entry.name, folder=source / prefix)
             if entry.is_symlink():
                 here = Path(entry.path)
                 if Path(os.path.realpath(here)) not in hidden and not rules.leaves_out_link(path, on_disk=here):
-                    found.links.append((path, _target(source, path)))
+                    listing.links.append((path, _target(source, path)))
             elif entry.is_dir():
                 if real / path not in hidden and not rules.leaves_out_folder(path, on_disk=Path(entry.path)):
                     pending.append(path + "/")
             elif entry.is_file() and not rules.leaves_out_file(path):
                 # Sockets, pipes and devices have no content to copy.
-                found.files.append(SourceFile(path, _stat(entry)))
-    found.files.sort(key=lambda file: file.path)
-    found.links.sort()
-    return found
+                listing.files.append(SourceFile(path, _stat(entry)))
+    listing.files.sort(key=lambda file: file.path)
+    listing.links.sort()
+    return listing
 
 
 def megabytes(size: int) -> str:
@@ -148,7 +148,7 @@ def _culprits(weights: dict[str, int]) -> list[tuple[str, int]]:
             child = parent
     return sorted(
         (_narrowed(path, totals=totals, children=children) for path in children.get("", ())),
-        key=lambda found: (-found[1], found[0]),
+        key=lambda culprit: (-culprit[1], culprit[0]),
     )[:CULPRITS]
 
 

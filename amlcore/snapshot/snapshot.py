@@ -86,25 +86,25 @@ def take(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence
     SnapshotError
         The folder exceeds a limit, has a link that leaves it, or a file that cannot be read.
     """
-    found = _checked(source, store=store, limits=limits, exclude=exclude)
+    listing = _checked(source, store=store, limits=limits, exclude=exclude)
     objects = Path(SnapshotLayout(store).objects)
     make_folder(objects)
     cache = StatCache.load(store, source)
     cache.drop_unless(partial(_is_kept, objects))
-    stored = [_stored(file, found.folder, cache=cache, read=partial(_keep, objects)) for file in found.files]
+    files = [_stored(file, listing.folder, cache=cache, read=partial(_keep, objects)) for file in listing.files]
     cache.save()
-    snapshot, manifest = _snapshot(stored, found.links, store=store)
+    snapshot, manifest = _snapshot(files, listing.links, store=store)
     if _create(snapshot.manifest, manifest):
-        _sync(snapshot, stored)
+        _sync(snapshot, files)
     return snapshot
 
 
 def digest(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path] = ()) -> Snapshot:
     """What `take` would return, with nothing written."""
-    found = _checked(source, store=store, limits=limits, exclude=exclude)
+    listing = _checked(source, store=store, limits=limits, exclude=exclude)
     cache = StatCache.load(store, source)
-    stored = [_stored(file, found.folder, cache=cache, read=stream_sha256) for file in found.files]
-    return _snapshot(stored, found.links, store=store)[0]
+    files = [_stored(file, listing.folder, cache=cache, read=stream_sha256) for file in listing.files]
+    return _snapshot(files, listing.links, store=store)[0]
 
 
 def load(identifier: str, *, store: Path) -> Snapshot:
@@ -130,7 +130,7 @@ def files_of(manifest: Path) -> list[StoredFile]:
     return [StoredFile(*row) for row in json.loads(manifest.read_bytes())["files"]]
 
 
-def materialize(manifest: Path, *, objects: Path, into: Path, wanted: Callable[[str], bool]) -> None:
+def materialize(manifest: Path, *, objects: Path, into: Path, selects: Callable[[str], bool]) -> None:
     """Copy the files of a snapshot whose path is `wanted` to the folder `into`.
 
     Raises
@@ -139,7 +139,7 @@ def materialize(manifest: Path, *, objects: Path, into: Path, wanted: Callable[[
         The object of a file is gone, or has changed.
     """
     for file in files_of(manifest):
-        if wanted(file.path):
+        if selects(file.path):
             target = into / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -154,38 +154,38 @@ class StatCache:
     """The sha256 of files that have not changed since they were last read, by size, times and inode."""
 
     path: Path
-    known: dict[str, list[Any]] = field(default_factory=dict)
-    seen: dict[str, list[Any]] = field(default_factory=dict)
+    entries: dict[str, list[Any]] = field(default_factory=dict)
+    used: dict[str, list[Any]] = field(default_factory=dict)
 
     @classmethod
     def load(cls, store: Path, source: Path) -> "StatCache":
         name = hashlib.sha256(os.fsencode(os.path.realpath(source))).hexdigest()[:32]
         path = store / "stat" / f"{name}.json"
         try:
-            known = read_json(str(path)) or {}
-            return cls(path, {name: entry for name, entry in known.items() if _is_entry(entry)})
+            entries = read_json(str(path)) or {}
+            return cls(path, {name: entry for name, entry in entries.items() if _is_entry(entry)})
         except (OSError, ValueError, AttributeError):  # only a cache: a damaged one is rebuilt
             return cls(path)
 
-    def find(self, path: str, found: os.stat_result) -> str | None:
-        entry = self.known.get(path)
-        if entry is None or entry[1:] != _stamp(found):
+    def find(self, path: str, stat: os.stat_result) -> str | None:
+        entry = self.entries.get(path)
+        if entry is None or entry[1:] != _stamp(stat):
             return None
-        self.seen[path] = entry
+        self.used[path] = entry
         return str(entry[0])
 
     def add(self, path: str, sha256: str, *, before: os.stat_result, after: os.stat_result, read_ns: int) -> None:
         """Remember a file, unless it changed while it was read, or too recently for its times to tell."""
         if _stamp(before) == _stamp(after) and max(after.st_mtime_ns, after.st_ctime_ns) < read_ns - RACY_NS:
-            self.seen[path] = [sha256, *_stamp(after)]
+            self.used[path] = [sha256, *_stamp(after)]
 
-    def drop_unless(self, kept: Callable[[str, int], bool]) -> None:
-        self.known = {path: entry for path, entry in self.known.items() if kept(entry[0], entry[1])}
+    def drop_unless(self, is_kept: Callable[[str, int], bool]) -> None:
+        self.entries = {path: entry for path, entry in self.entries.items() if is_kept(entry[0], entry[1])}
 
     def save(self) -> None:
-        if self.seen != self.known:
+        if self.used != self.entries:
             make_folder(self.path.parent)
-            write_json(str(self.path), self.seen)
+            write_json(str(self.path), self.used)
 
 
 def _is_entry(entry: Any) -> bool:
@@ -194,17 +194,17 @@ def _is_entry(entry: Any) -> bool:
 
 
 def _checked(source: Path, *, store: Path, limits: SnapshotLimits, exclude: Sequence[Path]) -> SourceListing:
-    found = list_source(source, exclude=[store, *exclude], at_most=limits.given_up_at)
-    limits.check(found)
-    return found
+    listing = list_source(source, exclude=[store, *exclude], at_most=limits.given_up_at)
+    limits.check(listing)
+    return listing
 
 
 def _stored(
     file: SourceFile, folder: Path, *, cache: StatCache, read: Callable[[IO[bytes]], tuple[str, int]]
 ) -> StoredFile:
-    known = cache.find(file.path, file.stat)
-    if known is not None:
-        return StoredFile(file.path, known, _mode(file.stat), file.stat.st_size)
+    sha256 = cache.find(file.path, file.stat)
+    if sha256 is not None:
+        return StoredFile(file.path, sha256, _mode(file.stat), file.stat.st_size)
     path = folder / file.path
     read_ns = time.time_ns()
     with _opened(path) as stream:
@@ -280,10 +280,10 @@ def _is_kept(objects: Path, sha256: str, size: int) -> bool:
 def _is_untouched(path: Path, size: int) -> bool:
     """Whether an object of this size is stored at `path` and has not been written to since."""
     try:
-        found = path.stat()
+        stat = path.stat()
     except FileNotFoundError:
         return False
-    return (found.st_size, found.st_mtime_ns) == (size, STORED_NS)
+    return (stat.st_size, stat.st_mtime_ns) == (size, STORED_NS)
 
 
 def _snapshot(files: list[StoredFile], links: list[tuple[str, str]], *, store: Path) -> tuple[Snapshot, bytes]:
@@ -300,9 +300,9 @@ def _object(objects: Path, sha256: str) -> Path:
     return Path(object_path(objects, sha256))
 
 
-def _mode(found: os.stat_result) -> int:
-    return 0o755 if found.st_mode & 0o100 else 0o644
+def _mode(stat: os.stat_result) -> int:
+    return 0o755 if stat.st_mode & 0o100 else 0o644
 
 
-def _stamp(found: os.stat_result) -> list[int]:
-    return [found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino]
+def _stamp(stat: os.stat_result) -> list[int]:
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]

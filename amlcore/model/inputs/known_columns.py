@@ -43,50 +43,50 @@ class KnownColumns:
 
 def known_columns(model: Any, width: int | None) -> KnownColumns:
     """What is known of the `width` columns of `model`; nothing if one of its steps cannot be examined."""
-    known = KnownColumns()
+    columns = KnownColumns()
     try:
         if width is not None:
-            _walk(model, list(range(width)), [], known)
+            _walk(model, list(range(width)), [], columns)
     except Exception:  # whatever a foreign attribute raises, its model can be registered
         return KnownColumns()
-    return known
+    return columns
 
 
-def _walk(step: Any, positions: list[int], names: list[str], known: KnownColumns) -> bool:
+def _walk(step: Any, positions: list[int], names: list[str], columns: KnownColumns) -> bool:
     """Note what `step` knows of the columns at `positions`; return whether the next step gets the same columns."""
     if is_passthrough(step) or isinstance(step, str):
         return is_passthrough(step)
     code = own_code(step)
     if code is not None:
-        return _note_own(step, code, positions, known)
+        return _note_own(step, code, positions, columns)
     if width_of(step) not in (None, len(positions)):
         return False
     names = names_of(step) or names
     best, steps = attribute(step, "best_estimator_"), attribute(step, "steps")
     if best is not None:
-        return _walk(best, positions, names, known)
+        return _walk(best, positions, names, columns)
     if isinstance(steps, list):
-        passes_on = all(_walk(inner, positions, names, known) for _, inner in steps)
+        passes_on = all(_walk(inner, positions, names, columns) for _, inner in steps)
         if len(steps) > 1 and isinstance(attribute(steps[-2][1], "transformers_"), list):
-            _note_behind(steps[-2][1], steps[-1][1], dict(zip(names, positions)), known)
+            _note_behind(steps[-2][1], steps[-1][1], dict(zip(names, positions)), columns)
         return passes_on
     if isinstance(attribute(step, "transformer_list"), list):
         for _, inner in step.transformer_list:
-            _walk(inner, positions, names, known)
+            _walk(inner, positions, names, columns)
         return False
     if isinstance(attribute(step, "transformers_"), list):
         for _, inner, chosen in step.transformers_:
-            _walk(inner, _positions(chosen, positions, names), [], known)
+            _walk(inner, _positions(chosen, positions, names), [], columns)
         return False
     inner = _inner(step)
     if inner is None:
-        return _note(step, positions, known)
+        return _note(step, positions, columns)
     if width_of(inner) == len(positions):
-        _walk(inner, positions, names, known)
+        _walk(inner, positions, names, columns)
     return False
 
 
-def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known: KnownColumns) -> None:
+def _note_behind(transformer: Any, model: Any, positions: dict[str, int], columns: KnownColumns) -> None:
     """Note the categories of `model` in the columns that the ColumnTransformer before it passes on with their names."""
     passed = {
         place
@@ -99,17 +99,17 @@ def _note_behind(transformer: Any, model: Any, positions: dict[str, int], known:
     for place, name in enumerate(names):
         position = positions.get(name, positions.get(name.rpartition("__")[2]))
         if position is not None and position in passed:
-            _note_categories(trained, place, position, known)
+            _note_categories(trained, place, position, columns)
 
 
-def _note_categories(trained: TrainedCategories, place: int, position: int, known: KnownColumns) -> None:
+def _note_categories(trained: TrainedCategories, place: int, position: int, columns: KnownColumns) -> None:
     """Note the categories of the model's column at `place`, which is at `position` in a request."""
     if place in trained.details:
-        known.add(position, trained.details[place])
+        columns.add(position, trained.details[place])
     if place in trained.lost:
-        known.lost_categories.add(position)
+        columns.lost_categories.add(position)
     if place in trained.unsure:
-        known.unsure.add(position)
+        columns.unsure.add(position)
 
 
 def _has_categories(sample: dict[str, Any] | None, place: int, categories: list[Any]) -> bool:
@@ -121,26 +121,26 @@ def _has_categories(sample: dict[str, Any] | None, place: int, categories: list[
         return {row[place] for row in sample["texts"]} <= {"", *categories}
     if not (dtypes[place] or "").lower().startswith(("category", "object", "str", "large_string")):
         return False
-    known = list(map(keyed, categories))
-    return all(row[place] is None or keyed(row[place]) in known for row in sample["rows"])
+    keys = list(map(keyed, categories))
+    return all(row[place] is None or keyed(row[place]) in keys for row in sample["rows"])
 
 
-def _note_own(step: Any, code: str, positions: list[int], known: KnownColumns) -> bool:
+def _note_own(step: Any, code: str, positions: list[int], columns: KnownColumns) -> bool:
     """Note what a user's own class keeps as an encoder or imputer does, or else that its code reads the columns."""
     is_derived = any(one.__module__.partition(".")[0] == "sklearn" for one in type(step).__mro__)
     is_function = type(step).__name__ == "FunctionTransformer"
-    if is_derived and not is_function and _note_encoder(step, positions, known):
+    if is_derived and not is_function and _note_encoder(step, positions, columns):
         return is_of_library(step, ("transform",)) and _is_imputer(step, len(positions))
-    known.code.update({position: code for position in positions if position not in known.code})
+    columns.code.update({position: code for position in positions if position not in columns.code})
     return False
 
 
-def _note(step: Any, positions: list[int], known: KnownColumns) -> bool:
+def _note(step: Any, positions: list[int], columns: KnownColumns) -> bool:
     """Note what a step without inner steps knows; return whether the next step gets the same columns."""
     trained = trained_categories(step, len(positions))
     for place, position in enumerate(positions):
-        _note_categories(trained, place, position, known)
-    _note_encoder(step, positions, known)
+        _note_categories(trained, place, position, columns)
+    _note_encoder(step, positions, columns)
     return _is_imputer(step, len(positions))
 
 
@@ -150,7 +150,7 @@ def _is_imputer(step: Any, width: int) -> bool:
     return statistics is not None and len(statistics) == width and not attribute(step, "add_indicator")
 
 
-def _note_encoder(step: Any, positions: list[int], known: KnownColumns) -> bool:
+def _note_encoder(step: Any, positions: list[int], columns: KnownColumns) -> bool:
     """Note what an encoder or imputer knows of types and missing values; return whether it knows anything."""
     details: list[dict[str, Any] | None] = []
     per_column = attribute(step, "categories_")
@@ -161,7 +161,7 @@ def _note_encoder(step: Any, positions: list[int], known: KnownColumns) -> bool:
         details = [{"missing": [missing]} for _ in positions if missing is not None]
     for position, detail in zip(positions, details):
         if detail is not None:
-            known.add(position, detail)
+            columns.add(position, detail)
     return any(detail is not None for detail in details)
 
 

@@ -130,8 +130,8 @@ class ReferenceModel:
     @cached_property
     def _encoded(self) -> set[int]:
         """The columns that only a library's encoder reads, which compares texts and parses none."""
-        known = known_columns(self.estimator, self.signature.n_features)
-        return {place for place, detail in known.details.items() if "types" in detail} - set(known.code)
+        columns = known_columns(self.estimator, self.signature.n_features)
+        return {place for place, detail in columns.details.items() if "types" in detail} - set(columns.code)
 
     def _require_same(
         self,

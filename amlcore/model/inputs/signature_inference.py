@@ -39,38 +39,38 @@ def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]
         aliases = {
             name.replace("_", " "): name for name in names if same_names(model, [name], [name.replace("_", " ")])
         }
-    known = known_columns(model, width or (len(names) if names else None))
-    known.settle(sample)
+    model_columns = known_columns(model, width or (len(names) if names else None))
+    model_columns.settle(sample)
     if sample is None:
         form = form_of(model) or ("frame" if names else "array" if width is not None else None)
-        signature = _signature(form, names, width, {}, known)
+        signature = _signature(form, names, width, {}, model_columns)
         if aliases:
             signature["aliases"] = aliases
-        inferred = _inferred(signature, None, None, known)
+        inferred = _inferred(signature, None, None, model_columns)
         if width is None and not names and form is None:
             inferred["warnings"] += _unknown_columns(model)
         return inferred
-    sample = _with_texts(sample, known.details)
+    sample = _with_texts(sample, model_columns.details)
     refusals = []
     for form in _forms(model, names, sample):
-        signature = _signature(form, names, width, sample, known)
+        signature = _signature(form, names, width, sample, model_columns)
         refusal = _refusal(model, signature, sample)
         if refusal is None:
-            return _inferred(signature, sample, None, known)
+            return _inferred(signature, sample, None, model_columns)
         refusals.append((signature, refusal))
-    return _inferred(refusals[0][0], sample, refusals[0][1], known)
+    return _inferred(refusals[0][0], sample, refusals[0][1], model_columns)
 
 
 def _inferred(
-    signature: dict[str, Any], sample: dict[str, Any] | None, sample_error: str | None, known: KnownColumns
+    signature: dict[str, Any], sample: dict[str, Any] | None, sample_error: str | None, model_columns: KnownColumns
 ) -> dict[str, Any]:
-    if known.lost_categories and "category" not in ((sample or {}).get("dtypes") or ()):
-        signature = {**signature, "lost_categories": _labels(signature, list(known.lost_categories))}
+    if model_columns.lost_categories and "category" not in ((sample or {}).get("dtypes") or ()):
+        signature = {**signature, "lost_categories": _labels(signature, list(model_columns.lost_categories))}
     return {
         "signature": signature,
         "sample": None if sample is None else _shown(sample),
         "sample_error": sample_error,
-        "warnings": [*_lost(signature), *([] if sample is not None else _unknown_types(signature, known))],
+        "warnings": [*_lost(signature), *([] if sample is not None else _unknown_types(signature, model_columns))],
     }
 
 
@@ -84,12 +84,12 @@ def _lost(signature: dict[str, Any]) -> list[str]:
     ]
 
 
-def _unknown_types(signature: dict[str, Any], known: KnownColumns) -> list[str]:
+def _unknown_types(signature: dict[str, Any], model_columns: KnownColumns) -> list[str]:
     """A warning about columns of unknown type that the user's own code reads."""
-    labels = _labels(signature, list(known.code))
+    labels = _labels(signature, list(model_columns.code))
     if not labels or not signature.get("columns"):  # an array has one dtype, usually a numeric one
         return []
-    code = " and ".join(sorted(set(known.code.values())))
+    code = " and ".join(sorted(set(model_columns.code.values())))
     more = f" and {len(labels) - SHOWN} more" if len(labels) > SHOWN else ""
     return [
         f"no sample was logged, and {code} reads the columns {', '.join(map(repr, labels[:SHOWN]))}{more} whose types "
@@ -142,7 +142,7 @@ def _keeps_names(model: Any, sample: dict[str, Any]) -> bool:
 
 
 def _signature(
-    form: str | None, names: list[str] | None, width: int | None, sample: dict[str, Any], known: KnownColumns
+    form: str | None, names: list[str] | None, width: int | None, sample: dict[str, Any], model_columns: KnownColumns
 ) -> dict[str, Any]:
     sampled = len(sample["rows"][0]) if sample else None
     is_typed = bool(sample) and (width is None or width == sampled or form in FLAT)
@@ -152,8 +152,8 @@ def _signature(
     width = width if width is not None else sampled if sample else None
     dtypes = sample["dtypes"] if is_typed else None
     details = sample.get("details") if is_typed and dtypes is not None else None
-    if known.details and width is not None and form not in FLAT:
-        dtypes, details = _completed(dtypes, details, known.details, width)
+    if model_columns.details and width is not None and form not in FLAT:
+        dtypes, details = _completed(dtypes, details, model_columns.details, width)
     signature = {"n_features": width, "columns": columns, "dtypes": dtypes, "form": form}
     if details and any(details):
         signature["details"] = details
@@ -163,25 +163,25 @@ def _signature(
 
 
 def _completed(
-    dtypes: list[str] | None, details: list[Any] | None, known: dict[int, dict[str, Any]], width: int
+    dtypes: list[str] | None, details: list[Any] | None, fitted: dict[int, dict[str, Any]], width: int
 ) -> tuple[list[str | None] | None, list[Any]]:
     """The types of the sample's columns; where the sample leaves one open, what the model knows of it."""
     pairs = [
-        _merged(dtypes[place] if dtypes else None, details[place] if details else None, known.get(place) or {})
+        _merged(dtypes[place] if dtypes else None, details[place] if details else None, fitted.get(place) or {})
         for place in range(width)
     ]
     typed = [dtype for dtype, _ in pairs]
     return (typed if any(typed) else None), [detail for _, detail in pairs]
 
 
-def _merged(dtype: str | None, sampled: Any, known: dict[str, Any]) -> tuple[str | None, Any]:
-    if "categories" in known:  # if the script makes the categories itself, the sample has other dtypes
-        return ("category", sampled if dtype == "category" and sampled else known)
+def _merged(dtype: str | None, logged: Any, fitted: dict[str, Any]) -> tuple[str | None, Any]:
+    if "categories" in fitted:  # if the script makes the categories itself, the sample has other dtypes
+        return ("category", logged if dtype == "category" and logged else fitted)
     if dtype not in (None, "object"):
-        return dtype, sampled
-    if sampled:
-        return dtype, {**sampled, "missing": sampled.get("missing") or known.get("missing") or []}
-    return ("object" if dtype or known.get("is_object") else None), known or None
+        return dtype, logged
+    if logged:
+        return dtype, {**logged, "missing": logged.get("missing") or fitted.get("missing") or []}
+    return ("object" if dtype or fitted.get("is_object") else None), fitted or None
 
 
 def _refusal(model: Any, signature: dict[str, Any], sample: dict[str, Any]) -> str | None:
@@ -214,11 +214,11 @@ def selected(sample: dict[str, Any], columns: list[str] | None) -> dict[str, Any
     return {**sample, **parts, **texts, "columns": columns, "rows": [[row[place] for place in picked] for row in rows]}
 
 
-def _with_texts(sample: dict[str, Any], known: dict[int, Any]) -> dict[str, Any]:
+def _with_texts(sample: dict[str, Any], details: dict[int, Any]) -> dict[str, Any]:
     """A sample from a CSV, which keeps no types, with text in the columns that the model knows as text."""
     if not sample.get("texts"):
         return sample
-    places = {place for place, detail in known.items() if _is_text(detail)}
+    places = {place for place, detail in details.items() if _is_text(detail)}
     pairs = zip(sample["rows"], sample["texts"])
     rows = [[(text or None) if at in places else row[at] for at, text in enumerate(texts)] for row, texts in pairs]
     dtypes = ["object" if at in places else dtype for at, dtype in enumerate(sample["dtypes"] or [])]
