@@ -109,7 +109,7 @@ def test_a_damaged_object_is_not_materialized(source, store, tmp_path, damage):
     if "damaged" in damage:
         stored.write_text("C=2")
     with pytest.raises(SnapshotError, match=rf"the stored object of a\.py is {damage} {stored}"):
-        materialize(snapshot.manifest, objects=snapshot.objects, into=tmp_path / "back", wanted=lambda path: True)
+        materialize(snapshot.manifest, objects=snapshot.objects, into=tmp_path / "back", selects=lambda path: True)
 
 
 def test_a_changed_manifest_is_refused(source, store):
@@ -391,7 +391,7 @@ def test_names_and_contents_come_back(files):
             (folder / "sub" / name).write_bytes(data)
         snapshot = take(folder, store=Path(temporary) / "store", limits=LIMITS)
         back.mkdir()
-        materialize(snapshot.manifest, objects=snapshot.objects, into=back, wanted=lambda path: True)
+        materialize(snapshot.manifest, objects=snapshot.objects, into=back, selects=lambda path: True)
         found = {path.name: path.read_bytes() for path in back.rglob("*") if path.is_file()}
         assert found == {name: data for name, data in files.items() if not name.endswith(".pyc")}
 
