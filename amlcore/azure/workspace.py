@@ -63,6 +63,39 @@ class Workspace(nouns.Workspace):
         """All runs, newest first; a run with a damaged record is left out, with a warning that names it."""
         return [Run.of(run) for run in readable(newest_first(self.run_folders))]
 
+    def find_runs(
+        self,
+        where: str | None = None,
+        *,
+        experiment: str | None = None,
+        children: bool = False,
+        archived: bool = False,
+        sort: str | None = None,
+        ascending: bool = False,
+        limit: int | None = None,
+    ) -> list[Run]:
+        """The runs that a filter such as `accuracy > 0.9 and user = anna` describes, as `aml runs` finds them.
+
+        Parameters
+        ----------
+        children, archived : bool
+            Find child runs and trials, or archived runs, too.
+        sort : str, optional
+            A metric, a parameter or a field to sort by, the highest first unless `ascending`; runs without it come
+            last. By default the newest run comes first.
+
+        Raises
+        ------
+        FilterError
+            `where` is not a filter, or names what no run has.
+        """
+        from amlcore.index import find as find_rows  # imports sqlite3
+
+        matches = find_rows(
+            self, where, experiment=experiment, children=children, archived=archived, sort=sort, ascending=ascending
+        )
+        return [Run(str(self.outputs_path / row.place)) for row in matches.rows[:limit]]
+
     def get_run(self, run_id: str) -> Run:
         """The run with this id; the beginning of the id is enough if it is unique.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -10,6 +11,7 @@ from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
 from amlcore.record.contents import RecordContents
+from amlcore.record.documents import RunInfo
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.reconcile import needs_reconciling, reconcile
@@ -60,6 +62,29 @@ class RunView:
             "duration_s": None if status is None else duration_s(status),
             "folder": str(folder),
         }
+
+    @property
+    def info(self) -> RunInfo | None:
+        """What was known when the run was submitted; None if that is damaged."""
+        return self._contents.info
+
+    @property
+    def status(self) -> RunStatus | None:
+        return self._contents.status
+
+    @property
+    def is_sweep(self) -> bool:
+        return os.path.exists(self._record.layout.sweep)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing of the run changes any more, unless somebody changes it."""
+        return not self.damages and self.status is not None and not needs_reconciling(self._record, self.status)
+
+    @property
+    def points(self) -> dict[str, tuple[int | None, float]]:
+        """The step of the last value of each metric, and when it was logged, in seconds since the epoch."""
+        return {}
 
     def details(self, *, children: Sequence[str]) -> dict[str, Any]:
         """Everything that is recorded of the run; `thinned` counts the values of each series that is not whole."""

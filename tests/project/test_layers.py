@@ -16,6 +16,7 @@ FLOORS = [
     ["page"],
     ["azure", "terminal"],
     ["execution"],
+    ["index"],
     ["runs", "config"],
     ["sweep", "serving"],
     ["script"],

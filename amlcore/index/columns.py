@@ -1,0 +1,160 @@
+"""The columns of the index: what a name in a filter, or behind --sort, means in a workspace."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from difflib import get_close_matches
+from enum import Enum
+from operator import attrgetter
+from typing import Any
+
+from amlcore.index.lexer import FilterError
+from amlcore.index.row import RunKind, RunRow
+from amlcore.index.syntax import NAMESPACES, Name
+from amlcore.record.status import EARLY_TERMINATION, RunState
+from amlcore.runs.view import DAMAGED
+
+_SHOWN_NAMES = 12
+
+PRUNED = "Pruned"
+"""How lists show a trial that its sweep stopped early; its state is Canceled."""
+
+
+class ColumnType(Enum):
+    """How the values of a column compare."""
+
+    value = "value"  # whatever was logged, each value by its own type
+    text = "text"
+    choice = "choice"
+    boolean = "boolean"
+    number = "number"
+    duration = "duration"  # in seconds
+    moment = "moment"  # in seconds since the epoch
+
+
+@dataclass(frozen=True)
+class Column:
+    """A value of each row, or None where the row has none."""
+
+    name: str
+    type: ColumnType
+    get: Callable[[RunRow], Any]
+    choices: tuple[str, ...] = ()
+
+
+def _field(name: str, type_: ColumnType, attribute: str | None = None, choices: tuple[str, ...] = ()) -> Column:
+    return Column(name, type_, attrgetter(attribute or name), choices)
+
+
+def _age_s(row: RunRow) -> float:
+    return time.time() - row.created_s
+
+
+def _state(row: RunRow) -> str:
+    is_pruned = row.state == RunState.Canceled and (row.reason or "").startswith(EARLY_TERMINATION)
+    return PRUNED if is_pruned else row.state
+
+
+FIELDS = {
+    column.name: column
+    for column in (
+        _field("id", ColumnType.text),
+        _field("name", ColumnType.text),
+        _field("note", ColumnType.text),
+        _field("experiment", ColumnType.text),
+        _field("script", ColumnType.text),
+        _field("user", ColumnType.text),
+        _field("host", ColumnType.text),
+        _field("model", ColumnType.text),
+        _field("parent", ColumnType.text),
+        Column("state", ColumnType.choice, _state, (*RunState, PRUNED, DAMAGED)),
+        _field("reason", ColumnType.text),
+        _field("kind", ColumnType.choice, choices=tuple(RunKind)),
+        _field("archived", ColumnType.boolean),
+        _field("created", ColumnType.moment, "created_s"),
+        _field("started", ColumnType.moment, "started_s"),
+        _field("ended", ColumnType.moment, "ended_s"),
+        Column("age", ColumnType.duration, _age_s),
+        _field("duration", ColumnType.duration, "duration_s"),
+        _field("attempt", ColumnType.number),
+        _field("trial", ColumnType.number),
+    )
+}
+FIELDS["duration_s"] = FIELDS["duration"]
+
+_ATTRIBUTES = {"metrics": "metrics", "params": "parameters", "tags": "tags"}
+_SINGULAR = {"metrics": "a metric", "params": "a parameter", "tags": "a tag"}
+
+
+def column_of(name: Name, rows: Collection[RunRow]) -> Column:
+    """The column that a name in a filter means.
+
+    A name alone is a field of the run, such as `user`, otherwise the metric, parameter or tag of the rows that is
+    called so.
+
+    Raises
+    ------
+    FilterError
+        There is none, or there are several.
+    """
+    if name.namespace == "run":
+        if name.text not in FIELDS:
+            raise FilterError(f"a run has no field '{name.text}'; {_suggestion(name.text, FIELDS)}")
+        return FIELDS[name.text]
+    if name.namespace is not None:
+        if not _is_logged(name.namespace, name.text, rows):
+            logged = _logged_names(name.namespace, rows)
+            what = _SINGULAR[name.namespace]
+            raise FilterError(f"no run here has {what} '{name.text}'; {_suggestion(name.text, logged)}")
+        return _logged(name.namespace, name.text)
+    if name.text in FIELDS:
+        return FIELDS[name.text]
+    namespaces = [namespace for namespace in _ATTRIBUTES if _is_logged(namespace, name.text, rows)]
+    if not namespaces:
+        raise FilterError(f"no run here has a metric, parameter or tag '{name.text}'; {_nearest(name.text, rows)}")
+    if len(namespaces) > 1:
+        kinds = " and ".join(_SINGULAR[namespace] for namespace in namespaces)
+        choices = " or ".join(str(Name(namespace, name.text, 0)) for namespace in namespaces)
+        raise FilterError(f"'{name.text}' is {kinds} here; write {choices}")
+    return _logged(namespaces[0], name.text)
+
+
+def sort_column(text: str, rows: Collection[RunRow]) -> Column:
+    """The column that --sort names: a metric comes before a field and a parameter of the same name."""
+    prefix, dot, rest = text.partition(".")
+    namespace = NAMESPACES.get(prefix.lower()) if dot else None
+    if namespace is not None and rest:
+        return column_of(Name(namespace, rest, 0), rows)
+    if _is_logged("metrics", text, rows):
+        return _logged("metrics", text)
+    return column_of(Name(None, text, 0), rows)
+
+
+def _logged(namespace: str, name: str) -> Column:
+    mapping = attrgetter(_ATTRIBUTES[namespace])
+    return Column(str(Name(namespace, name, 0)), ColumnType.value, lambda row: mapping(row).get(name))
+
+
+def _is_logged(namespace: str, name: str, rows: Collection[RunRow]) -> bool:
+    mapping = attrgetter(_ATTRIBUTES[namespace])
+    return any(name in mapping(row) for row in rows)
+
+
+def _logged_names(namespace: str, rows: Collection[RunRow]) -> set[str]:
+    return set().union(*map(attrgetter(_ATTRIBUTES[namespace]), rows))
+
+
+def _nearest(name: str, rows: Collection[RunRow]) -> str:
+    return _suggestion(name, {*FIELDS, *(one for namespace in _ATTRIBUTES for one in _logged_names(namespace, rows))})
+
+
+def _suggestion(name: str, choices: Collection[str]) -> str:
+    """The nearest of `choices`, and some of them: there may be hundreds."""
+    if not choices:
+        return "there are none"
+    near = get_close_matches(name, choices, n=1)
+    names = sorted(choices)
+    shown = ", ".join(names[:_SHOWN_NAMES]) + (f" and {len(names) - _SHOWN_NAMES} more" if names[_SHOWN_NAMES:] else "")
+    return f"did you mean '{near[0]}'? Available: {shown}" if near else f"available: {shown}"

@@ -1,0 +1,189 @@
+"""The RunIndex: the rows of all runs of a workspace; a run that has ended is read once."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from amlcore.errors import NotFoundError, UnreadableError
+from amlcore.index.cache import CachedRun, RunCache
+from amlcore.index.row import RunRow, row_of
+from amlcore.index.signature import is_settled, signature, watched_files
+from amlcore.log import Log
+from amlcore.record.record import Record
+from amlcore.runs.find import is_child
+from amlcore.runs.view import RunView
+from amlcore.workspace import Workspace
+
+_BATCH = 1000
+"""Rows are stored after so many, so that an interrupted build is not lost."""
+
+_MANY = 3000
+"""Reading so many runs takes seconds, so it is logged."""
+
+
+class RunIndex:
+    """The rows of the runs of a workspace, from its folders and from what was read of them before.
+
+    It may live as long as a server, and several threads may call it.
+
+    Parameters
+    ----------
+    experiment : str, optional
+        Only the runs of this experiment.
+    children : bool
+        Trials, and the runs that scripts started, too.
+
+    Attributes
+    ----------
+    version : int
+        Grows with each look that finds a change.
+    skipped : dict of str to str
+        Why the last look could not read a run, by its place.
+    """
+
+    def __init__(
+        self, workspace: Workspace, *, experiment: str | None = None, children: bool = True, log: Log | None = None
+    ) -> None:
+        self.version = 0
+        self.skipped: dict[str, str] = {}
+        self._outputs = str(workspace.outputs_path)
+        self._experiment = experiment
+        self._children = children
+        self._log = log
+        self._lock = threading.Lock()
+        self._cache = RunCache.of(workspace.path)
+        self._ended: dict[str, CachedRun] | None = None
+        self._rows: dict[str, RunRow] = {}
+        self._looked_at = -float("inf")
+
+    def look(self, *, max_age_s: float = 0.0) -> dict[str, RunRow]:
+        """The rows by their places, EXPERIMENT/RUN; that of a run that has not changed is the same object as before.
+
+        Parameters
+        ----------
+        max_age_s : float
+            A look that is not older than that is good enough.
+        """
+        with self._lock, _without_garbage_collection():
+            if time.monotonic() - self._looked_at >= max_age_s:
+                rows = self._look()
+                if rows != self._rows:
+                    self._rows, self.version = rows, self.version + 1
+                self._looked_at = time.monotonic()
+            return self._rows
+
+    def _look(self) -> dict[str, RunRow]:
+        if self._ended is None:
+            self._ended = self._cache.load()
+        ended = self._ended
+        rows: dict[str, RunRow] = {}
+        unread: list[str] = []
+        places = self._places()
+        for place, time_ns in places.items():
+            if not self._children and "_" in place and is_child(Path(place)):
+                continue
+            run = ended.get(place)
+            if run is not None and self._is_unchanged(run, time_ns):
+                rows[place] = run.row
+            else:
+                unread.append(place)
+        self._forget(place for place in ended if place not in places and self._is_looked_for(place))
+        self._read_all(unread, rows)
+        return rows
+
+    def _places(self) -> dict[str, int]:
+        """Where runs may be, and the time of each folder; an experiment that may not be listed stands for its runs."""
+        places = {}
+        for experiment in _folders(self._outputs):
+            if self._experiment not in (None, experiment.name):
+                continue
+            try:
+                for run in _folders(experiment.path):
+                    places[f"{experiment.name}/{run.name}"] = run.stat().st_mtime_ns
+            except OSError:  # such as of another user
+                places[experiment.name] = 0
+        return places
+
+    def _is_looked_for(self, place: str) -> bool:
+        return self._experiment in (None, place.partition("/")[0])
+
+    def _is_unchanged(self, run: CachedRun, time_ns: int) -> bool:
+        try:
+            return signature(f"{self._outputs}/{run.place}", time_ns, run.watched)[0] == run.signature
+        except OSError:
+            return False
+
+    def _forget(self, places: Iterator[str]) -> None:
+        """Drop what is kept of runs that were removed."""
+        assert self._ended is not None
+        removed = list(places)
+        if removed and os.path.isdir(self._outputs):  # otherwise the share may not be mounted
+            self._cache.store([], removed=removed)
+            for place in removed:
+                del self._ended[place]
+
+    def _read_all(self, places: list[str], rows: dict[str, RunRow]) -> None:
+        """Read runs into `rows`, and keep those that have ended."""
+        assert self._ended is not None
+        self.skipped = {}
+        if len(places) >= _MANY and self._log is not None:
+            self._log(f"indexing {len(places)} runs; the next time only new ones are read")
+        unstored: list[CachedRun] = []
+        for place in places:
+            row, cached = self._read(place)
+            if row is not None:
+                rows[place] = row
+            if cached is not None:
+                self._ended[place] = cached
+                unstored.append(cached)
+            if len(unstored) == _BATCH:
+                self._cache.store(unstored)
+                unstored = []
+        self._cache.store(unstored)
+
+    def _read(self, place: str) -> tuple[RunRow | None, CachedRun | None]:
+        """The row of a run, and the same as it is kept if the run has ended."""
+        folder = f"{self._outputs}/{place}"
+        try:
+            watched = watched_files(folder)
+            before, latest_ns = _signature_now(folder, watched)
+            if os.access(folder, os.X_OK) and not os.path.exists(f"{folder}/run.json"):
+                return None, None
+            view = RunView(Record(Path(folder)))
+            row = row_of(view, place=place)
+            is_settled_now = view.is_final and is_settled(latest_ns)
+            if is_settled_now and _signature_now(folder, watched)[0] == before:
+                return row, CachedRun.of(row, before, watched)
+        except (UnreadableError, NotFoundError, OSError) as error:
+            if os.path.exists(folder):  # it may have been removed meanwhile
+                self.skipped[place] = str(error)
+            return None, None
+        return row, None
+
+
+def _signature_now(folder: str, watched: str) -> tuple[int, int]:
+    return signature(folder, os.stat(folder).st_mtime_ns, watched)
+
+
+def _folders(path: str) -> Iterator[os.DirEntry[str]]:
+    if os.path.isdir(path):
+        with os.scandir(path) as entries:
+            yield from (entry for entry in entries if entry.name[0] != "." and entry.is_dir())
+
+
+@contextmanager
+def _without_garbage_collection() -> Iterator[None]:
+    """Create many objects without the collector looking at them again and again."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

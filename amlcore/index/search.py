@@ -1,0 +1,97 @@
+"""Find the runs that a filter describes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from amlcore.errors import RequestError
+from amlcore.index.columns import Column, sort_column
+from amlcore.index.conditions import compile_filter, number_of
+from amlcore.index.index import RunIndex
+from amlcore.index.parser import parse
+from amlcore.index.row import RunRow
+from amlcore.index.syntax import names_in
+from amlcore.log import Log
+from amlcore.workspace import Workspace
+
+_OF_CHILDREN = {"parent", "kind", "trial"}
+"""A filter that names one of these fields is about children too."""
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The rows that match, in order, and why some runs could not be read, by their places."""
+
+    rows: list[RunRow]
+    skipped: dict[str, str]
+
+
+def find(
+    workspace: Workspace,
+    where: str | None = None,
+    *,
+    experiment: str | None = None,
+    children: bool = False,
+    archived: bool = False,
+    sort: str | None = None,
+    ascending: bool = False,
+    log: Log | None = None,
+) -> Matches:
+    """Find runs: newest first, or sorted; those without the value, or with NaN, come last.
+
+    Parameters
+    ----------
+    where : str, optional
+        A filter such as `accuracy > 0.9 and user = anna`, see docs/find.md.
+    children, archived : bool
+        Find these too; a filter that names `parent`, `kind` or `trial`, or `archived`, does so by itself.
+    sort : str, optional
+        A metric, a field or a parameter; the highest comes first.
+    log : callable, optional
+        Takes a line before something that takes long.
+
+    Raises
+    ------
+    FilterError
+        The filter is not one, or names what does not exist.
+    """
+    expression = None if where is None else parse(where)
+    names = set() if expression is None else names_in(expression)
+    index = RunIndex(workspace, experiment=experiment, children=children or bool(names & _OF_CHILDREN), log=log)
+    rows = list(index.look().values())
+    matching: Iterable[RunRow] = rows
+    if expression is not None and where is not None and rows:
+        matching = filter(compile_filter(expression, source=where, rows=rows), matching)
+    if not archived and "archived" not in names:
+        matching = (row for row in matching if not row.archived)
+    ordered = sorted(matching, key=lambda row: (row.created_s, row.id), reverse=True)
+    if sort is not None and rows:
+        try:
+            column = sort_column(sort, rows)
+        except RequestError as error:
+            raise type(error)(f"--sort {sort}: {error}") from None
+        ordered = order(ordered, column, ascending=ascending)
+    return Matches(ordered, index.skipped)
+
+
+def order(rows: list[RunRow], column: Column, *, ascending: bool) -> list[RunRow]:
+    """Sort by a column: numbers, then texts, then what is NaN, then rows without the value."""
+    numbers: list[tuple[Any, RunRow]] = []
+    texts: list[tuple[str, RunRow]] = []
+    nans, others = [], []
+    for row in rows:
+        value = column.get(row)
+        number = number_of(value) if not isinstance(value, bool) else int(value)
+        if number is not None and number == number:  # noqa: PLR0124 - not NaN
+            numbers.append((number, row))
+        elif number is not None:
+            nans.append(row)
+        elif value is None:
+            others.append(row)
+        else:
+            texts.append((str(value), row))
+    sort = partial(sorted, key=lambda pair: pair[0], reverse=not ascending)
+    return [row for _, row in (*sort(numbers), *sort(texts))] + nans + others
