@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from amlcore import model as nouns
-from amlcore.errors import DeploymentError
+from amlcore.errors import DeploymentError, NotFoundError, suggest
 from amlcore.model import list_models
+from amlcore.model.aliases import set_alias, unset_alias
 from amlcore.model.model import HasModels
 from amlcore.model.registration import Registration, ResourceConfiguration
 from amlcore.model.registry import register_file
@@ -20,12 +21,28 @@ Filter = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
 
 
 class Model(nouns.Model):
-    """A registered model; `Model(ws, name)` is its newest version."""
+    """A registered model; `Model(ws, name)` is its newest version, `Model.get(ws, "NAME@ALIAS")` any."""
 
     @classmethod
     def of(cls, model: nouns.Model) -> Model:
         """The same model with the methods of this class."""
         return cls.load_record(model.folder)
+
+    def set_alias(self, alias: str, *, why: str | None = None) -> None:
+        """Let `alias` mean this version, and no other one of the model."""
+        set_alias(self.folder.parent.parent, self.name, alias, self.version, why=why)
+
+    def remove_alias(self, alias: str, *, why: str | None = None) -> None:
+        """Remove an alias of this version.
+
+        Raises
+        ------
+        NotFoundError
+            `alias` does not mean this version.
+        """
+        if alias not in self.aliases:
+            raise NotFoundError(f"{self.id} has no alias '{alias}'; {suggest(alias, self.aliases)}")
+        unset_alias(self.folder.parent.parent, self.name, alias, why=why)
 
     @staticmethod
     def list(

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from amlcore.cli import environments, internal, models, project, runs, services
+from amlcore.cli import aliases, environments, internal, models, project, runs, services
 from amlcore.cli.parser import Parser, Verb
 from amlcore.cli.typos import check_dashes
 from amlcore.errors import AmlcoreError, LeftOutWarning
@@ -24,6 +24,7 @@ RUN_SUMMARY = "compose a job, submit it, stream its output, register and package
 VERBS: dict[str, Verb] = {
     **runs.VERBS,
     **models.VERBS,
+    **aliases.VERBS,
     **services.VERBS,
     **environments.VERBS,
     **project.VERBS,

@@ -42,6 +42,7 @@ def register(options: Namespace) -> int:
 
 
 def models(options: Namespace) -> int:
+    from amlcore.app.aliases import with_aliases
     from amlcore.model import list_models
     from amlcore.model.damaged import damaged_models
     from amlcore.terminal import tables
@@ -51,6 +52,7 @@ def models(options: Namespace) -> int:
     for damaged in damaged_models(workspace.models_path):
         log(f"warning: model {damaged.name}:{damaged.version} is damaged: {damaged.reason}")
         rows.append(damaged.to_json())
+    rows = with_aliases(workspace.models_path, rows, log=log)
     if not rows:
         log_none("models", workspace.path)
     if options.json:
@@ -65,7 +67,9 @@ def _ignore(_: str) -> None:
 
 
 def _add_deploy(parser: Parser) -> None:
-    parser.add_argument("model", metavar="MODEL[:VERSION]")
+    parser.add_argument(
+        "model", metavar="MODEL[:VERSION|@ALIAS]", help="a registered model; without a version the newest"
+    )
     parser.add_argument(
         "overrides", nargs="*", metavar="OVERRIDE", help="such as deployment.name=iris deployment.workers=2"
     )
@@ -102,6 +106,6 @@ def deploy(options: Namespace) -> int:
 
 VERBS = {
     "register": Verb("register a model from a completed run", register, _add_register),
-    "models": Verb("list registered models, newest first", models, add_json),
+    "models": Verb("list registered models, newest first", models, add_json, "verbs: show, log"),
     "deploy": Verb("package a model as a Bento", deploy, _add_deploy),
 }

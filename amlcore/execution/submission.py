@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import platform
 import shutil
@@ -21,6 +20,7 @@ from amlcore.config.secrets import check_secrets
 from amlcore.errors import ConfigError, RequestError
 from amlcore.execution.source_state import PinnedInputs, SourceState, capture_source, describe_inputs, digest_source
 from amlcore.log import Log, timed
+from amlcore.record.ownership import current_user
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.version import __version__
@@ -140,7 +140,7 @@ def write_run_record(
         "git": source.git,
         "versions": {"amlcore": __version__, "python": platform.python_version()},
         "host": socket.gethostname(),
-        "user": _user(),
+        "user": current_user(),
         "rerun_of": pinned.run if pinned else None,
         **(more or {}),
     }
@@ -185,10 +185,3 @@ def _working_folder() -> str | None:
         return os.getcwd()
     except FileNotFoundError:
         return None
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user without a name
-        return str(os.getuid())

@@ -1,5 +1,6 @@
 """What becomes of a run's model: registered under a name, versioned, never changed."""
 
+from amlcore.model.aliases import aliases_of
 from amlcore.model.folders import registered
 from amlcore.model.model import Model, find, list_models
 from amlcore.model.provenance import Provenance
@@ -11,6 +12,7 @@ __all__ = [
     "Provenance",
     "Registration",
     "ResourceConfiguration",
+    "aliases_of",
     "find",
     "list_models",
     "register",

@@ -11,7 +11,7 @@ from typing import Any, Protocol, Self
 
 from amlcore.errors import ModelError
 from amlcore.log import Log
-from amlcore.model.folders import RECORD, find_folder, named, versions
+from amlcore.model.folders import RECORD, find_folder, named, state_of, versions
 from amlcore.model.model_files import check_inside, replace_copy
 from amlcore.record.documents import OutputFile
 from amlcore.record.forms import Moment, parse_fields
@@ -73,8 +73,19 @@ class Model:
     ) -> None:
         if (name is None) == (id is None):
             raise ModelError("Model(workspace, …) takes either a name or id='NAME:VERSION'")
-        reference = id or (str(name) if version is None else f"{name}:{version}")
+        reference = id or (str(name) if version is None else f"{name}{_sign(version)}{version}")
         self._read(find_folder(workspace.models_path, reference))
+
+    @classmethod
+    def get(cls, workspace: HasModels, reference: str) -> Self:
+        """The model that NAME, NAME:VERSION, NAME:latest or NAME@ALIAS means.
+
+        Raises
+        ------
+        NotFoundError
+            There is no such model, version or alias.
+        """
+        return cls.load_record(find_folder(workspace.models_path, reference))
 
     def __repr__(self) -> str:
         return f"Model(name={self.name!r}, version={self.version})"
@@ -99,6 +110,13 @@ class Model:
     @property
     def id(self) -> str:
         return f"{self.name}:{self.version}"
+
+    @property
+    def aliases(self) -> list[str]:
+        """The aliases that mean this version now."""
+        return sorted(
+            alias for alias, version in state_of(self.folder.parent).aliases.items() if version == self.version
+        )
 
     @property
     def lock(self) -> str:
@@ -165,18 +183,23 @@ class Model:
         return str(Path(target_dir, self.path))
 
     def to_json(self) -> dict[str, Any]:
-        """The model as `aml models --json` lists it."""
+        """The model as `aml models --json` lists it, apart from its aliases."""
         keys = ("name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created")
         return {key: getattr(self, key) for key in keys}
 
 
+def _sign(version: int | str) -> str:
+    """What is between a name and `version`, which may be an alias with its sign."""
+    return "" if isinstance(version, str) and version.startswith("@") else ":"
+
+
 def find(models: Path, reference: str) -> Model:
-    """The model that NAME, NAME:VERSION or NAME:latest means.
+    """The model that NAME, NAME:VERSION, NAME:latest or NAME@ALIAS means.
 
     Raises
     ------
     NotFoundError
-        There is no such model or version.
+        There is no such model, version or alias.
     """
     return Model.load_record(find_folder(models, reference))
 

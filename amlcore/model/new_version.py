@@ -10,7 +10,7 @@ from typing import Any
 
 from amlcore.environment.temporary_folder import OWNER, is_owner_gone
 from amlcore.errors import ModelError
-from amlcore.model.folders import PREPARED, versions
+from amlcore.model.folders import PREPARED, next_version
 from amlcore.record.ownership import open_tree_to_group
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, write_json
@@ -43,7 +43,7 @@ def claim_version(folder: Path, record: dict[str, Any]) -> Path:
     """Make the prepared folder the next version; whoever renames first gets the number, the others try the next one."""
     (folder / OWNER).unlink(missing_ok=True)
     while True:
-        version = max(versions(folder.parent), default=0) + 1
+        version = next_version(folder.parent)
         about = folder / "model.json"
         write_json(str(about), {"name": record["name"], "version": version, **record})
         about.chmod(0o444)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from amlcore.errors import ModelError, NotFoundError
 from amlcore.log import Log
 from amlcore.model import find
+from amlcore.model.reference import ModelReference
 from amlcore.serving.bento import Bento, check_readable, find_bento, list_bentos
 from amlcore.workspace import Workspace
 
@@ -12,7 +13,8 @@ from amlcore.workspace import Workspace
 def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
     """The Bento that a reference means in `workspace`; all workspaces share BentoML's store.
 
-    NAME and NAME:latest mean the newest; VERSION is that of the Bento, or of the model in it.
+    NAME and NAME:latest mean the newest; VERSION is that of the Bento, or of the model in it. NAME@ALIAS means the
+    newest Bento of the version that the alias means; NAME is that of the model or of the service.
 
     Raises
     ------
@@ -21,6 +23,8 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
     DeploymentError
         It belongs to a user who lets nobody else read it.
     """
+    if ModelReference.parse(reference).alias is not None:
+        return _find_by_alias(workspace, reference)
     name, _, version = reference.partition(":")
     newest = version in ("", "latest")
     bentos = list_bentos(name)
@@ -46,6 +50,24 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
             f"{bento.labels['run']}"
         )
     return bento
+
+
+def _find_by_alias(workspace: Workspace, reference: str) -> Bento:
+    """The newest Bento of the version that NAME@ALIAS means, one of a service called NAME before others."""
+    wanted = ModelReference.parse(reference)
+    bentos = [bento for bento in list_bentos() if _is_of(workspace, bento)]
+    named = next((bento for bento in bentos if bento.name == wanted.name), None)
+    if _has_model(workspace, wanted.name) or named is None:
+        model = find(workspace.models_path, reference)
+    else:
+        model = find(workspace.models_path, f"{named.labels['model']}@{wanted.alias}")
+    of_model = [bento for bento in bentos if bento.model == model.id]
+    if not of_model:
+        raise NotFoundError(
+            f"{model.name}@{wanted.alias} means {model.id}, which is registered but not packaged; package it with: "
+            f"aml deploy {model.name}@{wanted.alias}"
+        )
+    return next((bento for bento in of_model if bento.name == wanted.name), of_model[0])
 
 
 def _is_of(workspace: Workspace, bento: Bento) -> bool:

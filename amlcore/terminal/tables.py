@@ -35,7 +35,7 @@ def runs(rows: list[dict[str, Any]]) -> None:
             run["id"],
             run["experiment"],
             _state(run),
-            _local(run["created"]),
+            local_time(run["created"]),
             "" if run["duration_s"] is None else f"{run['duration_s']:.1f}",
             parameters(run["parameters"]),
             pairs(dict(list(run["metrics"].items())[:SHOWN_METRICS])),
@@ -52,14 +52,16 @@ def _state(run: dict[str, Any]) -> Text:
 
 
 def models(rows: list[dict[str, Any]]) -> None:
-    table = TextTable(("model", "framework", "run", "metrics", "created"))
+    has_aliases = any(model["aliases"] for model in rows)
+    table = TextTable(("model", *(["aliases"] if has_aliases else []), "framework", "run", "metrics", "created"))
     for model in rows:
         table.add_row(
             f"{model['name']}:{model['version']}",
+            *([", ".join(model["aliases"])] if has_aliases else []),
             f"{model['framework'] or 'Damaged'} {model['framework_version'] or ''}",
             model["run"] or "",
             pairs(dict(list(model["metrics"].items())[:SHOWN_METRICS])),
-            _local(model["created"]),
+            local_time(model["created"]),
         )
     table.print()
 
@@ -73,7 +75,7 @@ def environments(rows: list[dict[str, Any]]) -> None:
             item["python"] or "",
             item["state"],
             "" if size is None else f"{size / 1e6:.0f}",
-            _local(item["last_used"]) if item["last_used"] else "",
+            local_time(item["last_used"]) if item["last_used"] else "",
             item["key"] or "",
         )
     table.print()
@@ -90,7 +92,7 @@ def details(facts: dict[str, Any]) -> None:
             lines += [Text(key, style="bold")] if nested else []
             lines += [cell(f"  {line}") for line in nested]
         else:
-            fact = cell(_local(value) if key == "created" else _plain(value))
+            fact = cell(local_time(value) if key == "created" else _plain(value))
             lines.append(Text.assemble((key, "bold"), ": ", fact))
     lines = [encodable(line, sys.stdout) for line in lines]
     if sys.stdout.isatty():
@@ -161,8 +163,8 @@ def _plain(value: Any) -> str:
 
 
 def _local_of(seconds: float) -> str:
-    return _local(datetime.fromtimestamp(seconds, UTC).isoformat())
+    return local_time(datetime.fromtimestamp(seconds, UTC).isoformat())
 
 
-def _local(moment: str) -> str:
+def local_time(moment: str) -> str:
     return f"{datetime.fromisoformat(moment).astimezone():%Y-%m-%d %H:%M:%S}"
