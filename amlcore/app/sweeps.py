@@ -11,7 +11,7 @@ from amlcore.app.runs import find_run
 from amlcore.config import Search
 from amlcore.errors import RecordError, RequestError
 from amlcore.execution import background
-from amlcore.execution.driver import waiting_for_disk_space
+from amlcore.execution.driver import trying_on
 from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
 from amlcore.execution.source_state import log_skipped_dotenv
@@ -55,7 +55,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
     log(f"sweep {record.folder.name} in {record.folder}" + (f" ({points})" if points else ""))
     if note := search.repetition_note(overrides):
         log(note)
-    return _drive_or_detach(search, record, detach=detach, log=log)
+    return _see_through(search, record, detach=detach, log=log)
 
 
 def resume(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
@@ -96,10 +96,10 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     write_json(record.layout.sweep, search.to_json(), sync=True)
     Path(record.layout.cancel).unlink(missing_ok=True)
     log(f"resuming sweep {record.folder.name} in {record.folder}")
-    return _drive_or_detach(search, record, detach=detach, log=log)
+    return _see_through(search, record, detach=detach, log=log)
 
 
-def _drive_or_detach(search: Search, record: Record, *, detach: bool, log: Log) -> int:
+def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     if detach:
         background.detach(search.job, record, log=log)
         return 0
@@ -108,7 +108,7 @@ def _drive_or_detach(search: Search, record: Record, *, detach: bool, log: Log) 
 
 def carry_out(search: Search, record: Record, *, log: Log) -> int:
     """Drive a submitted or resumed sweep, then register and package its best, even if the terminal closes."""
-    with attached(record.layout.driver_log, log=log) as terminal, waiting_for_disk_space(terminal.log):
+    with attached(record.layout.driver_log, log=log) as terminal, trying_on(terminal.log):
         return _drive(search, record, terminal)
 
 

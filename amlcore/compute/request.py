@@ -47,6 +47,7 @@ class RunRequest:
     kill_wait_s: float = 5.0  # seconds from SIGTERM to SIGKILL
     module: str | None = None  # its name, if `script` runs as with `python -m`
     resumable: bool = False  # an interrupted attempt leaves no result, since another may follow
+    mlflow: bool = True  # MLflow's calls go into the run, if its environment has MLflow
 
     @property
     def name(self) -> str:

@@ -39,6 +39,7 @@ def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunR
         mem_bytes=job.compute.mem_bytes,
         kill_wait_s=job.compute.kill_wait_s,
         resumable=job.compute.resumable,
+        mlflow=script.mlflow,
     )
     return request, kind
 

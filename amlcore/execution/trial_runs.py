@@ -113,7 +113,7 @@ class TrialRuns:
             running.adopted = True
             return
         built = self.environment(job)
-        keep_environment(record, built, name=job.environment.name)
+        keep_environment(record, built, job=job)
         request, kind = run_request(job, record, built)
         write_json(record.layout.request, request.to_json(), mode=PRIVATE_MODE)
         record.enter(RunState.Queued)
@@ -204,7 +204,7 @@ class TrialRuns:
         """Keep the state of a trial's run up to date with its files; true once it has ended."""
         record, run = running.record, running.record.folder.name
         if record.result is not None:
-            self._check_present(record)
+            self._check_there(record)
             if not record.has_ended():
                 if lifecycle.was_terminated(record) and running.may_still_be_canceled():
                     return False  # whoever kills all processes at once reaches this one too
@@ -225,7 +225,7 @@ class TrialRuns:
         return self._is_lost(running)
 
     @staticmethod
-    def _check_present(record: Record) -> None:
+    def _check_there(record: Record) -> None:
         if not record.is_present:
             raise RecordError(f"{record.folder} was removed while its trial was running")
 
@@ -234,7 +234,7 @@ class TrialRuns:
         if now - running.checked < LOST_CHECK_S:
             return False
         running.checked = now
-        self._check_present(record)
+        self._check_there(record)
         lifecycle.update_state(record, running.slots.wait_reason(record.folder.name))
         if not running.adopted:  # slots watch what was enqueued through them
             return False

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from amlcore.worker.metrics import last_by_name, metric_files, parse_record, time_order
+from amlcore.worker.metrics import metric_files, parse_record, time_order
 
 SHOWN_VALUES = 10000
 """About how many values of a series are shown; its file in the run's folder has them all."""
@@ -34,11 +34,6 @@ class LoggedSeries:
     last: list[dict[str, Any]] = field(default_factory=list)
     thinned: dict[str, int] = field(default_factory=dict)
     damaged_lines: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def last_scalars(self) -> dict[str, Any]:
-        """The last value of each metric, as `aml runs` has it."""
-        return last_by_name(self.last, "scalar")
 
 
 def read_series(folder: str, *, at_most: int = SHOWN_VALUES) -> LoggedSeries:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Any
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
@@ -15,7 +16,7 @@ from amlcore.record.documents import RunInfo
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.reconcile import needs_reconciling, reconcile
-from amlcore.worker.metrics import last_by_name, last_values
+from amlcore.worker.metrics import NOT_METRICS, last_by_name, last_records
 
 DAMAGED = "Damaged"
 """The state that is shown of a run whose record is damaged."""
@@ -54,8 +55,8 @@ class RunView:
             "state": DAMAGED if self.damages else state.value,
             "reason": "; ".join(self.damages) if self.damages else status and status.reason,
             "script": None if info is None else info.script,
-            "parameters": {} if info is None else info.parameters,
-            "metrics": self._metrics,
+            "parameters": {**last_by_name(self._last, "parameter"), **({} if info is None else info.parameters)},
+            "metrics": last_by_name(self._last, "scalar"),
             "model": self._contents.model,
             "attempt": self._record.attempt,
             "created": creation_time(self._record).isoformat() if info is None else str(info.created),
@@ -104,17 +105,18 @@ class RunView:
             "environment": {"name": info and info.environment} if environment is None else environment.document,
             "outputs": [asdict(file) for file in contents.outputs],
             "children": list(children),
-            "series": [record for record in series.records if record["kind"] not in ("tag", "property")],
+            "series": [record for record in series.records if record["kind"] not in NOT_METRICS],
             "thinned": series.thinned,
             "damaged": self.damages,
         }
 
-    @property
-    def _metrics(self) -> dict[str, Any]:
+    @cached_property
+    def _last(self) -> list[dict[str, Any]]:
+        """The last record of each kind and name, in the order of time."""
         series = self._contents.series
         if series is None or series.damaged_lines:  # a damaged line must not hide the one before it
-            return last_values(self._record.layout.metrics, "scalar")
-        return series.last_scalars
+            return last_records(self._record.layout.metrics)
+        return series.last
 
 
 def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:

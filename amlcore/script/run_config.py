@@ -43,6 +43,7 @@ class ScriptRunConfig:
     compute_target: ComputeTarget | str | None = field(default=None, metadata={"omegaconf_ignore": True})
 
     module: str | None = None  # instead of script: the name of a module in that folder, run as by `python -m`
+    mlflow: bool = True  # what the script logs through MLflow goes into its run; see docs/mlflow.md
 
     def __post_init__(self) -> None:
         # Python hands over what YAML cannot hold: paths, NumPy's numbers, None for nothing.

@@ -105,11 +105,17 @@ def _temporary(path, content, sync, mode):
 
 def append_line(path, value, alone=False):
     # type: (str, object, bool) -> None
-    """Append `value` as a line of JSON in one write, so that lines of several writers never mix.
+    """Append `value` as a line of JSON, as `append_lines` does."""
+    append_lines(path, [value], alone)
 
-    If `alone`, no other process writes to the file, so the part of a line that did not fit is removed again.
+
+def append_lines(path, values, alone=False):
+    # type: (str, typing.Iterable[object], bool) -> None
+    """Append each value as a line of JSON, all in one write, so that lines of several writers never mix.
+
+    If `alone`, no other process writes to the file, so the part of them that did not fit is removed again.
     """
-    data = (json.dumps(value) + "\n").encode("utf-8")
+    data = "".join(json.dumps(value) + "\n" for value in values).encode("utf-8")
     handle = retry_while_full(lambda: os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644), path)
     written = 0
     try:

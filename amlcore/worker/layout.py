@@ -21,7 +21,7 @@ OWNER_VARIABLE = "AMLCORE_OWNER"
 INPUT_PREFIX = "AMLCORE_INPUT_"
 """The prefix of the environment variables that hold the paths of inputs; see `input_variable`."""
 
-METRIC_KINDS = ("scalar", "list", "row", "table", "image", "confusion_matrix", "tag", "property")
+METRIC_KINDS = ("scalar", "list", "row", "table", "image", "confusion_matrix", "tag", "property", "parameter")
 
 
 class _Inside(object):
@@ -57,6 +57,7 @@ class RunLayout(object):
     study = _Inside("study.jsonl")  # the driver of a sweep: Optuna's journal of its trials
     sample = _Inside("sample.json")  # the script, by run.log_sample
     metrics = _Inside("metrics")  # a file for each process that logs
+    mlflow = _Inside("mlflow")  # the same, of what only MLflow knows: models and datasets
     images = _Inside("images")  # the script, by run.log_image
     logs = _Inside("logs")
     stdout = _Inside("logs", "stdout.txt")

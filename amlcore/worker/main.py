@@ -19,7 +19,10 @@ def main(arguments):
     drop_own_folder()
     relative = take_relative_paths()
     add_standins()
+    from amlcore.worker.mlflow.activation import add_plugin
     from amlcore.worker.process.worker import Worker
+
+    add_plugin()
 
     claimed = arguments[2] if len(arguments) > 2 else None
     restart = [sys.executable, os.path.realpath(__file__), arguments[0], COLD]

@@ -4,7 +4,7 @@ import json
 import os
 import time
 
-from amlcore.worker.files import append_line
+from amlcore.worker.files import append_lines
 from amlcore.worker.layout import METRIC_KINDS
 from amlcore.worker.process_identity import identity
 
@@ -14,26 +14,43 @@ if TYPE_CHECKING:
 
 _writers = {}  # type: dict[int, str]
 
+NOT_METRICS = ("tag", "property", "parameter")
+"""The kinds of records that describe the run itself."""
+
 _SHAPES = {"list": list, "row": dict, "table": dict}
 
 
-def write_record(folder, kind, name, *, value, step=None, description="", attempt=None):
-    # type: (...) -> None
-    """Append a record to this process's file in a run's metrics folder; the attempt is omitted if it is the first."""
-    record = {"kind": kind, "name": name, "value": value, "step": step, "at": time.time()}
+def new_record(kind, name, value, step=None, description="", attempt=None, **more):
+    # type: (str, str, object, int | None, str, int | None, object) -> dict[str, object]
+    """What is written for a value that is logged now; the attempt is omitted if it is the first."""
+    record = dict({"kind": kind, "name": name, "value": value, "step": step, "at": time.time()}, **more)
     if description:
         record["description"] = description
     if attempt is not None and attempt > 1:
         record["attempt"] = attempt
-    path = os.path.join(folder, _own_file())
+    return record
+
+
+def write_record(folder, kind, name, *, value, step=None):
+    # type: (...) -> None
+    """Append a record to this process's file in a run's metrics folder."""
+    write_records(folder, [new_record(kind, name, value, step)])
+
+
+def write_records(folder, records):
+    # type: (str, list[dict[str, object]]) -> None
+    """Append lines to this process's file in a folder of a run, such as that of its metrics."""
+    path = os.path.join(folder, process_file())
     try:
-        append_line(path, record, alone=True)
+        append_lines(path, records, alone=True)
     except FileNotFoundError:
         os.makedirs(folder, exist_ok=True)
-        append_line(path, record, alone=True)
+        append_lines(path, records, alone=True)
 
 
-def _own_file():
+def process_file():
+    # type: () -> str
+    """The name of the file that this process alone writes to, wherever each process has its own."""
     pid = os.getpid()  # read each time, since a fork is another writer
     name = _writers.get(pid)
     if name is None:
@@ -43,11 +60,16 @@ def _own_file():
 
 
 class MetricsTail(object):
-    """Reads the new records of a metrics folder at each call; a later attempt comes after an earlier one."""
+    """Reads the new records of a metrics folder at each call; a later attempt comes after an earlier one.
 
-    def __init__(self, folder):
-        # type: (str | os.PathLike[str]) -> None
+    Parameters: with `kind`, or with some `names`, the other records are skipped, and not even parsed.
+    """
+
+    def __init__(self, folder, kind=None, names=()):
+        # type: (str | os.PathLike[str], str | None, typing.Iterable[str]) -> None
         self._folder = str(folder)
+        self._start = b"" if kind is None else '{{"kind": "{}"'.format(kind).encode("ascii")
+        self._names = [' "name": {},'.format(json.dumps(name)).encode("ascii") for name in names] or [b""]
         self._offsets = {}  # type: dict[str, int]
 
     def read_new(self):
@@ -70,7 +92,13 @@ class MetricsTail(object):
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offsets[name] = offset + len(whole)
-        return [record for record in map(parse_record, whole.splitlines()) if record is not None]
+        return [
+            record for record in map(parse_record, filter(self._is_wanted, whole.splitlines())) if record is not None
+        ]
+
+    def _is_wanted(self, line):
+        # type: (bytes) -> bool
+        return line.startswith(self._start) and any(name in line for name in self._names)
 
 
 def metric_files(folder):
@@ -129,7 +157,7 @@ def summary(records):
     """The metrics by name as in Azure ML: the value, or a list if it was logged more than once."""
     series = {}  # type: dict[str, list[dict[str, typing.Any]]]
     for record in records:
-        if record["kind"] not in ("tag", "property"):
+        if record["kind"] not in NOT_METRICS:
             series.setdefault(record["name"], []).append(record)
     return {name: _merged(items) for name, items in series.items()}
 
@@ -152,13 +180,20 @@ def _merged(records):
 
 def last_by_name(records, kind):
     # type: (list[dict[str, typing.Any]], str) -> dict[str, typing.Any]
-    """The last value of each name among the records of one kind."""
-    return {record["name"]: record["value"] for record in records if record["kind"] == kind}
+    """The last value of each name among the records of one kind, without the names that were deleted since."""
+    last = {record["name"]: record for record in records if record["kind"] == kind}
+    return {name: record["value"] for name, record in last.items() if not record.get("deleted")}
 
 
 def last_values(folder, kind):
     # type: (str | os.PathLike[str], str) -> dict[str, typing.Any]
     """The same as `last_by_name` for a folder, at a fraction of the cost of reading all records."""
+    return last_by_name(last_records(folder), kind)
+
+
+def last_records(folder):
+    # type: (str | os.PathLike[str]) -> list[dict[str, typing.Any]]
+    """The last record of each kind and name that each process logged, in order of time."""
     records = [
         parse_record(line)
         for name in metric_files(str(folder))
@@ -166,8 +201,8 @@ def last_values(folder, kind):
     ]
     valid = [record for record in records if record is not None]
     if len(valid) < len(records):  # a damaged line hides the one before it
-        return last_by_name(read_metrics(folder), kind)
-    return last_by_name(sorted(valid, key=time_order), kind)
+        return read_metrics(folder)
+    return sorted(valid, key=time_order)
 
 
 def _last_lines(path):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amlcore.redaction import redact
+from amlcore.log import redact
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]
@@ -134,7 +134,7 @@ def test_a_secret_is_hidden_however_it_is_quoted(
     from amlcore.terminal.debug_log import LOGGER, debug_log
 
     monkeypatch.setenv("S1", value)
-    monkeypatch.setattr("amlcore.redaction.secret_names", {"S1"})
+    monkeypatch.setattr("amlcore.log.secret_names", {"S1"})
     command = [sys.executable, "-c", "", f"x{value}y"]
     with debug_log():
         LOGGER.debug("%s and %s", command, shlex.join(command))
@@ -195,7 +195,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 @example(value="pass wörd/1%2+😀")
 @settings(max_examples=40, deadline=None)
 def test_an_escaped_secret_is_hidden_wholly(form: str, value: str) -> None:
-    """Only the text around the secret is left: it is compared with the same text without a secret."""
+    """Whatever is left is the text around it: the form of a text that has letters in the secret's place."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S1", value)
         shown = redact(FORMS[form](f"begin{value}end"), ["S1"])

@@ -1,4 +1,4 @@
-"""Requests to Slurm and its answers, as plain values: no cluster needed."""
+"""What is asked of Slurm and what it answers, as plain values: no cluster needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Composition: valid input becomes a Job, and each mistake gets one message."""
+"""Composition: what is valid becomes a Job, and each mistake one message."""
 
 from dataclasses import asdict
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The requirements of an environment, read from each kind of file; no network."""
+"""What an environment asks for, read from each kind of file; no network."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""Files that a script wrote outside ./outputs are named when it has ended."""
+"""What a script writes beside ./outputs is named when it has ended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inputs of a script: their names, what is refused, and what their hashes cover."""
+"""What a script reads besides its source: how inputs are named, what is refused, and what their hash tells."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments, and the Bentos that are built from them."""
+"""Deployments, and the Bentos that are built of them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""Which address a service listens on, who may stop it, and that no reader of its log can block it."""
+"""Who a service listens to, who may stop it, and that nobody who reads its log can hold it up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running services: a real `bentoml serve` on loopback, and real requests."""
+"""Services that run: a real `bentoml serve` on loopback, and real requests."""
 
 import contextlib
 import json

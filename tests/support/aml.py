@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Said:
-    """The output and exit status of a command."""
+    """What a command answered."""
 
     status: int
     out: str

@@ -9,7 +9,7 @@ from amlcore.sweep.study import Trial, TrialState
 
 
 class Clock:
-    """Time that advances only when a test says so."""
+    """Time that passes when it is told to."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""Scripts for the tests of sweeps, and readers of the sweeps' records."""
+"""Scripts whose sweeps the tests follow, and what is left of them."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import traceback
 from amlcore.worker.files import read_json, write_json
 from amlcore.worker.full_disk import FULL, PAUSE_S, is_full, retry_while_full, wait_when_full
 from amlcore.worker.layout import RunLayout
+from amlcore.worker.mlflow.activation import variables as mlflow_variables
 from amlcore.worker.process.child import ScriptProcess
 from amlcore.worker.process.links import keep_linked
 from amlcore.worker.process.watch import TERMINATED, Watch
@@ -132,6 +133,7 @@ class Supervisor(object):
                 self.copy.variables(),
                 AMLCORE_RUN=self.run_layout.folder,
                 AMLCORE_ATTEMPT=str(self.request["attempt"]),
+                **mlflow_variables(self.run_layout.folder, self.request.get("mlflow", True)),
             ),
             folder=self.attempt.work,
             relative=self._relative,

@@ -8,7 +8,7 @@ from amlcore.worker import values
 from amlcore.worker.durable import sync, sync_tree
 from amlcore.worker.files import read_json, write_json
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE, RunLayout
-from amlcore.worker.metrics import MetricsTail, last_values, read_metrics, summary, write_record
+from amlcore.worker.metrics import MetricsTail, last_values, new_record, read_metrics, summary, write_records
 from amlcore.worker.script import samples, script_runs
 from amlcore.worker.script.folder_lock import locked
 from amlcore.worker.script.local_folder import LocalFolder
@@ -262,8 +262,13 @@ class Logbook(object):
 
     def _record(self, kind, name, value, step=None, description=""):
         # type: (str, str, object, int | None, str) -> None
-        folder, attempt = self._kept(self.layout.metrics), self._attempt()
-        write_record(folder, kind, name, value=value, step=step, description=description, attempt=attempt)
+        self._write(self.layout.metrics, [new_record(kind, name, value, step, description, self._attempt())])
+
+    def _write(self, folder, records):
+        # type: (str, list[dict[str, object]]) -> None
+        """Append lines to this process's file in a folder of the run."""
+        folder, attempt = self._kept(folder), self._attempt()
+        write_records(folder, records)
         if attempt is None and script_runs.has_ended(self.folder):
             sync_tree(folder)
             sync([self.folder])

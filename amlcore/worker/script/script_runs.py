@@ -59,6 +59,19 @@ def end(folder, state, reason=None):
     sync_parents(layout.state, os.path.dirname(os.path.dirname(os.path.dirname(folder))))
 
 
+def reopen(folder):
+    # type: (str) -> None
+    """Let a run that a script has started go on after its end."""
+    _enter(RunLayout(folder), "Running")
+    _open[folder] = os.getpid()
+
+
+def is_open(folder):
+    # type: (str) -> bool
+    """Whether this process has started the run in `folder` and not ended it."""
+    return folder in _open
+
+
 def has_ended(folder):
     # type: (str) -> bool
     """Whether the run in `folder` has ended, so that nobody else syncs what is added now."""

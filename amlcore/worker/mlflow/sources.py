@@ -1,0 +1,74 @@
+"""Where a model that is to be registered lies: in the outputs of a run."""
+
+import os
+from urllib.parse import unquote, urlsplit
+
+from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
+
+from amlcore.worker.layout import RunLayout
+from amlcore.worker.mlflow.uris import SCHEME, file_uri_of, uri_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import typing  # noqa: F401
+
+
+class ModelSource(object):
+    """A model that a run wrote.
+
+    Attributes
+    ----------
+    uri : str
+        Where it is now.
+    run : str
+        The id of the run.
+    path : str
+        Where it is in the folder of the run once that has ended: outputs/…
+    """
+
+    def __init__(self, root, source, run_id, model_id):
+        # type: (str, str, str | None, str | None) -> None
+        local = _local_path(root, source, model_id)
+        run, path = _in_run(root, local)
+        if run is None:
+            message = "{} is not in the outputs of a run of {}: a model is registered from its run"
+            raise MlflowException(message.format(source, root), INVALID_PARAMETER_VALUE)
+        self.uri = file_uri_of(local)
+        self.run = run
+        self.path = path
+        self.training_run = run_id or run
+
+
+def _local_path(root, source, model_id):
+    # type: (str, str, str | None) -> str
+    from amlcore.worker.mlflow.store import TrackingStore
+
+    parts = urlsplit(source)
+    if parts.scheme == "models" or (model_id and not source):
+        model = TrackingStore(uri_of(root)).get_logged_model(model_id or parts.path.strip("/"))
+        return unquote(urlsplit(model.artifact_location).path)
+    if parts.scheme == "runs":
+        run, _, path = parts.path.strip("/").partition("/")
+        source = TrackingStore(uri_of(root)).get_run(run).info.artifact_uri + "/" + path
+        parts = urlsplit(source)
+    if parts.scheme == SCHEME:
+        from amlcore.worker.mlflow.artifacts import RunArtifacts
+
+        return str(RunArtifacts(source).get_local_path(""))
+    return os.path.abspath(unquote(parts.path))
+
+
+def _in_run(root, path):
+    # type: (str, str) -> tuple[str | None, str]
+    """The id of the run whose outputs hold `path`, and the path that it has there in the end."""
+    folder = path
+    while folder.startswith(os.path.join(root, "outputs", "")):
+        layout = RunLayout(folder)
+        if os.path.isfile(layout.run):
+            parts = os.path.relpath(path, folder).split(os.sep)
+            if parts[0] == "attempts" and parts[2:4] == ["work", "outputs"]:
+                parts = parts[3:]
+            return os.path.basename(folder), "/".join(parts)
+        folder = os.path.dirname(folder)
+    return None, ""
