@@ -190,7 +190,7 @@ class Cluster:
         self.jobs += count
 
 
-@given(longest=st.integers(1, 60), most=st.integers(1, 60), selects=st.integers(1, 200))
+@given(longest=st.integers(1, 60), most=st.integers(1, 60), wanted=st.integers(1, 200))
 def test_jobs_are_asked_for_until_all_have_been_there(longest: int, most: int, wanted: int) -> None:
     known, quota, left = Cluster(longest, most), JobQuota(), wanted
     for _ in range(wanted + 1):
