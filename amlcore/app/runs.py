@@ -17,8 +17,10 @@ from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
+from amlcore.record.usage_lock import in_use
 from amlcore.runs.cancellation import kill_orphan
 from amlcore.runs.find import find, is_child, newest_first
+from amlcore.runs.marking import is_archived
 from amlcore.runs.models import note_driver_failure
 from amlcore.runs.reconcile import unreconciled_reason
 from amlcore.runs.run import Run
@@ -61,9 +63,10 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> in
     from amlcore.execution.rerun import pinned_inputs
     from amlcore.execution.submission import submit
 
-    original = find_run(workspace, reference)
-    job, pinned = pinned_inputs(original)
-    record = submit(job, overrides=original.info.overrides, pinned=pinned)
+    with in_use(workspace.path):  # nobody may remove the run or its snapshot meanwhile
+        original = find_run(workspace, reference)
+        job, pinned = pinned_inputs(original)
+        record = submit(job, overrides=original.info.overrides, pinned=pinned)
     return _see_through(job, record, detach=detach, log=log)
 
 
@@ -95,13 +98,14 @@ def list_runs(
     sort: str | None = None,
     children: bool = False,
     sweeps: bool = True,
+    archived: bool = False,
     limit: int | None = None,
     log: Log,
 ) -> RunListing:
     """List runs: newest first, or by the last value of a metric, highest first.
 
     Only the listed runs are read completely; a damaged one is listed with its state and logged. `sweeps=False` skips
-    sweeps: they repeat the metrics of their best trials.
+    sweeps: they repeat the metrics of their best trials. Archived runs are only listed with `archived`.
     """
     folders = [
         folder
@@ -109,6 +113,7 @@ def list_runs(
         if experiment in (None, folder.parent.name)
         and (children or not is_child(folder))
         and (sweeps or not Path(RunLayout(folder).sweep).exists())
+        and (archived or not is_archived(folder))
     ]
     runs: Iterable[Run] = newest_first(folders)
     if sort is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from argparse import Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -54,8 +55,8 @@ def add_run(parser: Parser, metavar: str = "RUN", *, is_required: bool = True) -
         "run",
         metavar=metavar,
         nargs=None if is_required else "?",
-        type=_run_id,
-        help="an id, the beginning of one if it is unique, or `latest`",
+        type=run_id,
+        help="an id, the beginning of one if it is unique, a name (see `aml name`), or `latest`",
     )
 
 
@@ -63,7 +64,7 @@ def add_json(parser: Parser) -> None:
     parser.add_argument("--json", action="store_true", help="print one JSON document on stdout")
 
 
-def _run_id(text: str) -> str:
+def run_id(text: str) -> str:
     """The id of a run, which may be given by the path of its folder too."""
     return text.rstrip("/").rpartition("/")[2] or text
 
@@ -78,6 +79,21 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"must be a positive integer, not {text}")
     return int(text)
+
+
+AGES = {"w": 604800.0, "d": 86400.0, "h": 3600.0, "min": 60.0, "s": 1.0}
+"""The units of an age, in seconds."""
+
+
+def duration_s(text: str) -> float:
+    number, unit = re.fullmatch(r"([0-9.]*)(.*)", text, re.DOTALL).groups()  # type: ignore[union-attr]
+    try:
+        seconds = float(number) * AGES[unit]
+    except (ValueError, KeyError):
+        raise argparse.ArgumentTypeError(
+            f"must be a number and one of {', '.join(AGES)}, such as 90d, not {text}"
+        ) from None
+    return seconds
 
 
 def days(text: str) -> float:

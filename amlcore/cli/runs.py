@@ -20,6 +20,7 @@ def _add_runs(parser: Parser) -> None:
     parser.add_argument(
         "--children", action="store_true", help="list child runs too, and the trials of each sweep instead of the sweep"
     )
+    parser.add_argument("--archived", action="store_true", help="list archived runs too")
     number = parser.add_mutually_exclusive_group()
     number.add_argument("--limit", type=positive, default=20, help="how many runs to list (default: %(default)s)")
     number.add_argument("--all", action="store_true", help="list every run")
@@ -37,6 +38,7 @@ def runs(options: Namespace) -> int:
         sort=options.sort,
         children=options.children,
         sweeps=options.json or not options.children,
+        archived=options.archived,
         limit=None if options.all else options.limit,
         log=log,
     )

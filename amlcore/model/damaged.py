@@ -27,7 +27,7 @@ class DamagedModel:
         unknown = dict.fromkeys(("framework", "framework_version", "run", "sha256"))
         moment = datetime.fromtimestamp(self.folder.stat().st_mtime, UTC).isoformat()
         row = {"name": self.name, "version": self.version, "metrics": {}, "created": moment, "damaged": self.reason}
-        return {**unknown, **row}
+        return {**unknown, **row, "tags": {}, "note": None}
 
 
 def damaged_models(models: Path, *, thorough: bool = False) -> Iterator[DamagedModel]:

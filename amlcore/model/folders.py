@@ -98,6 +98,11 @@ def named(models: Path) -> Iterator[Path]:
         yield from (folder for folder in models.iterdir() if folder.is_dir() and not folder.name.startswith("."))
 
 
+def registered_names(models: Path) -> list[str]:
+    """The names of the registered models."""
+    return sorted(folder.name for folder in named(models) if versions(folder))
+
+
 def find_folder(models: Path, reference: str) -> Path:
     """The folder of the model that NAME, NAME:VERSION, NAME:latest or NAME@ALIAS means.
 

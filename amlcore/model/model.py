@@ -15,6 +15,7 @@ from amlcore.model.folders import RECORD, find_folder, named, state_of, versions
 from amlcore.model.model_files import check_inside, replace_copy
 from amlcore.record.documents import OutputFile
 from amlcore.record.forms import Moment, parse_fields
+from amlcore.record.marks import read_model_marks
 from amlcore.record.reading import read_mapping
 from amlcore.worker.hashes import file_sha256
 
@@ -34,6 +35,8 @@ class Model:
         SCIKITLEARN = "ScikitLearn"
 
     folder: Path = field(metadata={"key": None})
+    registered_tags: dict[str, str] = field(metadata={"key": None})
+    note: str | None = field(metadata={"key": None})  # which people may add later
     name: str
     version: int
     framework: str
@@ -49,7 +52,7 @@ class Model:
     code: list[str]  # relative to code/
     code_sha256: dict[str, str]
     metrics: dict[str, Any]
-    tags: dict[str, str]
+    tags: dict[str, str]  # as registered, and as people have changed them since
     properties: dict[str, str]
     description: str
     resource_configuration: dict[str, Any] | None  # cpu, memory_in_gb, gpu
@@ -105,7 +108,10 @@ class Model:
         read = parse_fields(path, document, Model, error=ModelError)
         for file in read["files"]:
             parse_fields(f"{path}: files", file, OutputFile, error=ModelError)
-        self.__dict__.update({**read, "folder": folder})
+        marks, tags = read_model_marks(folder), read["tags"]
+        self.__dict__.update(
+            {**read, "folder": folder, "registered_tags": tags, "tags": marks.over(tags), "note": marks.note}
+        )
 
     @property
     def id(self) -> str:
@@ -185,7 +191,7 @@ class Model:
     def to_json(self) -> dict[str, Any]:
         """The model as `aml models --json` lists it, apart from its aliases."""
         keys = ("name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created")
-        return {key: getattr(self, key) for key in keys}
+        return {key: getattr(self, key) for key in (*keys, "tags", "note")}
 
 
 def _sign(version: int | str) -> str:

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from amlcore.errors import NotFoundError, RecordError, UnreadableError
-from amlcore.record.documents import ModelSample, OutputFile, RunEnvironment, RunInfo
+from amlcore.record.documents import ModelSample, OutputFile, Pruned, RunEnvironment, RunInfo
+from amlcore.record.marks import Marks, read_marks
 from amlcore.record.reading import (
     appended_lines,
     damaged_line,
@@ -38,7 +39,7 @@ class RecordContents:
 
     Attributes
     ----------
-    info, status, environment, outputs, model
+    info, status, environment, outputs, model, marks, pruned
         As the record has them; None or empty if the file is damaged, or only its owner may read it.
     series : LoggedSeries or None
         What the run logged; None unless `thorough`.
@@ -61,6 +62,8 @@ class RecordContents:
         self.environment: RunEnvironment | None = self._read(lambda: record.environment)
         self.outputs: list[OutputFile] = self._read(lambda: record.outputs) or []
         self.model: str | None = self._read(self._last_model)
+        self.marks: Marks = self._read(lambda: read_marks(record.folder)) or Marks()
+        self.pruned: Pruned = self._read(lambda: record.pruned) or Pruned()
         self.series: LoggedSeries | None = None
         self._check_short_files()
         if thorough:

@@ -58,6 +58,7 @@ class RunInfo:
     experiment: str
     created: Moment
     parent: str | None = None
+    name: str | None = None  # of a run that a script started; people name a run by a mark
     script: str | None = None
     module: str | None = None
     source_directory: str | None = None
@@ -170,6 +171,23 @@ class OutputFile:
     path: str  # in the run's folder
     size: int  # in bytes
     sha256: str
+
+
+@dataclass(eq=False)
+class PrunedPart:
+    """An entry of pruned.json, by the name of the part: outputs or checkpoints."""
+
+    at: Moment
+    user: str
+    size_bytes: int
+
+
+@dataclass(eq=False)
+class Pruned:
+    """pruned.json: what of the run was deleted to save space."""
+
+    outputs: PrunedPart | None = None
+    checkpoints: PrunedPart | None = None
 
 
 @dataclass(eq=False)

@@ -20,6 +20,7 @@ from amlcore.record.documents import (
     Claim,
     OutputFile,
     ProcessIdentity,
+    Pruned,
     QueueEntry,
     RecordedRequest,
     RunEnvironment,
@@ -280,8 +281,15 @@ class Record:
 
     @property
     def outputs(self) -> list[OutputFile]:
-        """The files that the run kept."""
+        """The files that the run kept, unless they were pruned."""
+        if self.pruned.outputs is not None:
+            return []
         return [file for file in self._listed or [] if file.path.startswith("outputs/")]
+
+    @property
+    def pruned(self) -> Pruned:
+        """What of the run was deleted to save space."""
+        return read_document(self.layout.pruned, Pruned) or Pruned()
 
     @property
     def output_hashes(self) -> dict[str, str] | None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import heapq
 import re
+import unicodedata
 import warnings
 from collections.abc import Iterable, Iterator
 from datetime import datetime
+from difflib import get_close_matches
 from itertools import groupby
 from pathlib import Path
 
 from amlcore.errors import LeftOutWarning, NotFoundError, RecordError
+from amlcore.record.mark_texts import may_be_id
+from amlcore.runs.names import run_names
 from amlcore.runs.run import Run
 from amlcore.runs.view import creation_time
 
@@ -65,7 +69,7 @@ def is_child(folder: Path) -> bool:
 
 
 def find(folders: Iterable[Path], reference: str) -> Run:
-    """The run that `reference` means: an id, a unique prefix of one, or `latest` (children do not count).
+    """The run that `reference` means: an id, a unique prefix of one, a name, or `latest` (children do not count).
 
     Raises
     ------
@@ -85,10 +89,19 @@ def find(folders: Iterable[Path], reference: str) -> Run:
         return latest
     if reference in by_id:
         return Run(str(by_id[reference]))
+    names = {} if may_be_id(reference) else run_names(by_id.values())
+    named = names.get(unicodedata.normalize("NFC", reference), [])
+    if len(named) == 1:
+        return Run(str(named[0]))
+    if named:
+        ids = ", ".join(sorted(folder.name for folder in named))
+        raise NotFoundError(f"run '{reference}': {len(named)} runs have this name: {ids}; use an id")
     matches = sorted(name for name in by_id if name.startswith(reference))
     if len(matches) == 1:
         return Run(str(by_id[matches[0]]))
     if matches:
         raise NotFoundError(f"run '{reference}': {len(matches)} runs begin with this: {', '.join(matches[:8])}")
     newest = ", ".join(sorted(by_id, reverse=True)[:8])
-    raise NotFoundError(f"run '{reference}': no such run; the newest are {newest}")
+    near = get_close_matches(reference, names, n=1)
+    hint = f"did you mean '{near[0]}'? The" if near else "the"
+    raise NotFoundError(f"run '{reference}': no such run; {hint} newest are {newest}")

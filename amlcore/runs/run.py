@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,19 @@ from typing import Any
 from amlcore.errors import NotFoundError, RequestError, RunError, suggest
 from amlcore.record.documents import RunInfo
 from amlcore.record.log_stream import LogStream, binary, last_lines
+from amlcore.record.marks import read_marks
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.cancellation import request_cancel, was_pruned
+from amlcore.runs.marking import set_name, set_note, set_tags
 from amlcore.runs.models import last_model
 from amlcore.runs.reconcile import reconcile
 from amlcore.runs.view import RunView, duration_s
+from amlcore.worker.layout import RUN_VARIABLE
 from amlcore.worker.script.context import ScriptRun
+from amlcore.worker.values import plain, text
+from amlcore.workspace import Workspace
 
 POLL_S = 0.05
 
@@ -60,6 +65,54 @@ class Run(ScriptRun):
         if self._is_recorded:
             reconcile(self.record)
         return super().get_status()
+
+    @property
+    def display_name(self) -> str | None:
+        """The name of the run: what people call it, else what the script that started it did."""
+        return read_marks(self.folder).name or self.info.name
+
+    @display_name.setter
+    def display_name(self, name: str | None) -> None:
+        set_name(self.record, name, folders=Workspace(root=str(self.workspace_path)).run_folders)
+
+    @property
+    def description(self) -> str | None:
+        """The note on the run."""
+        return read_marks(self.folder).note
+
+    @description.setter
+    def description(self, note: str | None) -> None:
+        set_note(self.record, note)
+
+    def tag(self, key: str, value: object = None) -> None:
+        """Set a tag; outside of the run's script it is a mark, which wins over what the script logs."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: dict[str, object]) -> None:
+        """Set several tags."""
+        if self._is_of_script:
+            for key, value in tags.items():
+                super().tag(key, value)
+        else:
+            set_tags(self.record, {key: "" if value is None else text(plain(value)) for key, value in tags.items()})
+
+    def remove_tags(self, tags: Iterable[str]) -> None:
+        """Remove tags, whether people set them or the script did."""
+        set_tags(self.record, {}, remove=tags)
+
+    def get_tags(self) -> dict[str, Any]:
+        logged = super().get_tags()
+        return read_marks(self.folder).over(logged) if self._is_recorded else logged
+
+    @property
+    def _is_of_script(self) -> bool:
+        """Whether this process is the run's script, or that of its parent or child."""
+        folder = os.environ.get(RUN_VARIABLE)
+        if folder is None or not self._is_recorded:
+            return not self._is_recorded
+        return (
+            folder == self.folder or f"{folder}_".startswith(f"{self.folder}_") or self.folder.startswith(f"{folder}_")
+        )
 
     def summary(self) -> dict[str, Any]:
         """The run as one row of a list; its keys are a contract."""

@@ -47,9 +47,11 @@ class RunView:
     def summary(self) -> dict[str, Any]:
         """The run as one row of a list; its keys are a contract. The state of a damaged one is Damaged."""
         info, status, folder = self._contents.info, self._contents.status, self._record.folder
+        marks = self._contents.marks
         state = RunState.NotStarted if status is None else status.state
         return {
             "id": folder.name if info is None else info.id,
+            "name": marks.name or (info and info.name),
             "experiment": folder.parent.name if info is None else info.experiment,
             "parent": (folder.name.rpartition("_")[0] or None) if info is None else info.parent,
             "state": DAMAGED if self.damages else state.value,
@@ -57,10 +59,14 @@ class RunView:
             "script": None if info is None else info.script,
             "parameters": {**last_by_name(self._last, "parameter"), **({} if info is None else info.parameters)},
             "metrics": last_by_name(self._last, "scalar"),
+            "tags": marks.over(last_by_name(self._last, "tag")),
+            "note": marks.note,
+            "archived": marks.archived,
             "model": self._contents.model,
             "attempt": self._record.attempt,
             "created": creation_time(self._record).isoformat() if info is None else str(info.created),
             "duration_s": None if status is None else duration_s(status),
+            "user": info and info.user,
             "folder": str(folder),
         }
 
@@ -96,14 +102,14 @@ class RunView:
         recorded = {} if info is None else {"parent": None, "script": None, **info.document}
         return {
             **self.summary(),
-            **{key: value for key, value in recorded.items() if key != "parameters"},
+            **{key: value for key, value in recorded.items() if key not in ("name", "parameters")},
             "exit_status": status.exit_status,
             "times": status.times,
             "usage": status.usage,
-            "tags": last_by_name(series.records, "tag"),
             "properties": last_by_name(series.records, "property"),
             "environment": {"name": info and info.environment} if environment is None else environment.document,
             "outputs": [asdict(file) for file in contents.outputs],
+            "pruned": {part: entry for part, entry in asdict(contents.pruned).items() if entry is not None},
             "children": list(children),
             "series": [record for record in series.records if record["kind"] not in NOT_METRICS],
             "thinned": series.thinned,

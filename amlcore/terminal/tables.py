@@ -16,6 +16,8 @@ from amlcore.terminal.text_table import TextTable, cell, encodable
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
+    from amlcore.housekeeping.disk_usage import DiskUsage
+    from amlcore.housekeeping.prune import Prune
     from amlcore.sweep.pareto import ParetoFront
     from amlcore.sweep.study import Trial
 
@@ -28,11 +30,13 @@ TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELE
 
 def runs(rows: list[dict[str, Any]]) -> None:
     wait_reasons = {run["id"]: run["reason"] for run in rows if run["state"] == "Queued" and run["reason"] is not None}
-    columns = ("run", "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
+    marked = [key for key in ("name", "tags") if any(run[key] for run in rows)]
+    columns = ("run", *marked, "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
     table = TextTable((*columns, *(["waits"] if wait_reasons else [])))
     for run in rows:
         table.add_row(
             run["id"],
+            *(pairs(run[key]) if key == "tags" else run[key] or "" for key in marked),
             run["experiment"],
             _state(run),
             local_time(run["created"]),
@@ -81,11 +85,52 @@ def environments(rows: list[dict[str, Any]]) -> None:
     table.print()
 
 
+def disk_usage(usage: DiskUsage, *, has_runs: bool) -> None:
+    """Print what a workspace takes: by kind, by experiment and, if asked for, by run."""
+    kinds = Grid(("kind", "MB"))
+    for kind, size in usage.kinds.items():
+        kinds.add_row(kind, _mb(size))
+    kinds.add_row("total", _mb(sum(usage.kinds.values())))
+    kinds.print()
+    if usage.experiments:
+        print()
+        experiments = Grid(("experiment", "runs", "MB"))
+        for row in usage.experiments:
+            experiments.add_row(row["experiment"], str(row["runs"]), _mb(row["size_bytes"]))
+        experiments.print()
+    if has_runs and usage.runs:
+        print()
+        runs = Grid(("run", "experiment", "MB", "of which"))
+        for run in sorted(usage.runs, key=lambda run: run.size_bytes, reverse=True):
+            largest = max(run.kinds.items(), key=lambda item: item[1])
+            runs.add_row(run.id, run.experiment, _mb(run.size_bytes), f"{largest[0]} {_mb(largest[1])}")
+        runs.print()
+
+
+def prune(result: Prune) -> None:
+    """Print what was pruned, or would be: a line for each run, and one for each store."""
+    table = Grid(("what", "", "MB"))
+    for folder, sizes in result.parts.items():
+        table.add_row(f"run {folder.name}", ", ".join(sizes), _mb(sum(sizes.values())))
+    if result.removals:
+        table.add_row("trash", f"{sum(len(one.runs) for one in result.removals)} runs", _mb(result.trash_bytes))
+    if result.snapshots or result.snapshot_bytes:
+        table.add_row("snapshots", str(result.snapshots), _mb(result.snapshot_bytes))
+    for one in result.environments:
+        table.add_row(f"environment {', '.join(one.names) or one.key}", one.python or "", _mb(one.size_bytes or 0))
+    if table.rows:
+        table.print()
+
+
+def _mb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f}"
+
+
 def details(facts: dict[str, Any]) -> None:
     """Print one fact a line; nested facts are indented, and empty ones are left out."""
     lines: list[Text] = []
     for key, value in facts.items():
-        if value in (None, "", [], {}):
+        if value is False or value in (None, "", [], {}):
             continue
         if isinstance(value, (dict, list)):
             nested = _facts_of(key, value)
@@ -105,6 +150,11 @@ def details(facts: dict[str, Any]) -> None:
 
 def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
     if isinstance(value, dict):
+        if key == "pruned":
+            return [
+                f"{part}: {_mb(item['size_bytes'])} MB, by {item['user']}, {_local(item['at'])}"
+                for part, item in value.items()
+            ]
         is_times = key == "times"
         values = {name: _local_of(item) if is_times else item for name, item in value.items()}
         to_text = text if key == "parameters" else _plain

@@ -47,6 +47,8 @@ class RunLayout(object):
     lock = _Inside("lock.txt")  # the driver, once
     environment = _Inside("environment.json")  # the driver, once: what was built, and notes
     models = _Inside("models.jsonl")  # whoever registers a model of this run
+    marks = _Inside("marks.json")  # whoever marks the run, one after the other: its name, note and tags
+    pruned = _Inside("pruned.json")  # its owner, by `aml prune`: what of the run was deleted, and when
     driver_log = _Inside("driver.log")  # a background driver
     state = _Inside("state.json")  # the driver; for child runs and local runs the script
     driver = _Inside("driver.json")  # whoever writes the state; its modification time is the heartbeat
