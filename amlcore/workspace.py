@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -11,6 +12,9 @@ from amlcore import log
 from amlcore.errors import ConfigError, RequestError
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
+
+MOVING = "moving"
+"""The folder in the trash with the manifests of removals whose runs are being moved; see housekeeping/trash.py."""
 
 
 @dataclass
@@ -97,6 +101,14 @@ class Workspace:
         return self.state_path / "snapshots"
 
     @property
+    def trash_path(self) -> Path:
+        """Where removed runs are, on the filesystem of outputs/: to move a run is one step there."""
+        with suppress(FileNotFoundError):
+            if os.stat(self.outputs_path).st_dev != os.stat(self.state_path).st_dev:
+                return self.outputs_path / ".trash"
+        return self.state_path / "trash"
+
+    @property
     def environments_path(self) -> Path:
         """Where built environments are cached, by content."""
         if self.environments_folder is not None:
@@ -113,7 +125,21 @@ class Workspace:
 
     @property
     def run_folders(self) -> Iterator[Path]:
-        """The folders of all runs, in no particular order, unreadable ones included: reading one reports it."""
+        """The folders of all runs, in no particular order, unreadable ones included: reading one reports it.
+
+        Runs that are removed or restored together, such as a sweep and its trials, are all in it or none.
+        """
+        moving = self.trash_path / MOVING
+        while True:
+            stamp = _modified_ns(moving)
+            folders = list(self._present_folders)
+            hidden = _moving_runs(moving)
+            if _modified_ns(moving) == stamp:
+                break
+        yield from (folder for folder in folders if f"{folder.parent.name}/{folder.name}" not in hidden)
+
+    @property
+    def _present_folders(self) -> Iterator[Path]:
         for experiment in self.experiment_folders:
             if not os.access(experiment, os.R_OK | os.X_OK):
                 yield experiment
@@ -148,6 +174,22 @@ def _expanded(key: str, folder: str) -> Path:
             f"{key}={folder}: there is no home folder (HOME is not set); "
             "set AMLCORE_ENVIRONMENTS or workspace.environments_folder to a folder"
         ) from None
+
+
+def _moving_runs(folder: Path) -> set[str]:
+    """The runs, as EXPERIMENT/RUN, that are removed although their folders may still be in outputs/."""
+    runs: set[str] = set()
+    for path in folder.glob("*.json"):
+        removal = read_json(str(path))
+        runs.update(() if removal is None else removal["runs"])
+    return runs
+
+
+def _modified_ns(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except FileNotFoundError:
+        return None
 
 
 def _folders(path: Path) -> Iterator[Path]:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amlcore.app.runs import find_run
 from amlcore.config import Search
-from amlcore.errors import RecordError, RequestError
+from amlcore.errors import NotFoundError, RecordError, RequestError
 from amlcore.execution import background
 from amlcore.execution.driver import trying_on
 from amlcore.execution.past_sweeps import load_search, with_full_ids
@@ -23,6 +23,7 @@ from amlcore.log import Log
 from amlcore.record.ownership import may_reconcile, owner_of
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
+from amlcore.record.usage_lock import in_use
 from amlcore.runs import models
 from amlcore.runs.run import Run
 from amlcore.sweep.points import describe_points
@@ -93,8 +94,12 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
             f"add sweep.warm_start=[{name}] to the same command to start your own sweep that learns from it"
         )
     check_search_references(search)
-    write_json(record.layout.sweep, search.to_json(), sync=True)
-    Path(record.layout.cancel).unlink(missing_ok=True)
+    with in_use(record.workspace_path):  # once it is driven, nobody removes it
+        if not record.is_present:
+            raise NotFoundError(f"sweep {record.folder.name} was removed meanwhile")
+        write_json(record.layout.sweep, search.to_json(), sync=True)
+        Path(record.layout.cancel).unlink(missing_ok=True)
+        record.drive()
     log(f"resuming sweep {record.folder.name} in {record.folder}")
     return _see_through(search, record, detach=detach, log=log)
 

@@ -8,6 +8,8 @@ from amlcore.cli.parser import Parser, Verb, add_json, days
 from amlcore.terminal.output import log, print_json
 from amlcore.workspace import Workspace
 
+DAY_S = 86400.0
+
 
 def list_environments(options: Namespace) -> int:
     from amlcore.app.environments import environments
@@ -53,12 +55,14 @@ def _add_prune(parser: Parser) -> None:
 
 
 def prune(options: Namespace) -> int:
+    from amlcore.app import housekeeping
     from amlcore.config import compose_workspace
-    from amlcore.environment import prune
+    from amlcore.housekeeping.prune import PruneRequest
 
-    cache = compose_workspace(Workspace.at().path).environments_path
-    removed = prune(cache, unused_days=options.days)
-    log(f"removed {len(removed)} environment{'' if len(removed) == 1 else 's'}")
+    request = PruneRequest(kinds=("environments",), older_s=options.days * DAY_S)
+    workspace = compose_workspace(Workspace.at().path)
+    removed = housekeeping.prune(workspace, request, dry_run=False, confirm=lambda _: True, log=log).environments
+    log(f"removed {housekeeping.count(removed, 'environment')}")
     return 0
 
 
@@ -67,5 +71,5 @@ VERBS = {
     "env": Verb("list, build or prune environments", list_environments, add_json, "verbs: list, build, prune"),
     "env list": Verb(_LIST, list_environments, add_json),
     "env build": Verb("build an environment unless it is already built", build, _add_build),
-    "env prune": Verb("remove environments that nothing uses", prune, _add_prune),
+    "env prune": Verb("remove environments that nothing uses, as `aml prune` does", prune, _add_prune),
 }

@@ -36,16 +36,19 @@ def list_environments(cache: Path) -> list[CachedEnvironment]:
     return sorted(environments, key=lambda one: one.last_used or 0.0, reverse=True)
 
 
-def prune(cache: Path, *, unused_days: float, log: Log | None = None) -> list[CachedEnvironment]:
+def prune(cache: Path, *, unused_days: float, log: Log | None = None, dry_run: bool = False) -> list[CachedEnvironment]:
     """Remove unused environments, half-built remains and old resolutions, but nothing that a process holds.
 
     Returns
     -------
-    The environments that were removed.
+    The environments that were removed, or that would be in a `dry_run`, which removes nothing.
     """
     before = time.time() - unused_days * _DAY_S
     layout = CacheLayout(cache)
-    removed = [one for item in layout.environments() if (one := _remove_old(item, before, log)) is not None]
+    environments = layout.environments()
+    if dry_run:
+        return [one for item in environments if (one := _describe_old(item, before)) is not None]
+    removed = [one for item in environments if (one := _remove_old(item, before, log)) is not None]
     for path in layout.locks.glob("*.txt"):
         with suppress(FileNotFoundError):
             stat = path.stat()  # written when it was resolved, accessed when it was used
@@ -87,6 +90,15 @@ def _describe(layout: EnvironmentLayout) -> CachedEnvironment:
 
 def _is_old(one: CachedEnvironment, before: float) -> bool:
     return not one.ready or one.last_used is None or one.last_used <= before
+
+
+def _describe_old(layout: EnvironmentLayout, before: float) -> CachedEnvironment | None:
+    """The environment if it is old and nobody builds or uses it."""
+    one = _describe(layout)
+    if not layout.folder.is_dir() or not _is_old(one, before):
+        return None
+    with open_guard(layout.guard) as stream:
+        return one if flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB) else None
 
 
 def _remove_old(layout: EnvironmentLayout, before: float, log: Log | None) -> CachedEnvironment | None:

@@ -10,6 +10,7 @@ from amlcore.model import Model, Registration
 from amlcore.model import register as register_model
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
+from amlcore.record.usage_lock import in_use
 from amlcore.runs.models import record_model
 from amlcore.runs.reconcile import reconcile
 from amlcore.worker.full_disk import FULL, retry_while_full
@@ -58,7 +59,8 @@ def register(record: Record, registration: Registration) -> Model:
     from amlcore.execution.run_provenance import provenance_of
 
     reconcile(record)
-    model = register_model(registration, provenance_of(record), models=record.workspace_path / "models")
+    with in_use(record.workspace_path):  # nobody may remove the run before the model refers to it
+        model = register_model(registration, provenance_of(record), models=record.workspace_path / "models")
     if warning := record_model(record, model.id):
         model.warnings.append(warning)
     return model

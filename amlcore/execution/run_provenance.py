@@ -31,6 +31,11 @@ def provenance_of(record: Record) -> Provenance:
     info, environment = record.info, record.environment
     if status.state is not RunState.Completed:
         raise RunError(f"run {run} is {status.state}; only a completed run's model can be registered")
+    if (pruned := record.pruned.outputs) is not None:
+        raise RunError(
+            f"run {run}: {pruned.user} deleted its outputs with `aml prune` on {pruned.at[:10]}; "
+            f"write them again with: aml rerun {run}"
+        )
     if environment is None:
         raise RunError(f"run {run} was not given its own environment, so its model cannot be registered")
     workspace = Workspace.at(record.workspace_path)

@@ -23,6 +23,7 @@ from amlcore.log import Log, timed
 from amlcore.record.ownership import current_user
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
+from amlcore.record.usage_lock import in_use
 from amlcore.version import __version__
 from amlcore.worker import durable
 from amlcore.worker.files import write_json
@@ -81,9 +82,10 @@ def submit(job: Job, *, overrides: list[str], pinned: PinnedInputs | None = None
     """Check `job`, take its snapshot, hash its inputs and write its record, in the state NotStarted."""
     check(job, pinned=pinned is not None)
     job.workspace.writable()
-    source = capture_source(job, pinned=pinned)
-    with new_folder(job) as folder:
-        return write_run_record(job, source, folder=folder, overrides=overrides, pinned=pinned)
+    with in_use(job.workspace.path):  # nobody may remove the snapshot before the record refers to it
+        source = capture_source(job, pinned=pinned)
+        with new_folder(job) as folder:
+            return write_run_record(job, source, folder=folder, overrides=overrides, pinned=pinned)
 
 
 @contextmanager

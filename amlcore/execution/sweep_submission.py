@@ -13,6 +13,7 @@ from amlcore.execution.past_sweeps import past_trials, with_full_ids
 from amlcore.execution.source_state import capture_source, source_key
 from amlcore.execution.submission import check, dry_run, new_folder, write_run_record
 from amlcore.record.record import Record
+from amlcore.record.usage_lock import in_use
 from amlcore.script.arguments import check_references
 from amlcore.sweep.study import first_trials
 from amlcore.worker.files import write_json
@@ -60,8 +61,14 @@ def _check_nesting() -> None:
 def submit_sweep(search: Search, *, overrides: list[str]) -> Record:
     """Check the sweep, take its snapshot and write its record, in the state NotStarted."""
     check_search(search)
+    search.job.workspace.writable()
+    with in_use(search.job.workspace.path):  # nobody may remove the snapshot, or the sweeps to learn from, meanwhile
+        past_trials(search)
+        return _write_record(search, overrides=overrides)
+
+
+def _write_record(search: Search, *, overrides: list[str]) -> Record:
     job = search.job
-    job.workspace.writable()
     source, search_json = capture_source(job), search.to_json()
     same = {key: value for key, value in job.script.parameters.items() if f"script.arguments.{key}" not in search.space}
     more = {"parameters": same, "arguments": None, "sweep": describe_sweep(search)}

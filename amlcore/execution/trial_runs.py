@@ -24,6 +24,7 @@ from amlcore.record.log_stream import last_lines
 from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
+from amlcore.record.usage_lock import in_use
 from amlcore.runs import cancellation, lifecycle
 from amlcore.sweep.intervals import Intervals, as_float
 from amlcore.sweep.loop import MetricReported, TrialEnded
@@ -176,8 +177,9 @@ class TrialRuns:
         """The snapshot and inputs of `job`, taken once for all trials that share them."""
         key = source_key(job)
         if key not in self._sources:
-            self._sources[key] = asdict(capture_source(job))
-            write_json(self._record.layout.sources, self._sources, sync=True)
+            with in_use(job.workspace.path):
+                self._sources[key] = asdict(capture_source(job))
+                write_json(self._record.layout.sources, self._sources, sync=True)
         return SourceState(**self._sources[key])
 
     def environment(self, job: Job) -> BuiltEnvironment:

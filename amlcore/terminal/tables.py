@@ -87,20 +87,20 @@ def environments(rows: list[dict[str, Any]]) -> None:
 
 def disk_usage(usage: DiskUsage, *, has_runs: bool) -> None:
     """Print what a workspace takes: by kind, by experiment and, if asked for, by run."""
-    kinds = Grid(("kind", "MB"))
+    kinds = TextTable(("kind", "MB"))
     for kind, size in usage.kinds.items():
         kinds.add_row(kind, _mb(size))
     kinds.add_row("total", _mb(sum(usage.kinds.values())))
     kinds.print()
     if usage.experiments:
         print()
-        experiments = Grid(("experiment", "runs", "MB"))
+        experiments = TextTable(("experiment", "runs", "MB"))
         for row in usage.experiments:
             experiments.add_row(row["experiment"], str(row["runs"]), _mb(row["size_bytes"]))
         experiments.print()
     if has_runs and usage.runs:
         print()
-        runs = Grid(("run", "experiment", "MB", "of which"))
+        runs = TextTable(("run", "experiment", "MB", "of which"))
         for run in sorted(usage.runs, key=lambda run: run.size_bytes, reverse=True):
             largest = max(run.kinds.items(), key=lambda item: item[1])
             runs.add_row(run.id, run.experiment, _mb(run.size_bytes), f"{largest[0]} {_mb(largest[1])}")
@@ -109,7 +109,7 @@ def disk_usage(usage: DiskUsage, *, has_runs: bool) -> None:
 
 def prune(result: Prune) -> None:
     """Print what was pruned, or would be: a line for each run, and one for each store."""
-    table = Grid(("what", "", "MB"))
+    table = TextTable(("what", "", "MB"))
     for folder, sizes in result.parts.items():
         table.add_row(f"run {folder.name}", ", ".join(sizes), _mb(sum(sizes.values())))
     if result.removals:

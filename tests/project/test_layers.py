@@ -15,7 +15,7 @@ FLOORS = [
     ["app"],
     ["page"],
     ["azure", "terminal"],
-    ["execution"],
+    ["execution", "housekeeping"],
     ["index"],
     ["runs", "config"],
     ["sweep", "serving"],

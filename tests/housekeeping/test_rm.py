@@ -1,0 +1,292 @@
+"""`aml rm`: runs go to the trash and come back whole; what is in use stays, and the message says why."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amlcore.worker.process_identity import identity
+from tests.support import users
+from tests.support.called import called
+from tests.support.laid_runs import lay, lay_sweep
+from tests.support.users import User, group_workspace
+
+
+def ids(project: Path, *words: str) -> list[str]:
+    return sorted(row["id"] for row in called(project, "runs", "--json", "--all", "--children", *words).json)
+
+
+def tree(folder: Path) -> dict[str, str]:
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
+
+
+def lay_model(project: Path, run: Path, *, version: int = 1) -> Path:
+    """The record of a model of a run, as far as the registry reads it."""
+    facts: dict[str, Any] = {
+        **dict.fromkeys(("framework", "python", "class", "last_step", "description", "experiment", "path"), ""),
+        **{key: [] for key in ("trusted_types", "files", "code", "methods", "warnings")},
+        **{key: {} for key in ("code_sha256", "metrics", "tags", "properties", "signature")},
+        **dict.fromkeys(("framework_version", "trained_with", "resource_configuration", "classes", "sample")),
+        **{"name": "wine", "version": version, "run": run.name, "sha256": "0" * 64},
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    folder = project / "models/wine" / str(version)
+    folder.mkdir(parents=True)
+    (folder / "model.json").write_text(json.dumps(facts))
+    return folder
+
+
+def lay_bento(store: Path, run: Path) -> None:
+    folder = store / "bentos/wine/abc"
+    folder.mkdir(parents=True)
+    labels = {"model": "wine", "model_version": "1", "run": run.name, "sha256": "0" * 64}
+    about = {"name": "wine", "version": "abc", "creation_time": "2026-01-01T00:00:00+00:00", "labels": labels}
+    (folder / "bento.yaml").write_text(json.dumps(about))
+
+
+@pytest.fixture(autouse=True)
+def no_bentos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
+    return tmp_path / "bentoml"
+
+
+def test_a_removed_run_comes_back_as_it_was(project: Path) -> None:
+    run, other = lay(project, 1, files={"outputs/x.txt": "kept"}), lay(project, 2)
+    before = tree(run)
+
+    said = called(project, "rm", run.name)
+
+    assert said.out == f"{run.name}\n"
+    assert "restore them with: aml rm --undo" in said.err
+    assert ids(project) == [other.name]
+    called(project, "show", run.name, status=2)
+    assert called(project, "rm", "--undo", "--json").json["restored"] == [run.name]
+    assert tree(run) == before
+    assert ids(project) == [run.name, other.name]
+
+
+def test_a_sweep_goes_and_comes_with_its_trials(project: Path) -> None:
+    sweep = lay_sweep(project, 1, trials=12)
+    grandchild = lay(project, 1, suffix="_3_0")
+    lay(project, 11)
+
+    called(project, "rm", sweep.name)
+    assert ids(project) == ["20260101-000011-00000a"]
+
+    called(project, "rm", "--undo")
+    assert len(ids(project)) == 15
+    assert grandchild.exists()
+
+
+def test_the_last_removal_is_undone_first_and_a_named_one_when_it_is_named(project: Path) -> None:
+    first, second, third = (lay(project, number) for number in (1, 2, 3))
+    for run in (first, second, third):
+        called(project, "rm", run.name)
+
+    assert called(project, "rm", "--undo", "--dry-run").out == f"{third.name}\n"
+    called(project, "rm", "--undo", first.name)
+    assert ids(project) == [first.name]
+    called(project, "rm", "--undo")
+    called(project, "rm", "--undo")
+    assert ids(project) == [first.name, second.name, third.name]
+    assert "the trash is empty" in called(project, "rm", "--undo", status=2).err
+
+
+def test_now_is_for_good(project: Path) -> None:
+    run = lay(project, 1)
+
+    called(project, "rm", run.name, "--now")
+
+    assert ids(project) == []
+    assert not [path for path in (project / ".amlcore/trash").rglob("*") if path.is_file()]
+    called(project, "rm", "--undo", status=2)
+
+
+def test_a_dry_run_changes_nothing(project: Path) -> None:
+    sweep = lay_sweep(project, 1, trials=2)
+    before = tree(project)
+
+    said = called(project, "rm", sweep.name, "--dry-run", "--json")
+
+    assert said.json["removed"] == [sweep.name]
+    assert said.json["size_bytes"] > 40_000
+    assert tree(project) == before
+
+
+def test_what_is_in_use_is_refused_by_name(project: Path, no_bentos: Path) -> None:
+    registered, served, running, sweep = (lay(project, number) for number in (1, 2, 3, 4))
+    sweep = lay_sweep(project, 5, trials=2)
+    later = lay_sweep(project, 6, trials=0)
+    info = json.loads((later / "run.json").read_text())
+    info["sweep"]["warm_start"] = [sweep.name]
+    (later / "run.json").write_text(json.dumps(info))
+    lay_model(project, registered)
+    lay_bento(no_bentos, served)
+    (running / "state.json").write_text('{"state": "Running"}')
+    (running / "driver.json").write_text(json.dumps(identity()))
+    reading = json.loads((running / "run.json").read_text())
+    reading["inputs"] = {"data": {"sha256": "0", "path": str(project / "outputs/e/20260101-000004-00000a/outputs")}}
+    (running / "run.json").write_text(json.dumps(reading))
+    expected = {
+        registered.name: "is used by model wine:1; remove the model first with: aml models rm wine:1",
+        served.name: "is used by service wine:abc, which serves model wine:1; delete the service first with:",
+        running.name: f"is Running; end it first with: aml cancel {running.name}",
+        "20260101-000004-00000a": f"is an input of run {running.name}, which has not ended",
+        f"{sweep.name}_1": f"is a trial of sweep {sweep.name}, which counts on it; remove both with: aml rm",
+        sweep.name: f"is the warm start of sweep {later.name}, which needs it to be resumed; remove that sweep too",
+    }
+    before = tree(project)
+
+    for run, message in expected.items():
+        said = called(project, "rm", run, status=2)
+        assert f"error: run {run} {message}" in said.err
+    said = called(project, "rm", *expected, status=2)
+
+    still = (registered, served, running, sweep)  # the input goes with what reads it, and the trial with its sweep
+    assert all(f"run {run.name} {expected[run.name]}" in said.err for run in still)
+    assert len(said.err.splitlines()) == len(still) + 1
+    assert said.err.endswith("nothing was removed\n")
+    assert {path: text for path, text in tree(project).items() if "locks" not in path} == before
+    called(project, "rm", sweep.name, later.name)
+
+
+def test_a_model_of_a_trial_keeps_its_sweep(project: Path) -> None:
+    sweep = lay_sweep(project, 1, trials=2)
+    model = lay_model(project, sweep.with_name(f"{sweep.name}_1"))
+    (model / "model.json").write_text("")
+    (sweep.with_name(f"{sweep.name}_1") / "models.jsonl").write_text('{"model": "wine:1", "at": "2026"}\n')
+
+    said = called(project, "rm", sweep.name, status=2)
+
+    assert f"run {sweep.name}_1 is used by model wine:1" in said.err
+
+
+def test_a_damaged_run_can_be_removed(project: Path) -> None:
+    run = lay(project, 1)
+    (run / "state.json").write_text("")
+    (run / "run.json").write_text("{")
+
+    called(project, "rm", run.name)
+
+    assert not run.exists()
+
+
+def test_a_restored_run_gives_up_a_name_that_another_has_now(project: Path) -> None:
+    run, other = lay(project, 1), lay(project, 2)
+    called(project, "name", run.name, "best")
+    called(project, "rm", "best")
+    called(project, "name", other.name, "best")
+
+    said = called(project, "rm", "--undo")
+
+    assert f"run {run.name} is no longer called 'best': run {other.name} has this name now" in said.err
+    assert called(project, "show", "best", "--json").json["id"] == other.name
+
+
+def test_outputs_on_another_filesystem_have_their_own_trash(project: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == project.stat().st_dev:
+        pytest.skip("this machine has one filesystem only")
+    elsewhere = other / f"amlcore-{os.getpid()}"
+    elsewhere.mkdir()
+    try:
+        (project / "outputs").symlink_to(elsewhere)
+        run = lay(project, 1)
+        called(project, "rm", run.name)
+        assert ids(project) == []
+        called(project, "rm", "--undo")
+        assert ids(project) == [run.name]
+        called(project, "rm", run.name, "--now")
+        assert not [path for path in elsewhere.rglob("*") if path.is_file()]
+    finally:
+        subprocess.run(["rm", "-r", str(elsewhere)], check=True)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name runs, or choose them with --where FILTER"),
+        (["--undo", "--now"], "--undo and --now exclude each other"),
+        (["no-such"], "run 'no-such': no such run"),
+        (["--undo", "20260101"], "no such run in the trash"),
+    ],
+)
+def test_a_wrong_request_removes_nothing(words: list[str], message: str, project: Path) -> None:
+    run = lay(project, 1)
+
+    said = called(project, "rm", *(run.name if word == "RUN" else word for word in words), status=2)
+
+    assert message in said.err
+    assert ids(project) == [run.name]
+
+
+def test_archived_runs_are_hidden_until_they_are_wanted_again(project: Path) -> None:
+    sweep, other = lay_sweep(project, 1, trials=2), lay(project, 2)
+
+    assert called(project, "archive", sweep.name, "--json").json["archived"] == [sweep.name]
+    assert ids(project) == [other.name]
+    assert called(project, "show", sweep.name, "--json").json["archived"] is True
+    called(project, "archive", "--undo", sweep.name)
+    assert len(ids(project)) == 4
+
+
+def test_a_run_that_is_being_submitted_holds_removals_up(project: Path) -> None:
+    """Until the record of the new run refers to what it uses."""
+    run = lay(project, 1)
+    code = (
+        "import sys, time; from pathlib import Path; from amlcore.record.usage_lock import in_use\n"
+        "with in_use(Path(sys.argv[1])):\n"
+        "    print('held', flush=True); sys.stdin.read()"
+    )
+    user = subprocess.Popen(
+        [sys.executable, "-c", code, str(project)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert user.stdin is not None
+    assert user.stdout is not None
+    assert user.stdout.readline() == "held\n"
+    remover = subprocess.Popen(
+        [sys.executable, "-m", "amlcore", "rm", run.name],
+        cwd=project,
+        stderr=subprocess.PIPE,
+        text=True,
+        stdout=subprocess.DEVNULL,
+    )
+    assert remover.stderr is not None
+    assert "waiting for a process" in remover.stderr.readline()
+    assert run.exists()
+
+    user.stdin.close()
+
+    assert remover.wait() == 0
+    assert not run.exists()
+    assert user.wait() == 0
+    remover.stderr.close()
+    user.stdout.close()
+
+
+@pytest.mark.skipif(bool(users.unable()), reason=users.unable())
+def test_the_runs_of_others_are_theirs_to_remove(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    workspace = group_workspace(tmp_path / "workspace")
+    if not users.may_enter(workspace):
+        pytest.skip("other users cannot reach the folder of temporary files")
+    runs = [lay(workspace, number) for number in (1, 2)]
+    for path in (workspace / "outputs", *(workspace / "outputs").rglob("*")):
+        os.chown(path, 42001, users.GROUP)
+        path.chmod(0o2775 if path.is_dir() else 0o644)
+    owner, other = User(42001, 0o022), User(42002, 0o077)
+
+    said = other.aml(workspace, "rm", runs[0].name, status=2)
+    assert f"run {runs[0].name} belongs to uid 42001; only they can remove it" in said.err
+
+    owner.aml(workspace, "rm", runs[0].name)
+    assert "the trash only holds runs of" in other.aml(workspace, "rm", "--undo", status=2).err
+    assert "only they can restore it" in other.aml(workspace, "rm", "--undo", runs[0].name, status=2).err
+    owner.aml(workspace, "rm", "--undo")
+    assert len(other.aml(workspace, "runs", "--json").json) == 2
