@@ -58,7 +58,6 @@ class RunInfo:
     experiment: str
     created: Moment
     parent: str | None = None
-    name: str | None = None  # of a run that a script started; people name a run by a mark
     script: str | None = None
     module: str | None = None
     source_directory: str | None = None
@@ -76,6 +75,12 @@ class RunInfo:
     sweep: dict[str, Any] | None = None
     trial: int | None = None
     document: dict[str, Any] = field(default_factory=dict)  # as it was written, for `aml show --json`
+
+    @property
+    def name(self) -> str | None:
+        """What a script called the run that it started; people name a run by a mark."""
+        name = self.document.get("name")
+        return None if name is None else str(name)
 
 
 @dataclass(eq=False)
