@@ -56,14 +56,6 @@ def open_within(folder: Path, others: Iterable[Path]) -> None:
     folder.chmod(mode | stat.S_IRWXU)
 
 
-def current_user() -> str:
-    """The name of this user, or the user id if it has no name, as in some containers."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())
-
-
 def owner_of(path: str | Path) -> str:
     """The name of a file's owner, or the user id if it has no name; "" if the file cannot be examined."""
     try:

@@ -152,7 +152,7 @@ def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
     if isinstance(value, dict):
         if key == "pruned":
             return [
-                f"{part}: {_mb(item['size_bytes'])} MB, by {item['user']}, {_local(item['at'])}"
+                f"{part}: {_mb(item['size_bytes'])} MB, by {item['user']}, {local_time(item['at'])}"
                 for part, item in value.items()
             ]
         is_times = key == "times"
