@@ -81,7 +81,7 @@ class Queue:
         return False
 
     def discard(self, run: str) -> None:
-        """Remove the request of `run`, even if a worker that is gone had claimed it."""
+        """Remove the request of `run`, even if a worker that has exited had claimed it."""
         for path in (*Path(self.layout.new).glob(f"{run}.*"), *Path(self.layout.claimed).glob(f"*/{run}.*")):
             path.unlink(missing_ok=True)
 

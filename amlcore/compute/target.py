@@ -25,7 +25,7 @@ class Outcome:
 
     @classmethod
     def lost(cls, why: str) -> Outcome:
-        """The end of a run whose processes are gone without a result, which is no fault of its script."""
+        """The outcome of a run whose processes ended without a result, through no fault of its script."""
         return cls(RunState.Failed, f"{LOST_PREFIX}{why}")
 
     @property
@@ -129,7 +129,7 @@ class ComputeTarget(ABC):
     @staticmethod
     @abstractmethod
     def observe(record: Record) -> BackendStatus:
-        """The status of a run that has no result and whose driver is gone."""
+        """The status of a run that has no result and whose driver has exited."""
 
     @property
     @abstractmethod

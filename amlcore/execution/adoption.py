@@ -59,7 +59,7 @@ def _size(path: str | Path) -> int:
 
 
 def can_continue(record: Record, overrides: list[str]) -> bool:
-    """Whether the trial in this folder goes on, rather than being tried again from the start.
+    """Whether the trial in this folder continues, rather than being tried again from the start.
 
     It is tried again if its driver was killed while it created the folder, if a power cut damaged it, or if all its
     processes ended with the machine: its script did nothing wrong.
@@ -104,7 +104,7 @@ def is_claimed(record: Record) -> bool:
 
 
 def _was_lost(record: Record) -> bool:
-    """Whether the processes of a trial that had begun are gone without a result, and nobody canceled it."""
+    """Whether the processes of a trial that had begun ended without a result, and nobody canceled it."""
     if record.attempt == 0 or record.result is not None or Path(record.layout.cancel).exists():
         return False
     status = record.status

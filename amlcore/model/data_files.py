@@ -25,7 +25,7 @@ def missing_warnings(report: dict[str, Any]) -> list[str]:
     if trial is None or trial["lacks"] is None:
         return []
     return [
-        f"the model cannot predict: {trial['lacks']}. Put each file that its code reads beside the module, in the "
+        f"the model cannot predict: {trial['lacks']}. Put each file that its code reads next to the module, in the "
         "script's source directory, and open it with Path(__file__).with_name(...), not from the working directory"
     ]
 
@@ -61,6 +61,6 @@ def opened_files(opened: dict[str, str], *, stage: Path, roots: list[Path]) -> t
             continue
         shown = Path(path).relative_to(stage / "code") if Path(path).is_relative_to(stage / "code") else path
         warnings.append(
-            f"{Path(module).name} reads {shown}, which is not kept with the model; put the file beside the module"
+            f"{Path(module).name} reads {shown}, which is not kept with the model; put the file next to the module"
         )
     return files, warnings

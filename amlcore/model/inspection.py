@@ -106,8 +106,8 @@ def _probed(
         script = Path(training.script).name if training.script else "the script"
         raise ModelError(
             f"{where} needs '{report['main']}', which was defined in {script} itself (__main__) and does not "
-            "exist when the model is loaded anywhere else; move it to a module beside the script, such as features.py, "
-            f"and write `from features import {report['main']}`"
+            "exist when the model is loaded anywhere else; move it to a module next to the script, such as "
+            f"features.py, and write `from features import {report['main']}`"
         )
     return report
 

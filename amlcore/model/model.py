@@ -131,7 +131,7 @@ class Model:
         Raises
         ------
         ModelError
-            The file is gone, or has changed since it was registered.
+            The file is missing, or has changed since it was registered.
         """
         if self.lock_sha256 is not None:
             self._verify_file("lock.txt", self.lock_sha256)
@@ -146,7 +146,7 @@ class Model:
         Raises
         ------
         ModelError
-            A file is gone, or has changed since it was registered.
+            A file is missing, or has changed since it was registered.
         """
         hashes = {f"files/{file['path']}": file["sha256"] for file in self.files}
         hashes |= {f"code/{path}": sha256 for path, sha256 in self.code_sha256.items()}

@@ -1,4 +1,4 @@
-"""A new version of a model: prepared in a folder beside the others, and claimed by renaming that folder."""
+"""A new version of a model: prepared in a folder next to the others, and claimed by renaming that folder."""
 
 import shutil
 import time
@@ -21,7 +21,7 @@ MAX_PREPARING_S = 86400.0  # an older folder was left by a registration that was
 
 @contextmanager
 def prepared_folder(models: Path) -> Iterator[Path]:
-    """A folder beside the versions in which to prepare one; removed afterwards unless it became one."""
+    """A folder next to the versions in which to prepare one; removed afterwards unless it became one."""
     folder = models / f"{PREPARED}{uuid.uuid4().hex[:12]}"
     try:
         make_folder(models)

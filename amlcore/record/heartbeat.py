@@ -29,7 +29,7 @@ _threads: dict[int, threading.Thread] = {}  # by process: a fork inherits this m
 def start(path: str) -> None:
     """Touch the file at `path` regularly from now on, whatever else this process waits for.
 
-    The file holds this process's identity. Once it is gone, or holds another process's, it is left alone.
+    The file holds this process's identity. Once it is removed, or holds another process's, it is left alone.
     """
     if os.getpid() not in _threads:
         _threads.clear()
@@ -92,7 +92,7 @@ def _changes(path: str) -> bool:
 
 
 def _modified_ns(path: str) -> int | None:
-    """When the file was last touched, by its filesystem's clock; None if it is gone."""
+    """When the file was last touched, by its filesystem's clock; None if it was removed."""
     with (
         suppress(FileNotFoundError),
         open(path, "rb") as stream,

@@ -44,7 +44,7 @@ class LogStream:
             self._copy(index, wait=True)
 
     def abandon(self, index: int) -> None:
-        """Stop copying to the stream of this number: its reader is gone."""
+        """Stop copying to the stream of this number: its reader has closed it."""
         if index < len(self._pairs):
             self._pairs[index][1].abandon()
 
@@ -90,7 +90,7 @@ class _Recipient:
         self._gone = True
 
     def write(self, data: bytes, *, wait: bool) -> int:
-        """Write as much as the reader takes; return the number of bytes, all of them if the reader is gone."""
+        """Write as much as the reader takes; return the number of bytes, all of them if the reader has closed it."""
         size = 0
         while size < len(data) and not self._gone:
             if self._descriptor is not None and not self._ready.poll(None if wait else 0):

@@ -106,7 +106,7 @@ class _Series:
 
 
 def _split(lines: Iterable[bytes], at_most: int) -> list[_Series]:
-    """The series of one file; what stands before the value is the same in all lines of one."""
+    """The series of one file; all its lines have the same text before the value."""
     series: dict[bytes, _Series] = {}
     for line in lines:
         start = line.partition(b', "value": ')[0]

@@ -1,4 +1,4 @@
-"""Reconcile: whoever looks at a run whose driver is gone brings its state up to date with its files."""
+"""Reconcile: whoever looks at a run whose driver has exited brings its state up to date with its files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def needs_reconciling(record: Record, status: RunStatus) -> bool:
 
 
 def reconcile(record: Record) -> None:
-    """Bring the state of a run whose driver is gone up to date; a full disk leaves it for the next time."""
+    """Bring the state of a run whose driver has exited up to date; with a full disk, the next command does it."""
     try:
         _reconcile(record)
     except OSError as error:
@@ -53,7 +53,7 @@ def _reconcile(record: Record) -> None:
             return
         status = _backend(record).observe(record)
         if status.outcome is not None and record.result is None:
-            again = f"; `aml resume {record.folder.name}` goes on" if Path(record.layout.sweep).exists() else ""
+            again = f"; `aml resume {record.folder.name}` continues it" if Path(record.layout.sweep).exists() else ""
             end_without_result(record, replace(status.outcome, reason=f"{status.outcome.reason}{again}"))
         else:
             update_state(record, status.wait_reason)
@@ -70,7 +70,7 @@ def _discard_blank_files(record: Record) -> None:
 
 
 def unreconciled_reason(record: Record) -> str | None:
-    """Why a run stays in its state, if its driver is gone and only another user may reconcile it."""
+    """Why a run stays in its state, if its driver has exited and only another user may reconcile it."""
     if record.has_ended() or record.is_driven or may_reconcile(record.folder):
         return None
     owner = owner_of(record.folder)

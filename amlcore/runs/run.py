@@ -49,7 +49,7 @@ class Run(ScriptRun):
 
     @property
     def status(self) -> RunStatus:
-        """The state of the run; a run whose driver is gone is reconciled first."""
+        """The state of the run; a run whose driver has exited is reconciled first."""
         reconcile(self.record)
         return self.record.status
 
@@ -200,7 +200,7 @@ class Run(ScriptRun):
         ------
         RequestError
             A script started the run by itself, so only that script can end it. Or the run belongs to another user, and
-            this one may not write to its folder, or its driver is gone.
+            this one may not write to its folder, or its driver has exited.
         """
         if self.has_ended():
             return

@@ -126,7 +126,7 @@ class RunView:
 
 
 def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:
-    """Reconcile a run whose driver is gone.
+    """Reconcile a run whose driver has exited.
 
     Returns
     -------

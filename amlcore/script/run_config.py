@@ -94,7 +94,7 @@ class ScriptRunConfig:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """The arguments by name; what stands alone on a command line is listed under `args`."""
+        """The arguments by name; positional ones are listed under `args`."""
         if isinstance(self.arguments, Mapping):
             return dict(self.arguments)
         return parse_command_line(self.command_line())

@@ -136,7 +136,7 @@ def materialize(manifest: Path, *, objects: Path, into: Path, selects: Callable[
     Raises
     ------
     SnapshotError
-        The object of a file is gone, or has changed.
+        The object of a file is missing or has changed.
     """
     for file in files_of(manifest):
         if selects(file.path):

@@ -89,7 +89,7 @@ class EarlyTermination:
         return interval >= self.delay_evaluation and interval % self.evaluation_interval == 0
 
     def verdict(self, number: int, histories: Histories, goal: Goal) -> str | None:
-        """Why to stop trial `number` after its last log, by Azure ML's rules; None if it may go on."""
+        """Why to stop trial `number` after its last log, by Azure ML's rules; None if it may continue."""
         interval = len(histories[number])
         if not self.is_due(interval):
             return None

@@ -36,7 +36,7 @@ def sync_tree(*paths):
 
 def sync(paths):
     # type: (typing.Iterable[str | os.PathLike[str]]) -> None
-    """Sync these files and folders, but not what is in the folders; skips those that are gone or unreadable."""
+    """Sync these files and folders, but not what is in the folders; skips those that are missing or unreadable."""
     names = [str(path) for path in paths]
     if len(names) > MANY and _sync_filesystems(names):
         return

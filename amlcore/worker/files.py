@@ -88,7 +88,7 @@ def _json(value):
 @contextmanager
 def _temporary(path, content, sync, mode):
     # type: (str, bytes, bool, int) -> typing.Iterator[str]
-    """A file with `content` beside `path`, for the caller to rename or remove; removed if the caller fails."""
+    """A file with `content` next to `path`, for the caller to rename or remove; removed if the caller fails."""
     handle, temporary = tempfile.mkstemp(prefix=".", suffix=".tmp", dir=os.path.dirname(path))
     try:
         with os.fdopen(handle, "wb") as stream:

@@ -37,7 +37,7 @@ class _Inside(object):
 
 
 class RunLayout(object):
-    """The paths inside a run's folder; each file has one writer, named beside it."""
+    """The paths inside a run's folder; each file has one writer, named next to it."""
 
     run = _Inside("run.json")  # the driver, once
     request = _Inside("request.json")  # the driver, once

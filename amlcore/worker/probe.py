@@ -15,7 +15,7 @@ import sys
 import types
 import warnings
 
-if __name__ == "__main__":  # beside this file, under a name that no user's module has
+if __name__ == "__main__":  # next to this file, under a name that no user's module has
     import probe_trial  # type: ignore[import-not-found]
 else:
     from amlcore.worker import probe_trial

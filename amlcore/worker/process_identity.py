@@ -40,7 +40,7 @@ def _boot_id():
 
 def _start_ticks(pid):
     # type: (int) -> int | None
-    """Clock ticks from boot to the start of `pid`, field 22 of proc(5)'s stat; None if it is gone or a zombie."""
+    """Clock ticks from boot to the start of `pid`, field 22 of proc(5)'s stat; None if it has ended or is a zombie."""
     try:
         with open("/proc/{}/stat".format(pid)) as stream:
             fields = stream.read().rpartition(")")[2].split()

@@ -13,11 +13,11 @@ from amlcore.compute.target import Outcome
 from amlcore.record.record import Record
 from amlcore.worker.process.processes import family, send
 
-LOST = Outcome.lost("its processes are gone without a result")
+LOST = Outcome.lost("its processes ended without a result")
 
 
 def is_lost(record: Record) -> bool:
-    """Whether a run was started, and its processes are gone without a result."""
+    """Whether a run was started, and its processes ended without a result."""
     return record.claim is not None and not record.is_executing and record.result is None
 
 

@@ -27,7 +27,7 @@ from amlcore.worker.files import make_folder, open_to_group
 from amlcore.worker.full_disk import FULL, retry_while_full
 from amlcore.worker.process.processes import signal_name
 
-IDLE_S = 0.0  # a driver that is gone from this host never comes back, and nobody else uses its queue
+IDLE_S = 0.0  # a driver that has exited never comes back, and nobody else uses its queue
 LOST_CHECK_S = 1.0
 MAX_TRIES = 3  # of a run whose worker dies each time before it begins the run
 
@@ -35,7 +35,7 @@ MAX_TRIES = 3  # of a run whose worker dies each time before it begins the run
 class LocalSlots:
     """The slots of this machine for one driver.
 
-    A worker inherits the lock of its slot, and so does the script: the slot is taken until both are gone,
+    A worker inherits the lock of its slot, and so does the script: the slot is taken until both have exited,
     whatever becomes of the driver.
     """
 
@@ -149,7 +149,7 @@ class LocalSlots:
         self._workers[owner] = (key, worker)
 
     def _lost_runs(self) -> dict[str, Outcome]:
-        """The runs whose script will not begin, since its worker is gone, or that ended without a result."""
+        """The runs whose script will not start, since its worker has exited, or that ended without a result."""
         lost: dict[str, Outcome] = {}
         if time.monotonic() - self._checked_at > LOST_CHECK_S:
             self._checked_at = time.monotonic()

@@ -1,4 +1,4 @@
-"""Runs in Slurm whose driver is gone: their jobs go on without it."""
+"""Runs in Slurm whose driver has exited: their jobs continue without it."""
 
 from __future__ import annotations
 

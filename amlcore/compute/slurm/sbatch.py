@@ -32,7 +32,7 @@ SHOWN_CHARACTERS = 200  # of an unreadable answer
 
 
 class LimitError(ExecutionError):
-    """Slurm accepts no more jobs at the moment, or not so many at once."""
+    """Slurm accepts no more jobs at the moment, or fewer at once."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
@@ -50,9 +50,9 @@ def submit(queue: Path, count: int, parameters: dict[str, Any]) -> list[str]:
     Raises
     ------
     LimitError
-        Slurm accepts no more jobs at the moment, or not so many at once.
+        Slurm accepts no more jobs at the moment, or fewer at once.
     ArrayTooLongError
-        An array may not have so many tasks.
+        The array has more tasks than Slurm allows.
     UnreachableError
         The controller does not answer.
     ExecutionError

@@ -36,7 +36,7 @@ MISSING_S = 30.0
 ABANDONED_S = 24 * 3600.0
 """The folder of a closed queue is removed after a day, even if its jobs never reported their end."""
 
-UNREACHABLE = "the Slurm controller does not answer; running jobs go on, and this driver waits until it is back"
+UNREACHABLE = "the Slurm controller does not answer; running jobs continue, and this driver waits for it"
 
 AT_LIMIT = "Slurm accepts no more of your jobs at the moment ({}); the rest is submitted as others end"
 
@@ -240,7 +240,7 @@ def _new_folder(folders: Path) -> Path:
 
 
 def _is_abandoned(folder: Path) -> bool:
-    """Whether the driver of these queues is gone, and all their requests have been carried out."""
+    """Whether the driver of these queues has exited and all their requests have been carried out."""
     queues = [SlurmQueue(path) for path in folder.iterdir()]
     try:
         drivers = [queue.driver for queue in queues]

@@ -52,7 +52,7 @@ def fallbacks(signature: Signature, rows: list[Any]) -> list[Interpretation]:
 
 
 def ambiguous_dates(signature: Signature, rows: list[Any]) -> list[tuple[int, list[int], Callable[[int], InputError]]]:
-    """The dates of each column that the model's own code may read differently beside other rows.
+    """The dates of each column that the model's own code may read differently next to other rows.
 
     pandas infers from the first date of a column whether the day or the month comes first in all of them.
 
@@ -74,7 +74,7 @@ def ambiguous_dates(signature: Signature, rows: list[Any]) -> list[tuple[int, li
 
 def _ambiguous(column: Column, values: list[Any], place: int) -> InputError:
     message = (
-        f"{quoted(values[place])} may have its day or its month first, and the model reads it by the rows beside it; "
+        f"{quoted(values[place])} may have its day or its month first, and the model reads it by the rows next to it; "
         "send a date such as 2025-04-03"
     )
     return column.bad(place, message)

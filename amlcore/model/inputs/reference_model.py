@@ -38,7 +38,7 @@ class ReferenceModel:
     """A model with the input that it takes; the answer for a row does not depend on the other rows of a request."""
 
     def __init__(self, estimator: Any, signature: Signature, *, checks_dates: bool = True) -> None:
-        """`checks_dates`: refuse a date that the model reads differently beside other rows."""
+        """`checks_dates`: refuse a date that the model reads differently next to other rows."""
         self.estimator = estimator
         self.signature = signature
         self._checks_dates = checks_dates

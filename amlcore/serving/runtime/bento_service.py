@@ -40,7 +40,7 @@ PER_WORKER = 128
 
 
 SWITCH_S = 0.001
-"""Seconds until a thread gives way to another; Python's default would let four busy ones delay the event loop."""
+"""Seconds until a thread yields to another; Python's default would let four busy ones delay the event loop."""
 
 MANY_ROWS = 10_000
 """New objects until Python collects garbage: each row of a request is one, and none is garbage."""

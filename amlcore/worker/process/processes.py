@@ -54,7 +54,7 @@ def family(root, session):
 
 
 def _stat(pid):
-    """Parent, session and resident bytes of a process; None if it is gone or a zombie. See stat in proc(5)."""
+    """Parent, session and resident bytes of a process; None if it has ended or is a zombie. See stat in proc(5)."""
     try:
         with open("/proc/{}/stat".format(pid)) as stream:
             fields = stream.read().rpartition(")")[2].split()
@@ -110,7 +110,7 @@ def signal_name(number):
 
 
 def kill_session(session):
-    """Kill all processes of a session whose supervisor is gone."""
+    """Kill all processes of a session whose supervisor has ended."""
     deadline = time.time() + 5
     members = family(-1, session)
     while members and time.time() < deadline:

@@ -161,7 +161,7 @@ class Supervisor(object):
         return dict(watch.outcome(), started=started, ended=time.time())
 
     def _claim(self, pid, started):
-        me = identity()  # if this process is gone without a result, there will be none
+        me = identity()  # if this process ends without a result, there will be none
         try:
             write_json(self.attempt.claim, {"worker": me, "script": identity(pid), "at": started})
         except OSError as error:

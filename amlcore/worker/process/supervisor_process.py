@@ -1,4 +1,4 @@
-"""The SupervisorProcess: a process beside the worker that supervises its runs, one after the other.
+"""The SupervisorProcess: a process next to the worker that supervises its runs, one after the other.
 
 Forking a process with many libraries loaded takes milliseconds, so this one is forked once and not for each run. If the
 worker is killed, it finishes its run and ends. If it is killed itself, the worker notices at once.
@@ -85,7 +85,7 @@ class SupervisorProcess(object):
             os._exit(status)
 
     def _serve(self, requests, answers):
-        """Carry out the requests that arrive, until the worker closes the pipes or is gone."""
+        """Carry out the requests that arrive, until the worker closes the pipes or exits."""
         gc.disable()
         os.setsid()
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, AWAITED)

@@ -62,7 +62,7 @@ class Watch(object):
     def _gets_sigterm(self):
         """Whether this process too receives the SIGTERM that has just ended the script.
 
-        A group of processes gets the signal one by one, and a script without a handler is gone before the next one.
+        A group of processes gets the signal one by one, and a script without a handler ends before the next one.
         """
         by_sigterm = os.WIFSIGNALED(self.status) and os.WTERMSIG(self.status) == signal.SIGTERM
         return signal.sigtimedwait((signal.SIGTERM,), SIGTERM_WAIT_S if by_sigterm else 0) is not None

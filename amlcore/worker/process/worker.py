@@ -46,7 +46,7 @@ class Worker(object):
         self._driver_gone_since = None
 
     def run(self, claimed=None):
-        """Work until the queue is closed or its driver is gone, and no request is left; returns the exit status."""
+        """Work until the queue is closed or its driver has exited, and no request is left; returns the exit status."""
         wait_when_full(self._wait_for_room)
         # A driver that outlives its terminal blocks SIGHUP; scripts must not inherit that.
         signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGHUP,))
@@ -194,7 +194,7 @@ class Worker(object):
         os.execv(self.restart[0], self.restart + ([claimed] if claimed else []))
 
     def _wait_for_room(self, _error):
-        """Pause before the next try to write; False if the queue is gone."""
+        """Pause before the next try to write; False if the queue was removed."""
         time.sleep(PAUSE_S)
         return os.path.exists(self.queue.folder)
 

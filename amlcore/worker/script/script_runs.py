@@ -61,7 +61,7 @@ def end(folder, state, reason=None):
 
 def reopen(folder):
     # type: (str) -> None
-    """Let a run that a script has started go on after its end."""
+    """Let a run that a script has started continue after its end."""
     _enter(RunLayout(folder), "Running")
     _open[folder] = os.getpid()
 

@@ -35,7 +35,7 @@ def _with_baseline_first(model: Any) -> Any:
     """`model` with its baseline as a tree of one leaf, before all others.
 
     treelite adds the baseline last, scikit-learn first. Only in scikit-learn's order are the sums the same to the last
-    bit, and so is the smaller of two probabilities, which is no more exact than the last bit of the larger.
+    bit, and so is the smaller of two probabilities, which is only as exact as the last bit of the larger.
     """
     import treelite
     from treelite.model_builder import Metadata, ModelBuilder, PostProcessorFunc, TreeAnnotation

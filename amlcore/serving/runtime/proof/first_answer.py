@@ -24,7 +24,7 @@ class _LastError(logging.Handler):
 
 
 def first_answer(model: PackagedModel, predictor: Predictor, estimator: Any) -> dict[str, str | None]:
-    """Why the service can answer no request (`failed`), or only not the model's own sample (`refused`)."""
+    """Why the service cannot answer any request (`failed`), or not the model's own sample (`refused`)."""
     rows = model.sample_rows or [[0.0] * (model.signature.n_features or 1)]
     handler = _LastError()
     log = logging.getLogger("bentoml.serve")

@@ -108,7 +108,7 @@ def _affordable(model: BaselineModel, synthetic: SyntheticRows) -> int:
 
 
 def _batches(model: BaselineModel, synthetic: SyntheticRows, rows: list[list[Any]]) -> list[list[list[Any]]]:
-    """The rows, and some of them with integers where a client may write them for floats, and the other way round."""
+    """The rows, and copies of some with integers where a client may write them for floats, and vice versa."""
     few = rows[: max(LOOSE, len(rows) // 10)]
     variants = [changed for changed in (synthetic.loose(few), synthetic.whole(few)) if changed != few]
     return [rows, *(changed for changed in variants if model.takes("predict", changed))]
@@ -142,7 +142,7 @@ def _outcome(
     batches: list[tuple[list[list[Any]], dict[str, Any]]],
     unknown_texts: list[list[Any]],
 ) -> dict[str, Any]:
-    """What the report says of one candidate; `unknown_texts` are rows that it must leave to the model."""
+    """The entry for one candidate in the report; `unknown_texts` are rows that it must leave to the model."""
     try:
         compared = sum(_compare(model, path, reader, rows, expected) for rows, expected in batches)
         if any(_handles(path, reader.matrix([row])) for row in unknown_texts):

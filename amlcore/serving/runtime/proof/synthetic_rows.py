@@ -126,7 +126,7 @@ def around(number: float) -> list[float]:
 
 
 def at_thresholds(matrix: Any, thresholds: dict[int, Any], *, most: int, seed: int = 0) -> Any:
-    """Rows like those of `matrix`, (n_rows, n_features) float64, with values at and beside the thresholds of trees."""
+    """Rows like those of `matrix`, (n_rows, n_features) float64, with values at and next to the thresholds of trees."""
     points = {
         column: np.array([near for one in values for near in around(one)]) for column, values in thresholds.items()
     }

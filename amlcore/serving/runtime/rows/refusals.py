@@ -72,7 +72,7 @@ def _first_refused(reference: ReferenceModel, method: str, rows: list[Any]) -> i
 
 
 def _refused_column(reference: ReferenceModel, method: str, rows: list[Any], row: int) -> int | None:
-    """The column whose value the model refuses: with one of another row, of the sample or 0 it takes the row."""
+    """The column the model refuses: with a value of another row, of the sample, or 0 there, it accepts the row."""
     if not reference.signature.is_table or not 1 < len(rows[row]) <= MOST_COLUMNS:
         return 0 if reference.signature.is_table and len(rows[row]) == 1 else None
     until = time.perf_counter() + SEARCHED_S

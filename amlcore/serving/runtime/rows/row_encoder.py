@@ -61,7 +61,7 @@ class RowEncoder:
             The rows are wrong, or not of the plain kind.
         """
         is_known = is_numeric and not self._codes
-        # anything else beside lists of numbers is caught below: it has another length, or none
+        # anything other than lists of numbers is caught below: it has another length, or none
         is_plain = is_known and type(data) is list and data and type(data[0]) is list
         rows = data if is_plain else self._rows(data)
         try:
