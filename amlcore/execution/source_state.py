@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,14 @@ from typing import Any
 from amlcore.config.job import Job
 from amlcore.log import Log
 from amlcore.model import registered
+from amlcore.record.forms import parse
+from amlcore.record.reading import read_mapping
+from amlcore.record.record import Record
 from amlcore.script.inputs import Input
 from amlcore.snapshot import snapshot
 from amlcore.snapshot.ignore import DOTENV, IgnoreRules
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits
+from amlcore.worker.files import write_json
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,22 @@ def source_key(job: Job) -> str:
     """What the trials of a sweep must have in common to share a SourceState."""
     script = job.script
     return repr((script.source_directory, sorted((name, asdict(item)) for name, item in script.inputs.items())))
+
+
+def read_sources(record: Record) -> dict[str, SourceState]:
+    """sources.json: what the trials of a sweep run, by `source_key`.
+
+    Raises
+    ------
+    RecordError
+        The file is damaged.
+    """
+    path = record.layout.sources
+    return {key: parse(path, value, SourceState) for key, value in (read_mapping(path) or {}).items()}
+
+
+def write_sources(record: Record, sources: Mapping[str, SourceState], *, sync: bool) -> None:
+    write_json(record.layout.sources, {key: asdict(source) for key, source in sources.items()}, sync=sync)
 
 
 def capture_source(job: Job, *, pinned: PinnedInputs | None = None) -> SourceState:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from amlcore.config import Search
 from amlcore.errors import RequestError
 from amlcore.execution.past_sweeps import past_trials, with_full_ids
-from amlcore.execution.source_state import capture_source, source_key
+from amlcore.execution.source_state import capture_source, source_key, write_sources
 from amlcore.execution.submission import check, dry_run, new_folder, write_run_record
 from amlcore.record.record import Record
 from amlcore.record.usage_lock import in_use
@@ -73,9 +73,9 @@ def _write_record(search: Search, *, overrides: list[str]) -> Record:
     same = {key: value for key, value in job.script.parameters.items() if f"script.arguments.{key}" not in search.space}
     more = {"parameters": same, "arguments": None, "sweep": describe_sweep(search)}
     with new_folder(job) as folder:
-        layout = Record(folder).layout
-        write_json(layout.sweep, search_json)
-        write_json(layout.sources, {source_key(job): asdict(source)})  # the trials run what was submitted
+        record = Record(folder)
+        write_json(record.layout.sweep, search_json)
+        write_sources(record, {source_key(job): source}, sync=False)  # the trials run what was submitted
         return write_run_record(job, source, folder=folder, overrides=overrides, more=more)
 
 

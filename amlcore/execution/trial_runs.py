@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ from amlcore.errors import AmlcoreError, RecordError, suggest
 from amlcore.execution import adoption
 from amlcore.execution.driver import keep_environment
 from amlcore.execution.run_request import run_request
-from amlcore.execution.source_state import SourceState, capture_source, source_key
+from amlcore.execution.source_state import SourceState, capture_source, read_sources, source_key, write_sources
 from amlcore.execution.submission import write_run_record
 from amlcore.model import Registration
 from amlcore.record.log_stream import last_lines
-from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.record.usage_lock import in_use
@@ -85,7 +84,7 @@ class TrialRuns:
         self._slots: dict[str, Slots] = {}
         self._built: dict[str, BuiltEnvironment] = {}
         self._held: set[tuple[int, str]] = set()
-        self._sources: dict[str, dict[str, Any]] = read_mapping(record.layout.sources) or {}
+        self._sources = read_sources(record)
 
     def start(self, trial: Trial) -> None:
         retry_while_full(lambda: self._start(trial), str(self._record.folder))
@@ -178,9 +177,9 @@ class TrialRuns:
         key = source_key(job)
         if key not in self._sources:
             with in_use(job.workspace.path):
-                self._sources[key] = asdict(capture_source(job))
-                write_json(self._record.layout.sources, self._sources, sync=True)
-        return SourceState(**self._sources[key])
+                self._sources[key] = capture_source(job)
+                write_sources(self._record, self._sources, sync=True)
+        return self._sources[key]
 
     def environment(self, job: Job) -> BuiltEnvironment:
         """The environment of `job`, built once for all trials that share it."""
