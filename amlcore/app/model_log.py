@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +10,7 @@ from amlcore.errors import ModelError, NotFoundError, suggest
 from amlcore.log import Log
 from amlcore.model.aliases import LogEntry, log_entries
 from amlcore.model.folders import named, versions
-from amlcore.model.model import Model
-from amlcore.record.ownership import owner_of
+from amlcore.model.removal import registration
 
 EVENTS = {"set": "alias set", "unset": "alias removed", "remove": "version removed"}
 """What the history calls the events of a model's log; a registration has no entry there."""
@@ -43,17 +42,6 @@ def log_of(models: Path, name: str) -> list[dict[str, Any]]:
         existing = [folder.name for folder in histories.values() if versions(folder)]
         raise NotFoundError(f"there is no model '{name}'; {suggest(name, existing)}")
     return events
-
-
-def registration(model: Path, version: int) -> dict[str, Any]:
-    """When, by whom and from which run a version was registered."""
-    folder = model / str(version)
-    try:
-        record = Model.load_record(folder)
-    except ModelError:
-        modified = datetime.fromtimestamp(folder.stat().st_mtime, UTC).isoformat()
-        return {"at": modified, "by": owner_of(folder), "run": None}
-    return {"at": str(record.created), "by": owner_of(folder), "run": record.run}
 
 
 def _history(model: Path) -> list[dict[str, Any]]:

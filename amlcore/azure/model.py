@@ -13,6 +13,7 @@ from amlcore.model.aliases import set_alias, unset_alias
 from amlcore.model.model import HasModels
 from amlcore.model.registration import Registration, ResourceConfiguration
 from amlcore.model.registry import register_file
+from amlcore.model.removal import find_removable, remove_version
 from amlcore.serving import launch, packaging
 from amlcore.serving.service import Service
 
@@ -43,6 +44,16 @@ class Model(nouns.Model):
         if alias not in self.aliases:
             raise NotFoundError(f"{self.id} has no alias '{alias}'; {suggest(alias, self.aliases)}")
         unset_alias(self.folder.parent.parent, self.name, alias, why=why)
+
+    def delete(self) -> None:
+        """Remove this version for good; its number is never used again.
+
+        Raises
+        ------
+        ModelError
+            An alias means it, or its files belong to somebody else.
+        """
+        remove_version(find_removable(self.folder.parent.parent, self.id))
 
     @staticmethod
     def list(

@@ -1,4 +1,4 @@
-"""The verbs for aliases and versions of models: alias, models log, models show."""
+"""The verbs for aliases and versions of models: alias, promote, models log, models show."""
 
 from __future__ import annotations
 
@@ -13,7 +13,17 @@ from amlcore.workspace import Workspace
 if TYPE_CHECKING:
     from amlcore.model.reference import ModelReference
 
+NOT_PROMOTED = 1
+"""The exit status if a condition does not hold; one that cannot be understood is a wrong request, 2."""
+
 MODEL = "MODEL[:VERSION|@ALIAS]"
+
+
+CONDITIONS = (
+    "A condition compares metrics of the version (accuracy) and of others: champion.accuracy by alias, v7.accuracy by "
+    "number, latest.accuracy; with + - * / < <= > >= == !=, and, or, not and parentheses. A name with other characters "
+    "needs double quotes. Exit status: 0 promoted, 1 the condition does not hold, 2 it cannot be understood."
+)
 
 
 def add_why(parser: Parser) -> None:
@@ -154,8 +164,54 @@ def show_log(options: Namespace) -> int:
     return 0
 
 
+def _add_promote(parser: Parser) -> None:
+    parser.add_argument("model", metavar=MODEL, help="the version to promote; without one the newest")
+    parser.add_argument("--to", metavar="ALIAS", required=True, help="the alias to move, such as champion")
+    parser.add_argument(
+        "--if",
+        dest="condition",
+        metavar="CONDITION",
+        help="move it only if this holds, such as 'accuracy >= champion.accuracy - 0.002'",
+    )
+    parser.add_argument("--dry-run", action="store_true", help="compare, but move nothing")
+    add_why(parser)
+    add_json(parser)
+
+
+def promote(options: Namespace) -> int:
+    from amlcore.model.promotion import promote
+
+    models = Workspace.at().models_path
+    promotion = promote(
+        models, options.model, options.to, condition=options.condition, why=options.why, is_trial=options.dry_run
+    )
+    log(str(promotion))
+    if options.json:
+        print_json(promotion.to_json())
+    return 0 if promotion.is_promoted else NOT_PROMOTED
+
+
+def _add_rm(parser: Parser) -> None:
+    parser.add_argument("models", metavar="MODEL:VERSION", nargs="+", help="a version that no alias or service uses")
+    add_why(parser)
+    add_json(parser)
+
+
+def remove(options: Namespace) -> int:
+    from amlcore.app.model_removal import remove_models
+
+    removed = remove_models(Workspace.at(), options.models, why=options.why)
+    for model in removed:
+        log(f"{model} is removed; its number is not used again")
+    if options.json:
+        print_json(removed)
+    return 0
+
+
 VERBS = {
     "alias": Verb("set, remove or list the aliases of models", alias, _add_alias),
+    "promote": Verb("move an alias to a version if its metrics are good enough", promote, _add_promote, CONDITIONS),
     "models show": Verb("show everything about a version of a model", show, _add_show),
+    "models rm": Verb("remove versions that no alias and no service uses", remove, _add_rm),
     "models log": Verb("list who registered, moved and removed what, when and why", show_log, _add_log),
 }

@@ -21,6 +21,7 @@ def _add_register(parser: Parser) -> None:
         metavar="VERSION",
         help="the framework version to record; the locked version is recorded as well",
     )
+    parser.add_argument("--alias", metavar="ALIAS", help="an alias that means the new version from now on")
     add_json(parser)
 
 
@@ -30,12 +31,14 @@ def register(options: Namespace) -> int:
     from amlcore.model import Registration
 
     run = runs.find_run(Workspace.at(), options.run)
-    registration = Registration(name=options.name, path=options.path, framework_version=options.framework_version)
+    registration = Registration(
+        name=options.name, path=options.path, framework_version=options.framework_version, alias=options.alias
+    )
     model = register_model(run.record, registration)
     for warning in model.warnings:
         log(f"warning: {warning}")
     if options.json:
-        print_json(model.to_json())
+        print_json({**model.to_json(), "aliases": model.aliases})
     else:
         print(f"{model.name}:{model.version}")
     return 0
@@ -106,6 +109,6 @@ def deploy(options: Namespace) -> int:
 
 VERBS = {
     "register": Verb("register a model from a completed run", register, _add_register),
-    "models": Verb("list registered models, newest first", models, add_json, "verbs: show, log"),
+    "models": Verb("list registered models, newest first", models, add_json, "verbs: show, log, rm"),
     "deploy": Verb("package a model as a Bento", deploy, _add_deploy),
 }

@@ -8,6 +8,7 @@ from amlcore.errors import AmlcoreError, ConfigError
 from amlcore.log import Log, log_traceback, timed
 from amlcore.model import Model, Registration
 from amlcore.model import register as register_model
+from amlcore.model.aliases import move_to
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.record.usage_lock import in_use
@@ -36,7 +37,7 @@ def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) 
             record_model(sweep, model.id)
         for warning in model.warnings:
             log(f"warning: {warning}")
-        log(f"registered {model.name}:{model.version}")
+        log(f"registered {model.name}:{model.version}" + (f" as {job.model.alias}" if job.model.alias else ""))
         if job.deployment is not None:
             from amlcore.serving.packaging import package_model
 
@@ -61,8 +62,12 @@ def register(record: Record, registration: Registration) -> Model:
     reconcile(record)
     with in_use(record.workspace_path):  # nobody may remove the run before the model refers to it
         model = register_model(registration, provenance_of(record), models=record.workspace_path / "models")
-    if warning := record_model(record, model.id):
-        model.warnings.append(warning)
+    try:
+        if registration.alias is not None:
+            move_to(model, registration.alias)
+    finally:  # it is registered whether its alias could be moved or not
+        if warning := record_model(record, model.id):
+            model.warnings.append(warning)
     return model
 
 

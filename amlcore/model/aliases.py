@@ -12,8 +12,9 @@ from pathlib import Path
 from socket import gethostname
 from typing import Any
 
-from amlcore.errors import ModelError, NotFoundError, suggest
+from amlcore.errors import AmlcoreError, ModelError, NotFoundError, suggest
 from amlcore.model.folders import find_folder, state_of
+from amlcore.model.model import Model
 from amlcore.model.reference import check_alias
 from amlcore.record.forms import Moment
 from amlcore.record.ownership import current_user
@@ -113,6 +114,20 @@ def set_alias(
         }
         if (created := append(model, state.number + 1, entry)) is not None:
             return created
+
+
+def move_to(model: Model, alias: str) -> None:
+    """Let an alias mean a version that has just been registered.
+
+    Raises
+    ------
+    ModelError
+        It cannot be moved; the version is registered all the same.
+    """
+    try:
+        set_alias(model.folder.parent.parent, model.name, alias, model.version, how="registration")
+    except AmlcoreError as error:
+        raise ModelError(f"{model.id} was registered, but {model.name}@{alias} does not mean it: {error}") from None
 
 
 def unset_alias(models: Path, name: str, alias: str, *, why: str | None = None) -> LogEntry:

@@ -11,6 +11,7 @@ from typing import Any
 from amlcore.environment.temporary_folder import OWNER, is_owner_gone
 from amlcore.errors import ModelError
 from amlcore.model.folders import PREPARED, next_version
+from amlcore.model.removal import finish_all_removals
 from amlcore.record.ownership import open_tree_to_group
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, write_json
@@ -27,6 +28,7 @@ def prepared_folder(models: Path) -> Iterator[Path]:
         make_folder(models)
         folder.mkdir()
         write_json(str(folder / OWNER), identity())
+        finish_all_removals(models.parent)
         for leftover in models.parent.glob(f"*/{PREPARED}*"):  # by registrations that were killed, of any model
             with suppress(OSError):
                 if is_owner_gone(leftover / OWNER) or time.time() - leftover.stat().st_mtime > MAX_PREPARING_S:

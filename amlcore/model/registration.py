@@ -4,8 +4,9 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from amlcore.errors import ConfigError, must_be
+from amlcore.errors import ConfigError, RequestError, must_be
 from amlcore.model.model import Model
+from amlcore.model.reference import check_alias
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
@@ -44,6 +45,7 @@ class Registration:
     tags: dict[str, str] = field(default_factory=dict)
     properties: dict[str, str] = field(default_factory=dict)
     resource_configuration: ResourceConfiguration | None = None  # sizes the service
+    alias: str | None = None  # that means the new version from then on, such as challenger
     sample_input: str | None = None  # outputs/sample.csv, .json or .npy; null: what run.log_sample wrote, if anything
 
     def __post_init__(self) -> None:
@@ -56,6 +58,11 @@ class Registration:
                 f"model.name={self.name!r}: must be at most 255 letters, digits, '-', '_' and '.', and start with a "
                 "letter or digit"
             )
+        if self.alias is not None:
+            try:
+                check_alias(self.alias, key=f"model.alias={self.alias}")
+            except RequestError as error:
+                raise ConfigError(str(error)) from None
         if self.framework not in FRAMEWORKS:
             raise ConfigError(f"model.framework={self.framework!r}: {must_be(self.framework, FRAMEWORKS)}")
         if self.format is not None and self.format not in FORMATS:

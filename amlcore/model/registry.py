@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
+from amlcore.model.aliases import move_to
 from amlcore.model.inspection import Inspection, convert_to_skops, inspect_model
 from amlcore.model.model import Model
 from amlcore.model.model_files import copy_files, copy_model, main_file, replace_file
@@ -46,7 +47,10 @@ def register_file(path: Path, registration: Registration, *, models: Path) -> Mo
     current = build_current(log=lambda _: None)
     folder = path.absolute().parent
     provenance = Provenance(run=None, experiment="", folder=folder, interpreter=current.python, lock=current.lock)
-    return _register(path.absolute(), registration, provenance, models=models)
+    model = _register(path.absolute(), registration, provenance, models=models)
+    if registration.alias is not None:
+        move_to(model, registration.alias)
+    return model
 
 
 def _register(source: Path, registration: Registration, provenance: Provenance, *, models: Path) -> Model:

@@ -76,7 +76,9 @@ def note_unpublished(record: Record, *, exit_status: int) -> None:
         trials = (Record(folder) for folder in record.folder.parent.glob(f"{run}_*"))
         model = next((registered for trial in trials if (registered := last_model(trial))), None)
     if model is None:
-        again = f"aml resume {run}" if is_sweep else f"aml register {run} --name {name} --path {shlex.quote(path)}"
+        alias = f" --alias {job['model']['alias']}" if job["model"].get("alias") else ""
+        register = f"aml register {run} --name {name} --path {shlex.quote(path)}{alias}"
+        again = f"aml resume {run}" if is_sweep else register
         note = f"its driver ended before {name} was registered: {again}"
     elif job.get("deployment") is not None:
         note = f"its driver ended before {model} was packaged: aml deploy {model}"

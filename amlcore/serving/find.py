@@ -52,6 +52,11 @@ def find_service(workspace: Workspace, reference: str, *, log: Log) -> Bento:
     return bento
 
 
+def bentos_of(workspace: Workspace, model: str) -> list[Bento]:
+    """The Bentos of the model NAME:VERSION of this workspace, newest first."""
+    return [bento for bento in list_bentos() if bento.model == model and _is_of(workspace, bento)]
+
+
 def _find_by_alias(workspace: Workspace, reference: str) -> Bento:
     """The newest Bento of the version that NAME@ALIAS means, one of a service called NAME before others."""
     wanted = ModelReference.parse(reference)
