@@ -17,7 +17,7 @@ from omegaconf.errors import OmegaConfBaseException
 from amlcore.config.files.key_locations import KeyLocations, first_undecodable_line
 from amlcore.config.grammar.override_parser import dotted, parent_of
 from amlcore.config.grammar.syntax_errors import explain_syntax
-from amlcore.config.interpolations import explain_interpolation
+from amlcore.config.interpolations import IN_CHOICE, explain_interpolation
 from amlcore.config.job import Job
 from amlcore.config.schema_keys import keys_of, suggest_key
 from amlcore.config.wrong_values import explain_wrong_value
@@ -82,6 +82,8 @@ class Explainer:
             return ConfigError(f"{self._locations.file(match[1])}: must be a mapping of keys, not a list or text")
         if match := NO_PACKAGE.match(text):
             return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
+        if match := IN_CHOICE.match(text):  # Hydra 1.4
+            return self._of_reference(IN_DEFAULTS, f"{match[1]}: here a reference must name another group")
         if match := CHOSEN_TWICE.search(text):
             return self._chosen_twice(match[1])
         match = IN_FILE.match(text)

@@ -16,6 +16,7 @@ NO_RESOLVER = re.compile(r"Unsupported interpolation type (\S+)")
 NO_KEY = re.compile(r"Interpolation key '([^']*)' not found")
 WHOLE_GROUP = re.compile(r"While dereferencing interpolation '([^']*)': Cannot convert '(?:Dict|List)Config'")
 WRONG_CALL = re.compile(r"\w+ raised while resolving interpolation: (.*)")
+IN_CHOICE = re.compile(r"Error resolving interpolation '([^']*)'")
 RESOLVERS = ("oc.env", "oc.decode", "oc.select", "oc.create", "oc.dict.keys", "oc.dict.values", "input")
 FORMS = "use ${oc.env:NAME} for an environment variable, ${KEY} for another key"
 
