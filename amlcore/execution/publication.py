@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from amlcore.errors import AmlcoreError, ConfigError
@@ -29,20 +31,10 @@ def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) 
     sweep : Record, optional
         Of the sweep whose best trial `record` is; the model and a failure are recorded there too.
     """
-    if job.model.name is None:
-        return 0
     try:
-        model = retry_while_full(lambda: register(record, job.model))
-        if sweep is not None:
-            record_model(sweep, model.id)
-        for warning in model.warnings:
-            log(f"warning: {warning}")
-        log(f"registered {model.name}:{model.version}" + (f" as {job.model.alias}" if job.model.alias else ""))
-        if job.deployment is not None:
-            from amlcore.serving.packaging import package_model
-
-            bento = package_model(job.workspace, model, job.deployment, log=log)
-            log(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
+        _register_requested(job, record, log=log, sweep=sweep)
+        if job.model.name is not None:
+            _publish_configured(job, record, log=log, sweep=sweep)
     except (AmlcoreError, OSError) as error:
         if isinstance(error, OSError) and error.errno not in FULL:
             raise
@@ -52,6 +44,44 @@ def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) 
             failed.enter(RunState.Completed, str(error), exit_status=1)
         return 1
     return 0
+
+
+def _register_requested(job: Job, record: Record, *, log: Log, sweep: Record | None) -> None:
+    """Register the models that the script asked MLflow to register."""
+    from amlcore.execution import mlflow_models
+
+    for request in mlflow_models.requested_models(record):
+        if request.name != job.model.name:  # it is registered below as the job says
+            registration = mlflow_models.registration_of(request)
+            model = _registered(mlflow_models.source_of(request, record), registration, log=log, owners=(record, sweep))
+            mlflow_models.name_version(request, model, log=log)
+
+
+def _publish_configured(job: Job, record: Record, *, log: Log, sweep: Record | None) -> None:
+    source, registration = record, job.model
+    if registration.mlflow is not None:
+        from amlcore.execution.mlflow_models import logged_model
+
+        source, path = logged_model(record, registration.mlflow)
+        registration = replace(registration, path=path)
+    model = _registered(source, registration, log=log, owners=(record, sweep))
+    log(f"registered {model.id}" + (f" as {job.model.alias}" if job.model.alias else ""))
+    if job.deployment is not None:
+        from amlcore.serving.packaging import package_model
+
+        bento = package_model(job.workspace, model, job.deployment, log=log)
+        log(f"packaged {bento.tag}; serve it with: {bento.serve_command}")
+
+
+def _registered(source: Record, registration: Registration, *, log: Log, owners: Sequence[Record | None]) -> Model:
+    """Register a model, and record it with the runs that it belongs to, besides the one that wrote it."""
+    model: Model = retry_while_full(lambda: register(source, registration))
+    for owner in owners:
+        if owner is not None and owner.folder != source.folder:
+            record_model(owner, model.id)
+    for warning in model.warnings:
+        log(f"warning: {warning}")
+    return model
 
 
 @timed
@@ -81,7 +111,7 @@ def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
     """
     from amlcore.model.model_files import check_output
 
-    if job.model.name is not None:
+    if job.model.name is not None and job.model.mlflow is None:
         check_output(job.model.path, key="model.path")
     if job.deployment is None:
         return

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 from amlcore.config import compose_workspace
@@ -36,6 +37,8 @@ def provenance_of(record: Record) -> Provenance:
             f"run {run}: {pruned.user} deleted its outputs with `aml prune` on {pruned.at[:10]}; "
             f"write them again with: aml rerun {run}"
         )
+    if info.parent is not None and not os.path.exists(record.layout.config):
+        return _of_child(record, provenance_of(Record(record.folder.with_name(info.parent))))
     if environment is None:
         raise RunError(f"run {run} was not given its own environment, so its model cannot be registered")
     workspace = Workspace.at(record.workspace_path)
@@ -65,6 +68,18 @@ def provenance_of(record: Record) -> Provenance:
         script=Path(str(info.script)).name if info.module else str(info.script),
         python_path=tuple(entry for entry in python_path.split(os.pathsep) if entry and not os.path.isabs(entry)),
         strays=() if record.result is None else tuple(file.path for file in record.result.strays),
+    )
+
+
+def _of_child(record: Record, parent: Provenance) -> Provenance:
+    """The provenance of a run that the script of another one started: it ran in the same environment and source."""
+    return replace(
+        parent,
+        run=record.folder.name,
+        folder=record.folder,
+        hashes=record.output_hashes,
+        metrics=last_values(record.layout.metrics, "scalar"),
+        strays=(),
     )
 
 

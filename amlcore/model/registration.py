@@ -37,6 +37,7 @@ class Registration:
 
     name: str | None  # of the model; null: nothing is registered
     path: str = "outputs/model.joblib"  # the file, or a folder with one such file, in the run's outputs/
+    mlflow: str | None = None  # instead of path: the name under which the script logged the model through MLflow
     framework: str = "ScikitLearn"  # the only one supported
     format: str | None = None  # skops: the model is kept in that format, which runs no code on load; null: as written
     trusted_types: list[str] = field(default_factory=list)  # further types that a model in skops format may contain

@@ -10,6 +10,7 @@ from typing import Any
 from amlcore.errors import ModelError
 from amlcore.model.aliases import move_to
 from amlcore.model.inspection import Inspection, convert_to_skops, inspect_model
+from amlcore.model.mlmodel import MLmodel
 from amlcore.model.model import Model
 from amlcore.model.model_files import copy_files, copy_model, main_file, replace_file
 from amlcore.model.new_version import claim_version, prepared_folder
@@ -69,7 +70,8 @@ def _register(source: Path, registration: Registration, provenance: Provenance, 
             key=f"model.path={registration.path}",
             folder=source if source.is_dir() else None,
         )
-        main = main_file(files, source)
+        mlmodel = MLmodel.find(folder / "files")
+        main = main_file(files, source) if mlmodel is None else mlmodel.main
         trusted = [*TRUSTED_TYPES, *registration.trusted_types]
         where = _shown(source, provenance)
         if registration.format == "skops" and not main.endswith(SKOPS):
@@ -78,7 +80,7 @@ def _register(source: Path, registration: Registration, provenance: Provenance, 
             ) as file:
                 files = replace_file(files, main, file, folder=folder / "files")
             main = str(Path(main).with_suffix(SKOPS))
-        sample = _sample(registration, provenance)
+        sample = _sample(registration, provenance) or (None if mlmodel is None else mlmodel.sample)
         with inspect_model(
             folder / "files" / main, training=provenance.training, sample=sample, trusted=trusted, where=where
         ) as findings:

@@ -43,6 +43,9 @@ def collect(record: Record) -> str | None:
     for number in os.listdir(record.layout.attempts):
         _remove(Path(record.layout.attempts, number, "work"))
     list_outputs(record)
+    for child in map(Record, record.child_folders):
+        if os.path.isdir(child.layout.outputs) and not os.path.exists(child.layout.config):  # the script started it
+            list_outputs(child)
     more = len(leading[NAMED:])
     return "; ".join(dropped_folders + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
 

@@ -134,6 +134,10 @@ def write_skops(model, path):
 
 
 def load(path, trusted):
+    if os.path.basename(path) == "MLmodel":  # a model of another library, or of the user's own class
+        from mlflow import pyfunc
+
+        return pyfunc.load_model(os.path.dirname(path))
     if path.endswith(".skops"):
         import skops.io
 

@@ -72,6 +72,10 @@ class PackagedModel:
             )
 
     def _read(self, path: Path) -> Any:
+        if path.name == "MLmodel":
+            from mlflow import pyfunc
+
+            return pyfunc.load_model(str(path.parent))
         if path.suffix == ".skops":
             import skops.io
 

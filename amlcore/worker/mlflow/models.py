@@ -32,6 +32,7 @@ class VersionFacts(object):
         self.description = description
         self.tags = tags or {}
         self.user = user
+        self.path = ""  # where its run left it, if it is only asked for
         self.model_id = None  # type: str | None
         self.aliases = []  # type: list[str]
 
@@ -139,5 +140,6 @@ def _requested(entry):
         description=entry["description"],
         tags=dict(entry["tags"]),
     )
+    version.path = entry["path"]
     version.model_id = entry["model_id"]
     return version

@@ -175,7 +175,8 @@ class WritingStore(ReadingStore):
             writer.note("model_input", model_id=model.model_id)
 
     def record_logged_model(self, run_id, mlflow_model):
-        self._writer(run_id).note("logged_model", tags=mlflow_model.get_tags_dict())
+        describe = getattr(mlflow_model, "get_tags_dict", mlflow_model.to_dict)  # to_dict before MLflow 2.10
+        self._writer(run_id).note("logged_model", tags=describe())
 
     def _log_parameters(self, writer, params):
         # type: (RunWriter, typing.Any) -> None
