@@ -18,6 +18,9 @@ from amlcore.worker.process.workcopy import MAX_STRAYS
 
 NAMED = 5  # how many files one message names
 
+MLFLOW_STORES = ("mlruns", "mlartifacts", "mlflow.db")
+"""What MLflow writes to the working folder if it is told to keep its own store."""
+
 
 def collect(record: Record) -> str | None:
     """Keep what the newest attempt wrote to ./outputs and ./logs, remove its copy, list and hash the outputs.
@@ -40,6 +43,8 @@ def collect(record: Record) -> str | None:
     ]
     for source, target in ((attempt.outputs, record.layout.outputs), (attempt.logs, record.layout.logs)):
         _move(Path(source), Path(target))
+    for store in _mlflow_stores(record):
+        store.rename(_free_name(Path(record.layout.outputs, store.name)))
     for number in os.listdir(record.layout.attempts):
         _remove(Path(record.layout.attempts, number, "work"))
     list_outputs(record)
@@ -48,6 +53,15 @@ def collect(record: Record) -> str | None:
             list_outputs(child)
     more = len(leading[NAMED:])
     return "; ".join(dropped_folders + leading[:NAMED] + ([f"and {more} more links"] if more else [])) or None
+
+
+def _mlflow_stores(record: Record) -> list[Path]:
+    """What the newest attempt left of an MLflow store of its own: the script chose another address than its run."""
+    result = record.result
+    written = {Path(file.path).parts[0] for file in result.strays} if result is not None else set(MLFLOW_STORES)
+    work = Path(record.layout.attempt(record.attempt).work)
+    stores = [work / name for name in MLFLOW_STORES if name in written]
+    return [store for store in stores if store.exists() and not store.is_symlink()]
 
 
 def list_outputs(record: Record) -> None:
@@ -70,7 +84,24 @@ def describe_discarded(record: Record) -> str | None:
     result = record.result
     if result is None or not result.strays:
         return None
-    strays = [file.path for file in result.strays]
+    strays = [file.path for file in result.strays if Path(file.path).parts[0] not in MLFLOW_STORES]
+    stores = [name for name in MLFLOW_STORES if any(Path(file.path).parts[0] == name for file in result.strays)]
+    return "; ".join(filter(None, (_describe_strays(strays), _describe_stores(stores)))) or None
+
+
+def _describe_stores(stores: list[str]) -> str | None:
+    if not stores:
+        return None
+    kept = " and ".join(f"outputs/{name}" for name in stores)
+    return (
+        f"the script logged to an MLflow store of its own, kept as {kept}; without mlflow.set_tracking_uri its calls "
+        "go into the run"
+    )
+
+
+def _describe_strays(strays: list[str]) -> str | None:
+    if not strays:
+        return None
     counts = Counter(f"{first}/" if rest else first for first, _, rest in (path.partition("/") for path in strays))
     files = [
         f"{name} ({number} file{'s' * (number > 1)})" if name[-1] == "/" else name for name, number in counts.items()

@@ -17,6 +17,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.reconcile import needs_reconciling, reconcile
 from amlcore.worker.metrics import NOT_METRICS, last_by_name, last_records
+from amlcore.worker.mlflow.journal import read_entries
 
 DAMAGED = "Damaged"
 """The state that is shown of a run whose record is damaged."""
@@ -111,6 +112,9 @@ class RunView:
             "outputs": [asdict(file) for file in contents.outputs],
             "pruned": {part: entry for part, entry in asdict(contents.pruned).items() if entry is not None},
             "children": list(children),
+            "datasets": [
+                _dataset(entry) for entry in read_entries(self._record.layout.mlflow) if entry["kind"] == "dataset"
+            ],
             "series": [record for record in series.records if record["kind"] not in NOT_METRICS],
             "thinned": series.thinned,
             "damaged": self.damages,
@@ -123,6 +127,12 @@ class RunView:
         if series is None or series.damaged_lines:  # a damaged line must not hide the one before it
             return last_records(self._record.layout.metrics)
         return series.last
+
+
+def _dataset(entry: dict[str, Any]) -> dict[str, Any]:
+    """A dataset that the script named through MLflow."""
+    shown = {key: entry[key] for key in ("name", "digest", "source_type", "source")}
+    return {**shown, "context": entry["tags"].get("mlflow.data.context")}
 
 
 def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:

@@ -98,7 +98,7 @@ def _stamp(folder):
     # type: (str) -> Stamp
     """What changes whenever a file changes that the facts are read from."""
     layout = RunLayout(folder)
-    paths = [layout.run, layout.state, layout.models]
+    paths = [layout.run, layout.state, layout.models, layout.marks]
     for journals in (layout.metrics, layout.mlflow):
         paths += [os.path.join(journals, name) for name in metric_files(journals)]
     stamp = []
@@ -116,12 +116,16 @@ def _read_run(folder):
     layout = RunLayout(folder)
     try:
         run, state = read_json(layout.run), read_json(layout.state)
-        return None if run is None else facts_of(run, state or {}, last_records(layout.metrics), folder)
+        if run is None:
+            return None
+        facts = _facts_of(run, state or {}, last_records(layout.metrics), folder)
+        marks = read_json(layout.marks)
+        return facts if marks is None else _marked(facts, marks)
     except (OSError, ValueError, TypeError, LookupError, AttributeError):
         return None  # it is being removed, or damaged: `aml runs` names those
 
 
-def facts_of(run, state, records, folder):
+def _facts_of(run, state, records, folder):
     # type: (dict[str, typing.Any], dict[str, typing.Any], list[dict[str, typing.Any]], str) -> RunFacts
     """The facts of a run by what run.json, state.json and the last records of its metrics hold."""
     entries = journal.read_entries(RunLayout(folder).mlflow)
@@ -143,6 +147,20 @@ def facts_of(run, state, records, folder):
         metrics=last_metrics(records),
         tags=tags,
     )
+
+
+def _marked(facts, marks):
+    # type: (RunFacts, dict[str, typing.Any]) -> RunFacts
+    """The facts with what people have added to the run; it counts more than what the script said."""
+    for name in marks.get("removed_tags") or ():
+        facts.tags.pop(name, None)
+    facts.tags.update(marks.get("tags") or {})
+    if marks.get("note"):
+        facts.tags["mlflow.note.content"] = marks["note"]
+    if marks.get("name"):
+        facts.name = facts.tags["mlflow.runName"] = marks["name"]
+    facts.is_deleted = facts.is_deleted or bool(marks.get("archived"))
+    return facts
 
 
 def _name_of(run):
