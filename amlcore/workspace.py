@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from amlcore import log
+from amlcore import redaction
 from amlcore.errors import ConfigError, RequestError
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
@@ -37,7 +37,7 @@ class Workspace:
         if self.snapshot_max_files <= 0:
             raise ConfigError(f"workspace.snapshot_max_files={self.snapshot_max_files}: must be greater than 0")
         self.root = str(Path(self.root).absolute())
-        log.secret_names.update(self.secrets)
+        redaction.secret_names.update(self.secrets)
 
     @classmethod
     def at(cls, start: Path | None = None) -> Workspace:
@@ -81,7 +81,7 @@ class Workspace:
 
     def redacted(self, text: str) -> str:
         """`text` with references in place of the values of secrets."""
-        return log.redact(text, self.secrets)
+        return redaction.redact(text, self.secrets)
 
     @property
     def outputs_path(self) -> Path:

@@ -20,10 +20,21 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-
+from benchmarks.serving_cases import (
+    BARE,
+    DOCUMENTED,
+    OTHERS,
+    OURS,
+    Case,
+    NoAnswer,
+    Server,
+    boosting,
+    forest,
+    logistic,
+    neighbours,
+    words,
+)
 from tests.support.serving_models import LOCK, package, register
 
 HERE = Path(__file__).parent
@@ -40,167 +51,18 @@ TARGETS = {"logistic regression": 2.0, "gradient boosting": 10.0, "random forest
 
 
 @dataclass(frozen=True)
-class Case:
-    """A model and its rows."""
-
-    name: str
-    estimator: Any
-    rows: list[list[Any]]
-    frame: Any = None  # what it was trained on, where that had names
-
-    def body(self, count: int, server: str) -> dict[str, Any]:
-        rows = [self.rows[number % len(self.rows)] for number in range(count)]
-        if self.frame is None and server == "mlserver":
-            whole = {"name": "rows", "shape": [count, len(rows[0])], "datatype": "FP64", "data": rows}
-            return {"inputs": [whole]}
-        if self.frame is None:
-            return {"inputs": rows} if server == "mlflow" else {"data": rows}
-        names = list(self.frame.columns)
-        if server == "mlflow":
-            return {"dataframe_split": {"columns": names, "data": rows}}
-        if server == "bentoml":
-            return {"data": [dict(zip(names, row, strict=True)) for row in rows]}
-        return {"data": rows}
-
-
-@dataclass(frozen=True)
-class Server:
-    """How one server is started beside model.joblib; `python` None: this one."""
-
-    name: str
-    command: Callable[[Case, Path, int], list[str]]
-    path: str = "/predict"
-    requirements: tuple[str, ...] = ()
-
-
-class NoAnswer(Exception):  # noqa: N818 - a reason to leave a server out
-    """A server that does not start, or does not take what the others do."""
-
-
-@dataclass(frozen=True)
 class Measured:
     per_second: float
     median_s: float
     p99_s: float
 
 
-def logistic() -> Case:
-    from sklearn.datasets import load_iris
-    from sklearn.linear_model import LogisticRegression
-
-    data, target = load_iris(return_X_y=True)
-    return Case("logistic regression", LogisticRegression(max_iter=500).fit(data, target), data.tolist())
-
-
-def boosting() -> Case:
-    """Twenty numbers, some missing, and ten texts."""
-    import pandas as pd
-    from sklearn.compose import ColumnTransformer
-    from sklearn.ensemble import HistGradientBoostingClassifier
-    from sklearn.impute import SimpleImputer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import OneHotEncoder, StandardScaler
-
-    random = np.random.default_rng(0)
-    numbers = random.normal(size=(2000, 20))
-    texts = random.choice(["red", "green", "blue", "grey"], size=(2000, 10))
-    frame = pd.DataFrame(
-        {f"n{place}": numbers[:, place] for place in range(20)} | {f"t{place}": texts[:, place] for place in range(10)}
-    )
-    frame.loc[::17, "n3"] = np.nan
-    target = (numbers[:, 0] + (texts[:, 0] == "red") > 0.3).astype(int)
-    prepare = ColumnTransformer(
-        [
-            ("numbers", make_pipeline(SimpleImputer(), StandardScaler()), [f"n{place}" for place in range(20)]),
-            (
-                "texts",
-                OneHotEncoder(handle_unknown="ignore", sparse_output=False),
-                [f"t{place}" for place in range(10)],
-            ),
-        ]
-    )
-    estimator = make_pipeline(prepare, HistGradientBoostingClassifier(random_state=0)).fit(frame, target)
-    rows = json.loads(frame.dropna().head(500).to_json(orient="values"))
-    return Case("gradient boosting", estimator, rows, frame)
-
-
-def forest() -> Case:
-    from sklearn.datasets import load_breast_cancer
-    from sklearn.ensemble import RandomForestClassifier
-
-    data, target = load_breast_cancer(return_X_y=True)
-    estimator = RandomForestClassifier(n_estimators=200, random_state=0).fit(data, target)
-    return Case("random forest", estimator, data.tolist())
-
-
-def neighbours() -> Case:
-    """Slow, by compiled code."""
-    from sklearn.neighbors import KNeighborsClassifier
-
-    rows = np.random.default_rng(0).normal(size=(20_000, 10))
-    return Case("neighbours", KNeighborsClassifier().fit(rows, rows[:, 0] > 0), rows[:500].tolist())
-
-
-def words() -> Case:
-    """Without a path of its own, and slow in Python, which lets one thread at a time run."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-
-    random = np.random.default_rng(0)
-    texts = [" ".join(f"word{number}" for number in random.integers(0, 500, 20)) for _ in range(500)]
-    estimator = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(texts, random.integers(0, 2, 500))
-    return Case("words", estimator, [[text] for text in texts])
-
-
-def uvicorn(app: str) -> Callable[[Case, Path, int], list[str]]:
-    options = ["--no-access-log", "--log-level", "warning"]
-    return lambda _case, _place, port: ["-m", "uvicorn", app, "--port", str(port), *options]
-
-
-def bentoml(case: Case, _: Path, port: int) -> list[str]:
-    service = "documented:Arrays" if case.frame is None else "documented:Frames"
-    return ["-m", "bentoml", "serve", service, "--host", "127.0.0.1", "--port", str(port)]
-
-
-def amlcore(_: Case, place: Path, port: int) -> list[str]:
-    return ["-m", "bentoml", "serve", str((place / "bento").resolve()), "--host", "127.0.0.1", "--port", str(port)]
-
-
-def mlflow(_case: Case, _place: Path, port: int) -> list[str]:
-    options = ["--env-manager", "local", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    return ["-m", "mlflow", "models", "serve", "--model-uri", "mlflow-model", *options]
-
-
-def mlserver(case: Case, place: Path, port: int) -> list[str]:
-    if case.frame is not None:
-        raise NoAnswer("it takes no columns of several types")
-    folder = place / "mlserver"
-    folder.mkdir(exist_ok=True)
-    settings = {"http_port": port, "grpc_port": port + 1, "metrics_port": port + 2, "parallel_workers": 0}
-    (folder / "settings.json").write_text(json.dumps({**settings, "host": "127.0.0.1", "debug": False}))
-    model = {"implementation": "mlserver_sklearn.SKLearnModel", "parameters": {"uri": str(place / "model.joblib")}}
-    (folder / "model-settings.json").write_text(json.dumps({"name": "bench", **model}))
-    return ["-c", "from mlserver.cli import main; main()", "start", str(folder)]
-
-
-BARE = Server("bare ASGI", uvicorn("bare:app"))
-OURS = Server("amlcore", amlcore)
-DOCUMENTED = Server("bentoml", bentoml)
-OTHERS = (
-    DOCUMENTED,
-    Server("fastapi", uvicorn("with_fastapi:app"), requirements=("fastapi", "uvicorn", "httptools", "uvloop")),
-    Server("mlflow", mlflow, path="/invocations", requirements=("mlflow",)),
-    Server("mlserver", mlserver, path="/v2/models/bench/infer", requirements=("mlserver", "mlserver-sklearn")),
-)
-
-
 def main() -> None:
     """All servers, or those named as arguments beside bare ASGI, ours and BentoML as documented."""
     named = set(sys.argv[1:]) - {HEALTH}
-    wanted = [server for server in OTHERS if server is DOCUMENTED or not named or server.name in named]
+    others = [server for server in OTHERS if server is DOCUMENTED or not named or server.name in named]
     if sys.argv[1:] == [HEALTH]:
-        wanted = []
+        others = []
     os.environ.update(OMP_NUM_THREADS="1", BENTOML_DO_NOT_TRACK="True", MLFLOW_DISABLE_TELEMETRY="true")
     print(
         f"client: {'wrk' if shutil.which('wrk') else 'tests/support/load.py'}; {ROUNDS} rounds of {SECONDS:g} s\n",
@@ -209,13 +71,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
         root = Path(folder)
         os.environ["BENTOML_HOME"] = str(root / "bentoml")
-        pythons = {server.name: interpreter(server, root) for server in wanted}
-        servers = [BARE, OURS, *(server for server in wanted if pythons[server.name] is not None)]
+        pythons = {server.name: interpreter(server, root) for server in others}
+        servers = [BARE, OURS, *(server for server in others if pythons[server.name] is not None)]
         for case in (logistic(), boosting(), forest(), neighbours(), words()):
             place = lay_out(case, root / case.name.replace(" ", "-"), mlflow=pythons.get("mlflow"))
-            if wanted and case.name in TARGETS:
+            if others and case.name in TARGETS:
                 compare(case, servers, place, pythons)
-            if wanted == [] or HEALTH in sys.argv[1:] or not sys.argv[1:]:
+            if others == [] or HEALTH in sys.argv[1:] or not sys.argv[1:]:
                 ask_for_health(case, place)
 
 
@@ -313,19 +175,19 @@ def ask_for_health(case: Case, place: Path) -> None:
             times = []
             connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
             while batches.poll() is None:
-                begun = time.perf_counter()
+                started = time.perf_counter()
                 connection.request("GET", "/livez")
                 connection.getresponse().read()
-                times.append(time.perf_counter() - begun)
+                times.append(time.perf_counter() - started)
                 time.sleep(0.01)
             connection.close()
-            said = batches.stdout.read() if batches.stdout is not None else ""
+            output = batches.stdout.read() if batches.stdout is not None else ""
             if batches.returncode != 0:
                 raise NoAnswer(f"{case.name}: {rows} rows a request were not answered")
             times.sort()
             print(
                 f"health of {case.name} under {rows} rows a request, {BATCHES} at once "
-                f"({body.stat().st_size / 1e6:.1f} MB, {json.loads(said)[0]:.1f} a second): "
+                f"({body.stat().st_size / 1e6:.1f} MB, {json.loads(output)[0]:.1f} a second): "
                 f"median {statistics.median(times) * 1e3:.1f} ms, p99 {times[int(len(times) * 0.99)] * 1e3:.1f} ms, "
                 f"max {times[-1] * 1e3:.1f} ms of {len(times)}; at most 100 wanted",
                 flush=True,
@@ -351,7 +213,7 @@ def running(server: Server, case: Case, place: Path, python: str) -> Iterator[tu
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     body = json.dumps(case.body(1, server.name)).encode()
-    begun = time.perf_counter()
+    started = time.perf_counter()
     with (place / f"{server.name}.log").open("wb") as log:
         process = subprocess.Popen(
             [*on_core(0), python, *server.command(case, place, port)],
@@ -363,11 +225,11 @@ def running(server: Server, case: Case, place: Path, python: str) -> Iterator[tu
         )
     try:
         while not answers(port, server.path, body):
-            if process.poll() is not None or time.perf_counter() - begun > 120:
-                said = (place / f"{server.name}.log").read_text().strip().splitlines() or ["it says nothing"]
-                raise NoAnswer(f"it does not answer: {said[-1]}")
+            if process.poll() is not None or time.perf_counter() - started > 120:
+                output = (place / f"{server.name}.log").read_text().strip().splitlines() or ["it says nothing"]
+                raise NoAnswer(f"it does not answer: {output[-1]}")
             time.sleep(0.02)
-        seconds = time.perf_counter() - begun
+        seconds = time.perf_counter() - started
         yield port, answering(process.pid), seconds
     finally:
         process.terminate()
@@ -393,12 +255,12 @@ def answers(port: int, path: str, body: bytes) -> bool:
 
 def answering(root: int) -> int:
     """Of a process and those below it, the one with the most memory: the one that has loaded the model."""
-    found, below = [root], [root]
+    pids, below = [root], [root]
     while below:
         children = Path(f"/proc/{below[0]}/task/{below[0]}/children").read_text().split()
         below = [*below[1:], *map(int, children)]
-        found += map(int, children)
-    return max(found, key=resident_mb)
+        pids += map(int, children)
+    return max(pids, key=resident_mb)
 
 
 def resident_mb(pid: int) -> int:
@@ -413,12 +275,12 @@ def load(port: int, path: str, body: Path, connections: int) -> Measured:
     head = "wrk.method = 'POST'\nwrk.headers['Content-Type'] = 'application/json'\n"
     script.write_text(f"{head}wrk.body = [==[{body.read_text()}]==]\n")
     target = f"http://127.0.0.1:{port}{path}"
-    said = client(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS:g}s", "--latency", "-s", str(script), target])
-    if "Non-2xx" in said:
+    output = client(["wrk", "-t1", f"-c{connections}", f"-d{SECONDS:g}s", "--latency", "-s", str(script), target])
+    if "Non-2xx" in output:
         raise NoAnswer(f"{path} refused some of what it was sent")
-    quantiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)", said, re.MULTILINE))
+    quantiles = dict(re.findall(r"^\s+(50|99)%\s+(\S+)", output, re.MULTILINE))
     return Measured(
-        float(re.findall(r"Requests/sec:\s+(\S+)", said)[0]), *(in_s(quantiles[key]) for key in ("50", "99"))
+        float(re.findall(r"Requests/sec:\s+(\S+)", output)[0]), *(in_s(quantiles[key]) for key in ("50", "99"))
     )
 
 

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, ListConfig, open_dict
 from amlcore.config.grammar.scalars import ScalarRule, key_parts, scalar_rule
 from amlcore.config.job import Job
 from amlcore.errors import ConfigError
-from amlcore.log import holds
+from amlcore.redaction import MIN_LENGTH, holds
 from amlcore.worker.references import REFERENCE
 from amlcore.worker.values import text
 
@@ -32,7 +32,6 @@ NOT_RESOLVED = ("compute.setup", "compute.options")
 
 OPEN = re.compile(r"(?<!\\)((?:\\\\)*)\$\{\s*oc\.env\s*:")
 WHOLE = re.compile(r"(\\*)(\$\{oc\.env:[^{}]*\})")
-MIN_LENGTH = 4  # of a secret that is looked for inside longer texts; a shorter one would be found by chance
 
 
 def keep_references(config: DictConfig) -> None:

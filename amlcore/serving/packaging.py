@@ -5,20 +5,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-import secrets
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from amlcore.environment.temporary_folder import temporary_folder
 from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, ModelError
@@ -27,7 +22,7 @@ from amlcore.model import Model
 from amlcore.model.trusted_types import TRUSTED_TYPES
 from amlcore.record.ownership import open_within
 from amlcore.serving.bento import LATEST, Bento, check_writable, find_bento, store
-from amlcore.serving.child_environment import plain_environment
+from amlcore.serving.bento_build import bentofile, build
 from amlcore.serving.deployment import Deployment, supported_python
 from amlcore.serving.interpreter import find_interpreter
 from amlcore.serving.locks import serving_lock
@@ -207,8 +202,8 @@ def package(
     if proof is not None:
         write_json(str(stage / "proof.json"), proof)
     (stage / "requirements.txt").write_text(lock)
-    (stage / "bentofile.yaml").write_text(yaml.safe_dump(_bentofile(staged_model, deployment, settings)))
-    version = _build(stage, name=name)
+    (stage / "bentofile.yaml").write_text(bentofile(staged_model, deployment, settings))
+    version = build(stage, name=name)
     # BentoML builds in a private temporary folder, whose mode would keep out those who may read model and store.
     open_within(store() / name / version, (original, *original.parents[:3]))
     bento = find_bento(f"{name}:{version}")
@@ -269,48 +264,3 @@ def check_servable(model: Model) -> None:
             f"{model.id} was trained on Python {model.python}, but BentoML needs {supported}; to serve it, train it in "
             "an environment with a newer Python, such as environment.python=3.11"
         )
-
-
-def _bentofile(model: Model, deployment: Deployment, settings: dict[str, Any]) -> dict[str, Any]:
-    labels = {
-        "model": model.name,
-        "model_version": str(model.version),
-        "run": model.run or "",
-        "sha256": model.sha256,
-    }
-    text = model.description or f"{model.class_name}, trained with scikit-learn {settings['scikit_learn']}."
-    return {
-        "service": "amlcore_service.bento_service:service",
-        "name": settings["name"],
-        "description": f"# {model.name}, version {model.version}\n\n{text}\n",
-        "labels": labels,
-        "include": ["*"],
-        "python": {"requirements_txt": "./requirements.txt", "lock_packages": False},
-        "docker": {
-            "python_version": ".".join(model.python.split(".")[:2]),
-            **({"base_image": deployment.base_image} if deployment.base_image else {}),
-        },
-    }
-
-
-def _build(stage: Path, *, name: str) -> str:
-    """Build in a separate process: BentoML changes the working folder, modules and logging of the one it runs in.
-
-    The version is chosen here and not parsed from BentoML's output, which is coloured and wrapped for a terminal.
-    """
-    version, temporary = _new_version(), stage.with_name("bentoml")  # removed with the stage
-    temporary.mkdir()
-    command = [sys.executable, "-m", "bentoml", "build", str(stage), "--version", version]
-    environment = {**plain_environment(), "TMPDIR": str(temporary)}
-    process = subprocess.run(
-        command, cwd=stage, env=environment, capture_output=True, text=True, errors="replace", check=False
-    )
-    if process.returncode != 0 or not (store() / name / version).is_dir():
-        lines = (process.stderr.strip() or process.stdout.strip()).splitlines()[-10:]
-        raise DeploymentError(f"BentoML could not build '{name}':\n" + "\n".join(lines))
-    return version
-
-
-def _new_version() -> str:
-    """Sixteen letters and digits, as in BentoML's own versions; versions sort by time."""
-    return f"{time.time_ns() // 1_000_000:011x}{secrets.token_hex(3)[:5]}"

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from amlcore import log
+from amlcore import redaction
 from amlcore.terminal.output import printable
 from amlcore.version import __version__
 
@@ -74,7 +74,7 @@ class LoggedPopen(subprocess.Popen[Any]):
 
 
 def _without_secrets(text: str) -> str:
-    return _CREDENTIALS.sub("***", log.redact(text, log.secret_names))
+    return _CREDENTIALS.sub("***", redaction.redact(text, redaction.secret_names))
 
 
 class _Stderr(logging.Handler):

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from amlcore.log import redact
+from amlcore.redaction import redact
 from tests.conftest import Aml
 
 Write = Callable[[str, str], Path]
@@ -134,7 +134,7 @@ def test_a_secret_is_hidden_however_it_is_quoted(
     from amlcore.terminal.debug_log import LOGGER, debug_log
 
     monkeypatch.setenv("S1", value)
-    monkeypatch.setattr("amlcore.log.secret_names", {"S1"})
+    monkeypatch.setattr("amlcore.redaction.secret_names", {"S1"})
     command = [sys.executable, "-c", "", f"x{value}y"]
     with debug_log():
         LOGGER.debug("%s and %s", command, shlex.join(command))

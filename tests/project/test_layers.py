@@ -23,7 +23,7 @@ FLOORS = [
     ["compute", "model"],
     ["environment", "snapshot"],
     ["workspace", "record"],
-    ["errors", "log", "version"],
+    ["errors", "log", "redaction", "version"],
     ["worker"],
 ]
 LEVELS = {room: level for level, rooms in enumerate(FLOORS) for room in rooms}
