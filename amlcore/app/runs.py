@@ -55,7 +55,7 @@ def run_job(job: Job, *, overrides: list[str], detach: bool, log: Log) -> int:
     record = submit(job, overrides=overrides)
     log_unread_block(job, log=log)
     log_skipped_dotenv(job, log=log)
-    return _see_through(job, record, detach=detach, log=log)
+    return _drive_or_detach(job, record, detach=detach, log=log)
 
 
 def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
@@ -67,7 +67,7 @@ def rerun(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> in
         original = find_run(workspace, reference)
         job, pinned = pinned_inputs(original)
         record = submit(job, overrides=original.info.overrides, pinned=pinned)
-    return _see_through(job, record, detach=detach, log=log)
+    return _drive_or_detach(job, record, detach=detach, log=log)
 
 
 def find_run(workspace: Workspace, reference: str) -> Run:
@@ -190,7 +190,7 @@ def cancel(run: Run) -> RunState:
     return run.status.state
 
 
-def _see_through(job: Job, record: Record, *, detach: bool, log: Log) -> int:
+def _drive_or_detach(job: Job, record: Record, *, detach: bool, log: Log) -> int:
     from amlcore.execution import background
 
     log(f"run {record.folder.name} in {record.folder}")
@@ -203,9 +203,12 @@ def _see_through(job: Job, record: Record, *, detach: bool, log: Log) -> int:
 
 def carry_out(job: Job, record: Record, *, log: Log, log_stream: LogStream | None) -> int:
     """Drive a submitted run, then register and package its model, even if the terminal closes."""
-    from amlcore.execution.driver import Driver, trying_on
+    from amlcore.execution.driver import Driver, waiting_for_disk_space
 
-    with attached(record.layout.driver_log, log=log, log_stream=log_stream) as terminal, trying_on(terminal.log):
+    with (
+        attached(record.layout.driver_log, log=log, log_stream=log_stream) as terminal,
+        waiting_for_disk_space(terminal.log),
+    ):
         return _finish(Driver(job, record, log=terminal.log, log_stream=log_stream), job, record, log=terminal.log)
 
 

@@ -11,7 +11,7 @@ from amlcore.app.runs import find_run
 from amlcore.config import Search
 from amlcore.errors import NotFoundError, RecordError, RequestError
 from amlcore.execution import background
-from amlcore.execution.driver import trying_on
+from amlcore.execution.driver import waiting_for_disk_space
 from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
 from amlcore.execution.source_state import log_skipped_dotenv
@@ -56,7 +56,7 @@ def run_sweep(search: Search, *, overrides: list[str], detach: bool, log: Log) -
     log(f"sweep {record.folder.name} in {record.folder}" + (f" ({points})" if points else ""))
     if note := search.repetition_note(overrides):
         log(note)
-    return _see_through(search, record, detach=detach, log=log)
+    return _drive_or_detach(search, record, detach=detach, log=log)
 
 
 def resume(workspace: Workspace, reference: str, *, detach: bool, log: Log) -> int:
@@ -101,10 +101,10 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
         Path(record.layout.cancel).unlink(missing_ok=True)
         record.drive()
     log(f"resuming sweep {record.folder.name} in {record.folder}")
-    return _see_through(search, record, detach=detach, log=log)
+    return _drive_or_detach(search, record, detach=detach, log=log)
 
 
-def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> int:
+def _drive_or_detach(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     if detach:
         background.detach(search.job, record, log=log)
         return 0
@@ -113,7 +113,7 @@ def _see_through(search: Search, record: Record, *, detach: bool, log: Log) -> i
 
 def carry_out(search: Search, record: Record, *, log: Log) -> int:
     """Drive a submitted or resumed sweep, then register and package its best, even if the terminal closes."""
-    with attached(record.layout.driver_log, log=log) as terminal, trying_on(terminal.log):
+    with attached(record.layout.driver_log, log=log) as terminal, waiting_for_disk_space(terminal.log):
         return _drive(search, record, terminal)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from amlcore import environment as nouns
-from amlcore.azure.fields import as_face
+from amlcore.azure.conversion import as_azure
 from amlcore.config import compose_environment
 from amlcore.workspace import Workspace
 
@@ -20,4 +20,4 @@ class Environment(nouns.Environment):
         NotFoundError
             No environment has that name; the message suggests the nearest.
         """
-        return as_face(Environment, compose_environment(workspace, name))
+        return as_azure(Environment, compose_environment(workspace, name))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from amlcore import workspace as nouns
+from amlcore.azure.conversion import as_azure
 from amlcore.azure.environment import Environment
 from amlcore.azure.experiment import Experiment
-from amlcore.azure.fields import as_face
 from amlcore.azure.model import Model
 from amlcore.azure.run import Run
 from amlcore.config import compose_environment, compose_workspace, environment_options
@@ -40,7 +40,7 @@ class Workspace(nouns.Workspace):
                 f"no workspace: neither {start} nor a folder above it has {MARKER} (or Azure ML's config.json); "
                 f"create one with `aml init {start}`, or with Workspace.create() in Python"
             )
-        return as_face(cls, compose_workspace(Path(root)))
+        return as_azure(cls, compose_workspace(Path(root)))
 
     @classmethod
     def create(cls, name: str | None = None, *, path: str = ".") -> Workspace:
@@ -50,7 +50,7 @@ class Workspace(nouns.Workspace):
 
     def composed(self) -> Workspace:
         """The same workspace with the settings of its conf/."""
-        return as_face(type(self), compose_workspace(self.path))
+        return as_azure(type(self), compose_workspace(self.path))
 
     @property
     def experiments(self) -> dict[str, Experiment]:
@@ -119,7 +119,7 @@ class Workspace(nouns.Workspace):
     def environments(self) -> dict[str, Environment]:
         """The environments that can be chosen by name in this workspace."""
         names = [name for name in environment_options(self) if name not in BOUND_ENVIRONMENTS]
-        return {name: as_face(Environment, compose_environment(self, name)) for name in names}
+        return {name: as_azure(Environment, compose_environment(self, name)) for name in names}
 
     @property
     def services(self) -> dict[str, Service]:

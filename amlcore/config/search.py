@@ -19,7 +19,7 @@ from amlcore.config.sweep_overrides import (
     format_value,
 )
 from amlcore.sweep import Space, Sweep, Values
-from amlcore.sweep.dimension import identity
+from amlcore.sweep.dimension import typed_key
 from amlcore.sweep.points import repetition_note
 
 LIMITS = (
@@ -137,7 +137,7 @@ class Search:
 
     def is_same(self, other: Search) -> bool:
         """Whether both search the same space for the same job; limits may differ."""
-        return identity(self._essence()) == identity(other._essence())
+        return typed_key(self._essence()) == typed_key(other._essence())
 
     def _essence(self) -> tuple[Any, ...]:
         bases = [(base.choices, replace(base.job, sweep=None).to_value()) for base in self.bases]

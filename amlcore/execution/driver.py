@@ -16,7 +16,7 @@ from amlcore.config.job import Job
 from amlcore.environment import BuiltEnvironment, build_lock
 from amlcore.environment.lock import pins
 from amlcore.errors import AmlcoreError, BuildError, RecordError
-from amlcore.execution.interrupts import interrupted_once
+from amlcore.execution.interrupts import interrupted_when
 from amlcore.execution.mlflow_calls import mlflow_note
 from amlcore.execution.run_provenance import read_lock
 from amlcore.execution.run_request import run_request
@@ -34,7 +34,7 @@ POLL_S = 0.01
 
 
 @contextmanager
-def trying_on(log: Log) -> Iterator[None]:
+def waiting_for_disk_space(log: Log) -> Iterator[None]:
     """Let writes in the block wait for room while the disk is full, and log that once a minute."""
     again_at = 0.0
 
@@ -130,7 +130,7 @@ class Driver:
         wait_reporter = WaitReporter(self._log)
         progress: tuple[str | None, int, bool] = (None, 0, False)
         while record.result is None:
-            self._check_there()
+            self._check_present()
             outcomes = slots.poll()
             if run in outcomes and record.result is None:
                 lifecycle.end_without_result(record, outcomes[run])
@@ -149,14 +149,14 @@ class Driver:
             if self._log_stream is not None:
                 self._log_stream.pump()
             time.sleep(POLL_S)
-        self._check_there()
+        self._check_present()
         if lifecycle.was_terminated(record):
             time.sleep(SIGTERM_WAIT_S)  # whoever kills all processes at once reaches this one too
         if RunState.Running not in record.status.times:
             record.enter(RunState.Running)
         lifecycle.finalize(record)
 
-    def _check_there(self) -> None:
+    def _check_present(self) -> None:
         if not self._record.is_present:
             raise RecordError(f"{self._record.folder} was removed while its run was in progress")
 
@@ -190,7 +190,7 @@ def prepare(job: Job, record: Record, *, log: Log) -> BuiltEnvironment:
         pinned = record.environment
         lock = None if pinned is None else read_lock(record)
         cache = job.workspace.environments_path
-        with interrupted_once(Path(record.layout.cancel).exists):
+        with interrupted_when(Path(record.layout.cancel).exists):
             if pinned is None or lock is None or job.environment.user_managed_dependencies:
                 built = job.environment.build(root=job.workspace.path, cache=cache, log=keep)
             else:

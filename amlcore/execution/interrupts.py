@@ -44,7 +44,7 @@ def uninterrupted() -> Iterator[None]:
 
 
 @contextmanager
-def interrupted_once(is_requested: Callable[[], bool]) -> Iterator[None]:
+def interrupted_when(is_requested: Callable[[], bool]) -> Iterator[None]:
     """Interrupt whatever the block waits for, as Ctrl-C does, once `is_requested` says so."""
 
     def look(*_: object) -> None:

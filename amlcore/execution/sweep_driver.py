@@ -93,7 +93,7 @@ class SweepDriver:
             lifecycle.cancel(record)
         except BaseException as error:
             if isinstance(error, FileNotFoundError):
-                self._check_there()
+                self._check_present()
             lifecycle.fail_with(record, error, redacted=search.job.workspace.redacted)
             raise
         finally:
@@ -218,7 +218,7 @@ class SweepDriver:
         if len(metrics) > 1:
             write_record(folder, "table", "pareto_front", value=columns(self.front.trials, metrics, sweep=name))
 
-    def _check_there(self) -> None:
+    def _check_present(self) -> None:
         if not self._record.is_present:
             raise RecordError(f"{self._record.folder} was removed while its sweep was running")
 
@@ -231,7 +231,7 @@ class SweepDriver:
         now = time.monotonic()
         if now - self._checked_at > CHECK_S:
             self._checked_at = now
-            self._check_there()
+            self._check_present()
             self._wait_reporter.report(runs.waits)
 
     def _build(self, job: Job) -> BuiltEnvironment:

@@ -205,7 +205,7 @@ class TrialRuns:
         """Keep the state of a trial's run up to date with its files; true once it has ended."""
         record, run = running.record, running.record.folder.name
         if record.result is not None:
-            self._check_there(record)
+            self._check_present(record)
             if not record.has_ended():
                 if lifecycle.was_terminated(record) and running.may_still_be_canceled():
                     return False  # whoever kills all processes at once reaches this one too
@@ -226,7 +226,7 @@ class TrialRuns:
         return self._is_lost(running)
 
     @staticmethod
-    def _check_there(record: Record) -> None:
+    def _check_present(record: Record) -> None:
         if not record.is_present:
             raise RecordError(f"{record.folder} was removed while its trial was running")
 
@@ -235,7 +235,7 @@ class TrialRuns:
         if now - running.checked < LOST_CHECK_S:
             return False
         running.checked = now
-        self._check_there(record)
+        self._check_present(record)
         lifecycle.update_state(record, running.slots.wait_reason(record.folder.name))
         if not running.adopted:  # slots watch what was enqueued through them
             return False

@@ -149,11 +149,11 @@ class Dimension:
         """The choices in a form that Optuna can store and tell apart: as JSON, unless all are plain text."""
         if all(isinstance(choice, str) for choice in self.choices):
             return list(self.choices)
-        return [identity(choice) for choice in self.choices]
+        return [typed_key(choice) for choice in self.choices]
 
     @cached_property
     def _indices(self) -> dict[str, int]:
-        return {identity(choice): index for index, choice in enumerate(self.choices)}
+        return {typed_key(choice): index for index, choice in enumerate(self.choices)}
 
     @cached_property
     def _encoded_indices(self) -> dict[Any, int]:
@@ -170,7 +170,7 @@ class Dimension:
         if isinstance(self.choices, Steps):
             return self.choices.index(choice)
         try:
-            return self._indices[identity(choice)]
+            return self._indices[typed_key(choice)]
         except KeyError:
             raise ValueError(f"{text(choice)} is not one of the choices") from None
 
@@ -192,7 +192,7 @@ class Dimension:
     def is_among(self, value: Any, allowed: Sequence[Any]) -> bool:
         """Whether `value` of this dimension is one of those that a condition names."""
         if self.kind is Kind.choice:
-            return identity(value) in map(identity, allowed)
+            return typed_key(value) in map(typed_key, allowed)
         return any(value == _number(one) for one in allowed)
 
     def draw(self, name: str, trial: Trial, *, by_place: bool = False) -> Any:
@@ -288,12 +288,12 @@ class Dimension:
             return
         seen = set()
         for choice in self.choices:
-            if identity(choice) in seen:
+            if typed_key(choice) in seen:
                 raise ConfigError(f"the choice {choice!r} is listed twice")
-            seen.add(identity(choice))
+            seen.add(typed_key(choice))
 
 
-def identity(value: Any) -> str:
+def typed_key(value: Any) -> str:
     """A key that differs if values were typed differently; in Python, 1, 1.0 and True are equal."""
     return json.dumps(value)
 

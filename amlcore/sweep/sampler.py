@@ -111,7 +111,7 @@ def make_sampler(
     sampler_class = getattr(optuna.samplers, kind.name)
     check_options("sweep.sampler_options", sampler_class, options)
     if kind.continues and space is not None:
-        sampler_class = _over(space)
+        sampler_class = _with_whole_space(space)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Optuna calls some samplers experimental
@@ -121,7 +121,7 @@ def make_sampler(
     return sampler
 
 
-def _over(space: Mapping[str, BaseDistribution]) -> type[BaseSampler]:
+def _with_whole_space(space: Mapping[str, BaseDistribution]) -> type[BaseSampler]:
     """Optuna's QMCSampler, which draws at random until a trial has completed unless it is told the space."""
     from optuna.samplers import QMCSampler
 

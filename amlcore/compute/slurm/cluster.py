@@ -16,11 +16,11 @@ COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
 COMMAND_TIMEOUT_S = 60
 SHOWN_CHARACTERS = 200  # of an unreadable answer
 UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
-OF_A_JOB = re.compile(r"(SLURM|SLURMD|SUBMITIT|PMI|PMIX|PMI2)_|SBATCH_(CPU|MEM)_BIND|SRUN_DEBUG$")
+JOB_VARIABLES = re.compile(r"(SLURM|SLURMD|SUBMITIT|PMI|PMIX|PMI2)_|SBATCH_(CPU|MEM)_BIND|SRUN_DEBUG$")
 """What Slurm sets in a job: `aml` may be called in one, and its commands and jobs must not inherit it."""
 
-OF_A_SITE = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
-OF_TASTE = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL)_")
+SITE_VARIABLES = ("SLURM_CONF", "SLURM_CLUSTERS", "SLURM_JWT")
+DISPLAY_VARIABLES = re.compile(r"(SQUEUE|SACCT|SINFO|SCANCEL)_")
 """A user's preferred view of a queue: some are filters, which would hide jobs."""
 
 PARTITION_FORMAT = "%P|%a|%l|%c|%m|%D|%G"
@@ -151,8 +151,8 @@ def environment(without: Iterable[str] = ()) -> dict[str, str]:
         name: value
         for name, value in os.environ.items()
         if name not in excluded
-        and not OF_TASTE.match(name)
-        and (not inside or name in OF_A_SITE or not OF_A_JOB.match(name))
+        and not DISPLAY_VARIABLES.match(name)
+        and (not inside or name in SITE_VARIABLES or not JOB_VARIABLES.match(name))
     }
 
 

@@ -12,7 +12,7 @@ from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
 from amlcore.config.files.alias_limit import check_aliases
 from amlcore.config.grammar.literals import lossless_text
-from amlcore.config.grammar.scalars import ITEM, SPACE, SPACE_WORDS, Path, ScalarRule, scalar_rule
+from amlcore.config.grammar.scalars import ITEM, SPACE, SPACE_WORDS, KeyPath, ScalarRule, scalar_rule
 from amlcore.config.versions import yaml_loader
 from amlcore.errors import ConfigError
 from amlcore.worker.values import text
@@ -24,7 +24,7 @@ TRUTH = ("true", "false")
 _WARNED: set[tuple[str, int, int]] = set()  # file, line and column of each warning: one is enough for a process
 
 
-def load(stream: IO[str], *, package: Path) -> dict[Any, Any] | list[Any]:
+def load(stream: IO[str], *, package: KeyPath) -> dict[Any, Any] | list[Any]:
     """The keys of a file whose keys go to `package`, for OmegaConf.create, with texts kept as they were written."""
     loader = _loader()(stream)
     try:
@@ -48,7 +48,7 @@ def _loader() -> Any:
     return yaml_loader()
 
 
-def _retag(node: Node | None, path: Path, seen: set[int], loader: Any) -> None:
+def _retag(node: Node | None, path: KeyPath, seen: set[int], loader: Any) -> None:
     """Let each plain scalar below `node` be read by its path; a node that aliases share by its first path."""
     if node is None or id(node) in seen:
         return
@@ -61,7 +61,7 @@ def _retag(node: Node | None, path: Path, seen: set[int], loader: Any) -> None:
         node.value = [(_key(key, path), _child(value, (*path, _name(key)), seen, loader)) for key, value in node.value]
 
 
-def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
+def _child(node: Node, path: KeyPath, seen: set[int], loader: Any) -> Node:
     if not isinstance(node, ScalarNode):
         _retag(node, path, seen, loader)
         return node
@@ -71,7 +71,7 @@ def _child(node: Node, path: Path, seen: set[int], loader: Any) -> Node:
     return _read(node, path, loader)
 
 
-def _read(node: ScalarNode, path: Path, loader: Any) -> ScalarNode:
+def _read(node: ScalarNode, path: KeyPath, loader: Any) -> ScalarNode:
     how = scalar_rule(path)
     if how is ScalarRule.typed:
         if not _is_not_finite(node):
@@ -84,7 +84,7 @@ def _read(node: ScalarNode, path: Path, loader: Any) -> ScalarNode:
     return node if kept is None else ScalarNode(TEXT, kept, node.start_mark, node.end_mark)
 
 
-def _warn_of_difference(node: ScalarNode, path: Path, loader: Any) -> None:
+def _warn_of_difference(node: ScalarNode, path: KeyPath, loader: Any) -> None:
     """Warn once of a scalar that YAML reads differently from the command line."""
     value = loader.construct_object(node)
     try:
@@ -125,7 +125,7 @@ def _is_not_finite(node: ScalarNode) -> bool:
     return bool(node.value.lower().endswith((".inf", ".nan")))
 
 
-def _key(key: Node, path: Path) -> Node:
+def _key(key: Node, path: KeyPath) -> Node:
     if isinstance(key, ScalarNode) and key.tag in READ and not key.style and scalar_rule(path) is not ScalarRule.typed:
         return ScalarNode(TEXT, key.value, key.start_mark, key.end_mark)
     return key

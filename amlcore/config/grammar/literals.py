@@ -7,7 +7,7 @@ from typing import Any
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Quote, QuotedString, RangeSweep
 
-from amlcore.config.grammar.scalars import ITEM, Path, ScalarRule, scalar_rule
+from amlcore.config.grammar.scalars import ITEM, KeyPath, ScalarRule, scalar_rule
 from amlcore.worker.values import positional, text
 
 NEGATIVE_EXPONENT = re.compile(r"-[0-9._]+[eE][-+]?[0-9_]+")
@@ -55,7 +55,7 @@ def lossless_text(value: float, source: str) -> str | None:
     return None if text(value) == source else source
 
 
-def resolve_literals(value: Any, path: Path) -> Any:
+def resolve_literals(value: Any, path: KeyPath) -> Any:
     """`value` as Hydra gets it at `path`: each literal as a number, or as its text where the schema wants text."""
     match value:
         case _Literal():
@@ -67,14 +67,14 @@ def resolve_literals(value: Any, path: Path) -> Any:
         case ChoiceSweep():
             value.list = [resolve_literals(item, path) for item in value.list]
         case RangeSweep():
-            value.start, value.stop, value.step = plain(value.start), plain(value.stop), plain(value.step)
+            value.start, value.stop, value.step = _number(value.start), _number(value.stop), _number(value.step)
         case IntervalSweep():
-            value.start, value.end = plain(value.start), plain(value.end)
+            value.start, value.end = _number(value.start), _number(value.end)
     return value
 
 
-def plain(value: Any) -> Any:
-    """The number without its text."""
+def _number(value: Any) -> Any:
+    """The number or truth value without its text."""
     match value:
         case BoolLiteral():
             return bool(int(value))
@@ -88,7 +88,7 @@ def plain(value: Any) -> Any:
 def _read(value: Any, how: ScalarRule) -> Any:
     if how is ScalarRule.text or (how is ScalarRule.word and isinstance(value, BoolLiteral)):
         return QuotedString(value.text, Quote.single)
-    number = plain(value)
+    number = _number(value)
     if how is ScalarRule.typed or isinstance(number, bool) or (source := lossless_text(number, value.text)) is None:
         return number
     return QuotedString(source, Quote.single)

@@ -21,7 +21,8 @@ from amlcore.workspace import Workspace
 ITEM = "[]"
 """The part of a path that means any item of a list."""
 
-Path = tuple[str, ...]
+KeyPath = tuple[str, ...]
+"""The parts of a dotted key."""
 
 
 class ScalarRule(Enum):
@@ -39,7 +40,7 @@ NOUNS: dict[str, tuple[type, ...]] = {
 } | {"Sweep": (Sweep,), "EarlyTermination": (EarlyTermination,), "ComputeTarget": tuple(BACKENDS.values())}
 """The dataclasses of the schema, by their names in annotations."""
 
-BY_PATH: dict[Path, ScalarRule] = {
+BY_PATH: dict[KeyPath, ScalarRule] = {
     ("script", "inputs"): ScalarRule.text,  # paths
     ("sweep", "primary_metric"): ScalarRule.text,  # names
     ("sweep", "goal"): ScalarRule.text,
@@ -50,12 +51,12 @@ BY_PATH: dict[Path, ScalarRule] = {
     ("defaults",): ScalarRule.text,
     ("hydra",): ScalarRule.typed,
 }
-ARGUMENTS: Path = ("script", "arguments")
-SPACE: Path = ("sweep", "search_space")
+ARGUMENTS: KeyPath = ("script", "arguments")
+SPACE: KeyPath = ("sweep", "search_space")
 SPACE_WORDS = ("values", "when", "type")
 
 
-def scalar_rule(path: Path) -> ScalarRule:
+def scalar_rule(path: KeyPath) -> ScalarRule:
     """How a scalar at `path` is read; a key of a search space is read as the key that it stands for."""
     if path[:2] == SPACE:
         return _in_space(path[2:])
@@ -68,7 +69,7 @@ def scalar_rule(path: Path) -> ScalarRule:
     return _of_schema(path)
 
 
-def _in_space(path: Path) -> ScalarRule:
+def _in_space(path: KeyPath) -> ScalarRule:
     if not path:
         return ScalarRule.kept
     key, rest = path[0], path[1:]
@@ -83,11 +84,11 @@ def _in_space(path: Path) -> ScalarRule:
     return scalar_rule((*key_parts(key.lstrip("+")), *inner))
 
 
-def _is_range_word(rest: Path) -> bool:
+def _is_range_word(rest: KeyPath) -> bool:
     return len(rest) == 1 and rest[0] in ("min_value", "max_value", "q", "mu", "sigma", "upper")
 
 
-def key_parts(key: str) -> Path:
+def key_parts(key: str) -> KeyPath:
     """The parts of a dotted key; what follows a free mapping is one name, dots included."""
     mapping = next((path for path in free_name_mappings() if key.startswith(".".join(path) + ".")), None)
     if mapping is None:
@@ -96,14 +97,14 @@ def key_parts(key: str) -> Path:
 
 
 @cache
-def free_name_mappings() -> tuple[Path, ...]:
+def free_name_mappings() -> tuple[KeyPath, ...]:
     """The free mappings: those whose keys are the user's own names, such as the script's arguments."""
     texts = [path for path, kind in _leaves(Job, ()) if kind == "dict[str, str]"]
     return (ARGUMENTS, SPACE, *texts)
 
 
-def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
-    leaves: list[tuple[Path, str]] = []
+def _leaves(noun: type, prefix: KeyPath) -> list[tuple[KeyPath, str]]:
+    leaves: list[tuple[KeyPath, str]] = []
     for field in _fields(noun):
         kind = _annotation(field)
         inner = NOUNS.get(_bare(kind), ())
@@ -114,7 +115,7 @@ def _leaves(noun: type, prefix: Path) -> list[tuple[Path, str]]:
     return leaves
 
 
-def nouns_at(path: Path) -> tuple[type, ...]:
+def nouns_at(path: KeyPath) -> tuple[type, ...]:
     """The dataclasses that can be at `path` in the schema; none where it is a value or does not exist."""
     nouns: tuple[type, ...] = (Job,)
     for part in path:
@@ -128,7 +129,7 @@ def _kind(nouns: tuple[type, ...], name: str) -> str:
 
 
 @cache
-def _of_schema(path: Path) -> ScalarRule:
+def _of_schema(path: KeyPath) -> ScalarRule:
     nouns: tuple[type, ...] = (Job,)
     for depth, part in enumerate(path):
         kind = _kind(nouns, part)

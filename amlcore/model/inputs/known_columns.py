@@ -31,7 +31,7 @@ class KnownColumns:
         missing = detail.get("missing") or earlier.get("missing") or []
         self.details[position] = {**detail, **earlier, "missing": missing}
 
-    def settle(self, sample: dict[str, Any] | None) -> None:
+    def confirm(self, sample: dict[str, Any] | None) -> None:
         """Keep the unsure categories only if the sample confirms them in each of their columns."""
         if self.unsure and not all(
             _has_categories(sample, one, self.details[one]["categories"]) for one in self.unsure

@@ -22,7 +22,7 @@ REFUSALS = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
 SINGLY = 10
 """At most this many rows with ambiguous dates are predicted one by one: a request must not cost one call per row."""
 
-LIBRARIES = ("catboost", "_catboost", "lightgbm", "xgboost")
+ERROR_LIBRARIES = ("catboost", "_catboost", "lightgbm", "xgboost")
 """Libraries whose own errors derive directly from Exception."""
 
 
@@ -31,7 +31,7 @@ class Miscounted(Exception):  # noqa: N818 - the message is all that is read
 
 
 def is_refusal(error: Exception) -> bool:
-    return isinstance(error, REFUSALS) or type(error).__module__.partition(".")[0] in LIBRARIES
+    return isinstance(error, REFUSALS) or type(error).__module__.partition(".")[0] in ERROR_LIBRARIES
 
 
 class ReferenceModel:

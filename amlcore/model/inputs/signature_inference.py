@@ -40,7 +40,7 @@ def infer_signature(model: Any, sample: dict[str, Any] | None) -> dict[str, Any]
             name.replace("_", " "): name for name in names if same_names(model, [name], [name.replace("_", " ")])
         }
     model_columns = known_columns(model, width or (len(names) if names else None))
-    model_columns.settle(sample)
+    model_columns.confirm(sample)
     if sample is None:
         form = form_of(model) or ("frame" if names else "array" if width is not None else None)
         signature = _signature(form, names, width, {}, model_columns)
