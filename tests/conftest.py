@@ -1,4 +1,4 @@
-"""What all tests share: a folder of their own, and `aml` as a user calls it."""
+"""Fixtures for all tests: a folder of their own, and `aml` as a user calls it."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if os.environ.get("CI"):
     settings.load_profile("ci")
 
 
-# A shell that starts the suite in the background has it ignore SIGINT, and with it all that the tests interrupt.
+# A suite that a shell starts in the background ignores SIGINT, and so would every process that the tests interrupt.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 # nohup has it ignore SIGHUP likewise, by which the tests close terminals.
 signal.signal(signal.SIGHUP, signal.SIG_DFL)

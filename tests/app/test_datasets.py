@@ -1,4 +1,4 @@
-"""Real data: each shipped script from its run over its model to a service that answers over HTTP."""
+"""Real data: each shipped script runs, and its model is registered, packaged and served over HTTP."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def wait_until_ready(server: subprocess.Popen[bytes], client: httpx.Client, *, l
 
 
 def processes_of(home: Path) -> list[int]:
-    """The processes that were started with this BentoML store, apart from this one and those that have ended."""
+    """The living processes that were started with this BentoML store, except this one."""
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with suppress(OSError):

@@ -28,7 +28,7 @@ from amlcore.errors import (
 )
 
 ARTICLE = Path(__file__).parent / "article"
-# What every linear point of the article's grid scores: 37 of 38 test rows.
+# The score of every linear point of the article's grid: 37 of 38 test rows.
 ACCURACY = 37 / 38
 
 
@@ -88,7 +88,7 @@ def test_the_article_runs_to_an_answered_request(folder: Path, home: Path) -> No
 
 
 def _copies(run: Run, model: Model, folder: Path) -> None:
-    """What a run and a model keep is copied as v1 did it, and nothing is replaced unasked."""
+    """Files of a run and of a model are downloaded as in v1, and an existing file is replaced only on request."""
     kept = Path(run.folder, "outputs/model.joblib").read_bytes()
     run.download_file("outputs/model.joblib", "mine.joblib")
     run.download_file("outputs/model.joblib")

@@ -1,4 +1,4 @@
-"""The workspace: found by its marker, as its conf/ says that it is, and told plainly where it cannot be one."""
+"""The workspace: found by its marker, configured by its conf/, and refused with a clear message where there is none."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KEY = "0123456789abcdef" * 2
 
 @pytest.fixture
 def configured(project: Path, write: Write) -> Path:
-    """A workspace that says by its conf/ where its environments are, and has a half-built one there."""
+    """A workspace whose conf/ sets the folder of environments, with a half-built environment in it."""
     write("conf/config.yaml", "defaults: [base, _self_]\nworkspace:\n  environments_folder: envs\n")
     write(f"envs/{KEY}/build.log", "")
     return project

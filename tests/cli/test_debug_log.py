@@ -195,7 +195,7 @@ FORMS: dict[str, Callable[[str], str]] = {
 @example(value="pass wörd/1%2+😀")
 @settings(max_examples=40, deadline=None)
 def test_an_escaped_secret_is_hidden_wholly(form: str, value: str) -> None:
-    """Whatever is left is the text around it: the form of a text that has letters in the secret's place."""
+    """Only the text around the secret is left: it is compared with the same text without a secret."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("S1", value)
         shown = redact(FORMS[form](f"begin{value}end"), ["S1"])

@@ -17,12 +17,12 @@ import pytest
 from amlcore.worker.process_identity import is_alive
 from tests.support.aml import GO, HERE, TRAIN, Aml, Write, background, runs, until
 
-# Does not end when it is asked to.
+# Ignores SIGTERM.
 DEAF = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('begun', flush=True)\ntime.sleep(4711)\n"
 
 
 def sleepers() -> list[str]:
-    """The processes that the test's scripts left: those that sleep for 4711 seconds."""
+    """The processes that the test's scripts left behind: those that sleep for 4711 seconds."""
     found = subprocess.run(["pgrep", "-f", "^sleep 4711"], capture_output=True, text=True, check=False)
     return found.stdout.split()
 

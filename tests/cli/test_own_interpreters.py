@@ -1,4 +1,4 @@
-"""Modules in the user's folder that are named as those of the standard library are nobody's but the script's."""
+"""Modules of the user that have the names of standard library modules are imported by the script alone."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ print(run.get_status(), run.explanation)
 
 @pytest.fixture
 def hostile(project: Path, write: Callable[[str, str], Path]) -> Path:
-    """A project whose own folder holds such modules, and whose script lies in a folder of its own."""
+    """A project with such modules at its root, and its script in a subfolder."""
     for name in NAMES:
         write(f"{name}.py", f"raise SystemExit('the {name}.py of the user was imported')\n")
     write("src/train.py", SCRIPT)

@@ -1,4 +1,4 @@
-"""A command line with a slip in it is one message that says what was perhaps meant."""
+"""A mistyped command line gets one message with a suggestion."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ class Laid:
 
 
 def dies_after(rename: str, *, times: int, parent: bool = False) -> str:
-    """A module that kills its process, and its parent too, once it has renamed a file to such a path."""
+    """A module that kills its process, and its parent too, once it has renamed a file to a matching path."""
     return f"""
 import os, re, signal
 rename, here = os.rename, os.path.dirname(__file__)
@@ -100,7 +100,7 @@ def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
 ) -> None:
     laid = Laid(tmp_path, sabotage=dies_after("/claimed/.*-000002.1.json$", times=times))
     first = laid.submit(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)")
-    until(lambda: first.claim)  # a worker of the kind that goes on says nothing of the other one
+    until(lambda: first.claim)  # a worker of another kind that continues does not reset the count
 
     second = laid.submit("print(1)")
 
@@ -132,7 +132,7 @@ def test_a_run_that_waits_for_a_slot_says_how_many_there_are(number: int, reason
 
 
 def test_what_was_begun_is_not_tried_again(tmp_path: Path) -> None:
-    """Worker and supervisor are gone before anybody knows whose process the script is."""
+    """Worker and supervisor are killed before the script's process is recorded."""
     laid = Laid(tmp_path, sabotage=dies_after("/claim.json$", times=1, parent=True))
     run = laid.submit("print(1)")
     until(lambda: run.claim)
@@ -166,7 +166,7 @@ def test_a_worker_that_is_killed_while_it_starts_costs_no_run(times: int, ends: 
 
 
 def test_a_worker_that_could_not_start_takes_one_run_with_it(tmp_path: Path) -> None:
-    """It is found while another run is submitted, and told by the next poll."""
+    """The failure is found while another run is submitted, and returned by the next poll."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nmkdir {tmp_path}/once && exit 3\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)

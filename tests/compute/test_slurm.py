@@ -1,4 +1,4 @@
-"""Slurm, the real one: the conformance suite, and what only a cluster does to a run."""
+"""A real Slurm: the conformance suite, and what only a cluster does to a run."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ while not os.path.exists(os.path.join(sys.argv[2], sys.argv[4])):
 
 @pytest.fixture(autouse=True)
 def cluster() -> Iterator[None]:
-    """All three nodes idle before a test, and nothing left behind it."""
+    """Waits until all three nodes are idle before a test, and checks that it leaves nothing behind."""
     require("scontrol", variable="AMLCORE_REQUIRE_SLURM")
     slurm("scancel", "--user=root")
     until(lambda: slurm("squeue", "--noheader") == "", within_s=60)
@@ -97,7 +97,7 @@ def start_again(job: str) -> None:
 
 
 def job_of(run: dict[str, Any]) -> str:
-    """The newest job of the queue that a run was laid in."""
+    """The newest job of the queue that holds the request of a run."""
     queued = json.loads((Path(run["folder"]) / "queued.json").read_text())
     return max(path.name for path in (Path(queued["path"]).parent.parent / "jobs").iterdir())
 
@@ -108,7 +108,7 @@ def running(aml: Aml) -> dict[str, Any]:
 
 @pytest.fixture
 def interrupted(project: Path, aml: Aml, write: Write) -> Callable[..., Any]:
-    """Start a run, interrupt its first attempt, and see the second through."""
+    """Start a run, interrupt its first attempt, and wait for the end of the second."""
 
     @contextmanager
     def run(interrupt: Callable[[str], None], *overrides: str) -> Iterator[subprocess.Popen[str]]:
@@ -507,7 +507,7 @@ def test_trials_wait_for_a_limit_on_submitted_jobs_and_none_fails(aml: Aml, writ
 
 @pytest.fixture
 def lay(project: Path, write: Write) -> Callable[..., list[Record]]:
-    """Lay a script many times in one driver's slots, as a sweep does, and wait until all have ended."""
+    """Submit a script many times to the slots of one driver, as a sweep does, and wait until all runs have ended."""
 
     def run(
         target: Slurm, count: int, *, within_s: float, meanwhile: Callable[[], None] = lambda: None, lost: int = 0
@@ -573,7 +573,7 @@ def test_the_doctor_runs_a_tiny_job(aml: Aml, project: Path) -> None:
 
 
 def test_the_doctor_finds_a_folder_that_the_nodes_do_not_see(aml: Aml, project: Path) -> None:
-    # What is mounted by this process alone is no more seen by the nodes than another machine's disk.
+    # The nodes do not see what only this process has mounted, as if it were another machine's disk.
     hidden = 'mount -t tmpfs none outputs && exec "$@"'
     (project / "outputs").mkdir()
     if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
@@ -605,7 +605,7 @@ def test_a_model_is_trained_registered_and_packaged(aml: Aml, write: Write) -> N
 
 @pytest.fixture
 def shared() -> Iterator[Path]:
-    """A group's workspace where the nodes see it, and so may its users: pytest's own folders are for root alone."""
+    """A group's workspace that the nodes and its users can read: pytest's own folders are for root only."""
     if reason := users.unable():
         pytest.skip(reason)
     closed = [folder for folder in (Path(sys.base_prefix), Path(sys.prefix)) if not users.may_enter(folder)]
@@ -638,7 +638,7 @@ def test_colleagues_share_a_workspace(shared: Path) -> None:
 
 
 def test_what_lost_its_driver_is_its_owners_alone(shared: Path) -> None:
-    """A colleague is refused before anything is done; the owner's next command ends or resumes it."""
+    """A colleague is refused before anything changes; the owner's next command ends or resumes the run."""
     owner, other = (User(uid) for uid in COLLEAGUES)
     (shared / "a.py").write_text(HELD)
     sweep = ("sweep=grid", "sweep.primary_metric=score", "compute.slots=2", "+script.arguments.x=1,2,3")

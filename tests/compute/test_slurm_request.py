@@ -1,4 +1,4 @@
-"""What is asked of Slurm and what it answers, as plain values: no cluster needed."""
+"""Requests to Slurm and its answers, as plain values: no cluster needed."""
 
 from __future__ import annotations
 

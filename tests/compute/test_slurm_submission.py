@@ -1,4 +1,4 @@
-"""How jobs are asked for and what Slurm's commands answer, with programs in their place: no cluster needed."""
+"""The submission of jobs, with fake Slurm commands on PATH: no cluster needed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ANSWERS = {
 
 @pytest.fixture
 def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with Slurm's commands, which answer what lies beside each; first on PATH."""
+    """A folder, first on PATH, with fake Slurm commands; each prints the answer file beside it."""
     folder = tmp_path / "slurm"
     folder.mkdir()
     for name, answer in ANSWERS.items():
@@ -175,7 +175,7 @@ def test_the_heart_beats_while_slurm_takes_its_time_and_kinds_of_workers_are_add
 
 
 class Cluster:
-    """Takes jobs as sbatch does: so many in an array, so many at all."""
+    """Accepts jobs as sbatch does, up to a limit per array and a limit in all."""
 
     def __init__(self, longest: int, most: int) -> None:
         self.longest, self.most, self.jobs, self.refusals = longest, most, 0, 0

@@ -1,4 +1,4 @@
-"""A YAML file of a few lines that stands for millions of values is refused at once."""
+"""A YAML file of a few lines that expands to millions of values is refused at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Composition: what is valid becomes a Job, and each mistake one message."""
+"""Composition: valid input becomes a Job, and each mistake gets one message."""
 
 from dataclasses import asdict
 from pathlib import Path

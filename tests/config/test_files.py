@@ -1,4 +1,4 @@
-"""Files of conf/: each one counts, or is refused with a message that names it."""
+"""Files of conf/: each takes effect, or is refused with a message that names it."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_what_an_experiment_chooses_counts_however_it_is_chosen(root: Path, writ
 
 
 def test_groups_and_keys_may_depend_on_each_other(root: Path, write: Write) -> None:
-    """A group with a condition keeps the option of the config where the condition does not hold."""
+    """A group with a condition keeps the option of the config if the condition does not hold."""
     write(
         "conf/sweep/mine.yaml",
         "defaults: [grid, _self_]\n"

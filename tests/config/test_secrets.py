@@ -1,4 +1,4 @@
-"""Secrets: references are resolved in the worker alone, and the values of named variables are written nowhere."""
+"""Secrets: references are resolved only in the worker, and the values of secret variables are never written."""
 
 from __future__ import annotations
 

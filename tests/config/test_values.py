@@ -1,4 +1,4 @@
-"""Values: what was typed is what runs, on the command line, in YAML, in sweeps and in Python."""
+"""Values: the script gets exactly what was typed, on the command line, in YAML, in sweeps and in Python."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def options_of(composed: Job) -> dict[str, list[str]]:
 
 
 def in_yaml(root: Path, texts: list[str]) -> Job:
-    """The job of a file in which each of `texts` stands plain wherever text or an argument can."""
+    """The job of a file with each of `texts` unquoted wherever text or an argument may be."""
     lines = [f"  v{number}: {text}" for number, text in enumerate(texts)]
     body = "\n".join(["environment_variables:", *lines, "arguments:", *lines, f"  all: [{', '.join(texts)}]"])
     (root / "conf/script/y.yaml").write_text(f"defaults: [/schema/script@_here_, _self_]\nscript: train.py\n{body}\n")

@@ -1,4 +1,4 @@
-"""`environment=auto`: what a script's own block or a file beside it asks for, and what helps where both lack it."""
+"""`environment=auto`: the script's own block or a file beside it is used; without both there is advice."""
 
 from __future__ import annotations
 

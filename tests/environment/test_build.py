@@ -1,4 +1,4 @@
-"""Environments built by the real uv: once for each content, never half, never taken away from who uses them."""
+"""Environments built by the real uv: once for each content, never half built, never removed while in use."""
 
 import json
 import os
@@ -36,7 +36,7 @@ except AmlcoreError as error:
 
 
 def slow_sdist(folder: Path, wheels: Path, marks: Path) -> None:
-    """Writes a source distribution whose build says that it began, and ends once it may."""
+    """Writes a source distribution whose build reports its start, and then waits for permission to end."""
     import io
     import tarfile
 
@@ -109,7 +109,7 @@ def log():
 
 @pytest.fixture
 def build(tmp_path, cache, log):
-    """Builds an environment of packages of the index."""
+    """Builds an environment from packages of the index."""
 
     def call(*packages: str, name: str = "e", **fields):
         environment = Environment(name, packages=[*packages], **fields)
@@ -120,7 +120,7 @@ def build(tmp_path, cache, log):
 
 @pytest.fixture
 def build_local(tmp_path, build):
-    """Builds an environment of the wheels in the folder `wheels` alone."""
+    """Builds an environment only from the wheels in the folder `wheels`."""
     (tmp_path / "wheels").mkdir()
 
     def call(*packages: str, **fields):

@@ -1,4 +1,4 @@
-"""`aml run` in other environments than the default: an old one, and what a script or a project asks for."""
+"""`aml run` in environments other than the default: an old Python, and those that a script or a project declares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an environment asks for, read from each kind of file; no network."""
+"""The requirements of an environment, read from each kind of file; no network."""
 
 import contextlib
 import re

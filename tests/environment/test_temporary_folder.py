@@ -1,4 +1,4 @@
-"""What a killed process left is swept by the next one, and what a living one uses is not."""
+"""The next process removes what a killed one left behind, but not what a living one uses."""
 
 from __future__ import annotations
 

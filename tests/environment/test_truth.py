@@ -1,4 +1,4 @@
-"""A resolution is used again for as long as it is true, and its age is said; several indexes are taken as pip does."""
+"""A resolution is reused while it is valid, and its age is logged; several indexes are treated as pip treats them."""
 
 from __future__ import annotations
 

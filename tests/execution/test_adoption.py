@@ -1,4 +1,4 @@
-"""What becomes of the folder of a trial that an earlier driver began."""
+"""A new driver adopts, or starts over, a trial that an earlier driver began."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What a request lacks is said before anything starts, and what a script lacked is said with the way out."""
+"""A wrong request is refused before anything starts, and a script that lacked something gets advice."""
 
 from __future__ import annotations
 

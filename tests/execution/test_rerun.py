@@ -1,4 +1,4 @@
-"""A run is repeated from its record, or its record is named as damaged."""
+"""A run is repeated from its record, or the message names the damaged file."""
 
 from pathlib import Path
 

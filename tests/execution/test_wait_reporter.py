@@ -1,4 +1,4 @@
-"""What a wait is said to be: the state that the run stays in, for how long, and why."""
+"""The log of a wait: the state of the run, for how long, and why."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Faults that amlcore must live through: each kind is a file of its own, tried again and again with other seeds.
+"""Faults that amlcore must survive: each kind has a file of its own, and is tried repeatedly with other seeds.
 
 `python -m tests.faults [KIND…] [--tries N]` prints what came of it, `make faults` is the long form. A kind is a module
 of this folder with `attempt(seed, folder) -> Outcome`, and may have `can_run() -> str`, which says why it cannot be
@@ -24,7 +24,7 @@ INTERNAL = ("__main__", "test_faults", "support")
 
 @dataclass
 class Outcome:
-    """What one try of a fault did."""
+    """The outcome of one try of a fault."""
 
     lost: list[str] = field(default_factory=list)  # what amlcore had said was kept and is not there, or not intact
     harmed: list[str] = field(default_factory=list)  # a wrong state for good, a wrong answer, a verb that broke

@@ -1,4 +1,4 @@
-"""Full disk: a filesystem of a few megabytes that is full for some seconds while a run, or a sweep, is carried out."""
+"""Full disk: a filesystem of a few megabytes is full for some seconds during a run or a sweep."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _attempt(chance: random.Random, workplace: Workplace, disk: Path) -> Outcome
 
 
 def _fill(disk: Path, stage: str, after_s: float, for_s: float) -> None:
-    """Take all room there is soon after a run came to a stage, also what becomes free meanwhile, and give it back."""
+    """Fill the disk soon after a run reached a stage, and whatever becomes free meanwhile; then free it again."""
     path, deadline = disk / "filler", time.monotonic() + LAID_S
     while not list(disk.glob(f"project/outputs/*/*/{stage}")) and time.monotonic() < deadline:
         time.sleep(0.01)

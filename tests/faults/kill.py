@@ -1,4 +1,4 @@
-"""Kill: one of the processes that carry a run, or a sweep, out is killed at any moment."""
+"""Kill: one of the processes of a run or a sweep is killed at a random moment."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def attempt(seed: int, folder: Path) -> Outcome:
 
 
 def _kill_one(driver: subprocess.Popen[bytes], chance: random.Random, *, after_s: float) -> tuple[str, str]:
-    """Kill the driver or one of the processes below it; which it was comes back, and its command line."""
+    """Kill the driver or one of its descendants; return which one it was, and its command line."""
     time.sleep(after_s)
     found = {driver.pid: "driver", **{pid: _kind(pid) for pid in sorted(family(driver.pid, driver.pid))}}
     kinds = sorted({kind for kind in found.values() if kind})
@@ -80,7 +80,7 @@ def _command(pid: int) -> str:
 
 
 def _ended(workplace: Workplace) -> list[dict[str, object]]:
-    """The runs, as soon as each has come to its end, or after a while as they are."""
+    """The runs as soon as all have ended, or as they are after a timeout."""
     deadline = time.monotonic() + END_S
     while True:
         runs: list[dict[str, object]] = workplace.json("runs", "--children")

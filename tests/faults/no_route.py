@@ -1,4 +1,4 @@
-"""No route: from script to answer where no other host is reached, and nobody so much as asks for the name of one.
+"""No route: the whole flow, from script to answer, without a network; no host name is even looked up.
 
 `python -m tests.faults.no_route SEED FOLDER` is one try, inside network and mount namespaces of its own.
 """
@@ -79,7 +79,7 @@ def attempt(seed: int, folder: Path) -> Outcome:
 
 
 class Resolver:
-    """The one name server of the namespace; it answers nobody and remembers what was asked."""
+    """The only name server of the namespace; it never answers, and remembers each query."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []

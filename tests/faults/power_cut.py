@@ -1,4 +1,4 @@
-"""The power is cut just after amlcore has said that something is done, or in the middle of a sweep.
+"""Power cut: just after amlcore has reported that something is done, or in the middle of a run or a sweep.
 
 The workspace lies on an ext4 of its own, in a file. Its kernel is told to stop at once and to write nothing more, as
 xfstests does it (EXT4_IOC_SHUTDOWN without a flush of the journal), so that only what was fsynced is there once the
@@ -192,7 +192,7 @@ def _after_sweep(here: Workplace, disk: Disk, chance: random.Random, outcome: Ou
 
 
 def _amid_a_sweep(here: Workplace, disk: Disk, chance: random.Random, outcome: Outcome) -> None:
-    """The sweep can be gone on with, whichever part of it had come to the disk."""
+    """The sweep can be resumed, whichever part of it had reached the disk."""
     words = ["run", "-m", *BASE, "compute.slots=2", "sweep.primary_metric=score", "sweep=random", "sweep.seed=1"]
     words += [f"sweep.max_total_runs={MANY_TRIALS}", "+script.arguments.x=interval(0,1)"]
 
@@ -219,7 +219,7 @@ def _amid_a_sweep(here: Workplace, disk: Disk, chance: random.Random, outcome: O
 
 
 def _amid_a_run(here: Workplace, disk: Disk, chance: random.Random, outcome: Outcome) -> None:
-    """A run that was announced is lost, not damaged, whichever of its files had come to the disk."""
+    """A run that was announced is lost, not damaged, whichever of its files had reached the disk."""
 
     def some_time_later() -> None:
         time.sleep(chance.uniform(0, 2))

@@ -1,4 +1,4 @@
-"""What is registered is what the run wrote, and what is packaged is what was registered."""
+"""The registered files are those that the run wrote, and the packaged files are those that were registered."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a fitted model tells of its columns, and where its own code may have changed them before it was fitted."""
+"""What a fitted model reveals about its columns, even if its own code may have changed them before the fit."""
 
 from __future__ import annotations
 

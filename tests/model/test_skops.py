@@ -1,4 +1,4 @@
-"""Models in skops format: converted at registration, loaded of trusted types alone, served as the pickled ones."""
+"""Models in skops format: converted at registration, loaded with trusted types only, served like pickled ones."""
 
 from __future__ import annotations
 

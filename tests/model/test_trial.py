@@ -1,4 +1,4 @@
-"""A model is tried before it is registered and before it is packaged: what can answer nobody is not served."""
+"""A model is tried before it is registered and packaged: one that cannot answer is not served."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""README and docs/: every command in them runs, prints what they show, and every key is on its page."""
+"""README and docs/: every command in them runs and prints what they show, and every key is on its page."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Block:
 
 @dataclass(frozen=True)
 class Done:
-    """A page that was run."""
+    """A page whose commands were run."""
 
     status: int
     printed: str

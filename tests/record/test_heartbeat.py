@@ -1,4 +1,4 @@
-"""A driver's heart beats whatever it waits for, so that nobody on another host takes its run for lost."""
+"""A driver's heartbeat continues whatever the driver waits for, so no other host takes its run for lost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is read of a run's files while others write them."""
+"""The files of a run are read while others write them."""
 
 from __future__ import annotations
 

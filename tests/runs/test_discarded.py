@@ -1,4 +1,4 @@
-"""What a script writes beside ./outputs is named when it has ended."""
+"""Files that a script wrote outside ./outputs are named when it has ended."""
 
 from __future__ import annotations
 

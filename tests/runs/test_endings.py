@@ -1,4 +1,4 @@
-"""How a run comes to its end when something stands in the way: names, signals, folders, readers that stand still."""
+"""Runs end properly despite obstacles: odd names, signals, folders in the way, readers that have stalled."""
 
 from __future__ import annotations
 

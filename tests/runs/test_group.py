@@ -1,4 +1,4 @@
-"""One workspace for a group of users: what each of them makes, sees and may do."""
+"""One workspace for a group of users: what each of them creates, sees and may do."""
 
 from __future__ import annotations
 

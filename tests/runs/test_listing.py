@@ -1,4 +1,4 @@
-"""Lists of many runs, and runs with very many values: no more is read, or held, than is shown."""
+"""Lists of many runs, and runs with very many values: only what is shown is read and kept in memory."""
 
 from __future__ import annotations
 

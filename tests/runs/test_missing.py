@@ -1,4 +1,4 @@
-"""A script that does not find a file which its user has is told where it lies, and what brings it."""
+"""If a script does not find a file that exists for its user, a hint says where it is and how to bring it in."""
 
 from __future__ import annotations
 

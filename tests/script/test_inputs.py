@@ -1,4 +1,4 @@
-"""What a script reads besides its source: how inputs are named, what is refused, and what their hash tells."""
+"""The inputs of a script: their names, what is refused, and what their hashes cover."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deployments, and the Bentos that are built of them."""
+"""Deployments, and the Bentos that are built from them."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""An image of a Bento answers; built where there is a builder.
+"""A container image of a Bento answers requests; built if this machine has a builder.
 
 docker and podman build on what the Bento says. AMLCORE_BASE_IMAGE names another image with Python, as where no registry
 is reached; with it buildah alone will do, which needs no daemon and no namespaces.

@@ -1,4 +1,4 @@
-"""Every estimator of scikit-learn that predicts or transforms, answered by the service's own code as by itself."""
+"""Every scikit-learn estimator that predicts or transforms: the service gives the same answers as the estimator."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A disk that is full while a model is packaged: one message names it, and the command that packages the model."""
+"""If the disk is full while a model is packaged, one message names the disk and the command to repeat."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who a service listens to, who may stop it, and that nobody who reads its log can hold it up."""
+"""Which address a service listens on, who may stop it, and that no reader of its log can block it."""
 
 from __future__ import annotations
 

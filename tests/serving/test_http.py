@@ -1,4 +1,4 @@
-"""ModelApp in process: what it takes, what it refuses, what it counts and writes."""
+"""ModelApp in process: what it accepts, refuses, counts and logs."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""What a model is given is what it was trained on, whatever JSON makes of it; what is open is refused, not guessed."""
+"""A model gets input as in training, whatever JSON loses; what is ambiguous is refused, not guessed."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def rows_of(data: Any) -> list[Any]:
 
 
 class Sees:
-    """Predicts from all that a column shows: its dtype, its name, and each value as Python writes it."""
+    """Predicts from everything about a column: its dtype, its name, and the repr of each value."""
 
     def fit(self, data: Any, _: Any = None) -> Sees:
         return self

@@ -1,4 +1,4 @@
-"""Keys of a service: a file of the workspace that its owner alone reads, and the verb that shows them."""
+"""Keys of a service: a file of the workspace that only its owner can read, and the verb that shows them."""
 
 import json
 import stat

@@ -1,4 +1,4 @@
-"""Services that run: a real `bentoml serve` on loopback, and real requests."""
+"""Running services: a real `bentoml serve` on loopback, and real requests."""
 
 import contextlib
 import json

@@ -1,4 +1,4 @@
-"""What a service says of itself is what it does: schemathesis and BentoML's own client, on a real `bentoml serve`."""
+"""A service does what its OpenAPI document says: schemathesis and BentoML's own client on a real `bentoml serve`."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""A model of another environment: refused by the wrong interpreter, served by its own."""
+"""A model from another environment: refused by the wrong interpreter, served by its own."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a service makes of a request's body, in process: the same code that travels inside a Bento."""
+"""How a service reads the body of a request, in process: the same code that travels inside a Bento."""
 
 import json
 import math

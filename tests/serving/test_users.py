@@ -1,4 +1,4 @@
-"""A service of another user: served where its files may be read, refused in one message before anything starts."""
+"""A service of another user: served if its files are readable, otherwise refused with one message at the start."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Said:
-    """What a command answered."""
+    """The output and exit status of a command."""
 
     status: int
     out: str

@@ -1,4 +1,4 @@
-"""What every compute target does alike: one suite, run for each backend by a subclass of Conformance."""
+"""What every compute target must do: one suite, run for each backend by a subclass of Conformance."""
 
 from __future__ import annotations
 

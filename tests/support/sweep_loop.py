@@ -9,7 +9,7 @@ from amlcore.sweep.study import Trial, TrialState
 
 
 class Clock:
-    """Time that passes when it is told to."""
+    """Time that advances only when a test says so."""
 
     def __init__(self) -> None:
         self.now = 0.0

@@ -1,4 +1,4 @@
-"""Scripts whose sweeps the tests follow, and what is left of them."""
+"""Scripts for the tests of sweeps, and readers of the sweeps' records."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Wheels that tests write for themselves; the standard library alone, since builds in empty environments use it."""
+"""Wheels that tests write; only the standard library, since builds in empty environments use this."""
 
 import base64
 import hashlib

@@ -1,4 +1,4 @@
-"""A queue written by hand, as a driver would lay it, and a worker on it."""
+"""A queue written by hand, as a driver would write it, and a worker on it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Sweeps whose folders somebody removes or damages while they are carried out."""
+"""Sweeps whose folders are removed or damaged while they run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Early termination: Azure ML's three rules against tables worked out by hand, and Optuna's pruners in the loop."""
+"""Early termination: Azure ML's three rules against hand-computed tables, and Optuna's pruners in the loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Grids of any size: their points by number, none of which is laid down before it is tried."""
+"""Grids of any size: their points by number, none of which is listed before it is tried."""
 
 from __future__ import annotations
 

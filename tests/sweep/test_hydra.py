@@ -1,4 +1,4 @@
-"""The overrides that Hydra's Optuna sweeper takes, against that plugin itself in an environment of its own."""
+"""The overrides of Hydra's Optuna sweeper, compared with that plugin itself in an environment of its own."""
 
 from __future__ import annotations
 

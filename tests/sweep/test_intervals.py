@@ -1,4 +1,4 @@
-"""The intervals of a trial that was interrupted and begins again: those of the attempt that counts."""
+"""The intervals of a trial that was interrupted and restarted: only the newest attempt counts."""
 
 from __future__ import annotations
 

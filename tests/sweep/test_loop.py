@@ -1,4 +1,4 @@
-"""The loop of a sweep apart from processes: a made clock, and trials that end in any order or never."""
+"""The loop of a sweep without processes: a fake clock, and fake trials that end in any order or never."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pruning by folds, with real trials: what it saves, and that what it finds is as good."""
+"""Pruning by folds, with real trials: how much it saves, and that the best trial is as good."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Warm starts: what an earlier sweep reached is told to the sampler of a new one, and never run or counted again."""
+"""Warm starts: a sampler learns from an earlier sweep, whose trials are neither run nor counted again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What users write reaches the terminal as text: never as markup, never as control codes, one line a row in a pipe."""
+"""Users' text reaches the terminal as text, never as markup or control codes; in a pipe, one line per row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A person's table loses nothing: in every width, in every encoding, on every kind of terminal."""
+"""A table loses no text: at every width, in every encoding, on every kind of terminal."""
 
 from __future__ import annotations
 

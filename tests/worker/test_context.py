@@ -1,4 +1,4 @@
-"""What a script logs is in the record, whole, whoever writes and whatever the value."""
+"""What a script logs is recorded completely, whichever process writes and whatever the value."""
 
 from __future__ import annotations
 

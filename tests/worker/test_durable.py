@@ -1,4 +1,4 @@
-"""What is synced is there after a power cut, whatever files and folders it is; see tests/faults/power_cut.py."""
+"""Synced files and folders survive a power cut; see tests/faults/power_cut.py."""
 
 from __future__ import annotations
 

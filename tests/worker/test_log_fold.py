@@ -1,4 +1,4 @@
-"""`run.log_fold`: the mean of the folds so far, also where a script is started again or goes on."""
+"""`run.log_fold`: the mean of the folds so far, also after a restart or a resume of the script."""
 
 from __future__ import annotations
 

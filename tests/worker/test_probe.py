@@ -1,4 +1,4 @@
-"""What the probe tells of a model, in the interpreter that trained it."""
+"""What the probe reports about a model, in the interpreter that trained it."""
 
 from __future__ import annotations
 

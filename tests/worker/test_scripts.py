@@ -1,4 +1,4 @@
-"""Scripts as people write them behave in a worker, warm or cold, as under plain python."""
+"""Ordinary scripts behave in a worker, warm or cold, as under plain python."""
 
 from __future__ import annotations
 

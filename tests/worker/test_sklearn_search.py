@@ -1,4 +1,4 @@
-"""Searches of scikit-learn and Optuna inside of a script: they run as they are, and their candidates are children."""
+"""Searches of scikit-learn and Optuna inside a script: they run unchanged, and their candidates become children."""
 
 from __future__ import annotations
 

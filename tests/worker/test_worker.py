@@ -1,4 +1,4 @@
-"""A worker carries out requests: what a script is given, what is told of its end, and what survives."""
+"""A worker carries out requests: what a script gets, how its end is reported, and what survives."""
 
 from __future__ import annotations
 
