@@ -22,11 +22,11 @@ logger = logging.getLogger(__name__)
 
 _CREATE = """
 CREATE TABLE runs (
-    place TEXT PRIMARY KEY, signature INTEGER, watched TEXT, checksum INTEGER, document TEXT, points TEXT
+    place TEXT PRIMARY KEY, fingerprint INTEGER, watched TEXT, checksum INTEGER, document TEXT
 )
 """
-_SELECT = "SELECT place, signature, watched, checksum, document, points FROM runs"
-_INSERT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?)"
+_SELECT = "SELECT place, fingerprint, watched, checksum, document FROM runs"
+_INSERT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)"
 _REVISION = 1  # raise it when a field means something else than before
 
 VERSION = zlib.crc32(f"{_REVISION} {_CREATE} {FIELDS}".encode()) & 0x7FFF_FFFF
@@ -54,22 +54,21 @@ _DO_WITHOUT = {
 
 
 class CachedRun:
-    """The row of an ended run, and the signature that its folder had when the row was read."""
+    """The row of an ended run, and the fingerprint that its folder had when the row was read."""
 
-    __slots__ = ("_row", "document", "place", "points", "signature", "watched")
+    __slots__ = ("_row", "document", "fingerprint", "place", "watched")
 
-    def __init__(self, place: str, signature: int, watched: str, document: str, points: str) -> None:
+    def __init__(self, place: str, fingerprint: int, watched: str, document: str) -> None:
         self.place = place
-        self.signature = signature
+        self.fingerprint = fingerprint
         self.watched = watched
         self.document = document
-        self.points = points
         self._row: RunRow | None = None
 
     @classmethod
-    def of(cls, row: RunRow, signature: int, watched: str) -> CachedRun:
+    def of(cls, row: RunRow, fingerprint: int, watched: str) -> CachedRun:
         document = json.dumps(document_of(row), separators=(",", ":"))
-        run = cls(row.place, signature, watched, document, row.points_json)
+        run = cls(row.place, fingerprint, watched, document)
         run._row = row
         return run
 
@@ -78,13 +77,13 @@ class CachedRun:
         """The row; many are loaded and few may be needed, so it is parsed when it is."""
         if self._row is None:
             values: list[Any] = json.loads(self.document)
-            self._row = RunRow(self.place, self.points, *values)
+            self._row = RunRow(self.place, *values)
         return self._row
 
     @property
     def checksum(self) -> int:
         """SQLite itself does not notice when a disk has scrambled a text."""
-        return zlib.crc32(f"{self.place}{self.signature}{self.watched}{self.document}{self.points}".encode())
+        return zlib.crc32(f"{self.place}{self.fingerprint}{self.watched}{self.document}".encode())
 
 
 class RunCache:
@@ -116,7 +115,7 @@ class RunCache:
     def store(self, runs: Iterable[CachedRun], *, removed: Iterable[str] = ()) -> None:
         """Keep `runs`, and drop those whose places are in `removed`."""
         values = [
-            (run.place, run.signature, run.watched, run.checksum, run.document, run.points)
+            (run.place, run.fingerprint, run.watched, run.checksum, run.document)
             for run in runs
             if run.place.isprintable()  # SQLite takes no name that is not text
         ]
@@ -173,8 +172,8 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _select(connection: sqlite3.Connection) -> dict[str, CachedRun]:
     runs = {}
-    for place, signature, watched, checksum, document, points in connection.execute(_SELECT):
-        run = CachedRun(place, signature, watched, document, points)
+    for place, fingerprint, watched, checksum, document in connection.execute(_SELECT):
+        run = CachedRun(place, fingerprint, watched, document)
         if run.checksum != checksum:
             raise sqlite3.DatabaseError(f"the row of {place} is damaged")
         runs[sys.intern(place)] = run

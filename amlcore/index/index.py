@@ -12,8 +12,8 @@ from pathlib import Path
 
 from amlcore.errors import NotFoundError, UnreadableError
 from amlcore.index.cache import CachedRun, RunCache
+from amlcore.index.fingerprint import fingerprint, is_settled, watched_files
 from amlcore.index.row import RunRow, row_of
-from amlcore.index.signature import is_settled, signature, watched_files
 from amlcore.log import Log
 from amlcore.record.record import Record
 from amlcore.runs.find import is_child
@@ -115,7 +115,7 @@ class RunIndex:
 
     def _is_unchanged(self, run: CachedRun, time_ns: int) -> bool:
         try:
-            return signature(f"{self._outputs}/{run.place}", time_ns, run.watched)[0] == run.signature
+            return fingerprint(f"{self._outputs}/{run.place}", time_ns, run.watched)[0] == run.fingerprint
         except OSError:
             return False
 
@@ -152,13 +152,13 @@ class RunIndex:
         folder = f"{self._outputs}/{place}"
         try:
             watched = watched_files(folder)
-            before, latest_ns = _signature_now(folder, watched)
+            before, latest_ns = _fingerprint_now(folder, watched)
             if os.access(folder, os.X_OK) and not os.path.exists(f"{folder}/run.json"):
                 return None, None
             view = RunView(Record(Path(folder)))
             row = row_of(view, place=place)
             is_settled_now = view.is_final and is_settled(latest_ns)
-            if is_settled_now and _signature_now(folder, watched)[0] == before:
+            if is_settled_now and _fingerprint_now(folder, watched)[0] == before:
                 return row, CachedRun.of(row, before, watched)
         except (UnreadableError, NotFoundError, OSError) as error:
             if os.path.exists(folder):  # it may have been removed meanwhile
@@ -167,8 +167,8 @@ class RunIndex:
         return row, None
 
 
-def _signature_now(folder: str, watched: str) -> tuple[int, int]:
-    return signature(folder, os.stat(folder).st_mtime_ns, watched)
+def _fingerprint_now(folder: str, watched: str) -> tuple[int, int]:
+    return fingerprint(folder, os.stat(folder).st_mtime_ns, watched)
 
 
 def _folders(path: str) -> Iterator[os.DirEntry[str]]:

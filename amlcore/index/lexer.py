@@ -18,7 +18,7 @@ class FilterError(RequestError):
     """A filter that cannot be understood, or names what does not exist."""
 
 
-class Kind(Enum):
+class TokenKind(Enum):
     """The kinds of tokens."""
 
     word = "word"
@@ -32,19 +32,19 @@ class Kind(Enum):
 class Token:
     """A word, a quoted text or an operator of a filter; `text` is without its quotes."""
 
-    kind: Kind
+    kind: TokenKind
     text: str
     start: int
     end: int
 
     def is_keyword(self, *keywords: str) -> bool:
-        return self.kind is Kind.word and self.text.lower() in keywords
+        return self.kind is TokenKind.word and self.text.lower() in keywords
 
     def is_operator(self, *operators: str) -> bool:
-        return self.kind is Kind.operator and self.text in operators
+        return self.kind is TokenKind.operator and self.text in operators
 
     def __str__(self) -> str:
-        return "the end" if self.kind is Kind.end else f"'{self.text}'"
+        return "the end" if self.kind is TokenKind.end else f"'{self.text}'"
 
 
 _TOKEN = re.compile(
@@ -74,11 +74,11 @@ def tokens(source: str) -> Iterator[Token]:
         text, start, place = match[0], place, match.end()
         if match.lastgroup == "quoted":
             quote = text[0]
-            kind = Kind.name if quote == "`" else Kind.text
+            kind = TokenKind.name if quote == "`" else TokenKind.text
             yield Token(kind, text[1:-1].replace(quote * 2, quote), start, place)
         elif match.lastgroup != "space":
-            yield Token(Kind(match.lastgroup), text, start, place)
-    yield Token(Kind.end, "", len(source), len(source))
+            yield Token(TokenKind(match.lastgroup), text, start, place)
+    yield Token(TokenKind.end, "", len(source), len(source))
 
 
 def _stray(character: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -26,7 +25,6 @@ class RunRow:
     """One run at one moment; do not change it, since the index keeps the rows of ended runs."""
 
     place: str  # EXPERIMENT/RUN, the run's folder in outputs/
-    points_json: str
     id: str
     experiment: str
     parent: str | None
@@ -50,11 +48,6 @@ class RunRow:
     parameters: dict[str, Any]
     metrics: dict[str, Any]  # the last value of each
     tags: dict[str, Any]
-
-    @property
-    def points(self) -> dict[str, tuple[int | None, float]]:
-        """The step of the last value of each metric, and when it was logged, in seconds since the epoch."""
-        return {name: (step, at) for name, (step, at) in json.loads(self.points_json).items()}
 
     @property
     def has_ended(self) -> bool:
@@ -87,8 +80,8 @@ SUMMARY_KEYS = (
 
 FIELDS = tuple(field.name for field in fields(RunRow))
 
-document_of = attrgetter(*FIELDS[2:])
-"""The values of all fields of a row but the first two, in their order."""
+document_of = attrgetter(*FIELDS[1:])
+"""The values of all fields of a row but its place, in their order."""
 
 
 def row_of(view: RunView, *, place: str) -> RunRow:
@@ -106,7 +99,6 @@ def row_of(view: RunView, *, place: str) -> RunRow:
     shown: dict[str, Any] = {key: summary.get(key) for key in SUMMARY_KEYS if key not in ("tags", "archived", "user")}
     return RunRow(
         place=place,
-        points_json=json.dumps(view.points, separators=(",", ":")),
         **shown,
         kind=kind,
         trial=trial,

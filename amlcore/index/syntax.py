@@ -18,7 +18,7 @@ KEYWORDS = ("and", "or", "not", "in", "is", "like", "ilike", "null")
 
 
 @dataclass(frozen=True)
-class Name:
+class FilterName:
     """What is compared; `namespace` is one of the values of NAMESPACES, or None where only a name was written."""
 
     namespace: str | None
@@ -37,7 +37,7 @@ class Name:
 
 
 @dataclass(frozen=True)
-class Literal:
+class FilterValue:
     """A value to compare with."""
 
     text: str
@@ -49,12 +49,12 @@ class Literal:
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Term:
     """A name beside values; the operator is one of = != < <= > >= ~ like ilike in null, the last without values."""
 
-    name: Name
+    name: FilterName
     operator: str
-    values: tuple[Literal, ...]
+    values: tuple[FilterValue, ...]
     place: int  # of the operator
 
     def __str__(self) -> str:
@@ -89,12 +89,12 @@ class Or:
         return " or ".join(f"({operand})" for operand in self.operands)
 
 
-Expression: TypeAlias = Comparison | Not | And | Or
+Expression: TypeAlias = Term | Not | And | Or
 
 
 def names_in(expression: Expression) -> set[str]:
     """The names of fields of the run that a filter asks for, if they are fields."""
-    if isinstance(expression, Comparison):
+    if isinstance(expression, Term):
         return {expression.name.text} if expression.name.namespace in (None, "run") else set()
     if isinstance(expression, Not):
         return names_in(expression.operand)

@@ -89,11 +89,6 @@ class RunView:
         """Whether nothing of the run changes any more, unless somebody changes it."""
         return not self.damages and self.status is not None and not needs_reconciling(self._record, self.status)
 
-    @property
-    def points(self) -> dict[str, tuple[int | None, float]]:
-        """The step of the last value of each metric, and when it was logged, in seconds since the epoch."""
-        return {}
-
     def details(self, *, children: Sequence[str]) -> dict[str, Any]:
         """Everything that is recorded of the run; `thinned` counts the values of each series that is not whole."""
         contents, series = self._contents, self._contents.series

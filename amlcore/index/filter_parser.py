@@ -2,8 +2,8 @@
 
 filter     := all ("or" all)*
 all        := one ("and" one)*
-one        := "not" one | "(" filter ")" | comparison
-comparison := name operator value | value operator name
+one        := "not" one | "(" filter ")" | term
+term       := name operator value | value operator name
             | name ["not"] "in" "(" value ("," value)* ")"
             | name ["not"] ("like" | "ilike") value
             | name "is" ["not"] "null"
@@ -14,8 +14,8 @@ from __future__ import annotations
 
 import re
 
-from amlcore.index.lexer import FilterError, Kind, Token, pointing, tokens
-from amlcore.index.syntax import KEYWORDS, NAMESPACES, And, Comparison, Expression, Literal, Name, Not, Or
+from amlcore.index.lexer import FilterError, Token, TokenKind, pointing, tokens
+from amlcore.index.syntax import KEYWORDS, NAMESPACES, And, Expression, FilterName, FilterValue, Not, Or, Term
 
 _DEEPEST = 100
 """Parentheses and nots within each other; Python's own stack ends somewhere above."""
@@ -65,7 +65,7 @@ class _Parser:
 
     @property
     def _is_at_end(self) -> bool:
-        return self._token.kind is Kind.end
+        return self._token.kind is TokenKind.end
 
     @property
     def _token(self) -> Token:
@@ -111,7 +111,7 @@ class _Parser:
                 return Not(self._one())
             if self._token.is_operator("("):
                 return self._group()
-            return self._comparison()
+            return self._term()
         finally:
             self._depth -= 1
 
@@ -125,29 +125,29 @@ class _Parser:
         self._next()
         return expression
 
-    def _comparison(self) -> Expression:
+    def _term(self) -> Expression:
         token = self._token
-        if token.kind is Kind.text or (token.kind is Kind.word and _NUMBER.fullmatch(token.text)):
+        if token.kind is TokenKind.text or (token.kind is TokenKind.word and _NUMBER.fullmatch(token.text)):
             return self._flipped()
         name = self._name()
         negated = self._token.is_keyword("not") and bool(self._next())
         operator = self._next()
         if operator.is_keyword("in"):
-            comparison = Comparison(name, "in", self._list(), operator.start)
+            term = Term(name, "in", self._list(), operator.start)
         elif operator.is_keyword("like", "ilike"):
-            comparison = Comparison(name, operator.text.lower(), (self._value(),), operator.start)
+            term = Term(name, operator.text.lower(), (self._value(),), operator.start)
         elif operator.is_keyword("is") and not negated:
             negated = self._null()
-            comparison = Comparison(name, "null", (), operator.start)
+            term = Term(name, "null", (), operator.start)
         elif operator.is_operator(*_OPERATORS) and not negated:
             negated = operator.text == "!~"
             symbol = _SAME.get(operator.text, operator.text)
-            comparison = Comparison(name, symbol, (self._value(),), operator.start)
+            term = Term(name, symbol, (self._value(),), operator.start)
         elif negated:
             raise self._error(f"expected 'in' or 'like' after 'not', not {operator}", operator)
         else:
             raise self._error(f"expected a comparison such as = or > after {name}, not {operator}", operator)
-        return Not(comparison) if negated else comparison
+        return Not(term) if negated else term
 
     def _flipped(self) -> Expression:
         value = self._value()
@@ -157,34 +157,34 @@ class _Parser:
             raise self._error(
                 f"expected a name before the value {value}; names with spaces stand in `backquotes`", operator
             )
-        return Comparison(self._name(), _FLIPPED.get(symbol, symbol), (value,), operator.start)
+        return Term(self._name(), _FLIPPED.get(symbol, symbol), (value,), operator.start)
 
-    def _name(self) -> Name:
+    def _name(self) -> FilterName:
         token = self._next()
-        if token.kind is Kind.name:
-            return Name(None, token.text, token.start)
-        if token.kind is not Kind.word or token.is_keyword(*KEYWORDS):
+        if token.kind is TokenKind.name:
+            return FilterName(None, token.text, token.start)
+        if token.kind is not TokenKind.word or token.is_keyword(*KEYWORDS):
             raise self._error(f"expected the name of a metric, a parameter, a tag or a field, not {token}", token)
         prefix, dot, text = token.text.partition(".")
         namespace = NAMESPACES.get(prefix.lower()) if dot else None
         if namespace is None:
-            return Name(None, token.text, token.start)
+            return FilterName(None, token.text, token.start)
         following = self._token
-        if not text and following.kind in (Kind.name, Kind.text) and following.start == token.end:
+        if not text and following.kind in (TokenKind.name, TokenKind.text) and following.start == token.end:
             text = self._next().text
         if not text:
             raise pointing(f"expected a name after {token.text}", self._source, token.end)
-        return Name(namespace, text, token.start)
+        return FilterName(namespace, text, token.start)
 
-    def _value(self) -> Literal:
+    def _value(self) -> FilterValue:
         token = self._next()
         if token.is_keyword("null"):
             raise self._error("write 'is null' or 'is not null'", token)
-        if token.kind not in (Kind.word, Kind.text) or token.is_keyword(*KEYWORDS):
+        if token.kind not in (TokenKind.word, TokenKind.text) or token.is_keyword(*KEYWORDS):
             raise self._error(f"expected a value, not {token}", token)
-        return Literal(token.text, token.kind is Kind.text, token.start)
+        return FilterValue(token.text, token.kind is TokenKind.text, token.start)
 
-    def _list(self) -> tuple[Literal, ...]:
+    def _list(self) -> tuple[FilterValue, ...]:
         if not self._next().is_operator("("):
             raise self._error("expected a list such as (1, 2) after 'in'", self._tokens[self._place - 1])
         values = [self._value()]

@@ -1,4 +1,4 @@
-"""The signature of a run's folder: it changes with everything that a row of an ended run shows.
+"""The fingerprint of a run's folder: it changes with everything that a row of an ended run shows.
 
 The modification time of the folder tells of each file that was created in it or replaced by a rename: its state, its
 marks, the first registered model. What may be written in place is watched besides. So that a run which has ended costs
@@ -23,8 +23,8 @@ def watched_files(folder: str) -> str:
     return "".join(f"/{name}" for name in WATCHED if os.path.lexists(f"{folder}/{name}"))
 
 
-def signature(folder: str, folder_time_ns: int, watched: str) -> tuple[int, int]:
-    """The signature of a run's folder, and the latest time of what is watched, in nanoseconds.
+def fingerprint(folder: str, folder_time_ns: int, watched: str) -> tuple[int, int]:
+    """The fingerprint of a run's folder, and the latest time of what is watched, in nanoseconds.
 
     Raises
     ------

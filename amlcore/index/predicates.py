@@ -1,4 +1,4 @@
-"""Conditions: the tree of a filter as a function that says whether a row matches.
+"""Predicates: the tree of a filter as a function that says whether a row matches.
 
 A comparison with a value that a run does not have is never true, not even with !=; `not` turns its operand around.
 """
@@ -12,15 +12,15 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 from amlcore.errors import must_be
-from amlcore.index.columns import PRUNED, ColumnType, column_of
 from amlcore.index.lexer import FilterError, pointing
 from amlcore.index.moments import Span, duration_s, span
 from amlcore.index.row import RunRow
-from amlcore.index.syntax import And, Comparison, Expression, Literal, Not
+from amlcore.index.row_columns import PRUNED, ColumnType, column_of
+from amlcore.index.syntax import And, Expression, FilterValue, Not, Term
 from amlcore.record.status import RunState
 from amlcore.worker.values import text
 
-Condition = Callable[[RunRow], bool]
+Predicate = Callable[[RunRow], bool]
 Test = Callable[[Any], bool]
 """Says whether a value of a column, which is not None, matches."""
 
@@ -43,16 +43,16 @@ def number_of(value: Any) -> int | float | None:
         return float(value)
 
 
-def compile_filter(expression: Expression, *, source: str, rows: Collection[RunRow]) -> Condition:
-    """The condition of a filter; its names mean what they mean in `rows`.
+def compile_filter(expression: Expression, *, source: str, rows: Collection[RunRow]) -> Predicate:
+    """The predicate of a filter; its names mean what they mean in `rows`.
 
     Raises
     ------
     FilterError
         It compares what cannot be compared; the message points at the place in `source`.
     """
-    if isinstance(expression, Comparison):
-        return _Compiler(expression, source, rows).condition()
+    if isinstance(expression, Term):
+        return _Compiler(expression, source, rows).predicate()
     if isinstance(expression, Not):
         operand = compile_filter(expression.operand, source=source, rows=rows)
         return lambda row: not operand(row)
@@ -65,28 +65,28 @@ def compile_filter(expression: Expression, *, source: str, rows: Collection[RunR
 class _Compiler:
     """One comparison."""
 
-    def __init__(self, comparison: Comparison, source: str, rows: Collection[RunRow]) -> None:
-        self._comparison = comparison
+    def __init__(self, term: Term, source: str, rows: Collection[RunRow]) -> None:
+        self._term = term
         self._source = source
         try:
-            self._column = column_of(comparison.name, rows)
+            self._column = column_of(term.name, rows)
         except FilterError as error:
-            raise pointing(str(error), source, comparison.name.place) from None
+            raise pointing(str(error), source, term.name.place) from None
 
-    def condition(self) -> Condition:
-        get, operator = self._column.get, self._comparison.operator
+    def predicate(self) -> Predicate:
+        get, operator = self._column.get, self._term.operator
         if operator == "null":
             return lambda row: get(row) is None
         test = self._test()
 
-        def condition(row: RunRow) -> bool:
+        def predicate(row: RunRow) -> bool:
             value = get(row)
             return value is not None and test(value)
 
-        return condition
+        return predicate
 
     def _test(self) -> Test:
-        operator, values = self._comparison.operator, self._comparison.values
+        operator, values = self._term.operator, self._term.values
         if operator == "in":
             equal = [self._equal(value) for value in values]
             return lambda value: any(test(value) for test in equal)
@@ -102,7 +102,7 @@ class _Compiler:
     def _error(self, message: str, place: int) -> FilterError:
         return pointing(message, self._source, place)
 
-    def _equal(self, literal: Literal) -> Test:
+    def _equal(self, literal: FilterValue) -> Test:
         match self._column.type:
             case ColumnType.value:
                 return _equal_value(literal)
@@ -120,7 +120,7 @@ class _Compiler:
             return lambda value: bool(value == meant.start)
         return lambda value: bool(meant.start <= value < meant.end)
 
-    def _equal_choice(self, literal: Literal) -> Test:
+    def _equal_choice(self, literal: FilterValue) -> Test:
         by_lower = {choice.lower(): str(choice) for choice in self._column.choices}
         choice = by_lower.get(literal.text.lower())
         if choice is None:
@@ -130,13 +130,13 @@ class _Compiler:
             return lambda value: value in (RunState.Canceled, PRUNED)
         return lambda value: bool(value == choice)
 
-    def _boolean(self, literal: Literal) -> bool:
+    def _boolean(self, literal: FilterValue) -> bool:
         value = _BOOLEANS.get(literal.text.lower())
         if value is None:
             raise self._error(f"{self._column.name} must be true or false, not '{literal.text}'", literal.place)
         return value
 
-    def _ordered(self, operator: str, literal: Literal) -> Test:
+    def _ordered(self, operator: str, literal: FilterValue) -> Test:
         column = self._column
         match column.type:
             case ColumnType.value:
@@ -144,10 +144,10 @@ class _Compiler:
             case ColumnType.text:
                 return _order(operator, literal.text)
             case ColumnType.choice | ColumnType.boolean:
-                raise self._error(f"{column.name} has no order; compare it with = or !=", self._comparison.place)
+                raise self._error(f"{column.name} has no order; compare it with = or !=", self._term.place)
         return _span_order(operator, self._span(literal))
 
-    def _ordered_value(self, operator: str, literal: Literal) -> Test:
+    def _ordered_value(self, operator: str, literal: FilterValue) -> Test:
         limit = number_of(literal.text)
         if limit is None and not literal.is_quoted:
             expected = f"{operator} needs a number, or a text in quotes, not {literal.text}"
@@ -163,7 +163,7 @@ class _Compiler:
 
         return test
 
-    def _span(self, literal: Literal) -> Span:
+    def _span(self, literal: FilterValue) -> Span:
         """What is written of a number, a duration or a moment."""
         column = self._column
         if column.type is ColumnType.moment:
@@ -177,10 +177,10 @@ class _Compiler:
             raise self._error(f"{column.name} is {expected}, not '{literal.text}'", literal.place)
         return meant
 
-    def _matching(self, operator: str, literal: Literal) -> Test:
+    def _matching(self, operator: str, literal: FilterValue) -> Test:
         column = self._column
         if column.type not in (ColumnType.value, ColumnType.text, ColumnType.choice):
-            raise self._error(f"{column.name} is not text, so {operator} does not apply", self._comparison.place)
+            raise self._error(f"{column.name} is not text, so {operator} does not apply", self._term.place)
         if operator == "~":
             try:
                 pattern = re.compile(literal.text)
@@ -194,7 +194,7 @@ class _Compiler:
         return lambda value: wildcard.fullmatch(_text(value)) is not None
 
 
-def _equal_value(literal: Literal) -> Test:
+def _equal_value(literal: FilterValue) -> Test:
     number = None if literal.is_quoted else number_of(literal.text)
     boolean = None if literal.is_quoted else {"true": True, "false": False}.get(literal.text.lower())
 

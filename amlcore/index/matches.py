@@ -8,11 +8,11 @@ from functools import partial
 from typing import Any
 
 from amlcore.errors import RequestError
-from amlcore.index.columns import Column, sort_column
-from amlcore.index.conditions import compile_filter, number_of
+from amlcore.index.filter_parser import parse
 from amlcore.index.index import RunIndex
-from amlcore.index.parser import parse
+from amlcore.index.predicates import compile_filter, number_of
 from amlcore.index.row import RunRow
+from amlcore.index.row_columns import RowColumn, sort_column
 from amlcore.index.syntax import names_in
 from amlcore.log import Log
 from amlcore.workspace import Workspace
@@ -77,7 +77,7 @@ def find(
     return Matches(ordered, index.skipped)
 
 
-def order(rows: list[RunRow], column: Column, *, ascending: bool) -> list[RunRow]:
+def order(rows: list[RunRow], column: RowColumn, *, ascending: bool) -> list[RunRow]:
     """Sort by a column: numbers, then texts, then what is NaN, then rows without the value."""
     numbers: list[tuple[Any, RunRow]] = []
     texts: list[tuple[str, RunRow]] = []

@@ -12,7 +12,7 @@ from typing import Any
 
 from amlcore.index.lexer import FilterError
 from amlcore.index.row import RunKind, RunRow
-from amlcore.index.syntax import NAMESPACES, Name
+from amlcore.index.syntax import NAMESPACES, FilterName
 from amlcore.record.status import EARLY_TERMINATION, RunState
 from amlcore.runs.view import DAMAGED
 
@@ -35,7 +35,7 @@ class ColumnType(Enum):
 
 
 @dataclass(frozen=True)
-class Column:
+class RowColumn:
     """A value of each row, or None where the row has none."""
 
     name: str
@@ -44,8 +44,8 @@ class Column:
     choices: tuple[str, ...] = ()
 
 
-def _field(name: str, type_: ColumnType, attribute: str | None = None, choices: tuple[str, ...] = ()) -> Column:
-    return Column(name, type_, attrgetter(attribute or name), choices)
+def _field(name: str, type_: ColumnType, attribute: str | None = None, choices: tuple[str, ...] = ()) -> RowColumn:
+    return RowColumn(name, type_, attrgetter(attribute or name), choices)
 
 
 def _age_s(row: RunRow) -> float:
@@ -69,14 +69,14 @@ FIELDS = {
         _field("host", ColumnType.text),
         _field("model", ColumnType.text),
         _field("parent", ColumnType.text),
-        Column("state", ColumnType.choice, _state, (*RunState, PRUNED, DAMAGED)),
+        RowColumn("state", ColumnType.choice, _state, (*RunState, PRUNED, DAMAGED)),
         _field("reason", ColumnType.text),
         _field("kind", ColumnType.choice, choices=tuple(RunKind)),
         _field("archived", ColumnType.boolean),
         _field("created", ColumnType.moment, "created_s"),
         _field("started", ColumnType.moment, "started_s"),
         _field("ended", ColumnType.moment, "ended_s"),
-        Column("age", ColumnType.duration, _age_s),
+        RowColumn("age", ColumnType.duration, _age_s),
         _field("duration", ColumnType.duration, "duration_s"),
         _field("attempt", ColumnType.number),
         _field("trial", ColumnType.number),
@@ -88,7 +88,7 @@ _ATTRIBUTES = {"metrics": "metrics", "params": "parameters", "tags": "tags"}
 _SINGULAR = {"metrics": "a metric", "params": "a parameter", "tags": "a tag"}
 
 
-def column_of(name: Name, rows: Collection[RunRow]) -> Column:
+def column_of(name: FilterName, rows: Collection[RunRow]) -> RowColumn:
     """The column that a name in a filter means.
 
     A name alone is a field of the run, such as `user`, otherwise the metric, parameter or tag of the rows that is
@@ -116,25 +116,25 @@ def column_of(name: Name, rows: Collection[RunRow]) -> Column:
         raise FilterError(f"no run here has a metric, parameter or tag '{name.text}'; {_nearest(name.text, rows)}")
     if len(namespaces) > 1:
         kinds = " and ".join(_SINGULAR[namespace] for namespace in namespaces)
-        choices = " or ".join(str(Name(namespace, name.text, 0)) for namespace in namespaces)
+        choices = " or ".join(str(FilterName(namespace, name.text, 0)) for namespace in namespaces)
         raise FilterError(f"'{name.text}' is {kinds} here; write {choices}")
     return _logged(namespaces[0], name.text)
 
 
-def sort_column(text: str, rows: Collection[RunRow]) -> Column:
+def sort_column(text: str, rows: Collection[RunRow]) -> RowColumn:
     """The column that --sort names: a metric comes before a field and a parameter of the same name."""
     prefix, dot, rest = text.partition(".")
     namespace = NAMESPACES.get(prefix.lower()) if dot else None
     if namespace is not None and rest:
-        return column_of(Name(namespace, rest, 0), rows)
+        return column_of(FilterName(namespace, rest, 0), rows)
     if _is_logged("metrics", text, rows):
         return _logged("metrics", text)
-    return column_of(Name(None, text, 0), rows)
+    return column_of(FilterName(None, text, 0), rows)
 
 
-def _logged(namespace: str, name: str) -> Column:
+def _logged(namespace: str, name: str) -> RowColumn:
     mapping = attrgetter(_ATTRIBUTES[namespace])
-    return Column(str(Name(namespace, name, 0)), ColumnType.value, lambda row: mapping(row).get(name))
+    return RowColumn(str(FilterName(namespace, name, 0)), ColumnType.value, lambda row: mapping(row).get(name))
 
 
 def _is_logged(namespace: str, name: str, rows: Collection[RunRow]) -> bool:
