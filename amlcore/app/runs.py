@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from amlcore.errors import NotFoundError, RequestError, RunError, UnreadableError
+from amlcore.errors import NotFoundError, RequestError, RunError
 from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
@@ -19,15 +15,11 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.record.usage_lock import in_use
 from amlcore.runs.cancellation import kill_orphan
-from amlcore.runs.find import find, is_child, newest_first
-from amlcore.runs.marking import is_archived
+from amlcore.runs.find import find
 from amlcore.runs.models import note_driver_failure
 from amlcore.runs.reconcile import unreconciled_reason
 from amlcore.runs.run import Run
-from amlcore.runs.view import DAMAGED, RunView
 from amlcore.terminal.attached import attached
-from amlcore.worker.layout import RunLayout
-from amlcore.worker.metrics import last_values
 from amlcore.workspace import Workspace
 
 if TYPE_CHECKING:
@@ -81,63 +73,6 @@ def find_run(workspace: Workspace, reference: str) -> Run:
     run = find(workspace.run_folders, reference)
     _ = run.info
     return run
-
-
-@dataclass(frozen=True)
-class RunListing:
-    """Rows of the listed runs, and the total number that matched."""
-
-    rows: list[dict[str, Any]]
-    total: int
-
-
-def list_runs(
-    workspace: Workspace,
-    *,
-    experiment: str | None = None,
-    sort: str | None = None,
-    children: bool = False,
-    sweeps: bool = True,
-    archived: bool = False,
-    limit: int | None = None,
-    log: Log,
-) -> RunListing:
-    """List runs: newest first, or by the last value of a metric, highest first.
-
-    Only the listed runs are read completely; a damaged one is listed with its state and logged. `sweeps=False` skips
-    sweeps: they repeat the metrics of their best trials. Archived runs are only listed with `archived`.
-    """
-    folders = [
-        folder
-        for folder in workspace.run_folders
-        if experiment in (None, folder.parent.name)
-        and (children or not is_child(folder))
-        and (sweeps or not Path(RunLayout(folder).sweep).exists())
-        and (archived or not is_archived(folder))
-    ]
-    runs: Iterable[Run] = newest_first(folders)
-    if sort is not None:
-        runs = _by_metric(runs, sort)
-    rows = []
-    for run in islice(runs, limit):
-        try:
-            row = RunView(run.record).summary()
-        except (UnreadableError, NotFoundError, OSError) as error:
-            if Path(run.folder).exists():  # it may have been removed meanwhile
-                log(f"warning: skipping a run: {error}")
-            continue
-        if row["state"] == DAMAGED:
-            log(f"warning: run {row['id']} is damaged: {row['reason']}")
-        rows.append(row)
-    return RunListing(rows, len(folders))
-
-
-def _by_metric(runs: Iterable[Run], name: str) -> list[Run]:
-    ranked = [(run, last_values(run.layout.metrics, "scalar")) for run in runs]
-    names = {metric for _, metrics in ranked for metric in metrics}
-    if name not in names:
-        raise NotFoundError(f"--sort {name}: no run logged it; available metrics: {', '.join(sorted(names)) or 'none'}")
-    return [run for run, _ in sorted(ranked, key=lambda pair: _rank(pair[1].get(name)), reverse=True)]
 
 
 def logs(run: Run, *, file: str | None, follow: bool) -> None:
@@ -241,8 +176,3 @@ def _log_file(run: Run, name: str) -> Path:
         if path.is_file() and path.resolve().is_relative_to(Path(folder).resolve()):
             return path
     raise NotFoundError(f"run {run.id} did not write a file {name} to logs/")
-
-
-def _rank(value: Any) -> tuple[bool, float]:
-    number = isinstance(value, (int, float)) and not math.isnan(value)
-    return (number, float(value) if number else 0.0)

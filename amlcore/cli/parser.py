@@ -45,7 +45,12 @@ class Verb:
     epilog: str | None = None
 
     def parser(self, name: str) -> Parser:
-        parser = Parser(prog=f"aml {name}", description=self.summary, epilog=self.epilog)
+        parser = Parser(
+            prog=f"aml {name}",
+            description=self.summary,
+            epilog=self.epilog,
+            formatter_class=argparse.RawDescriptionHelpFormatter,  # the lines of an epilog stay as they are
+        )
         self.add_arguments(parser)
         return parser
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,24 @@ if TYPE_CHECKING:
     from amlcore.runs.run import Run
 
 
+FILTER_HELP = """\
+A filter compares metrics, parameters, tags and fields of runs (id, name, note, experiment, script, user, host, model,
+parent, state, reason, kind, archived, created, started, ended, age, duration, attempt, trial):
+
+  aml runs 'accuracy > 0.9 and max_depth < 5' --sort accuracy
+  aml runs 'user = anna and created > 7d and state = Completed'
+  aml runs 'params.criterion in (gini, entropy) and not tags.team is null'
+  aml runs 'note ~ baseline or `my metric` >= 1e-3'
+"""
+
+
 def _add_runs(parser: Parser) -> None:
+    parser.add_argument(
+        "where", metavar="FILTER", nargs="*", help="only the runs that this describes, such as 'accuracy > 0.9'"
+    )
     parser.add_argument("--experiment", metavar="NAME", help="only the runs of this experiment")
-    parser.add_argument("--sort", metavar="METRIC", help="sort by the last value of METRIC, the highest first")
+    parser.add_argument("--sort", metavar="NAME", help="sort by a metric, a parameter or a field, the highest first")
+    parser.add_argument("--ascending", action="store_true", help="sort with the lowest first")
     parser.add_argument(
         "--children", action="store_true", help="list child runs too, and the trials of each sweep instead of the sweep"
     )
@@ -28,37 +44,45 @@ def _add_runs(parser: Parser) -> None:
 
 
 def runs(options: Namespace) -> int:
-    from amlcore.app import runs
+    from amlcore.app.run_list import list_runs
     from amlcore.terminal import tables
 
+    gc.disable()  # the rows of thousands of runs are no garbage, and the process ends with this list
+    if options.ascending and options.sort is None:
+        raise RequestError("--ascending: give the name to sort by with --sort NAME")
     workspace = Workspace.at()
-    listing = runs.list_runs(
+    where = " ".join(options.where) if options.where else None
+    listing = list_runs(
         workspace,
+        where,
         experiment=options.experiment,
         sort=options.sort,
+        ascending=options.ascending,
         children=options.children,
         sweeps=options.json or not options.children,
         archived=options.archived,
         limit=None if options.all else options.limit,
         log=log,
     )
-    if not listing.total:
-        _log_no_runs(workspace, options.experiment)
+    if not listing.rows:
+        _log_no_runs(workspace, where, options.experiment)
     if options.json:
         print_json(listing.rows)
-    elif listing.total:
+    elif listing.rows:
         tables.runs(listing.rows)
-        if not options.all and options.limit < listing.total:
-            log(f"{listing.total - options.limit} more; list them with --all")
+        if listing.further:
+            log(f"{listing.further} more; list them with --all")
     return 0
 
 
-def _log_no_runs(workspace: Workspace, experiment: str | None) -> None:
+def _log_no_runs(workspace: Workspace, where: str | None, experiment: str | None) -> None:
     experiments = {folder.parent.name for folder in workspace.run_folders}
     if not experiments:
         log_none("runs", workspace.path)
-    elif experiment is not None:
+    elif experiment is not None and experiment not in experiments:
         log(f"no runs of experiment '{experiment}'; {suggest(experiment, experiments)}")
+    else:
+        log("no run matches" if where else "no runs to list; --archived and --children list further ones")
 
 
 def _add_show(parser: Parser) -> None:
@@ -157,7 +181,7 @@ def _find(options: Namespace) -> Run:
 
 
 VERBS = {
-    "runs": Verb("list runs, newest first", runs, _add_runs),
+    "runs": Verb("list runs, newest first, or find them by a filter", runs, _add_runs, FILTER_HELP),
     "show": Verb("show everything about a run", show, _add_show),
     "logs": Verb("print the output of a run", logs, _add_logs),
     "cancel": Verb("cancel a run and its children", cancel, add_run),

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import sqlite3
-import sys
 import time
 import zlib
 from collections.abc import Callable, Iterable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-from amlcore.index.row import FIELDS, RunRow, document_of
+from amlcore.index.row import FIELDS, RunRow, facts_of, row_from_json, to_json
 
 T = TypeVar("T")
+Texts = tuple[str, str, str, str]
+"""The facts, parameters, metrics and tags of a row, as JSON."""
+
 logger = logging.getLogger(__name__)
 
 _CREATE = """
 CREATE TABLE runs (
-    place TEXT PRIMARY KEY, fingerprint INTEGER, watched TEXT, checksum INTEGER, document TEXT
+    place TEXT PRIMARY KEY, fingerprint INTEGER, watched TEXT, checksum INTEGER,
+    facts TEXT, parameters TEXT, metrics TEXT, tags TEXT
 )
 """
-_SELECT = "SELECT place, fingerprint, watched, checksum, document FROM runs"
-_INSERT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?)"
+_SELECT = "SELECT place, fingerprint, watched, checksum, facts, parameters, metrics, tags FROM runs"
+_INSERT = "INSERT OR REPLACE INTO runs VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 _REVISION = 1  # raise it when a field means something else than before
 
 VERSION = zlib.crc32(f"{_REVISION} {_CREATE} {FIELDS}".encode()) & 0x7FFF_FFFF
@@ -56,34 +58,26 @@ _DO_WITHOUT = {
 class CachedRun:
     """The row of an ended run, and the fingerprint that its folder had when the row was read."""
 
-    __slots__ = ("_row", "document", "fingerprint", "place", "watched")
+    __slots__ = ("_row", "fingerprint", "place", "texts", "watched")
 
-    def __init__(self, place: str, fingerprint: int, watched: str, document: str) -> None:
+    def __init__(self, place: str, fingerprint: int, watched: str, texts: Texts, row: RunRow | None = None) -> None:
         self.place = place
         self.fingerprint = fingerprint
         self.watched = watched
-        self.document = document
-        self._row: RunRow | None = None
+        self.texts = texts
+        self._row = row
 
     @classmethod
     def of(cls, row: RunRow, fingerprint: int, watched: str) -> CachedRun:
-        document = json.dumps(document_of(row), separators=(",", ":"))
-        run = cls(row.place, fingerprint, watched, document)
-        run._row = row
-        return run
+        texts = (to_json(facts_of(row)), row.parameters_json, row.metrics_json, row.tags_json)
+        return cls(row.place, fingerprint, watched, texts, row)
 
     @property
     def row(self) -> RunRow:
         """The row; many are loaded and few may be needed, so it is parsed when it is."""
         if self._row is None:
-            values: list[Any] = json.loads(self.document)
-            self._row = RunRow(self.place, *values)
+            self._row = row_from_json(self.place, *self.texts)
         return self._row
-
-    @property
-    def checksum(self) -> int:
-        """SQLite itself does not notice when a disk has scrambled a text."""
-        return zlib.crc32(f"{self.place}{self.fingerprint}{self.watched}{self.document}".encode())
 
 
 class RunCache:
@@ -115,7 +109,7 @@ class RunCache:
     def store(self, runs: Iterable[CachedRun], *, removed: Iterable[str] = ()) -> None:
         """Keep `runs`, and drop those whose places are in `removed`."""
         values = [
-            (run.place, run.fingerprint, run.watched, run.checksum, run.document)
+            (run.place, run.fingerprint, run.watched, _checksum(run.texts), *run.texts)
             for run in runs
             if run.place.isprintable()  # SQLite takes no name that is not text
         ]
@@ -172,12 +166,16 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _select(connection: sqlite3.Connection) -> dict[str, CachedRun]:
     runs = {}
-    for place, fingerprint, watched, checksum, document in connection.execute(_SELECT):
-        run = CachedRun(place, fingerprint, watched, document)
-        if run.checksum != checksum:
+    for place, fingerprint, watched, checksum, *texts in connection.execute(_SELECT):
+        if _checksum(texts) != checksum:
             raise sqlite3.DatabaseError(f"the row of {place} is damaged")
-        runs[sys.intern(place)] = run
+        runs[place] = CachedRun(place, fingerprint, watched, tuple(texts))
     return runs
+
+
+def _checksum(texts: Iterable[str]) -> int:
+    """SQLite itself does not notice when a disk has scrambled a text."""
+    return zlib.crc32("".join(texts).encode())
 
 
 def _remove(path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import time
 
-WATCHED = ("state.json", "models.jsonl", "metrics")
+_WATCHED = ("state.json", "models.jsonl")
 
 _TICK_S = 0.1
 """Times of files are at least so exact where they have fractions of a second."""
@@ -19,28 +19,34 @@ _COARSE_TICK_S = 2.0
 
 
 def watched_files(folder: str) -> str:
-    """The names of those watched files that the run has, with a slash before each."""
-    return "".join(f"/{name}" for name in WATCHED if os.path.lexists(f"{folder}/{name}"))
+    """The paths of those watched files that the run has, each with a slash before it and a colon between them."""
+    return ":".join(f"/{name}" for name in _WATCHED if os.path.lexists(f"{folder}/{name}"))
 
 
-def fingerprint(folder: str, folder_time_ns: int, watched: str) -> tuple[int, int]:
-    """The fingerprint of a run's folder, and the latest time of what is watched, in nanoseconds.
+def fingerprint(folder: str, folder_time_ns: int, watched: str) -> int:
+    """The fingerprint of a run's folder.
+
+    Parameters
+    ----------
+    folder_time_ns : int
+        The modification time of the folder.
+    watched : str
+        What `watched_files` returned when the run was read.
 
     Raises
     ------
     OSError
         A watched file is gone, or may not be examined.
     """
-    value = latest_ns = folder_time_ns
-    for name in watched.split("/")[1:]:
-        status = os.stat(f"{folder}/{name}")
-        time_ns = status.st_mtime_ns
-        value = ((value * 1_000_003 + time_ns) * 1_000_003 + status.st_size) & 0x7FFF_FFFF_FFFF_FFFF
-        latest_ns = max(latest_ns, time_ns)
-    return value, latest_ns
+    value = folder_time_ns
+    for name in watched.split(":"):
+        status = os.stat(folder + name)
+        value = ((value * 1_000_003 + status.st_mtime_ns) * 1_000_003 + status.st_size) & 0x7FFF_FFFF_FFFF_FFFF
+    return value
 
 
-def is_settled(latest_ns: int) -> bool:
-    """Whether a later change would get another time than `latest_ns`: the clock of the files has ticked since."""
+def is_settled(folder: str, watched: str) -> bool:
+    """Whether any later change would be seen: the clock of the files has ticked since the last one."""
+    latest_ns = max(os.stat(folder + name).st_mtime_ns for name in ("", *watched.split(":")))
     tick_s = _TICK_S if latest_ns % 1_000_000_000 else _COARSE_TICK_S
     return time.time() - latest_ns / 1e9 > tick_s

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from amlcore.errors import NotFoundError, UnreadableError
@@ -70,7 +68,7 @@ class RunIndex:
         max_age_s : float
             A look that is not older than that is good enough.
         """
-        with self._lock, _without_garbage_collection():
+        with self._lock:
             if time.monotonic() - self._looked_at >= max_age_s:
                 rows = self._look()
                 if rows != self._rows:
@@ -115,7 +113,7 @@ class RunIndex:
 
     def _is_unchanged(self, run: CachedRun, time_ns: int) -> bool:
         try:
-            return fingerprint(f"{self._outputs}/{run.place}", time_ns, run.watched)[0] == run.fingerprint
+            return fingerprint(f"{self._outputs}/{run.place}", time_ns, run.watched) == run.fingerprint
         except OSError:
             return False
 
@@ -152,13 +150,12 @@ class RunIndex:
         folder = f"{self._outputs}/{place}"
         try:
             watched = watched_files(folder)
-            before, latest_ns = _fingerprint_now(folder, watched)
+            before = _fingerprint_now(folder, watched)
             if os.access(folder, os.X_OK) and not os.path.exists(f"{folder}/run.json"):
                 return None, None
             view = RunView(Record(Path(folder)))
             row = row_of(view, place=place)
-            is_settled_now = view.is_final and is_settled(latest_ns)
-            if is_settled_now and _fingerprint_now(folder, watched)[0] == before:
+            if view.is_final and is_settled(folder, watched) and _fingerprint_now(folder, watched) == before:
                 return row, CachedRun.of(row, before, watched)
         except (UnreadableError, NotFoundError, OSError) as error:
             if os.path.exists(folder):  # it may have been removed meanwhile
@@ -167,7 +164,7 @@ class RunIndex:
         return row, None
 
 
-def _fingerprint_now(folder: str, watched: str) -> tuple[int, int]:
+def _fingerprint_now(folder: str, watched: str) -> int:
     return fingerprint(folder, os.stat(folder).st_mtime_ns, watched)
 
 
@@ -175,15 +172,3 @@ def _folders(path: str) -> Iterator[os.DirEntry[str]]:
     if os.path.isdir(path):
         with os.scandir(path) as entries:
             yield from (entry for entry in entries if entry.name[0] != "." and entry.is_dir())
-
-
-@contextmanager
-def _without_garbage_collection() -> Iterator[None]:
-    """Create many objects without the collector looking at them again and again."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()

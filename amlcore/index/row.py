@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, fields
 from datetime import datetime
 from enum import StrEnum
@@ -22,9 +23,15 @@ class RunKind(StrEnum):
 
 @dataclass(eq=False, slots=True)
 class RunRow:
-    """One run at one moment; do not change it, since the index keeps the rows of ended runs."""
+    """One run at one moment; do not change it, since the index keeps the rows of ended runs.
+
+    What was logged is kept as JSON until it is asked for: a filter needs little of it.
+    """
 
     place: str  # EXPERIMENT/RUN, the run's folder in outputs/
+    parameters_json: str
+    metrics_json: str
+    tags_json: str
     id: str
     experiment: str
     parent: str | None
@@ -45,9 +52,28 @@ class RunRow:
     name: str | None
     note: str | None
     archived: bool
-    parameters: dict[str, Any]
-    metrics: dict[str, Any]  # the last value of each
-    tags: dict[str, Any]
+    _parameters: dict[str, Any] | None = None
+    _metrics: dict[str, Any] | None = None
+    _tags: dict[str, Any] | None = None
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        if self._parameters is None:
+            self._parameters = _values(self.parameters_json)
+        return self._parameters
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """The last value of each."""
+        if self._metrics is None:
+            self._metrics = _values(self.metrics_json)
+        return self._metrics
+
+    @property
+    def tags(self) -> dict[str, Any]:
+        if self._tags is None:
+            self._tags = _values(self.tags_json)
+        return self._tags
 
     @property
     def has_ended(self) -> bool:
@@ -78,10 +104,27 @@ SUMMARY_KEYS = (
     "user",
 )
 
-FIELDS = tuple(field.name for field in fields(RunRow))
+FIELDS = tuple(field.name for field in fields(RunRow) if field.name[0] != "_")
 
-document_of = attrgetter(*FIELDS[1:])
-"""The values of all fields of a row but its place, in their order."""
+facts_of = attrgetter(*FIELDS[4:])
+"""The values of the fields of a row behind the first four, in their order."""
+
+_decode = json.JSONDecoder().raw_decode  # without the checks of json.loads
+
+
+def row_from_json(place: str, facts: str, parameters: str, metrics: str, tags: str) -> RunRow:
+    """The row whose `facts_of` are the JSON `facts`."""
+    values: list[Any] = _decode(facts)[0]
+    return RunRow(place, parameters, metrics, tags, *values)
+
+
+def _values(text: str) -> dict[str, Any]:
+    values: dict[str, Any] = _decode(text)[0]
+    return values
+
+
+def to_json(value: Any) -> str:
+    return json.dumps(value, separators=(",", ":"))
 
 
 def row_of(view: RunView, *, place: str) -> RunRow:
@@ -96,17 +139,16 @@ def row_of(view: RunView, *, place: str) -> RunRow:
         kind = RunKind.run
     else:
         kind = RunKind.child if trial is None else RunKind.trial
-    shown: dict[str, Any] = {key: summary.get(key) for key in SUMMARY_KEYS if key not in ("tags", "archived", "user")}
+    logged = {f"{key}_json": to_json(summary.pop(key, {})) for key in ("parameters", "metrics", "tags")}
+    shown: dict[str, Any] = {key: summary.get(key) for key in SUMMARY_KEYS if key in FIELDS}
     return RunRow(
         place=place,
-        **shown,
+        **logged,
+        **{**shown, "archived": bool(shown["archived"]), "user": None if info is None else info.user},
         kind=kind,
         trial=trial,
         created_s=datetime.fromisoformat(summary["created"]).timestamp(),
         started_s=times.get("Running"),
         ended_s=ended,
-        user=None if info is None else info.user,
         host=None if info is None else info.document.get("host"),
-        archived=summary.get("archived", False),
-        tags=summary.get("tags", {}),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
@@ -138,8 +139,10 @@ def _logged(namespace: str, name: str) -> RowColumn:
 
 
 def _is_logged(namespace: str, name: str, rows: Collection[RunRow]) -> bool:
-    mapping = attrgetter(_ATTRIBUTES[namespace])
-    return any(name in mapping(row) for row in rows)
+    """Whether a row has the name; most are not parsed for that, since a name that is there is in the text."""
+    mapping, text = attrgetter(_ATTRIBUTES[namespace]), attrgetter(f"{_ATTRIBUTES[namespace]}_json")
+    key = f"{json.dumps(name)}:"
+    return any(key in text(row) and name in mapping(row) for row in rows)
 
 
 def _logged_names(namespace: str, rows: Collection[RunRow]) -> set[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import os
 import re
 import unicodedata
 import warnings
@@ -17,27 +18,29 @@ from amlcore.record.mark_texts import may_be_id
 from amlcore.runs.names import run_names
 from amlcore.runs.run import Run
 from amlcore.runs.view import creation_time
+from amlcore.workspace import Workspace
 
 _ID = re.compile(r"\d{8}-\d{6}-[0-9a-f]+")
 _CHILD = re.compile(rf"{_ID.pattern}_")
 
 
-def newest_first(folders: Iterable[Path]) -> Iterator[Run]:
+def newest_first(folders: Iterable[str | Path]) -> Iterator[Run]:
     """The runs in `folders`, newest first; a run whose id tells its place is not read.
 
     An id begins with the second in which the run was submitted. The time of creation is read for runs of the same
     second, for children, which have the id of their parent, and for folders that somebody renamed.
     """
-    ordered_by_id: list[Run] = []
+    by_id: list[tuple[str, str]] = []
     dated: list[tuple[datetime, Run]] = []
-    for folder in folders:
-        run = Run(str(folder))
-        if _ID.fullmatch(folder.name):
-            ordered_by_id.append(run)
+    for path in map(str, folders):
+        name = path.rpartition("/")[2]
+        if _ID.fullmatch(name):
+            by_id.append((name, path))
         else:
+            run = Run(path)
             dated.append((creation_time(run.record), run))
-    ordered_by_id.sort(key=lambda run: run.id, reverse=True)
-    seconds = (list(runs) for _, runs in groupby(ordered_by_id, key=lambda run: run.id[:15]))
+    by_id.sort(reverse=True)
+    seconds = ([Run(path) for _, path in pairs] for _, pairs in groupby(by_id, key=lambda pair: pair[0][:15]))
     in_order = (
         run
         for runs in seconds
@@ -49,6 +52,28 @@ def newest_first(folders: Iterable[Path]) -> Iterator[Run]:
     dated.sort(key=lambda pair: pair[0], reverse=True)
     others = ((creation_time(run.record), run) for run in in_order)  # lazily, as far as the list is shown
     yield from (run for _, run in heapq.merge(dated, others, key=lambda pair: pair[0], reverse=True))
+
+
+def folders_like_runs(workspace: Workspace, experiment: str | None = None) -> list[str]:
+    """The folders of all runs but children, in no particular order; those whose names are ids are not looked into."""
+    paths = []
+    for folder in workspace.experiment_folders:
+        if experiment not in (None, folder.name):
+            continue
+        if not os.access(folder, os.R_OK | os.X_OK):
+            paths.append(str(folder))  # reading it reports it
+            continue
+        with os.scandir(folder) as entries:
+            paths += [entry.path for entry in entries if _is_like_run(entry)]
+    return paths
+
+
+def _is_like_run(entry: os.DirEntry[str]) -> bool:
+    if _ID.fullmatch(entry.name):
+        return entry.is_dir()
+    if _CHILD.match(entry.name) or entry.name[0] == "." or not entry.is_dir():
+        return False
+    return not os.access(entry.path, os.X_OK) or os.path.exists(f"{entry.path}/run.json")
 
 
 def readable(runs: Iterable[Run]) -> Iterator[Run]:
