@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from amlcore.errors import NotFoundError, UnreadableError
 from amlcore.log import Log
 from amlcore.runs.find import folders_like_runs, newest_first
+from amlcore.runs.marking import is_archived
 from amlcore.runs.run import Run
 from amlcore.runs.view import DAMAGED, RunView
+from amlcore.worker.layout import RunLayout
 from amlcore.workspace import Workspace
 
 _FEW = 200
 """So many runs are read one by one; for more, the index knows those that have ended."""
 
 _COUNTED = 1000
-"""So many further runs are counted exactly; of more, only the folders are."""
+"""So many further runs are counted exactly; of more, only the folders are, even those of archived runs."""
 
 
 @dataclass(frozen=True)
@@ -71,21 +74,23 @@ def list_runs(
 
 def _newest(workspace: Workspace, *, experiment: str | None, archived: bool, limit: int, log: Log) -> RunListing:
     """List the newest runs; only these are read."""
-    folders = folders_like_runs(workspace, experiment)
-    runs = newest_first(folders)
+    folders = set(folders_like_runs(workspace, experiment))
     rows: list[dict[str, Any]] = []
-    further = len(folders)
-    for run in runs:
-        further -= 1
+    for run in newest_first(folders.copy()):
+        folders.discard(run.folder)
         row = _row(run, log)
-        if row is not None and (archived or not row.get("archived")):
+        if row is not None and (archived or not row["archived"]):
             rows.append(row)
             _log_damage(row, log)
         if len(rows) == limit:
             break
-    if further <= _COUNTED:
-        further = sum(1 for run in runs if os.path.exists(run.layout.run))
-    return RunListing(rows, further)
+    if len(folders) > _COUNTED:
+        return RunListing(rows, len(folders))
+    return RunListing(rows, sum(_is_listed(Path(folder), archived) for folder in folders))
+
+
+def _is_listed(folder: Path, archived: bool) -> bool:
+    return os.path.exists(RunLayout(folder).run) and (archived or not is_archived(folder))
 
 
 def _row(run: Run, log: Log) -> dict[str, Any] | None:

@@ -66,7 +66,8 @@ def find(
     if expression is not None and where is not None and rows:
         matching = filter(compile_filter(expression, source=where, rows=rows), matching)
     if not archived and "archived" not in names:
-        matching = (row for row in matching if not row.archived)
+        places = {row.place for row in rows if row.archived}
+        matching = (row for row in matching if not _is_within(row.place, places))
     ordered = sorted(matching, key=lambda row: (row.created_s, row.id), reverse=True)
     if sort is not None and rows:
         try:
@@ -75,6 +76,15 @@ def find(
             raise type(error)(f"--sort {sort}: {error}") from None
         ordered = order(ordered, column, ascending=ascending)
     return Matches(ordered, index.skipped)
+
+
+def _is_within(place: str, places: set[str]) -> bool:
+    """Whether a run is one of those at `places`, or a child of one."""
+    while place and places:
+        if place in places:
+            return True
+        place = place.rpartition("_")[0]
+    return False
 
 
 def order(rows: list[RunRow], column: RowColumn, *, ascending: bool) -> list[RunRow]:

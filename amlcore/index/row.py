@@ -139,12 +139,13 @@ def row_of(view: RunView, *, place: str) -> RunRow:
         kind = RunKind.run
     else:
         kind = RunKind.child if trial is None else RunKind.trial
-    logged = {f"{key}_json": to_json(summary.pop(key, {})) for key in ("parameters", "metrics", "tags")}
-    shown: dict[str, Any] = {key: summary.get(key) for key in SUMMARY_KEYS if key in FIELDS}
+    shown: dict[str, Any] = {key: summary[key] for key in SUMMARY_KEYS if key in FIELDS}
     return RunRow(
         place=place,
-        **logged,
-        **{**shown, "archived": bool(shown["archived"]), "user": None if info is None else info.user},
+        parameters_json=to_json(summary["parameters"]),
+        metrics_json=to_json(summary["metrics"]),
+        tags_json=to_json(summary["tags"]),
+        **shown,
         kind=kind,
         trial=trial,
         created_s=datetime.fromisoformat(summary["created"]).timestamp(),

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from amlcore.app import runs
+from amlcore.app.run_list import list_runs
 from amlcore.record.documents import RunInfo
 from amlcore.record.record import Record
 from amlcore.record.series import SHOWN_VALUES
@@ -54,10 +55,10 @@ def test_twenty_rows_read_twenty_runs(renamed: list[str], tmp_path: Path, listed
     for name, other in zip(names, renamed, strict=False):  # an old one, whose name tells no time any more
         (tmp_path / "outputs/e" / name).rename(tmp_path / "outputs/e" / other)
 
-    found = runs.list_runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, log=print)
+    found = list_runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, log=print)
 
     assert [row["id"] for row in found.rows] == sorted(names, reverse=True)[:20]
-    assert found.total == 200
+    assert found.further == 180
     assert sorted(listed) == names[-20:] + renamed
 
 
@@ -77,7 +78,7 @@ def test_the_order_is_that_of_creation(tmp_path: Path) -> None:
     (tmp_path / "outputs/e" / child).rename(tmp_path / f"outputs/e/{names[0]}_0")
     (tmp_path / "outputs/e" / names[3]).rename(tmp_path / "outputs/e/the-good-one")
 
-    found = runs.list_runs(Workspace(root=str(tmp_path)), children=True, log=print)
+    found = list_runs(Workspace(root=str(tmp_path)), children=True, log=print)
 
     created = [row["created"] for row in found.rows]
     assert len(created) == 6
@@ -88,7 +89,7 @@ def test_a_sorted_list_is_the_best_of_all(tmp_path: Path) -> None:
     for number in range(60):
         _lay(tmp_path, BEGIN + timedelta(seconds=number), score=(number * 37) % 60)
 
-    found = runs.list_runs(Workspace(root=str(tmp_path)), sort="score", limit=3, log=print)
+    found = list_runs(Workspace(root=str(tmp_path)), sort="score", limit=3, log=print)
 
     assert [row["metrics"]["score"] for row in found.rows] == [59, 58, 57]
 

@@ -270,8 +270,18 @@ class Logbook(object):
         folder, attempt = self._kept(folder), self._attempt()
         write_records(folder, records)
         if attempt is None and script_runs.has_ended(self.folder):
+            _touch(self.folder)
             sync_tree(folder)
             sync([self.folder])
+
+
+def _touch(folder):
+    # type: (str) -> None
+    """Tell whoever has read the ended run in `folder` to read it again; see amlcore/index/fingerprint.py."""
+    try:
+        os.utime(folder)
+    except OSError:  # of another user
+        pass
 
 
 def _write_stream(stream, path):
