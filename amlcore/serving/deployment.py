@@ -6,7 +6,6 @@ import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
-from importlib import metadata
 
 from amlcore.errors import DeploymentError
 
@@ -107,4 +106,6 @@ def _check_name(name: str, what: str) -> None:
 
 def supported_python() -> str:
     """The versions of Python that BentoML runs on, as a specifier of PEP 440."""
+    from importlib import metadata  # 5 ms of each command
+
     return str(metadata.metadata("bentoml")["Requires-Python"])
