@@ -281,6 +281,7 @@ def test_what_python_hands_over_becomes_plain() -> None:
         "source_directory": "src",
         "script": "a.py",
         "module": None,
+        "mlflow": True,
         "arguments": ["--C", 0.1, 3, True, "x", "d.csv"],
         "inputs": {"data": {"path": "d.csv", "mode": "in_place"}, "more": {"path": "e.csv", "mode": "copy"}},
         "environment_variables": {"N": "1"},
