@@ -44,7 +44,7 @@ class Selection:
                 "name runs, or choose them with --where FILTER" + (", not both" if self.references else "")
             )
         if self.where is not None:
-            raise RequestError("--where needs the index of runs")
+            return _matching(workspace, self.where)
         folders = list(workspace.run_folders)
         return list(dict.fromkeys(Path(find(folders, reference).folder) for reference in self.references))
 
@@ -125,6 +125,14 @@ def _check(confirm: Confirm, question: str) -> None:
 
 def _change(runs: list[str], size_bytes: int, kept: Sequence[Use]) -> Change:
     return Change(runs, size_bytes, [{"id": use.run, "reason": use.reason, "way_out": use.way_out} for use in kept])
+
+
+def _matching(workspace: Workspace, where: str) -> list[Path]:
+    """The runs that a filter finds, archived ones included; of children only if it is about them."""
+    from amlcore.index import find as find_matching
+
+    matches = find_matching(workspace, where, archived=True)
+    return [workspace.outputs_path / row.place for row in matches.rows]
 
 
 def count(items: Sequence[object] | int, noun: str) -> str:

@@ -22,7 +22,7 @@ def _add_selection(parser: Parser) -> None:
     parser.add_argument(
         "runs", metavar="RUN", nargs="*", type=run_id, help="an id, the beginning of one, a name, or `latest`"
     )
-    parser.set_defaults(where=None)
+    parser.add_argument("--where", metavar="FILTER", help="the runs that match, as in aml runs 'FILTER'")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
 
 

@@ -46,7 +46,19 @@ class RunView:
         self.damages = self._contents.damages or ([] if failure is None else [failure])
 
     def summary(self) -> dict[str, Any]:
-        """The run as one row of a list; its keys are a contract. The state of a damaged one is Damaged."""
+        """The run as one row of a list; its keys are a contract. The state of a damaged one is Damaged.
+
+        Raises
+        ------
+        NotFoundError
+            The run was removed while it was read: then this may be half of it.
+        """
+        row = self._summary()
+        if not self._record.is_present:
+            raise NotFoundError(f"{self._record.folder} holds no run")
+        return row
+
+    def _summary(self) -> dict[str, Any]:
         info, status, folder = self._contents.info, self._contents.status, self._record.folder
         marks = self._contents.marks
         state = RunState.NotStarted if status is None else status.state

@@ -167,6 +167,20 @@ def test_a_model_of_a_trial_keeps_its_sweep(project: Path) -> None:
     assert f"run {sweep.name}_1 is used by model wine:1" in said.err
 
 
+def test_a_filter_removes_what_matches_and_is_not_in_use(project: Path) -> None:
+    good, bad, used = lay(project, 1, metrics={"m": 0.9}), lay(project, 2, metrics={"m": 0.1}), lay(project, 3)
+    sweep = lay_sweep(project, 4, trials=2, metric="m")
+    lay_model(project, used)
+
+    dry = called(project, "rm", "--where", "m < 0.5", "--dry-run", "--json").json
+    assert (dry["removed"], dry["kept"]) == ([bad.name], [])
+    said = called(project, "rm", "--where", "m < 0.5 or tags.colour = blue", "--json").json
+
+    assert said["removed"] == sorted([bad.name, good.name, sweep.name])
+    assert [use["id"] for use in said["kept"]] == [used.name]
+    assert ids(project) == [used.name]
+
+
 def test_a_damaged_run_can_be_removed(project: Path) -> None:
     run = lay(project, 1)
     (run / "state.json").write_text("")
@@ -211,6 +225,8 @@ def test_outputs_on_another_filesystem_have_their_own_trash(project: Path) -> No
 @pytest.mark.parametrize(
     ("words", "message"),
     [
+        (["RUN", "--where", "state = Failed"], "not both"),
+        (["--where", "state = Filed"], "did you mean"),
         ([], "name runs, or choose them with --where FILTER"),
         (["--undo", "--now"], "--undo and --now exclude each other"),
         (["no-such"], "run 'no-such': no such run"),

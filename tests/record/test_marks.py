@@ -250,7 +250,7 @@ def test_colleagues_mark_runs_of_the_group(umask: int, tmp_path: Path) -> None:
     for uid, key in ((42001, "a"), (42002, "b"), (42001, "c")):
         User(uid, umask).aml(workspace, "tag", run.name, f"{key}=1")
     User(42002, umask).aml(workspace, "name", run.name, "ours")
-    assert User(42001, umask).aml(workspace, "tag", "ours").out == "a=1\nb=1\nc=1\ncolour=blue\n"
+    assert User(42001, umask).aml(workspace, "tag", "ours").out == "colour=blue\na=1\nb=1\nc=1\n"
 
     run.chmod(0o755)
     said = User(42002, umask).aml(workspace, "tag", "ours", "d=1", status=2)
