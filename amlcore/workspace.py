@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from amlcore import redaction
 from amlcore.errors import ConfigError, RequestError
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.root import AZURE_MARKERS, MARKER, find_root
+
+T = TypeVar("T")
 
 MOVING = "moving"
 """The folder in the trash with the manifests of removals whose runs are being moved; see housekeeping/trash.py."""
@@ -129,14 +132,23 @@ class Workspace:
 
         Runs that are removed or restored together, such as a sweep and its trials, are all in it or none.
         """
+        folders, hidden = self.undisturbed(lambda: list(self._present_folders))
+        yield from (folder for folder in folders if f"{folder.parent.name}/{folder.name}" not in hidden)
+
+    def undisturbed(self, scan: Callable[[], T]) -> tuple[T, set[str]]:
+        """What a scan of outputs/ comes to while no runs are removed or restored.
+
+        Returns
+        -------
+        tuple
+            The result of `scan`, and the runs, as EXPERIMENT/RUN, that it may have met and that are removed.
+        """
         moving = self.trash_path / MOVING
         while True:
             stamp = _modified_ns(moving)
-            folders = list(self._present_folders)
-            hidden = _moving_runs(moving)
+            result, hidden = scan(), _moving_runs(moving)
             if _modified_ns(moving) == stamp:
-                break
-        yield from (folder for folder in folders if f"{folder.parent.name}/{folder.name}" not in hidden)
+                return result, hidden
 
     @property
     def _present_folders(self) -> Iterator[Path]:

@@ -12,9 +12,9 @@ import pytest
 
 from amlcore.snapshot import snapshot
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits
-from tests.housekeeping.test_rm import ids, lay_model, no_bentos, tree
+from tests.housekeeping.test_rm import ids, no_bentos, tree
 from tests.support.called import called
-from tests.support.laid_runs import lay, lay_sweep
+from tests.support.laid_runs import lay, lay_model, lay_sweep
 
 __all__ = ["no_bentos"]
 FILES = {"outputs/model.txt": "model" * 1000, "checkpoints/last.txt": "checkpoint" * 1000}

@@ -7,14 +7,13 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from amlcore.worker.process_identity import identity
 from tests.support import users
 from tests.support.called import called
-from tests.support.laid_runs import lay, lay_sweep
+from tests.support.laid_runs import lay, lay_model, lay_sweep
 from tests.support.users import User, group_workspace
 
 
@@ -24,22 +23,6 @@ def ids(project: Path, *words: str) -> list[str]:
 
 def tree(folder: Path) -> dict[str, str]:
     return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
-
-
-def lay_model(project: Path, run: Path, *, version: int = 1) -> Path:
-    """The record of a model of a run, as far as the registry reads it."""
-    facts: dict[str, Any] = {
-        **dict.fromkeys(("framework", "python", "class", "last_step", "description", "experiment", "path"), ""),
-        **{key: [] for key in ("trusted_types", "files", "code", "methods", "warnings")},
-        **{key: {} for key in ("code_sha256", "metrics", "tags", "properties", "signature")},
-        **dict.fromkeys(("framework_version", "trained_with", "resource_configuration", "classes", "sample")),
-        **{"name": "wine", "version": version, "run": run.name, "sha256": "0" * 64},
-        "created": "2026-01-01T00:00:00+00:00",
-    }
-    folder = project / "models/wine" / str(version)
-    folder.mkdir(parents=True)
-    (folder / "model.json").write_text(json.dumps(facts))
-    return folder
 
 
 def lay_bento(store: Path, run: Path) -> None:

@@ -71,3 +71,20 @@ def lay_sweep(
         facts = {"experiment": experiment, "metrics": {metric: float(trial)}, "trial": trial}
         lay(root, number, suffix=f"_{trial}", files=files, **facts)
     return sweep
+
+
+def lay_model(root: Path, run: Path, *, version: int = 1) -> Path:
+    """The record of a model of a run, as far as the registry reads it."""
+    facts: dict[str, Any] = {
+        **dict.fromkeys(("framework", "python", "class", "last_step", "description", "experiment", "path"), ""),
+        **{key: [] for key in ("trusted_types", "files", "code", "methods", "warnings")},
+        **{key: {} for key in ("code_sha256", "metrics", "tags", "properties", "signature")},
+        **dict.fromkeys(("framework_version", "trained_with", "resource_configuration", "classes", "sample")),
+        **{"name": "wine", "version": version, "run": run.name, "sha256": "0" * 64},
+        "created": "2026-01-01T00:00:00+00:00",
+    }
+    folder = root / "models/wine" / str(version)
+    folder.mkdir(parents=True)
+    (folder / "new").write_text(json.dumps(facts))
+    (folder / "new").rename(folder / "model.json")
+    return folder
