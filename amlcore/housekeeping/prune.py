@@ -157,7 +157,8 @@ class Pruner:
         request = self._request
         if not set(PARTS) & set(request.kinds):
             return
-        everything = [folder for folder in self._workspace.run_folders if not (folder / "sweep.json").exists()]
+        folders = sorted(self._workspace.run_folders, key=ranking.in_order)
+        everything = [folder for folder in folders if not (folder / "sweep.json").exists()]
         chosen = everything if request.folders is None else _with_children(request.folders, everything)
         best = self._best(everything, prune)
         for folder in chosen:

@@ -32,6 +32,12 @@ class Group:
     criterion: Criterion | None  # None: nobody said what is good
 
 
+def in_order(folder: Path) -> tuple[str, str, list[int]]:
+    """The sort key of runs: a trial by its number, since of equal ones the first is the best, as its sweep has it."""
+    name, *numbers = folder.name.split("_")
+    return folder.parent.name, name, [int(number) if number.isdecimal() else 0 for number in numbers]
+
+
 def groups(folders: Iterable[Path], *, metric: str | None, goal: Goal | None) -> list[Group]:
     """`folders` by sweep and by experiment; without a `metric`, trials are compared by that of their sweep."""
     members: dict[Path, list[Path]] = {}
@@ -49,7 +55,7 @@ def best(group: Group, count: int) -> set[Path]:
     """The `count` best runs of a group; all of them if nobody said what is good, or none logged it."""
     if group.criterion is None:
         return set(group.folders)
-    ranked = sorted(_scores(group.folders, group.criterion), key=lambda pair: pair[0], reverse=True)
+    ranked = sorted(_scores(group.folders, group.criterion), key=lambda pair: pair[0], reverse=True)  # equal ones stay
     return {folder for _, folder in ranked[:count]} if ranked else set(group.folders)
 
 

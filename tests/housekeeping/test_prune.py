@@ -53,6 +53,14 @@ def test_the_best_trials_of_a_sweep_keep_their_files(project: Path) -> None:
     assert len(ids(project)) == 9
 
 
+def test_of_equal_trials_the_first_is_the_best(project: Path) -> None:
+    sweep = lay_sweep(project, 1, trials=12, score=1.0)
+
+    called(project, "prune", *PARTS, "--keep-best", "2")
+
+    assert [trial for trial in range(12) if files_of(sweep.with_name(f"{sweep.name}_{trial}"))] == [0, 1]
+
+
 @pytest.mark.parametrize(("goal", "kept"), [((), [1]), (("--goal", "minimize"), [3])])
 def test_a_metric_says_which_runs_are_the_best(goal: tuple[str, ...], kept: list[int], project: Path) -> None:
     scores = {1: 0.9, 2: 0.5, 3: 0.1}

@@ -62,13 +62,24 @@ def lay(
 
 
 def lay_sweep(
-    root: Path, number: int, *, trials: int, metric: str = "score", experiment: str = "e", **facts: Any
+    root: Path,
+    number: int,
+    *,
+    trials: int,
+    metric: str = "score",
+    score: float | None = None,
+    experiment: str = "e",
+    **facts: Any,
 ) -> Path:
-    """The record of a sweep and of its trials; each has the score of its number, an output and a checkpoint."""
+    """The record of a sweep and its trials, each with `score` or its number, an output and a checkpoint."""
     sweep = lay(root, number, sweep={"primary_metric": metric, "goal": "maximize"}, experiment=experiment, **facts)
     for trial in range(trials):
         files = {"outputs/model.txt": f"model {trial}" * 1000, "checkpoints/last.txt": f"checkpoint {trial}" * 1000}
-        facts = {"experiment": experiment, "metrics": {metric: float(trial)}, "trial": trial}
+        facts = {
+            "experiment": experiment,
+            "metrics": {metric: float(trial) if score is None else score},
+            "trial": trial,
+        }
         lay(root, number, suffix=f"_{trial}", files=files, **facts)
     return sweep
 
