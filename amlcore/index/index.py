@@ -21,6 +21,9 @@ from amlcore.workspace import Workspace
 _BATCH = 1000
 """Rows are stored after so many, so that an interrupted build is not lost."""
 
+_LOOKS_AGAIN = 5
+"""How often a look is corrected, if runs are removed and restored again and again meanwhile."""
+
 _MANY = 3000
 """Reading so many runs takes seconds, so it is logged."""
 
@@ -50,6 +53,7 @@ class RunIndex:
     ) -> None:
         self.version = 0
         self.skipped: dict[str, str] = {}
+        self._workspace = workspace
         self._outputs = str(workspace.outputs_path)
         self._experiment = experiment
         self._children = children
@@ -92,11 +96,33 @@ class RunIndex:
             else:
                 unread.append(place)
         self._forget(place for place in ended if place not in places and self._is_looked_for(place))
+        self.skipped = {}
         self._read_all(unread, rows)
+        for _ in range(_LOOKS_AGAIN):
+            missing = [place for place in unread if place not in rows and self._is_missing(place)]
+            if not missing:
+                break
+            self._correct(rows, missing)
         return rows
+
+    def _correct(self, rows: dict[str, RunRow], missing: list[str]) -> None:
+        """Look again, since runs were removed, or restored, while others were read: a sweep is listed whole or not."""
+        present = self._places()
+        for place in rows.keys() - present.keys():
+            del rows[place]
+        self._read_all([place for place in missing if place in present], rows)
+
+    def _is_missing(self, place: str) -> bool:
+        """Whether a run could not be read since it was removed; its folder may be back by now."""
+        folder = f"{self._outputs}/{place}"
+        return place not in self.skipped and (not os.path.exists(folder) or os.path.exists(f"{folder}/run.json"))
 
     def _places(self) -> dict[str, int]:
         """Where runs may be, and the time of each folder; an experiment that may not be listed stands for its runs."""
+        places, removed = self._workspace.undisturbed(self._scan)
+        return {place: time_ns for place, time_ns in places.items() if place not in removed} if removed else places
+
+    def _scan(self) -> dict[str, int]:
         places = {}
         for experiment in _folders(self._outputs):
             if self._experiment not in (None, experiment.name):
@@ -129,7 +155,6 @@ class RunIndex:
     def _read_all(self, places: list[str], rows: dict[str, RunRow]) -> None:
         """Read runs into `rows`, and keep those that have ended."""
         assert self._ended is not None
-        self.skipped = {}
         if len(places) >= _MANY and self._log is not None:
             self._log(f"indexing {len(places)} runs; the next time only new ones are read")
         unstored: list[CachedRun] = []

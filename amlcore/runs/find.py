@@ -56,6 +56,13 @@ def newest_first(folders: Iterable[str | Path]) -> Iterator[Run]:
 
 def folders_like_runs(workspace: Workspace, experiment: str | None = None) -> list[str]:
     """The folders of all runs but children, in no particular order; those whose names are ids are not looked into."""
+    paths, removed = workspace.undisturbed(lambda: _paths_like_runs(workspace, experiment))
+    if not removed:
+        return paths
+    return [path for path in paths if "/".join(path.rsplit("/", 2)[1:]) not in removed]
+
+
+def _paths_like_runs(workspace: Workspace, experiment: str | None) -> list[str]:
     paths = []
     for folder in workspace.experiment_folders:
         if experiment not in (None, folder.name):

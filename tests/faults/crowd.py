@@ -136,9 +136,8 @@ class Member:
 
     def find(self) -> None:
         """The index in the user's cache shows no half things either."""
-        said = called(
-            self._root, "runs", "kind = sweep or kind = trial or tags.colour = blue", "--json", "--all", status=None
-        )
+        where = "kind = sweep or kind = trial or tags.colour = blue"
+        said = called(self._root, "runs", where, "--json", "--all", "--children", "--archived", status=None)
         if said.status == 0:
             _check_rows([row for row in said.json if row["experiment"] == "e"])
 
