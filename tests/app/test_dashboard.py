@@ -64,7 +64,7 @@ def test_a_sweep_is_shown_while_it_runs_and_stays_as_it_is(project: Path, aml: A
     assert sweep_and_trials(aml)[0]["state"] == "Canceled"
 
 
-def test_what_cannot_be_shown_is_said(project: Path, aml: Aml, write: Write) -> None:
+def test_aml_ui_says_why_it_cannot_show_a_run(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", "")
     write("blocked/sitecustomize.py", "import sys\nsys.modules['optuna_dashboard'] = None\n")
     aml("run", "-m", "a.py", HERE, "compute.cores=1,2")

@@ -87,11 +87,11 @@ def serving(service: str, home: Path) -> Iterator[httpx.Client]:
         try:
             server.wait(30)
         finally:
-            left = processes_of(home)
-            for process in left:
+            remaining_processes = processes_of(home)
+            for process in remaining_processes:
                 os.kill(process, signal.SIGKILL)
             server.wait()
-    assert not left
+    assert not remaining_processes
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], client: httpx.Client, *, log: Path) -> None:
@@ -122,9 +122,9 @@ def ask(client: httpx.Client, data: Any, *, method: str = "predict") -> Any:
 
 def records(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame as a client sends them: a missing value is null."""
-    found = json.loads(frame.to_json(orient="records", double_precision=15))
-    assert isinstance(found, list)
-    return found
+    rows = json.loads(frame.to_json(orient="records", double_precision=15))
+    assert isinstance(rows, list)
+    return rows
 
 
 @pytest.mark.slow
@@ -178,8 +178,8 @@ def test_penguins_from_a_csv_to_estimates(project: Path, aml: Aml, home: Path) -
     penguins = pd.read_csv(csv)
     rows = penguins.drop(columns="body_mass_g")
     assert rows.isna().any(axis=None)
-    known = penguins.dropna(subset=["body_mass_g"])
-    _, test = train_test_split(known, random_state=0)
+    complete_rows = penguins.dropna(subset=["body_mass_g"])
+    _, test = train_test_split(complete_rows, random_state=0)
     estimates = trained.model.predict(test.drop(columns="body_mass_g"))
     assert trained.metrics == {
         "R2": pytest.approx(r2_score(test["body_mass_g"], estimates)),

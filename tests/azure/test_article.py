@@ -141,7 +141,7 @@ def test_the_articles_own_python_is_used_or_said_to_be_missing(folder: Path) -> 
     assert "environment.python=3.11" in said
 
 
-def test_no_workspace_names_where_the_search_began(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_workspace_names_the_folder_searched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
     with pytest.raises(NotFoundError, match=str(tmp_path)):

@@ -77,7 +77,7 @@ def test_the_way_into_a_new_project_can_be_pasted(aml: Aml) -> None:
     assert "next: cd 'my project' && aml run" in aml("init", "my project").err
 
 
-def test_what_lies_in_outputs_and_is_no_experiment_is_passed_over(project: Path) -> None:
+def test_folders_of_outputs_that_are_not_experiments_are_skipped(project: Path) -> None:
     for name in ("train", "my folder", "тест", "_x", "x" * 129):
         (project / "outputs" / name).mkdir(parents=True)
 

@@ -51,7 +51,7 @@ def test_a_run_is_explained_on_stderr_alone(
 
 
 @pytest.mark.parametrize("environment", [{}, {"AMLCORE_DEBUG": "0"}, {"AMLCORE_DEBUG": ""}])
-def test_nothing_is_explained_unless_it_is_asked_for(environment: dict[str, str], aml: Aml, write: Write) -> None:
+def test_no_debug_lines_without_the_option(environment: dict[str, str], aml: Aml, write: Write) -> None:
     write("a.py", "")
 
     assert "debug" not in aml("run", "a.py", HERE, env=environment).err
@@ -75,7 +75,7 @@ def test_a_detached_run_explains_itself_in_its_driver_log(aml: Aml, write: Write
     assert "aml: debug: " in (folder / "driver.log").read_text()
 
 
-def test_no_secret_is_shown(project: Path, aml: Aml, write: Write) -> None:
+def test_the_debug_log_hides_secrets(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", "import os\nassert os.environ['TOKEN']\n")
     write("conf/config.yaml", "defaults: [base, _self_]\nworkspace:\n  secrets: [TOKEN]\n")
     write("requirements.txt", f"--index-url https://user:{SECRET}@127.0.0.1:9/simple\nnothing-such\n")

@@ -23,8 +23,8 @@ DEAF = "import signal, time\nsignal.signal(15, signal.SIG_IGN)\nprint('begun', f
 
 def sleepers() -> list[str]:
     """The processes that the test's scripts left behind: those that sleep for 4711 seconds."""
-    found = subprocess.run(["pgrep", "-f", "^sleep 4711"], capture_output=True, text=True, check=False)
-    return found.stdout.split()
+    pgrep = subprocess.run(["pgrep", "-f", "^sleep 4711"], capture_output=True, text=True, check=False)
+    return pgrep.stdout.split()
 
 
 def test_an_empty_list_says_whether_there_is_a_workspace(aml: Aml, project: Path, tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_a_script_runs_where_there_is_nothing_else(tmp_path: Path, aml: Aml) -> 
     )
 
 
-def test_the_keys_of_a_run_are_the_contract(project: Path, aml: Aml, write: Write) -> None:
+def test_json_keys_of_a_run_are_stable(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", "print(1)")
     aml("run", "a.py", HERE)
 
@@ -78,15 +78,15 @@ def test_show_tells_what_a_run_was_made_of(project: Path, aml: Aml, write: Write
     subprocess.run([*git, "commit", "-qm", "one"], check=True)
 
     aml("run", "src/a.py", HERE, "+script.inputs.data=data.csv")
-    found = aml("show", "latest", "--json").json
+    details = aml("show", "latest", "--json").json
 
     commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
-    assert (found["git"]["commit"], found["git"]["dirty"]) == (commit, False)
-    assert found["inputs"]["data"]["sha256"] == hashlib.sha256(b"a,b\n1,2\n").hexdigest()
-    assert [item["path"] for item in found["outputs"]] == ["outputs/x.txt"]
-    assert found["snapshot"]["files"] == 1
-    assert found["usage"]["max_rss_bytes"] > 1e6
-    assert {"Preparing", "Queued", "Running", "Finalizing", "Completed"} <= set(found["times"])
+    assert (details["git"]["commit"], details["git"]["dirty"]) == (commit, False)
+    assert details["inputs"]["data"]["sha256"] == hashlib.sha256(b"a,b\n1,2\n").hexdigest()
+    assert [item["path"] for item in details["outputs"]] == ["outputs/x.txt"]
+    assert details["snapshot"]["files"] == 1
+    assert details["usage"]["max_rss_bytes"] > 1e6
+    assert {"Preparing", "Queued", "Running", "Finalizing", "Completed"} <= set(details["times"])
     write("src/a.py", "print(2)")
     aml("run", "src/a.py", HERE)
     assert aml("show", "latest", "--json").json["git"]["dirty"] is True
@@ -397,11 +397,11 @@ def test_a_damaged_record_hides_no_other_run(file: str, damage: str, project: Pa
     write(f"outputs/e/bad/{file}", damage)
     write("outputs/foreign/readme.txt", "not ours")
 
-    found = aml("runs", "--json")
+    listing = aml("runs", "--json")
 
-    assert "good" in [run["id"] for run in found.json]
-    if "bad" not in [run["id"] for run in found.json]:
-        assert "outputs/e/bad" in found.err
+    assert "good" in [run["id"] for run in listing.json]
+    if "bad" not in [run["id"] for run in listing.json]:
+        assert "outputs/e/bad" in listing.err
 
 
 @pytest.mark.parametrize("damage", ["a: [b", "[]", "3", "compute: 3", "compute: {kind: local, other: 1}"])
@@ -487,9 +487,9 @@ def test_eight_runs_at_once_are_eight_runs(project: Path, aml: Aml, write: Write
     ]
 
     assert [driver.wait(120) for driver in drivers] == [0] * 8
-    found = runs(aml)
-    assert [run["state"] for run in found] == ["Completed"] * 8
-    assert len({(Path(run["folder"]) / "outputs/pid").read_text() for run in found}) == 8
+    summaries = runs(aml)
+    assert [run["state"] for run in summaries] == ["Completed"] * 8
+    assert len({(Path(run["folder"]) / "outputs/pid").read_text() for run in summaries}) == 8
 
 
 def test_a_time_limit_ends_a_run(aml: Aml, write: Write) -> None:
@@ -512,7 +512,7 @@ def test_editing_the_source_after_submission_changes_nothing(project: Path, aml:
         assert driver.wait(20) == 0
 
 
-def test_what_outputs_links_to_stays_where_it_is(tmp_path: Path, aml: Aml, write: Write) -> None:
+def test_targets_of_links_in_outputs_are_not_moved(tmp_path: Path, aml: Aml, write: Write) -> None:
     precious = tmp_path / "precious"
     precious.mkdir()
     (precious / "file").write_text("mine")
@@ -540,7 +540,7 @@ def test_a_dollar_in_an_argument_survives_detaching_and_a_rerun(aml: Aml, write:
     assert aml("rerun", "latest").out == first.out
 
 
-def test_none_stands_although_an_experiment_says_otherwise(project: Path, aml: Aml, write: Write) -> None:
+def test_none_on_the_command_line_overrides_an_experiment(project: Path, aml: Aml, write: Write) -> None:
     import yaml
 
     write("scripts/iris/train_iris.py", "print(1)")
@@ -704,11 +704,11 @@ def test_models_are_listed_with_what_they_came_from(aml: Aml, write: Write) -> N
     aml("run", "train.py", HERE, "model.name=iris")
     assert aml("register", "latest", "--name", "iris").out == "iris:2\n"
 
-    found = aml("models", "--json").json
+    models = aml("models", "--json").json
 
-    assert [(model["name"], model["version"]) for model in found] == [("iris", 2), ("iris", 1)]
-    assert found[0]["run"] == runs(aml)[0]["id"]
-    assert found[0]["metrics"]["accuracy"] > 0.9
+    assert [(model["name"], model["version"]) for model in models] == [("iris", 2), ("iris", 1)]
+    assert models[0]["run"] == runs(aml)[0]["id"]
+    assert models[0]["metrics"]["accuracy"] > 0.9
     assert runs(aml, "--sort", "accuracy")[0]["model"] == "iris:2"
 
 

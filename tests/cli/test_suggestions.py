@@ -98,7 +98,7 @@ def test_a_run_is_taken_for_one_wherever_it_is_typed(project: Path, capsys: pyte
         assert run_id in capsys.readouterr().out
 
 
-def test_no_arguments_print_the_help_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
+def test_aml_without_arguments_prints_its_help_as_an_error(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""

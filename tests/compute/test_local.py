@@ -45,7 +45,7 @@ class TestLocal(Conformance):
         return "compute.slots=1" in str(run["reason"])
 
 
-class Laid:
+class LocalBackend:
     """The slots of a test, and runs for them of a worker that `sabotage` is loaded into."""
 
     def __init__(self, folder: Path, *, sabotage: str = "", interpreter: str = sys.executable) -> None:
@@ -54,13 +54,13 @@ class Laid:
         self.kind = WorkerKind(interpreter=interpreter, environment_variables={"PYTHONPATH": str(folder)})
         self.slots = LocalSlots(2, kind="local", state=folder / "state")
         self.ended: dict[str, Outcome] = {}
-        self.made = HandmadeQueue(folder / "made")
+        self.queue = HandmadeQueue(folder / "queue")
 
     def submit(self, script: str, **more: Any) -> Record:
-        source = self.made.folder / f"source-{uuid.uuid4()}"
+        source = self.queue.folder / f"source-{uuid.uuid4()}"
         source.mkdir()
         (source / "script.py").write_text(script)
-        record = Record(Path(self.made.lay(source, **more).folder))
+        record = Record(Path(self.queue.lay(source, **more).folder))
         self.slots.submit(RunRequest.read(Path(record.layout.request)), self.kind)
         return record
 
@@ -95,19 +95,19 @@ os.rename = renamed
 @pytest.mark.parametrize(
     ("times", "ends"), [(MAX_TRIES - 1, 0), (MAX_TRIES, "was killed by SIGKILL before the script began: ")]
 )
-def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
+def test_a_run_not_started_by_a_killed_worker_is_retried_a_few_times(
     times: int, ends: str | int, tmp_path: Path
 ) -> None:
-    laid = Laid(tmp_path, sabotage=dies_after("/claimed/.*-000002.1.json$", times=times))
-    first = laid.submit(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)")
+    backend = LocalBackend(tmp_path, sabotage=dies_after("/claimed/.*-000002.1.json$", times=times))
+    first = backend.submit(f"import os, time\nwhile not os.path.exists('{tmp_path}/go'): time.sleep(0.01)")
     until(lambda: first.claim)  # a worker of another kind that continues does not reset the count
 
-    second = laid.submit("print(1)")
+    second = backend.submit("print(1)")
 
-    assert str(ends) in str(laid.follow(second))
+    assert str(ends) in str(backend.follow(second))
     (tmp_path / "go").touch()
-    assert laid.follow(first) == 0
-    laid.slots.close()
+    assert backend.follow(first) == 0
+    backend.slots.close()
 
 
 @pytest.mark.parametrize(
@@ -118,39 +118,39 @@ def test_what_a_killed_worker_had_not_begun_is_tried_again_some_times(
     ],
 )
 def test_a_run_that_waits_for_a_slot_says_how_many_there_are(number: int, reason: str, tmp_path: Path) -> None:
-    laid = Laid(tmp_path)
-    laid.slots = LocalSlots(number, kind="local", state=tmp_path / "state")
+    backend = LocalBackend(tmp_path)
+    backend.slots = LocalSlots(number, kind="local", state=tmp_path / "state")
     with ExitStack() as locks:
         for slot in range(number):
             lock = locks.enter_context((tmp_path / f"state/slots/local-{slot}").open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
-        record = laid.submit("")
+        record = backend.submit("")
 
-        assert laid.slots.wait_reason(record.folder.name) == reason
-        assert laid.slots.withdraw(record.folder.name)
-    laid.slots.close()
+        assert backend.slots.wait_reason(record.folder.name) == reason
+        assert backend.slots.withdraw(record.folder.name)
+    backend.slots.close()
 
 
-def test_what_was_begun_is_not_tried_again(tmp_path: Path) -> None:
+def test_a_started_run_is_not_retried(tmp_path: Path) -> None:
     """Worker and supervisor are killed before the script's process is recorded."""
-    laid = Laid(tmp_path, sabotage=dies_after("/claim.json$", times=1, parent=True))
-    run = laid.submit("print(1)")
+    backend = LocalBackend(tmp_path, sabotage=dies_after("/claim.json$", times=1, parent=True))
+    run = backend.submit("print(1)")
     until(lambda: run.claim)
     Path(run.layout.attempt(1).claim).unlink()
 
-    assert laid.follow(run) == LOST.reason
-    laid.slots.close()
+    assert backend.follow(run) == LOST.reason
+    backend.slots.close()
 
 
 def test_a_worker_that_had_worked_is_replaced(tmp_path: Path) -> None:
-    laid, others = Laid(tmp_path), set(children(os.getpid()))
-    assert laid.follow(laid.submit("print(1)")) == 0
+    backend, others = LocalBackend(tmp_path), set(children(os.getpid()))
+    assert backend.follow(backend.submit("print(1)")) == 0
     (worker,) = set(children(os.getpid())) - others
     os.kill(worker, signal.SIGKILL)
     until(lambda: set(children(os.getpid())) <= others)
 
-    assert laid.follow(laid.submit("print(2)")) == 0
-    laid.slots.close()
+    assert backend.follow(backend.submit("print(2)")) == 0
+    backend.slots.close()
 
 
 @pytest.mark.parametrize(("times", "ends"), [(2, 0), (9, "the worker was killed by SIGTERM before the script began: ")])
@@ -159,27 +159,27 @@ def test_a_worker_that_is_killed_while_it_starts_costs_no_run(times: int, ends: 
     tries = "".join(f"mkdir {tmp_path}/{number} 2>/dev/null && kill $$\n" for number in range(times))
     python.write_text(f'#!/bin/sh\n{tries}exec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    laid = Laid(tmp_path, interpreter=str(python))
+    backend = LocalBackend(tmp_path, interpreter=str(python))
 
-    assert laid.follow(laid.submit("print(1)")) == ends
-    laid.slots.close()
+    assert backend.follow(backend.submit("print(1)")) == ends
+    backend.slots.close()
 
 
-def test_a_worker_that_could_not_start_takes_one_run_with_it(tmp_path: Path) -> None:
+def test_a_worker_that_cannot_start_costs_one_run(tmp_path: Path) -> None:
     """The failure is found while another run is submitted, and returned by the next poll."""
     python = tmp_path / "python"
     python.write_text(f'#!/bin/sh\nmkdir {tmp_path}/once && exit 3\nexec {sys.executable} "$@"\n')
     python.chmod(0o755)
-    laid, others = Laid(tmp_path, interpreter=str(python)), set(children(os.getpid()))
-    first = laid.submit("print(1)")
+    backend, others = LocalBackend(tmp_path, interpreter=str(python)), set(children(os.getpid()))
+    first = backend.submit("print(1)")
     until(lambda: set(children(os.getpid())) <= others)  # its worker has ended, and nobody has looked
 
-    second = laid.submit("print(2)")
+    second = backend.submit("print(2)")
 
-    assert sorted(str(laid.follow(run)) for run in (first, second)) == [
+    assert sorted(str(backend.follow(run)) for run in (first, second)) == [
         *("0", "the worker ended with status 3 before the script began: ")
     ]
-    laid.slots.close()
+    backend.slots.close()
 
 
 @pytest.mark.parametrize("driven", [True, False])
@@ -187,8 +187,8 @@ def test_a_canceled_run_whose_supervisor_was_stopped_ends(
     driven: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(queue, "CANCEL_PATIENCE_S", 0.1)
-    laid = Laid(tmp_path)
-    run = laid.submit("import time\ntime.sleep(600)", kill_wait_s=0.1)
+    backend = LocalBackend(tmp_path)
+    run = backend.submit("import time\ntime.sleep(600)", kill_wait_s=0.1)
     claim: Claim = until(lambda: run.claim)
     os.kill(claim.worker.pid, signal.SIGSTOP)
     request_cancel(run)
@@ -196,8 +196,8 @@ def test_a_canceled_run_whose_supervisor_was_stopped_ends(
     if not driven:
         until(lambda: Local.observe(run) and run.result)
 
-    assert laid.follow(run) is None
+    assert backend.follow(run) is None
     assert run.result is not None
     assert run.result.reason == "canceled"
     assert not claim.script.is_alive
-    laid.slots.close()
+    backend.slots.close()

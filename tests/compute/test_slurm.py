@@ -196,8 +196,8 @@ def test_a_node_killed_is_left_and_its_orphan_fenced_off(
 
 
 def stepds(job: str) -> list[int]:
-    found = subprocess.run(["pgrep", "-f", rf"^slurmstepd: \[{job}\."], capture_output=True, text=True, check=False)
-    return [int(pid) for pid in found.stdout.split()]
+    pgrep = subprocess.run(["pgrep", "-f", rf"^slurmstepd: \[{job}\."], capture_output=True, text=True, check=False)
+    return [int(pid) for pid in pgrep.stdout.split()]
 
 
 def test_a_run_interrupted_too_often_fails(project: Path, aml: Aml, write: Write) -> None:
@@ -291,7 +291,7 @@ def test_scancel_is_seen(project: Path, aml: Aml, write: Write) -> None:
     assert "canceled in Slurm" in run["reason"]
 
 
-def test_scancel_of_a_run_that_waits_is_seen(project: Path, aml: Aml, write: Write) -> None:
+def test_scancel_of_a_waiting_run_is_seen(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", "print('never')\n")
     slurm("sbatch", "--nodes=3", "--exclusive", "--output=/dev/null", "--wrap=sleep 600")
     with background(project, "run", "a.py", *SLURM) as driver:
@@ -326,7 +326,7 @@ def test_a_line_of_the_setup_that_fails_is_named(aml: Aml, write: Write) -> None
     assert "compute.setup: this line failed: module load nowhere (job" in said.err
 
 
-def test_all_cores_that_slurm_gives_are_the_threads(aml: Aml, write: Write) -> None:
+def test_thread_limits_use_all_allocated_cores(aml: Aml, write: Write) -> None:
     write("a.py", "import os\nprint(os.environ['OMP_NUM_THREADS'], os.environ['SLURM_CPUS_ON_NODE'])\n")
 
     assert aml("run", "a.py", *SLURM, "compute.cores=null", "compute.exclusive=true").out == "2 2\n"
@@ -456,7 +456,7 @@ def test_a_script_ends_while_the_controller_is_away(project: Path, aml: Aml, wri
             subprocess.run([Path(__file__).parents[1] / "slurm/up"], check=True, capture_output=True)
 
 
-def test_what_slurm_refuses_is_the_end_of_the_run(aml: Aml, write: Write) -> None:
+def test_a_job_that_slurm_refuses_fails_the_run(aml: Aml, write: Write) -> None:
     write("a.py", "print(1)")
 
     aml("run", "a.py", *SLURM, "compute.constraint=skylake", status=1)
@@ -637,7 +637,7 @@ def test_colleagues_share_a_workspace(shared: Path) -> None:
     assert other.aml(shared, "wait", "latest", status=130).status == 130
 
 
-def test_what_lost_its_driver_is_its_owners_alone(shared: Path) -> None:
+def test_only_the_owner_may_end_or_resume_a_run_without_a_driver(shared: Path) -> None:
     """A colleague is refused before anything changes; the owner's next command ends or resumes the run."""
     owner, other = (User(uid) for uid in COLLEAGUES)
     (shared / "a.py").write_text(HELD)

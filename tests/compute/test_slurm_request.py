@@ -161,14 +161,14 @@ def test_a_worker_takes_runs_as_long_as_a_whole_one_fits(target: Slurm, lease_s:
         ({"partition": "shut"}, ["compute.partition=shut", "its state is drain", "main: 3 nodes"]),
     ],
 )
-def test_what_cannot_fit_is_said_with_what_would(fields: dict[str, Any], parts: list[str]) -> None:
+def test_a_size_that_cannot_fit_is_refused_with_suggestions(fields: dict[str, Any], parts: list[str]) -> None:
     with pytest.raises(ConfigError) as error:
         Slurm(**fields).fits([MAIN, BIG, SHUT])
 
     assert all(part in str(error.value) for part in parts), error.value
 
 
-def test_what_is_said_to_fit_does() -> None:
+def test_suggested_sizes_fit() -> None:
     Slurm(cores=2, mem_gb=1.78, timeout_min=57).fits([MAIN, BIG])
     Slurm(cores=64, mem_gb=500, gpus=2, timeout_min=10_000, partition="big").fits([MAIN, BIG])
     Slurm(partition="old").fits([MAIN, DOWN])  # Slurm lets jobs wait for a partition that is down

@@ -80,13 +80,13 @@ def test_an_sinfo_that_prints_nonsense_is_refused_before_anything_starts(slurm: 
     assert runs(aml) == []
 
 
-def test_what_a_wrapper_prints_beside_the_answer_is_passed_over() -> None:
+def test_extra_output_of_an_sbatch_wrapper_is_ignored() -> None:
     assert job_id("Welcome to job 13!\nSubmitted batch job 42 on cluster c\n") == "42"
     assert job_id("sbatch: note\n42;c\n") == "42"
 
 
 @given(st.text(max_size=40))
-def test_an_answer_of_squeue_or_sacct_is_read_or_counts_as_none(text: str) -> None:
+def test_any_answer_of_squeue_or_sacct_is_parsed_or_refused(text: str) -> None:
     for parse in (cluster.parse_jobs, cluster.parse_ended, cluster.parse_partitions):
         with suppress(ValueError, LookupError):  # what becomes an UnreachableError, as below
             assert parse(text) is not None
@@ -101,7 +101,7 @@ def test_nonsense_is_no_answer(look: object, slurm: Path) -> None:
         look()  # type: ignore[operator]
 
 
-def test_neither_filters_of_a_user_nor_the_job_around_reach_slurm(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slurm_variables_of_the_user_and_outer_job_are_dropped(slurm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shown = {"SLURM_CONF": "/etc/slurm.conf", "SBATCH_ACCOUNT": "lab", "OMP_NUM_THREADS": "3"}
     hidden = {"SQUEUE_STATES": "RUNNING", "SACCT_FORMAT": "User", "SINFO_PARTITION": "x", "SCANCEL_STATE": "PENDING"}
     of_a_job = {"SLURM_JOB_ID": "5", "SLURM_ARRAY_JOB_ID": "4", "SLURM_ARRAY_TASK_ID": "1", "SLURM_MEM_PER_CPU": "9"}
@@ -143,7 +143,7 @@ def test_options_that_would_lose_the_jobs_are_refused(key: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8", exclude_characters="/\0\n"), min_size=1))
-def test_no_name_of_a_folder_is_a_pattern(name: str) -> None:
+def test_a_folder_name_is_never_a_slurm_pattern(name: str) -> None:
     text = batch_file(Path("/shared", name), Slurm().sbatch())
 
     options = [line for line in text.splitlines() if line.startswith("#SBATCH --")]
@@ -192,31 +192,31 @@ class Cluster:
 
 @given(longest=st.integers(1, 60), most=st.integers(1, 60), wanted=st.integers(1, 200))
 def test_jobs_are_asked_for_until_all_have_been_there(longest: int, most: int, wanted: int) -> None:
-    known, quota, left = Cluster(longest, most), JobQuota(), wanted
+    cluster_state, quota, jobs_to_submit = Cluster(longest, most), JobQuota(), wanted
     for _ in range(wanted + 1):
-        before = known.jobs
-        quota.fill(left, known.take, own=known.jobs)
-        left -= known.jobs - before
-        if not left:
+        before = cluster_state.jobs
+        quota.fill(jobs_to_submit, cluster_state.take, own=cluster_state.jobs)
+        jobs_to_submit -= cluster_state.jobs - before
+        if not jobs_to_submit:
             break
-        assert known.jobs == min(most, known.jobs + left)
+        assert cluster_state.jobs == min(most, cluster_state.jobs + jobs_to_submit)
         assert quota.limit == "AssocMaxSubmitJobLimit"
-        known.jobs -= 1  # one has ended
+        cluster_state.jobs -= 1  # one has ended
 
-    assert left == 0
+    assert jobs_to_submit == 0
     assert quota.limit is None
-    assert known.refusals <= 12 + 8 * wanted
+    assert cluster_state.refusals <= 12 + 8 * wanted
 
 
 def test_a_limit_that_takes_no_job_at_all_is_a_refusal_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     now = 100.0
     monkeypatch.setattr(job_quota.time, "monotonic", lambda: now)
-    quota, known = JobQuota(), Cluster(1, 0)
+    quota, cluster_state = JobQuota(), Cluster(1, 0)
     for _ in range(7):
-        quota.fill(1, known.take, own=0)
+        quota.fill(1, cluster_state.take, own=0)
         now += 10
     with pytest.raises(ExecutionError, match="even though you have no other job"):
-        quota.fill(1, known.take, own=0)
+        quota.fill(1, cluster_state.take, own=0)
     now += 1000
-    quota.fill(1, known.take, own=1)  # others of one's own keep it out
+    quota.fill(1, cluster_state.take, own=1)  # others of one's own keep it out
     assert quota.limit == "AssocMaxSubmitJobLimit"

@@ -32,7 +32,7 @@ def test_a_bomb_is_refused_by_name(text: str) -> None:
         load(stream(text), package=())
 
 
-def test_what_holds_itself_is_refused_by_line() -> None:
+def test_a_recursive_alias_is_refused_by_line() -> None:
     with pytest.raises(ConfigError, match=r"bomb\.yaml:2: an alias contains itself"):
         load(stream("x: 1\na: &a [1, *a]\n"), package=())
 

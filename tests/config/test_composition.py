@@ -267,7 +267,7 @@ def test_arguments_become_a_command_line(arguments: object, command_line: list[s
     assert ScriptRunConfig(script="a.py", arguments=arguments).command_line() == command_line
 
 
-def test_what_python_hands_over_becomes_plain() -> None:
+def test_python_values_become_plain_values() -> None:
     config = ScriptRunConfig(
         Path("src"),
         Path("a.py"),
@@ -308,7 +308,7 @@ def test_what_python_hands_over_becomes_plain() -> None:
         ({"environment_variables": {"A": None}}, "script.environment_variables.A=None"),
     ],
 )
-def test_what_no_process_can_be_given_is_refused(fields: dict[str, Any], part: str) -> None:
+def test_arguments_that_no_process_can_receive_are_refused(fields: dict[str, Any], part: str) -> None:
     with pytest.raises(ConfigError) as caught:
         ScriptRunConfig(**fields)
 

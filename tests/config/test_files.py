@@ -96,7 +96,7 @@ def test_jobs_are_composed_in_several_threads_at_once(root: Path) -> None:
     assert (SourcesRegistry.instance().types["file"], list(warnings.filters)) == before
 
 
-def test_what_an_experiment_chooses_is_gone_with_the_experiment(root: Path, write: Write) -> None:
+def test_choices_of_an_experiment_go_with_it(root: Path, write: Write) -> None:
     write("conf/config.yaml", "defaults: [base, _self_, experiment: night, override script: a]\n")
     write("conf/experiment/night.yaml", f"{HEADER}\ndefaults: [override /script: b]\n")
     assert compose([], root=root).script.arguments == {"trees": 300, "gamma": 5}
@@ -190,7 +190,7 @@ def test_a_mistake_under_config_name_names_the_file_that_was_read(
     )
 
 
-def test_what_an_experiment_chooses_counts_however_it_is_chosen(root: Path, write: Write) -> None:
+def test_choices_of_an_experiment_count_however_it_is_selected(root: Path, write: Write) -> None:
     write("conf/experiment/inner.yaml", f"{HEADER}\ndefaults:\n  - override /script: b\nexperiment_name: x\n")
     write("conf/experiment/outer.yaml", f"{HEADER}\ndefaults: [inner, _self_]\n")
     write("conf/fixed.yaml", "defaults: [base, _self_, experiment: outer, override script: a]\n")

@@ -86,7 +86,7 @@ def typed(texts: list[str]) -> list[str]:
     return ["script.arguments=null", f"script.arguments={{all: [{','.join(texts)}]}}", *each]
 
 
-def test_text_is_what_was_typed_whatever_yaml_or_hydra_would_make_of_it(root: Path) -> None:
+def test_typed_text_is_kept_exactly(root: Path) -> None:
     check_kept(
         job(root, *typed([text for text in SAID if text not in ("on", "Off")])),
         [text for text in SAID if text not in ("on", "Off")],
@@ -152,7 +152,7 @@ def test_numbers_of_the_schema_are_read_from_text_and_those_of_optuna_stay_numbe
         job(root, "compute.cores=1e3")
 
 
-def test_where_yaml_reads_otherwise_a_warning_names_the_place_once(
+def test_a_yaml_reading_that_differs_is_warned_about_once(
     root: Path, write: Write, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = "{n_startup_trials: 017, multivariate: off, group: false, prior_weight: 1_0.5}"

@@ -60,11 +60,11 @@ def test_the_block_then_the_file_beside_the_script(
     for path, text in {"t.py": "", **files}.items():
         write(path, text)
 
-    found = chosen(project)
+    environment = chosen(project)
 
-    assert (found.name, found.file) == (name, file)
-    assert (found.otherwise, bool(file)) == (None, asked(found, project) == ("six",))
-    notes = found.specify(project).notes
+    assert (environment.name, environment.file) == (name, file)
+    assert (environment.otherwise, bool(file)) == (None, asked(environment, project) == ("six",))
+    notes = environment.specify(project).notes
     assert len(notes) <= 1  # one line says which
     assert file is None or file in notes[0]
     says_nothing = set(files) - {"t.py"} if "tool.ruff" not in str(files) and "debug" not in str(files) else set()
@@ -120,7 +120,7 @@ def test_a_file_of_a_folder_above_counts_up_to_the_source(project: Path, write: 
         ),
     ],
 )
-def test_what_is_said_goes_before_what_is_found(
+def test_an_explicit_environment_overrides_the_detected_one(
     override: str, requirements: tuple[str, ...], project: Path, write: Write
 ) -> None:
     write("t.py", "")
@@ -130,14 +130,14 @@ def test_what_is_said_goes_before_what_is_found(
     assert asked(chosen(project, override), project) == requirements
 
 
-def test_what_is_added_twice_is_added_together_in_a_sweep_too(project: Path, write: Write) -> None:
+def test_repeated_additions_accumulate_in_runs_and_sweeps(project: Path, write: Write) -> None:
     write("t.py", "")
     write("requirements.txt", "six\n")
     twice = ["+environment.packages=[joblib]", "environment.add=['rich<14,>=13']", "+environment.add=[tomli]"]
     together = ("six", "joblib", "rich<14,>=13", "tomli")
 
-    found = compose(["script.script=t.py", *twice], root=project).environment
-    assert asked(found, project) == together
+    environment = compose(["script.script=t.py", *twice], root=project).environment
+    assert asked(environment, project) == together
     search = compose_search(["script.script=t.py", *twice, "+script.arguments.a=1,2"], root=project)
     assert search is not None
     assert asked(search.job.environment, project) == together
@@ -165,9 +165,9 @@ def test_a_projects_own_default_is_what_is_fallen_back_to(project: Path, write: 
     own = "defaults: [/schema/environment@_here_, _self_]\nname: sklearn\npython: '3.11'\npackages: [joblib]\n"
     write("conf/environment/sklearn.yaml", own)
 
-    found = chosen(project, "environment.add=[iniconfig]")
+    environment = chosen(project, "environment.add=[iniconfig]")
 
-    assert (asked(found, project), found.python) == (("joblib", "iniconfig"), "3.11")
+    assert (asked(environment, project), environment.python) == (("joblib", "iniconfig"), "3.11")
 
 
 @pytest.mark.parametrize(
@@ -203,10 +203,10 @@ def test_scripts_of_a_sweep_share_an_environment_or_are_refused(project: Path, w
 
     write("requirements.txt", "six\n")
     (project / "b/requirements.txt").unlink()
-    found = compose_search([*words, "environment.add=[iniconfig],[joblib]"], root=project)
-    assert found is not None
+    search = compose_search([*words, "environment.add=[iniconfig],[joblib]"], root=project)
+    assert search is not None
     trials = [{"script.script": "b/t.py", "environment.add": [name]} for name in ("iniconfig", "joblib")]
-    environments = [found.trial(values)[0].environment for values in trials]
+    environments = [search.trial(values)[0].environment for values in trials]
     assert [asked(one, project) for one in environments] == [("six", "iniconfig"), ("six", "joblib")]
 
 
@@ -289,7 +289,7 @@ LOCK = "scikit-learn==1.7.2 \\\n    --hash=sha256:0\npandas==2.0\n"
         ("azureml", {}, {}, None),
     ],
 )
-def test_what_a_missing_module_needs(
+def test_advice_for_a_missing_module(
     module: str, files: dict[str, str], environment: dict[str, Any], expected: str | None, tmp_path: Path
 ) -> None:
     for path, text in {"s/t.py": "", **files}.items():

@@ -149,12 +149,12 @@ def test_package_of_the_index(build, log):
     assert " + six==1.17.0" in (built.folder / "build.log").read_text()
 
 
-def test_nothing_asked_for_is_a_bare_interpreter(tmp_path, cache, log):
+def test_no_requirements_give_a_bare_interpreter(tmp_path, cache, log):
     built = Environment("bare").build(root=tmp_path, cache=cache, log=log.append)
     assert run(built.python, "import sys; print(sys.prefix != sys.base_prefix)") == "True"
 
 
-def test_ready_one_needs_neither_uv_nor_the_index(tmp_path, cache, log):
+def test_a_ready_environment_needs_neither_uv_nor_the_index(tmp_path, cache, log):
     fields = {"packages": ["six==1.17.0"]}
     Environment("e", **fields).build(root=tmp_path, cache=cache, log=log.append)
     (tmp_path / "without" / "uv").mkdir(parents=True)
@@ -167,7 +167,7 @@ def test_ready_one_needs_neither_uv_nor_the_index(tmp_path, cache, log):
     assert err.startswith("cannot find uv")
 
 
-def test_ready_one_is_found_without_any_process(tmp_path, build_local, monkeypatch):
+def test_a_ready_environment_is_found_without_a_process(tmp_path, build_local, monkeypatch):
     def refused(command, **_):
         raise AssertionError(f"started {command}")
 
@@ -264,7 +264,7 @@ def test_killed_builder_is_followed_only_when_its_uv_has_ended(tmp_path, cache, 
     assert run(Path(out.splitlines()[-1]), "import aml_slow; print(aml_slow.VERSION)") == "1.0"
 
 
-def test_half_built_one_is_built_again(tmp_path, build_local):
+def test_a_half_built_environment_is_rebuilt(tmp_path, build_local):
     wheel(tmp_path / "wheels", "aml_mine", "1.0")
     built = build_local("aml_mine")
     (built.folder / "ready.json").unlink()
@@ -288,7 +288,7 @@ def test_prune_leaves_what_is_held(tmp_path, cache, build_local, log):
         built.shared_lock()
 
 
-def test_what_was_found_is_not_pruned_before_it_is_used(tmp_path, cache):
+def test_an_environment_just_found_is_not_pruned(tmp_path, cache):
     wheel(tmp_path / "wheels", "aml_mine", "1.0")
     environment = Environment("e", packages=[f"--find-links {tmp_path / 'wheels'}", "--no-index", "aml_mine"])
     built = environment.build(root=tmp_path, cache=cache, log=lambda _: None)

@@ -92,9 +92,9 @@ def test_a_file_says_what_the_environment_holds(file: str, text: str, version: s
     said = aml("run", "src/tell.py", f"environment.file={file}", ENVIRONMENTS)
 
     assert said.out == f"{version}\n"
-    found = aml("show", "latest", "--json").json
-    assert found["metrics"] == {"six": version}
-    lock = Path(found["folder"], "lock.txt").read_text()
+    details = aml("show", "latest", "--json").json
+    assert details["metrics"] == {"six": version}
+    lock = Path(details["folder"], "lock.txt").read_text()
     assert re.findall(r"^[\w-]+==[\d.]+", lock, re.MULTILINE) == [f"six=={version}"]
 
 

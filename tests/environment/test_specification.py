@@ -46,9 +46,9 @@ def test_requirements_with_nested_files(tmp_path):
     (tmp_path / "more" / "base.txt").write_text("joblib>=1\n-c limits.txt\n")
     (tmp_path / "more" / "limits.txt").write_text("numpy<2\n")
     text = "# what we need\nscikit-learn==1.2.2  # pinned\nnumpy \\\n  >=1.20\n\n-r more/base.txt\n"
-    asked = specify(tmp_path, "requirements.txt", text)
-    assert asked.requirements == ("scikit-learn==1.2.2", "numpy >=1.20", "joblib>=1")
-    assert asked.constraints == ("numpy<2",)
+    specification = specify(tmp_path, "requirements.txt", text)
+    assert specification.requirements == ("scikit-learn==1.2.2", "numpy >=1.20", "joblib>=1")
+    assert specification.constraints == ("numpy<2",)
 
 
 def test_requirements_from_powershell(tmp_path):
@@ -57,29 +57,29 @@ def test_requirements_from_powershell(tmp_path):
 
 
 def test_packages_add_to_the_file(tmp_path):
-    asked = specify(tmp_path, "requirements.in", "six\n", packages=["joblib==1.4.2"])
-    assert asked.requirements == ("six", "joblib==1.4.2")
+    specification = specify(tmp_path, "requirements.in", "six\n", packages=["joblib==1.4.2"])
+    assert specification.requirements == ("six", "joblib==1.4.2")
 
 
 def test_amlcore_stands_in_for_azureml(tmp_path):
-    asked = specify(tmp_path, "requirements.txt", "six\nAzureML_Core==1.0\nazureml-mlflow\n")
-    assert asked.requirements == ("six",)
-    assert [note.split(" is ")[0] for note in asked.notes] == [
+    specification = specify(tmp_path, "requirements.txt", "six\nAzureML_Core==1.0\nazureml-mlflow\n")
+    assert specification.requirements == ("six",)
+    assert [note.split(" is ")[0] for note in specification.notes] == [
         "azureml-core (requirements.txt:2)",
         "azureml-mlflow (requirements.txt:3)",
     ]
 
 
-def test_where_to_look_is_for_the_build_alone(tmp_path):
-    asked = specify(
+def test_index_options_go_to_the_build_alone(tmp_path):
+    specification = specify(
         tmp_path, "requirements.txt", "--extra-index-url https://example.org/simple\n-f wheels\n--pre\nsix\n"
     )
-    assert asked.options == (
+    assert specification.options == (
         "--extra-index-url https://example.org/simple",
         f"--find-links {tmp_path / 'wheels'}",
         "--pre",
     )
-    assert "example.org" not in " ".join(asked.notes)
+    assert "example.org" not in " ".join(specification.notes)
 
 
 @pytest.mark.parametrize(
@@ -132,17 +132,21 @@ def test_file_that_cannot_be_read(tmp_path, file, expected):
 
 
 def test_article(tmp_path):
-    asked = specify(tmp_path, "env.yml", ARTICLE)
-    assert asked.requirements == ("scikit-learn", "numpy")
-    assert asked.python is not None
-    assert (asked.python.text, asked.python.where, asked.python.specifier) == ("python=3.6.2", "env.yml:3", "==3.6.2")
+    specification = specify(tmp_path, "env.yml", ARTICLE)
+    assert specification.requirements == ("scikit-learn", "numpy")
+    assert specification.python is not None
+    assert (specification.python.text, specification.python.where, specification.python.specifier) == (
+        "python=3.6.2",
+        "env.yml:3",
+        "==3.6.2",
+    )
 
 
 def test_python_of_the_environment_goes_before_the_file(tmp_path):
-    asked = specify(tmp_path, "env.yml", ARTICLE, python="3.11")
-    assert asked.python is not None
-    assert asked.python.specifier == "==3.11.*"
-    assert "python 3.11 (environment.python) overrides python=3.6.2 (env.yml:3)" in asked.notes
+    specification = specify(tmp_path, "env.yml", ARTICLE, python="3.11")
+    assert specification.python is not None
+    assert specification.python.specifier == "==3.11.*"
+    assert "python 3.11 (environment.python) overrides python=3.6.2 (env.yml:3)" in specification.notes
 
 
 @pytest.mark.parametrize(
@@ -226,12 +230,12 @@ def test_an_export_of_conda_holds_its_python_packages_alone(tmp_path):
         "yaml=0.2.5=h7b6447c_0",
         "zstd=1.5.6=hc292b87_0",
     ]
-    asked = specify(tmp_path, "export.yml", "dependencies:\n" + "".join(f"- {line}\n" for line in lines))
-    assert asked.requirements == (
+    specification = specify(tmp_path, "export.yml", "dependencies:\n" + "".join(f"- {line}\n" for line in lines))
+    assert specification.requirements == (
         *("brotli==1.1.0.*", "joblib==1.5.2.*", "numpy==1.26.4.*", "numpy==1.26.4.*", "protobuf==4.25.3.*"),
         *("xgboost==1.7.3.*", "tzdata"),
     )
-    (note,) = [note for note in asked.notes if "native libraries" in note]
+    (note,) = [note for note in specification.notes if "native libraries" in note]
     assert note.endswith(
         ": _libgcc_mutex, blas, giflib, hdf5, intel-openmp, jpeg, libxgboost, mkl, mkl-service, openssl, snappy, "
         "xorg-libx11, yaml, zstd"
@@ -247,7 +251,7 @@ def test_a_program_of_conda_is_never_another_package_of_the_index(tmp_path, name
     assert message.startswith(f"env.yml:2: '{name}{suffix}' is not a Python package")
 
 
-def test_all_lines_that_cannot_be_taken_make_one_message(tmp_path):
+def test_all_unsupported_lines_are_listed_in_one_message(tmp_path):
     (tmp_path / "more.txt").write_text("scipy @ file:///croot/scipy_3\nnump y\n")
     text = "attrs @ file:///croot/attrs_1\njoblib==1.5.2\n-r more.txt\n-e .\n-r gone.txt\n"
     said = refusal(tmp_path, "freeze.txt", text).splitlines()
@@ -280,9 +284,9 @@ def test_all_lines_that_cannot_be_taken_make_one_message(tmp_path):
 @pytest.mark.parametrize("file", ["requirements.txt", "env.yml"])
 def test_an_editable_address_is_taken_without_its_e(tmp_path, file, line, requirement):
     text = f"{line}\n" if file.endswith("txt") else f'dependencies:\n- pip:\n  - "{line}"\n'
-    asked = specify(tmp_path, file, text)
-    assert asked.requirements == (requirement,)
-    assert [note for note in asked.notes if note.startswith("-e (")]
+    specification = specify(tmp_path, file, text)
+    assert specification.requirements == (requirement,)
+    assert [note for note in specification.notes if note.startswith("-e (")]
 
 
 def test_a_project_of_this_machine_is_imported_from_the_snapshot(tmp_path):
@@ -301,16 +305,18 @@ def test_a_wheel_of_this_machine_is_taken_from_its_folder(tmp_path):
     assert "`--find-links wheels` and `shop==1.2`" in message
 
 
-def test_what_is_for_another_system_is_left_out_with_a_note(tmp_path):
-    asked = specify(tmp_path, "requirements.txt", "pywin32==306\nsix\npyobjc-core==10 ; sys_platform == 'darwin'\n")
-    assert asked.requirements == ("six", "pyobjc-core==10 ; sys_platform == 'darwin'")
-    assert asked.notes == ("pywin32 (requirements.txt:1) is ignored: it is for Windows only",)
+def test_packages_for_another_system_are_left_out_with_a_note(tmp_path):
+    specification = specify(
+        tmp_path, "requirements.txt", "pywin32==306\nsix\npyobjc-core==10 ; sys_platform == 'darwin'\n"
+    )
+    assert specification.requirements == ("six", "pyobjc-core==10 ; sys_platform == 'darwin'")
+    assert specification.notes == ("pywin32 (requirements.txt:1) is ignored: it is for Windows only",)
 
 
 def test_conda_pip_section_reads_requirements(tmp_path):
     (tmp_path / "requirements.txt").write_text("six\n")
-    asked = specify(tmp_path, "env.yml", "dependencies:\n- pip:\n  - -r requirements.txt\n  - joblib==1.4.2\n")
-    assert asked.requirements == ("six", "joblib==1.4.2")
+    specification = specify(tmp_path, "env.yml", "dependencies:\n- pip:\n  - -r requirements.txt\n  - joblib==1.4.2\n")
+    assert specification.requirements == ("six", "joblib==1.4.2")
 
 
 @pytest.mark.parametrize(
@@ -346,10 +352,10 @@ def test_any_text_is_read_or_refused(tmp_path, text, name):
 
 def test_pyproject(tmp_path):
     text = '[project]\nname = "x"\nrequires-python = ">=3.9"\ndependencies = ["six", "joblib>=1"]\n'
-    asked = specify(tmp_path, "pyproject.toml", text)
-    assert asked.requirements == ("six", "joblib>=1")
-    assert asked.python is not None
-    assert (asked.python.specifier, asked.python.where) == (">=3.9", "pyproject.toml:3")
+    specification = specify(tmp_path, "pyproject.toml", text)
+    assert specification.requirements == ("six", "joblib>=1")
+    assert specification.python is not None
+    assert (specification.python.specifier, specification.python.where) == (">=3.9", "pyproject.toml:3")
 
 
 def test_pyproject_whose_dependencies_stand_in_files_for_setuptools(tmp_path):
@@ -386,10 +392,10 @@ def test_script_block(tmp_path):
     text = (
         '"""Doc."""\n# /// script\n# requires-python = ">=3.11"\n# dependencies = [\n#   "six",\n# ]\n# ///\nprint()\n'
     )
-    asked = specify(tmp_path, "train.py", text)
-    assert asked.requirements == ("six",)
-    assert asked.python is not None
-    assert asked.python.where == "train.py:3"
+    specification = specify(tmp_path, "train.py", text)
+    assert specification.requirements == ("six",)
+    assert specification.python is not None
+    assert specification.python.where == "train.py:3"
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ with temporary_folder("model") as folder, prepared_folder(Path(sys.argv[1]) / "f
 """
 
 
-def test_only_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_folders_of_killed_processes_are_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
     models = tmp_path / "models"
@@ -52,5 +52,5 @@ def test_only_what_a_killed_process_left_is_swept(tmp_path: Path, monkeypatch: p
     with temporary_folder("bento"), prepared_folder(models / "second"):
         assert not folder.parent.exists()
         assert list(models.glob("first/.tmp-*")) == []
-    left = {"amlcore-of-a-user", "amlcore-damaged", "amlcore-elsewhere", "models"}
-    assert {path.name for path in tmp_path.iterdir()} == left
+    remaining_names = {"amlcore-of-a-user", "amlcore-damaged", "amlcore-elsewhere", "models"}
+    assert {path.name for path in tmp_path.iterdir()} == remaining_names

@@ -52,7 +52,7 @@ def test_an_unknown_backend_is_damage(trial: Record) -> None:
 
 
 @pytest.mark.parametrize("damage", ["a file for a folder", "a number beyond float64"])
-def test_any_damage_is_a_line(damage: str, trial: Record) -> None:
+def test_any_damage_is_reported(damage: str, trial: Record) -> None:
     state = {"state": "Completed", "at": 1.0}
     if damage == "a file for a folder":
         (trial.folder / "metrics").write_text("")

@@ -28,7 +28,7 @@ def test_an_interruption_waits_for_the_end_of_the_block_and_a_second_one_does_no
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_what_nohup_ignores_stays_ignored() -> None:
+def test_signals_ignored_by_nohup_stay_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         with uninterrupted():

@@ -11,7 +11,7 @@ from tests.faults import Outcome
 
 
 @pytest.mark.parametrize("name", faults.names())
-def test_nothing_is_lost_or_harmed(name: str, tmp_path: Path) -> None:
+def test_faults_lose_and_harm_nothing(name: str, tmp_path: Path) -> None:
     kind = faults.load(name)
     if kind.unable:
         pytest.skip(kind.unable)

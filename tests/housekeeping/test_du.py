@@ -17,7 +17,7 @@ def du_bytes(*paths: Path) -> int:
     return int(done.stdout.splitlines()[-1].split()[0])
 
 
-def test_it_counts_as_du_does(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_du_counts_as_the_system_du(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cache = tmp_path / "environments"
     monkeypatch.setenv("AMLCORE_ENVIRONMENTS", str(cache))
     for folder in (cache, project / ".amlcore/snapshots", project / "models/wine/1"):

@@ -75,7 +75,7 @@ def test_a_metric_says_which_runs_are_the_best(goal: tuple[str, ...], kept: list
     assert files_of(other)
 
 
-def test_only_what_is_old_is_pruned(project: Path) -> None:
+def test_only_old_runs_are_pruned(project: Path) -> None:
     old = lay(project, 1, files=FILES, ended=datetime.now(UTC) - timedelta(days=91))
     new = lay(project, 2, files=FILES, ended=datetime.now(UTC) - timedelta(days=89))
 
@@ -99,7 +99,7 @@ def test_a_pruned_run_says_so(project: Path) -> None:
     assert called(project, "prune", run.name, *PARTS, "--json").json["runs"] == []
 
 
-def test_what_is_needed_keeps_its_files(project: Path) -> None:
+def test_runs_in_use_keep_their_files(project: Path) -> None:
     registered, running = lay(project, 1, files=FILES), lay(project, 2, files=FILES, state="Running")
     sweep = lay_sweep(project, 3, trials=1)
     (sweep / "state.json").write_text('{"state": "Running"}')

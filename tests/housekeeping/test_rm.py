@@ -81,7 +81,7 @@ def test_the_last_removal_is_undone_first_and_a_named_one_when_it_is_named(proje
     assert "the trash is empty" in called(project, "rm", "--undo", status=2).err
 
 
-def test_now_is_for_good(project: Path) -> None:
+def test_removal_with_now_is_permanent(project: Path) -> None:
     run = lay(project, 1)
 
     called(project, "rm", run.name, "--now")
@@ -102,7 +102,7 @@ def test_a_dry_run_changes_nothing(project: Path) -> None:
     assert tree(project) == before
 
 
-def test_what_is_in_use_is_refused_by_name(project: Path, no_bentos: Path) -> None:
+def test_removing_a_run_in_use_is_refused_by_name(project: Path, no_bentos: Path) -> None:
     registered, served, running, sweep = (lay(project, number) for number in (1, 2, 3, 4))
     sweep = lay_sweep(project, 5, trials=2)
     later = lay_sweep(project, 6, trials=0)

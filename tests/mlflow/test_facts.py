@@ -74,7 +74,7 @@ def test_each_kind_of_value_has_its_place(metrics: str) -> None:
     assert run.tags["verdict"] == "good"
 
 
-def test_what_the_record_knows_becomes_mlflows_tags(metrics: str) -> None:
+def test_facts_of_the_record_become_mlflow_tags(metrics: str) -> None:
     run = facts(metrics)
 
     assert (run.name, run.user, run.status) == ("trial 7", "anna", "RUNNING")
@@ -106,7 +106,7 @@ def test_a_run_is_read_again_once_it_has_changed(tmp_path: Path) -> None:
     assert set(again.metrics) == {"loss"}
 
 
-def test_what_is_no_run_is_left_out(tmp_path: Path) -> None:
+def test_folders_that_are_not_runs_are_skipped(tmp_path: Path) -> None:
     make_run(tmp_path)
     damaged = make_run(tmp_path, "20260102-030405-bad000")
     (damaged / "run.json").write_text("{")

@@ -86,7 +86,7 @@ DAMAGES = [replaced, halved, emptied, Path.unlink]
         ("lock.txt", "outputs/kept"),
     ],
 )
-def test_what_was_changed_after_the_run_is_not_registered(
+def test_an_output_changed_after_the_run_is_not_registered(
     run: Run, path: str, chosen: str, damage: Callable[[Path], None]
 ) -> None:
     damage(Path(run.folder, path))
@@ -96,7 +96,7 @@ def test_what_was_changed_after_the_run_is_not_registered(
     assert not list(run.workspace_path.glob("models/changed/*"))
 
 
-def test_what_was_put_there_later_is_not_registered(run: Run) -> None:
+def test_a_file_added_after_the_run_is_not_registered(run: Run) -> None:
     shutil.copy(Path(run.folder, "outputs/kept/model.joblib"), Path(run.folder, "outputs/model.joblib"))
     with pytest.raises(ModelError, match=r"outputs/model\.joblib was put there after run"):
         publication.register(run.record, Registration(name="changed"))
@@ -106,7 +106,7 @@ def test_what_was_put_there_later_is_not_registered(run: Run) -> None:
 
 
 @pytest.mark.parametrize("part", ["manifests/*.json", "objects/*/*"])
-def test_code_that_is_not_what_the_run_had_is_not_registered(run: Run, part: str) -> None:
+def test_code_changed_since_the_run_is_not_registered(run: Run, part: str) -> None:
     for path in Path(run.workspace_path, ".amlcore/snapshots").glob(part):
         replaced(path)
     with pytest.raises(AmlcoreError, match=r"has changed since it was stored|is damaged"):

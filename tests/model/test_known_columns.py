@@ -131,9 +131,9 @@ def test_types_are_not_laid_over_the_columns_of_the_users_own_class(change: Any)
     frame = texts()
     model = Wrapper(change, encoding()).fit(frame, LABELS)
     model.feature_names_in_, model.n_features_in_ = np.array(frame.columns, dtype=object), 3
-    known = known_columns(model, 3)
-    assert known.details == {}
-    assert set(known.code.values()) == {"Wrapper"}
+    columns = known_columns(model, 3)
+    assert columns.details == {}
+    assert set(columns.code.values()) == {"Wrapper"}
     assert "Wrapper reads the columns 'n', 'k', 'port'" in infer_signature(model, None)["warnings"][0]
 
 
@@ -149,7 +149,7 @@ def test_types_are_not_laid_over_columns_that_a_selector_left_out() -> None:
     assert known_columns(model, 3).details == {}
 
 
-def test_what_an_imputer_fills_is_told_by_its_type(tmp_path: Path) -> None:
+def test_the_null_that_an_imputer_fills_is_named_by_its_type(tmp_path: Path) -> None:
     frame = texts(with_gaps=True)
     frame["port"] = frame["port"].astype(object).where(frame["port"].notna(), pd.NA)
     prepare = make_pipeline(SimpleImputer(missing_values=pd.NA, strategy="most_frequent"), OneHotEncoder())
@@ -214,17 +214,17 @@ class Counting(ClassifierMixin, TransformerMixin, BaseEstimator):
 def test_an_encoder_of_the_users_own_tells_its_types(encoder: Any) -> None:
     prepare = make_column_transformer((encoder(), ["port"]), (Counting(), ["k"]))
     model = make_pipeline(prepare, LogisticRegression()).fit(texts(), LABELS)
-    known = known_columns(model, 3)
-    assert known.details[2]["types"] == ["str"]
-    assert known.code == {1: "Counting"}
+    columns = known_columns(model, 3)
+    assert columns.details[2]["types"] == ["str"]
+    assert columns.code == {1: "Counting"}
 
 
 def test_an_imputer_of_the_users_own_tells_what_is_missing_and_passes_its_columns_on() -> None:
     frame = texts(with_gaps=True)
     prepare = make_pipeline(Imputer(missing_values=None, strategy="most_frequent"), OneHotEncoder())
     model = make_pipeline(make_column_transformer((prepare, ["port"])), LogisticRegression()).fit(frame, LABELS)
-    known = known_columns(model, 3)
-    assert (known.details[2]["missing"], known.details[2]["types"], known.code) == (["None"], ["str"], {})
+    columns = known_columns(model, 3)
+    assert (columns.details[2]["missing"], columns.details[2]["types"], columns.code) == (["None"], ["str"], {})
 
 
 class Reversing(TransformerMixin, BaseEstimator):

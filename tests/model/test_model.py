@@ -289,7 +289,7 @@ def test_code_that_the_script_made_importable_goes_with_the_model(trained, model
         ("def load(X): return X", "make_pipeline(FunctionTransformer(load), LogisticRegression())", "load"),
     ],
 )
-def test_what_the_script_itself_defined_is_refused_with_the_way_out(trained, models, definition, model, name):
+def test_a_class_defined_in_the_script_is_refused_with_advice(trained, models, definition, model, name):
     provenance = trained(f"""
         import os, joblib
         from sklearn.linear_model import LogisticRegression
@@ -329,8 +329,8 @@ def test_a_model_of_a_data_frame_knows_its_columns_and_sample(trained, models):
     assert model.classes == ["no", "yes"]
     columns, dtypes = ["age", "city", "pay"], ["int64", "object", "float64"]
     details = [None, {"types": ["str"], "missing": ["nan"], "is_object": False}, None]  # as the encoder knows it
-    known = {"n_features": 3, "columns": columns, "dtypes": dtypes}
-    assert model.signature == {**known, "form": "frame", "details": details}
+    inputs = {"n_features": 3, "columns": columns, "dtypes": dtypes}
+    assert model.signature == {**inputs, "form": "frame", "details": details}
     assert model.sample == {
         "columns": columns,
         "dtypes": dtypes,
@@ -457,7 +457,7 @@ open("outputs/bundle/readme.txt", "w").write("x")
         register(Registration(name="m", path="outputs/bundle"), iris, models=models)
 
 
-def test_what_cannot_predict_is_registered_with_a_warning(iris, models):
+def test_an_object_that_cannot_predict_is_registered_with_a_warning(iris, models):
     code = "import joblib; joblib.dump({'model': 1}, 'outputs/parts.joblib')"
     subprocess.run([sys.executable, "-c", code], cwd=iris.folder, check=True)
     model = register(Registration(name="m", path="outputs/parts.joblib"), iris, models=models)
@@ -478,7 +478,7 @@ def test_what_cannot_predict_is_registered_with_a_warning(iris, models):
         (lambda: ResourceConfiguration(gpu=1), r"gpu=1: must be 0, since scikit-learn does not use a GPU"),
     ],
 )
-def test_what_is_declared_is_checked(make, message):
+def test_declared_fields_are_checked(make, message):
     with pytest.raises(ConfigError, match=message):
         make()
 
@@ -489,7 +489,7 @@ def test_a_registration_is_a_schema():
     assert made == Registration(name="m", tags={"a": "b"}, resource_configuration=ResourceConfiguration(cpu=2))
 
 
-def test_nothing_is_registered_without_a_name(iris, models):
+def test_registration_needs_a_name(iris, models):
     with pytest.raises(ModelError, match=r"model\.name is null"):
         register(Registration(name=None), iris, models=models)
 

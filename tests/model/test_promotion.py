@@ -80,7 +80,7 @@ def test_a_condition_compares_what_it_names(versions: Versions, condition: str, 
 @pytest.mark.parametrize(
     "condition", ["bad < 1", "not bad < 1", "bad < 1 or accuracy > 0", "loss / 0 > 1", "huge - huge < 1"]
 )
-def test_what_is_not_a_number_never_holds(versions: Versions, condition: str) -> None:
+def test_a_condition_on_a_metric_that_is_not_a_number_never_holds(versions: Versions, condition: str) -> None:
     verdict = evaluate(condition, versions)
 
     assert verdict.holds is False

@@ -80,7 +80,7 @@ def test_a_model_without_versions_keeps_its_log_and_its_numbers(root: Path) -> N
         ("wine:9", "model 'wine' has no version '9'"),
     ],
 )
-def test_what_is_used_or_not_there_is_refused_and_nothing_is_removed(
+def test_removing_a_used_or_missing_version_is_refused(
     root: Path, capsys: pytest.CaptureFixture[str], reference: str, message: str
 ) -> None:
     for alias in ("champion", "stable"):

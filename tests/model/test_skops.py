@@ -63,7 +63,7 @@ def test_a_pickled_model_is_kept_and_served_in_skops_format(tmp_path: Path, prov
     assert (status, json.loads(body)["predictions"]) == (200, fitted.predict(DATA).tolist())
 
 
-def test_only_what_is_trusted_is_built(tmp_path: Path, provenance: Provenance) -> None:
+def test_skops_builds_only_trusted_types(tmp_path: Path, provenance: Provenance) -> None:
     forest(tmp_path)
     model = register(Registration(name="m", format="skops"), provenance, models=tmp_path / "models")
     with pytest.raises(ModelFault, match=r"Untrusted types .*sklearn\.tree\._tree\.Tree"):
@@ -75,11 +75,11 @@ def test_a_script_may_write_skops_and_a_type_is_trusted_by_the_configuration(
 ) -> None:
     fitted = make_pipeline(StandardScaler(), FeatureAgglomeration()).fit(DATA)  # that holds numpy.mean
     skops.io.dump(fitted, tmp_path / "run/outputs/model.skops")
-    asked = Registration(name="m", path="outputs/model.skops")
+    registration = Registration(name="m", path="outputs/model.skops")
     with pytest.raises(ModelError, match=r"numpy\.mean.*; list the types that you trust in model\.trusted_types"):
-        register(asked, provenance, models=tmp_path / "models")
-    asked.trusted_types = ["numpy.mean"]
-    model = register(asked, provenance, models=tmp_path / "models")
+        register(registration, provenance, models=tmp_path / "models")
+    registration.trusted_types = ["numpy.mean"]
+    model = register(registration, provenance, models=tmp_path / "models")
     body = json.dumps({"data": DATA[:3].tolist()}).encode()
     status, answer = Predictor.load(served(tmp_path, model)).answer("transform", body)
     assert status == 200

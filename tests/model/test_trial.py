@@ -60,7 +60,7 @@ class Own(BaseEstimator):
 """
 
 
-def test_only_what_was_fitted_is_registered(project: Path, aml: Aml) -> None:
+def test_only_fitted_models_are_registered(project: Path, aml: Aml) -> None:
     (project / "train.py").write_text(UNFITTED)
     (project / "own.py").write_text(OWN)
     aml("run", "train.py", "environment=current")

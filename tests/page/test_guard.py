@@ -41,7 +41,7 @@ def send(method: str, path: str, body: Any = None) -> tuple[str, str]:
         ("POST", "/ajax-api/2.0mlflow/experiments/search-datasets"),  # spelled so by MLflow itself
     ],
 )
-def test_what_reads_passes(method: str, path: str) -> None:
+def test_read_requests_pass(method: str, path: str) -> None:
     assert send(method, path) == ("200 OK", "passed")
 
 
@@ -55,7 +55,7 @@ def test_what_reads_passes(method: str, path: str) -> None:
         "/ajax-api/3.0/mlflow/logged-models",
     ],
 )
-def test_what_would_write_is_refused(method: str, path: str) -> None:
+def test_write_requests_are_refused(method: str, path: str) -> None:
     status, text = send(method, path)
 
     assert status == "403 Forbidden"

@@ -53,7 +53,7 @@ def test_outputs_images_and_logs_are_shown_those_of_the_running_attempt_too(fold
         *("old.txt", "deep", "", "..", "outputs/model.joblib", "work/secrets.env", "deep/../../request.json"),
     ],
 )
-def test_nothing_else_is(folder: Path, path: str) -> None:
+def test_other_files_are_not_shown(folder: Path, path: str) -> None:
     assert run_files(folder).find(path) is None
 
 

@@ -95,7 +95,7 @@ def test_no_files_import_each_other_in_a_circle() -> None:
         raise AssertionError(" -> ".join(error.args[1])) from None
 
 
-def test_what_is_copied_out_of_the_package_imports_nothing_else_of_it() -> None:
+def test_copied_packages_import_nothing_else_of_amlcore() -> None:
     outward = [
         f"{module} imports {imported}"
         for part in ("amlcore.worker", "amlcore.serving.runtime", "amlcore.model.inputs")

@@ -28,7 +28,7 @@ def test_requirements_are_pinned_with_hashes_and_name_no_index(path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["uv.txt", "runtime.txt"])
-def test_what_users_get_is_what_is_tested(name: str) -> None:
+def test_the_locks_of_users_are_part_of_the_tested_lock(name: str) -> None:
     def pins(path: Path) -> set[str]:
         return set(re.findall(r"^[\w.\[\]-]+==\S+", path.read_text(), re.MULTILINE))
 

@@ -48,7 +48,9 @@ def beats(project: Path) -> Path:
 
 
 @pytest.mark.parametrize("sweep", [(), ("-m", "+script.arguments.x=1,2")])
-def test_while_an_environment_is_built(sweep: tuple[str, ...], project: Path, write: Callable[..., Path]) -> None:
+def test_the_heart_beats_while_an_environment_is_built(
+    sweep: tuple[str, ...], project: Path, write: Callable[..., Path]
+) -> None:
     write("a.py", "print(1)")
     write("r.txt", "six")
     chosen = ("environment=file", "environment.file=r.txt", "workspace.environments_folder=envs", *sweep)
@@ -60,7 +62,7 @@ def test_while_an_environment_is_built(sweep: tuple[str, ...], project: Path, wr
             assert [run["state"] for run in seen_elsewhere(project, "runs")] == ["Preparing"]
 
 
-def test_while_a_model_is_registered(project: Path, write: Callable[..., Path]) -> None:
+def test_the_heart_beats_while_a_model_is_registered(project: Path, write: Callable[..., Path]) -> None:
     write("train.py", SLOW_PICKLE.replace("{0}", str(project)))
     with background(project, "run", "train.py", HERE, "model.name=slow"):
         until((project / "loading").exists)

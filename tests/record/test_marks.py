@@ -38,7 +38,7 @@ def shown(project: Path, reference: str = "latest") -> dict[str, object]:
     return row
 
 
-def test_what_is_marked_is_shown(project: Path, run: Path) -> None:
+def test_marks_are_shown(project: Path, run: Path) -> None:
     called(project, "tag", "latest", "good=yes")
     called(project, "note", "latest", "the one to beat")
     called(project, "name", "latest", "baseline")
@@ -150,7 +150,7 @@ def test_a_name_is_found_in_whichever_form_its_letters_were_typed(project: Path,
 
 
 @given(text=st.from_regex(r"[0-9a-f_-]{1,24}", fullmatch=True))
-def test_no_name_can_be_the_beginning_of_an_id(text: str) -> None:
+def test_a_name_that_could_begin_an_id_is_refused(text: str) -> None:
     identifier = "20260101-000001-00000a_12"
     if identifier.startswith(text):
         assert may_be_id(text)

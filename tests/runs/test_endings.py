@@ -76,7 +76,7 @@ def test_a_driver_that_ends_before_the_model_is_registered_says_so(
 
 
 @pytest.mark.parametrize("verb", ["run", "rerun"])
-def test_a_driver_that_is_ended_by_a_signal_cancels_its_run(verb: str, project: Path, aml: Aml, write: Write) -> None:
+def test_a_driver_ended_by_a_signal_cancels_its_run(verb: str, project: Path, aml: Aml, write: Write) -> None:
     write("a.py", GO)
     (project / "go").touch()
     aml("run", "a.py", HERE, "--", str(project / "go"))
@@ -101,8 +101,8 @@ def test_outputs_may_be_a_link_and_models_a_package(tmp_path: Path, project: Pat
     )
     aml("run", "w.py", HERE)
 
-    found = aml("show", "latest", "--json").json
-    assert (found["state"], [item["path"] for item in found["outputs"]]) == ("Completed", ["outputs/x"])
+    details = aml("show", "latest", "--json").json
+    assert (details["state"], [item["path"] for item in details["outputs"]]) == ("Completed", ["outputs/x"])
 
 
 def test_a_rerun_needs_nothing_but_the_record_and_stays_in_its_workspace(
@@ -153,7 +153,7 @@ def test_a_reader_that_stands_still_stops_neither_the_run_nor_its_cancellation(
         assert driver.wait(20) == 130
 
 
-def test_what_a_script_began_by_itself_is_not_canceled_from_outside(project: Path, aml: Aml, write: Write) -> None:
+def test_a_run_started_by_its_script_is_not_canceled_from_outside(project: Path, aml: Aml, write: Write) -> None:
     write("a.py", "from amlcore import Run\nRun.get_context().child_run('c').log('x', 1)\ninput()\n")
     script = subprocess.Popen(
         [sys.executable, "a.py"], cwd=project, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -219,16 +219,16 @@ def test_the_queue_of_a_run_that_was_killed_with_all_its_processes_is_removed(
         driver.stdout.readline()
         driver.kill()
         driver.wait()
-    (left,) = (project / ".amlcore/queue").iterdir()
-    found = subprocess.run(["pgrep", "-f", str(left)], capture_output=True, text=True, check=True)
-    for pid in map(int, found.stdout.split()):  # a worker, what it forked for the run, and so the script
+    (queue_folder,) = (project / ".amlcore/queue").iterdir()
+    pgrep = subprocess.run(["pgrep", "-f", str(queue_folder)], capture_output=True, text=True, check=True)
+    for pid in map(int, pgrep.stdout.split()):  # a worker, what it forked for the run, and so the script
         os.kill(pid, signal.SIGKILL)
     until(lambda: runs(aml)[0]["state"] == "Failed")
 
     (project / "go").touch()
     aml("run", "a.py", HERE, "--", str(project / "go"))
 
-    assert not left.exists()
+    assert not queue_folder.exists()
 
 
 @pytest.mark.parametrize("sweep", [(), ("-m", "+script.arguments.x=1,2", "sweep.primary_metric=s")])
@@ -248,7 +248,7 @@ def test_a_signal_to_all_processes_cancels_whoever_has_it_first(
 
 
 @pytest.mark.parametrize("left", [b"", b'{"model": "a:1", "at": "2026-01-01T00:00:00+00:00"}\n'])
-def test_what_a_power_cut_leaves_of_a_line_hides_no_model(left: bytes, tmp_path: Path) -> None:
+def test_a_torn_line_after_a_power_cut_hides_no_model(left: bytes, tmp_path: Path) -> None:
     record = Record(tmp_path)
     path = Path(record.layout.models)
     path.write_bytes(left + b"\0" * 60)

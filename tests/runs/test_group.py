@@ -63,16 +63,16 @@ def runs(workspace: Path) -> dict[User, Path]:
     }
 
 
-def test_all_may_run_whoever_came_first_and_the_folders_are_the_groups(workspace: Path, runs: dict[User, Path]) -> None:
+def test_folders_of_a_shared_workspace_belong_to_the_group(workspace: Path, runs: dict[User, Path]) -> None:
     objects = workspace / ".amlcore/snapshots/objects"
     state = [objects, *objects.iterdir(), workspace / ".amlcore/slots", workspace / ".amlcore/queue"]
     for folder in (workspace / "outputs/waits", *state, runs[ANNA], runs[CLARA]):
-        found = folder.stat()
-        assert (found.st_gid, stat.S_IMODE(found.st_mode) & 0o2070) == (GROUP, 0o2070), folder
+        status = folder.stat()
+        assert (status.st_gid, stat.S_IMODE(status.st_mode) & 0o2070) == (GROUP, 0o2070), folder
     assert stat.S_IMODE(runs[DORA].stat().st_mode) & 0o077 == 0  # as her umask says
 
 
-def test_what_one_may_not_read_is_one_line_of_warning_in_every_verb(workspace: Path, runs: dict[User, Path]) -> None:
+def test_unreadable_runs_give_one_warning_in_every_verb(workspace: Path, runs: dict[User, Path]) -> None:
     listed = BEN.aml(workspace, "runs", "--json")
     assert {Path(one["folder"]) for one in listed.json} == {runs[ANNA], runs[CLARA]}
     (warning,) = listed.err.splitlines()
@@ -95,9 +95,9 @@ def test_a_colleagues_run_is_registered_and_all_see_the_model(workspace: Path, r
     assert f"uid {DORA.uid}" in refused.err
     assert f"uid {DORA.uid}" in BEN.aml(workspace, "rerun", runs[DORA].name, status=1).err
 
-    found = CLARA.aml(workspace, "models", "--json").json
+    models = CLARA.aml(workspace, "models", "--json").json
 
-    assert [(one["version"], one["run"]) for one in found] == [(2, runs[CLARA].name), (1, runs[ANNA].name)]
+    assert [(one["version"], one["run"]) for one in models] == [(2, runs[CLARA].name), (1, runs[ANNA].name)]
     assert not list((workspace / "models/tree").glob(".tmp-*"))
 
 
@@ -144,7 +144,7 @@ def left(workspace: Path) -> Iterator[Any]:
     go.touch()
 
 
-def test_only_who_may_reconcile_a_run_does(workspace: Path, left: Any) -> None:
+def test_only_a_user_who_may_write_a_run_reconciles_it(workspace: Path, left: Any) -> None:
     folder, go = left
     for verb, status in (("cancel", 2), ("resume", 2)):
         said = BEN.aml(workspace, verb, folder.name, status=status)

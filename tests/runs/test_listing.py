@@ -55,10 +55,10 @@ def test_twenty_rows_read_twenty_runs(renamed: list[str], tmp_path: Path, listed
     for name, other in zip(names, renamed, strict=False):  # an old one, whose name tells no time any more
         (tmp_path / "outputs/e" / name).rename(tmp_path / "outputs/e" / other)
 
-    found = list_runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, log=print)
+    listing = list_runs(Workspace(root=str(tmp_path)), experiment="e", limit=20, log=print)
 
-    assert [row["id"] for row in found.rows] == sorted(names, reverse=True)[:20]
-    assert found.further == 180
+    assert [row["id"] for row in listing.rows] == sorted(names, reverse=True)[:20]
+    assert listing.further == 180
     assert sorted(listed) == names[-20:] + renamed
 
 
@@ -78,9 +78,9 @@ def test_the_order_is_that_of_creation(tmp_path: Path) -> None:
     (tmp_path / "outputs/e" / child).rename(tmp_path / f"outputs/e/{names[0]}_0")
     (tmp_path / "outputs/e" / names[3]).rename(tmp_path / "outputs/e/the-good-one")
 
-    found = list_runs(Workspace(root=str(tmp_path)), children=True, log=print)
+    listing = list_runs(Workspace(root=str(tmp_path)), children=True, log=print)
 
-    created = [row["created"] for row in found.rows]
+    created = [row["created"] for row in listing.rows]
     assert len(created) == 6
     assert created == sorted(created, reverse=True)
 
@@ -89,9 +89,9 @@ def test_a_sorted_list_is_the_best_of_all(tmp_path: Path) -> None:
     for number in range(60):
         _lay(tmp_path, BEGIN + timedelta(seconds=number), score=(number * 37) % 60)
 
-    found = list_runs(Workspace(root=str(tmp_path)), sort="score", limit=3, log=print)
+    listing = list_runs(Workspace(root=str(tmp_path)), sort="score", limit=3, log=print)
 
-    assert [row["metrics"]["score"] for row in found.rows] == [59, 58, 57]
+    assert [row["metrics"]["score"] for row in listing.rows] == [59, 58, 57]
 
 
 def test_a_long_series_is_thinned_and_says_so(tmp_path: Path) -> None:
@@ -103,14 +103,14 @@ def test_a_long_series_is_thinned_and_says_so(tmp_path: Path) -> None:
             lines.write(f'{{"kind": "scalar", "name": "loss", "value": {step}, "step": {step}, "at": {step}.5}}\n')
 
     tracemalloc.start()
-    found = RunView(record, thorough=True).details(children=[])
+    details = RunView(record, thorough=True).details(children=[])
     _, peak_bytes = tracemalloc.get_traced_memory()
     tracemalloc.stop()
 
-    values = [one["value"] for one in found["series"] if one["name"] == "loss"]
+    values = [one["value"] for one in details["series"] if one["name"] == "loss"]
     assert SHOWN_VALUES / 2 <= len(values) <= SHOWN_VALUES + 1
     assert values == sorted(values)
     assert (values[0], values[-1]) == (0, count - 1)
-    assert found["thinned"] == {"loss": count}
-    assert found["metrics"] == {"score": 0.0, "loss": count - 1}
+    assert details["thinned"] == {"loss": count}
+    assert details["metrics"] == {"score": 0.0, "loss": count - 1}
     assert peak_bytes < 40e6  # all of them would take 150 MB

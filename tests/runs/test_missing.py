@@ -31,7 +31,9 @@ RENAMED = "raise FileNotFoundError(f'File {} was not found in this folder')"
         (OPENED, "'2024.csv'", "here/2024.csv", "add +script.inputs.data_2024="),
     ],
 )
-def test_it_is_named(line: str, asked: str, lies: str, words: str, project: Path, aml: Aml, write: Callable) -> None:
+def test_a_file_missing_from_the_snapshot_is_named(
+    line: str, asked: str, lies: str, words: str, project: Path, aml: Aml, write: Callable
+) -> None:
     write("src/train.py", line.format(asked))
     write("src/.amlignore", "*.csv\ndata/\n")
     write(lies, "1")
@@ -43,7 +45,7 @@ def test_it_is_named(line: str, asked: str, lies: str, words: str, project: Path
     assert f"={project / lies} and pass '${{input:" in said
 
 
-def test_nothing_is_said_of_other_files_and_a_sweep_says_it_once(aml: Aml, write: Callable) -> None:
+def test_other_files_are_not_named_and_a_sweep_hints_once(aml: Aml, write: Callable) -> None:
     write("train.py", "open('nowhere.csv')")
     assert "hint:" not in aml("run", "train.py", HERE, status=1).err
 

@@ -96,7 +96,7 @@ BAD: list[tuple[Callable[[Path], Any], str]] = [
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize(("make", "says"), BAD)
-def test_what_has_no_content_is_refused_by_name(make: Callable[[Path], Any], says: str, data: Path) -> None:
+def test_special_files_in_an_input_are_refused_by_name(make: Callable[[Path], Any], says: str, data: Path) -> None:
     make(data / "sub/bad")
 
     with pytest.raises(RequestError, match=f"script.inputs: {data}/sub/bad.* ?{says}"):
@@ -121,7 +121,9 @@ def test_two_links_that_lead_to_each_other_are_a_loop(data: Path, tmp_path: Path
 
 
 @pytest.mark.parametrize("what", ["pipe", "dangling", "loop"])
-def test_nothing_starts_with_a_bad_input(what: str, aml: Aml, write: Callable[[str, str], Path], project: Path) -> None:
+def test_a_bad_input_stops_the_run_before_it_starts(
+    what: str, aml: Aml, write: Callable[[str, str], Path], project: Path
+) -> None:
     write("train.py", "print('ran')")
     write("set/a.csv", "1")
     bad = project / "set/bad"

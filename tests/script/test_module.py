@@ -150,10 +150,10 @@ def test_a_module_and_a_script_exclude_each_other_and_a_name_is_recognised(
 
 
 def test_the_preload_of_a_module_follows_its_packages(tree: Path) -> None:
-    found = find_module(str(tree), "pkg.sub.train")
-    assert found == ("pkg.sub.train", os.path.join("pkg", "sub", "train.py"))
+    module = find_module(str(tree), "pkg.sub.train")
+    assert module == ("pkg.sub.train", os.path.join("pkg", "sub", "train.py"))
 
-    names = top_imports.imports(str(tree), found[1], found[0])
+    names = top_imports.imports(str(tree), module[1], module[0])
 
     assert names[:1] == ["math"]
     assert {"json", "statistics", "numpy", "wave"} <= set(names)

@@ -69,7 +69,7 @@ def test_workers_times_threads_stay_within_the_cpu(deployment, cpu, expected):
     assert (size.workers, size.threads) == expected
 
 
-def test_more_workers_than_the_cpu_allows():
+def test_more_workers_than_cores_are_refused():
     with pytest.raises(DeploymentError, match=r"workers=3 times deployment.threads=1 is more than the 2\.5 cpu"):
         Deployment(workers=3).size(cpu=2.5, memory_in_gb=None)
     with pytest.raises(DeploymentError, match=r"1 cpu of deployment\.cpu; together they must be at most 1"):

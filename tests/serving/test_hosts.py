@@ -33,7 +33,7 @@ def test_the_address_of_a_host(host: str, address: str) -> None:
 
 
 @pytest.mark.parametrize("host", ["no such host", "", "256.1.1.1.1", "a" * 300, "::1::"])
-def test_what_is_no_host_is_one_message(host: str) -> None:
+def test_an_invalid_host_is_one_message(host: str) -> None:
     with pytest.raises(RequestError, match="--host"):
         check_port(find_address(host, 3000) if host else "198.51.100.1", 3000)
 
@@ -109,7 +109,7 @@ open(sys.argv[1], "w").close()
 """
 
 
-def test_what_a_worker_prints_waits_for_no_reader(tmp_path: Path) -> None:
+def test_output_of_a_worker_does_not_wait_for_a_reader(tmp_path: Path) -> None:
     """Two megabytes go into pipes that nobody reads, whoever else shares them stays as it was."""
     reads, writes = os.pipe()
     command = [sys.executable, "-c", NEVER_WAITS, str(tmp_path / "done")]

@@ -208,7 +208,7 @@ def test_a_bentoml_that_is_not_known_is_not_wrapped_and_logged_once(caplog):
         ("/livez", "PUT", 405, "PUT is not allowed here; use GET"),
     ],
 )
-def test_what_bentoml_does_not_have_is_refused_as_all_else_is(worker, path, method, status, says):
+def test_unknown_bentoml_routes_are_refused_in_our_format(worker, path, method, status, says):
     client = Client(worker)
     answered, headers, body = client(path, method=method, headers={"x-request-id": "one"})
     assert (answered, json.loads(body)) == (status, {"error": {"message": says, "row": None, "column": None}})
@@ -218,7 +218,7 @@ def test_what_bentoml_does_not_have_is_refused_as_all_else_is(worker, path, meth
     assert client("/docs.json", method="GET")[2] == b"behind"
 
 
-def test_a_body_over_the_limit_is_413_told_or_not(worker):
+def test_a_body_over_the_limit_is_413_with_or_without_content_length(worker):
     client, body = Client(worker), b'{"data": [[' + b"1," * 600 + b"1]]}"
     told = client(body=body, headers={**JSON, "content-length": str(len(body))})
     assert told[0] == client(body=body)[0] == client(parts=[body[:900], body[900:]])[0] == 413
@@ -226,7 +226,7 @@ def test_a_body_over_the_limit_is_413_told_or_not(worker):
     assert client(parts=[b" " * 500, b" " * 400, b" "])[0] == 400  # within the limit, and no JSON
 
 
-def test_a_body_that_an_upgrade_loses_is_said_to_be_lost(worker):
+def test_a_body_lost_by_an_upgrade_is_reported(worker):
     client, asks = Client(worker), {**JSON, "connection": "Upgrade, HTTP2-Settings", "upgrade": "h2c"}
     status, _, body = client(body=b"", headers=asks)
     assert (status, "Upgrade" in json.loads(body)["error"]["message"]) == (400, True)
@@ -320,7 +320,7 @@ class Slow:
         return 200, b'{"predictions": [1]}'
 
 
-def test_too_many_are_429_and_those_inside_are_answered(model):
+def test_requests_over_the_concurrency_limit_are_429(model):
     worker = make(model, max_concurrency=2)
     worker.predictor = slow = Slow()
     client = Client(worker)
@@ -340,7 +340,7 @@ def test_too_many_are_429_and_those_inside_are_answered(model):
     assert len(worker.in_flight) == 0
 
 
-def test_what_is_late_is_504_and_its_work_does_not_pile_up(model):
+def test_a_late_request_is_504_and_leaves_no_backlog(model):
     worker = make(model, timeout_s=0.1, max_concurrency=2)
     worker.predictor = slow = Slow()
     client = Client(worker)
@@ -534,13 +534,13 @@ def test_labels_of_metrics_are_bounded(worker):
         assert client("/nowhere", method="GET")[0] == 404
     client()
     client(body=b"{")
-    found = counted(worker)
-    assert found['amlcore_requests_total{route="other",status="404"}'] == 5
-    assert found['amlcore_requests_total{route="predict",status="200"}'] == 1
-    assert found['amlcore_requests_total{route="predict",status="400"}'] == 1
-    assert found['amlcore_request_duration_seconds_count{route="predict"}'] == 2
-    assert found['amlcore_predictions_total{label="0"}'] == 1
-    assert not [name for name in found if "nowhere" in name]
+    counters = counted(worker)
+    assert counters['amlcore_requests_total{route="other",status="404"}'] == 5
+    assert counters['amlcore_requests_total{route="predict",status="200"}'] == 1
+    assert counters['amlcore_requests_total{route="predict",status="400"}'] == 1
+    assert counters['amlcore_request_duration_seconds_count{route="predict"}'] == 2
+    assert counters['amlcore_predictions_total{label="0"}'] == 1
+    assert not [name for name in counters if "nowhere" in name]
 
 
 def test_predictions_are_counted_by_label_and_the_many_as_other(worker):
@@ -554,11 +554,11 @@ def test_predictions_are_counted_by_label_and_the_many_as_other(worker):
     answer(list(range(MAX_LABELS + 10)))
     answer(["no"])
     answer(["no"])
-    found = {name: value for name, value in counted(worker).items() if "predictions_total" in name}
-    assert found['amlcore_predictions_total{label="yes"}'] == 2
-    assert found['amlcore_predictions_total{label="no"}'] == 3
-    assert len(found) == MAX_LABELS + 1
-    assert found['amlcore_predictions_total{label="other"}'] == 12
+    counters = {name: value for name, value in counted(worker).items() if "predictions_total" in name}
+    assert counters['amlcore_predictions_total{label="yes"}'] == 2
+    assert counters['amlcore_predictions_total{label="no"}'] == 3
+    assert len(counters) == MAX_LABELS + 1
+    assert counters['amlcore_predictions_total{label="other"}'] == 12
 
 
 def test_requests_of_one_turn_are_counted_as_those_that_come_alone(model):
@@ -606,7 +606,7 @@ def test_the_log_has_a_line_of_json_a_request(model, tmp_path):
     assert "secret" not in text
 
 
-def test_what_a_killed_worker_takes_with_it_is_bounded():
+def test_a_killed_worker_loses_a_bounded_number_of_log_lines():
     """What nobody has counted yet is lost with `kill -9`, however much is answered within a turn."""
     settled = []
     request_log, note = RequestLog(settled.extend), LoggedRequest("predict", 200, 0.1, "r", {}, 0, 0)
@@ -620,7 +620,7 @@ def test_what_a_killed_worker_takes_with_it_is_bounded():
     assert asyncio.run(scene()) == 2 * MAX_OPEN
 
 
-def test_many_notes_are_settled_behind_the_answers_of_their_turn():
+def test_many_log_lines_are_flushed_after_the_answers():
     turns = []
     request_log, note = (
         RequestLog(lambda those: turns.append(len(those))),
@@ -654,7 +654,7 @@ def test_the_log_is_written_in_pieces_that_a_pipe_takes_whole(tmp_path):
     assert max(map(len, lines)) < ATOMIC
 
 
-def test_what_a_client_says_of_its_address_is_one_text_in_the_log(tmp_path):
+def test_a_forwarded_address_is_one_string_in_the_log(tmp_path):
     """Uvicorn reads X-Forwarded-For; what it holds there is any text."""
     scope = {"method": "GET", "path": "/", "client": ('1", "status": 200, "x": "' + "y" * 9000, 0)}
     with (tmp_path / "log").open("wb") as stream:
@@ -690,7 +690,7 @@ def test_cores_are_those_of_the_container(tmp_path, monkeypatch):
         assert cores.cores() == expected
 
 
-def test_what_only_checks_a_model_loads_none_of_its_libraries():
+def test_importing_the_service_loads_no_model_libraries():
     """The supervisor imports the service too, before it starts a worker."""
     libraries = {"numpy", "scipy", "sklearn", "pandas"}
     code = f"import sys, amlcore.serving.runtime.bento_service; print({libraries} & sys.modules.keys())"

@@ -283,7 +283,7 @@ def test_dates_that_an_encoder_compares_cost_no_further_call(monkeypatch: pytest
 
 
 @pytest.mark.parametrize("sampled", [None, "head"])
-def test_what_nothing_tells_of_a_column_is_said_at_registration(tmp_path: Path, sampled: str | None) -> None:
+def test_a_column_of_unknown_type_is_warned_about_at_registration(tmp_path: Path, sampled: str | None) -> None:
     frame = pd.DataFrame({"day": ["25/04/2025", "03/04/2025", "07/11/2025"] * 2, "n": NUMBERS[:6]})
     prepare = make_column_transformer((FunctionTransformer(month_by_the_first), ["day"]), remainder="passthrough")
     model = make_pipeline(prepare, LinearRegression()).fit(frame, [4.0, 4.0, 11.0] * 2)
@@ -316,9 +316,7 @@ class Side(str, enum.Enum):  # noqa: UP042 - what StrEnum writes by itself, this
     ids=lambda values: type(values[0]).__name__,
 )
 @pytest.mark.parametrize("dtype", ["object", "category"])
-def test_what_no_request_can_hold_is_refused_not_taken_for_its_text(
-    tmp_path: Path, values: list[Any], dtype: str
-) -> None:
+def test_values_that_json_cannot_hold_are_refused(tmp_path: Path, values: list[Any], dtype: str) -> None:
     frame = pd.DataFrame({"c": pd.Series(values * 3, dtype="object").astype(dtype)})
     service = serve(tmp_path, Sees(), frame, proven=False)
     for value in (str(values[0]), rows_of(frame)[0][0], 1):
@@ -487,7 +485,7 @@ class Drops(Sees):
         return data.dropna()["a"].to_numpy()
 
 
-def test_fewer_answers_than_rows_are_an_error(tmp_path: Path) -> None:
+def test_too_few_predictions_are_an_error(tmp_path: Path) -> None:
     service = serve(tmp_path, Drops(), pd.DataFrame({"a": [1.0, 2.0]}), proven=False)
     assert ask(service, [[1.0], [2]]) == [1.0, 2.0]
     error = ask(service, [[1.0], [None]])
@@ -529,8 +527,8 @@ def test_one_null_truth_value_keeps_the_fast_paths(tmp_path: Path) -> None:
     model = make_pipeline(encode, LogisticRegression(max_iter=1000)).fit(frame, np.arange(60) % 3)
     service = serve(tmp_path, model, frame)
     assert service._fast_paths is not None
-    asked = pd.DataFrame({"open": pd.Series([True, None, False], dtype=object), "n": [1.0, 2.0, 3.0]})
-    assert ask(service, [[True, 1], [None, 2.0], [False, 3]]) == model.predict(asked).tolist()
+    frame_of_nulls = pd.DataFrame({"open": pd.Series([True, None, False], dtype=object), "n": [1.0, 2.0, 3.0]})
+    assert ask(service, [[True, 1], [None, 2.0], [False, 3]]) == model.predict(frame_of_nulls).tolist()
 
 
 def test_a_null_is_not_blamed_for_another_column(tmp_path: Path) -> None:

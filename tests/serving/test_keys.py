@@ -44,7 +44,7 @@ def test_a_file_that_holds_no_keys_is_named(tmp_path, text):
         keys.read()
 
 
-def test_what_the_workspace_writes_the_service_reads(tmp_path):
+def test_the_service_reads_the_key_file_of_the_workspace(tmp_path):
     keys = ServiceKeys.of(tmp_path, "flowers")
     served = KeyGuard.of("flowers", {VARIABLE: str(keys.path)})
     for key in keys.read().values():

@@ -73,7 +73,7 @@ def test_a_bad_request_is_a_client_error_over_http(people):
         people.run([[1]])
 
 
-def test_what_bentoml_offers_goes_on_working(people):
+def test_bentoml_routes_still_work(people):
     base = people.scoring_uri.removesuffix("/predict")
     assert [httpx.get(f"{base}/{path}").status_code for path in ("readyz", "livez", "metrics", "")] == [200] * 4
     page = httpx.get(base)
@@ -127,13 +127,13 @@ def test_another_process_finds_stops_and_forgets_a_service(root):
     bento = package(model, Deployment(), serving_lock=LOCK)
     folder = root / "services" / "flowers"
     start(bento, python=PYTHON, folder=folder).wait_for_deployment()
-    found = Service(folder)
-    assert (found.state, found.bento) == ("Healthy", bento.tag)
+    reopened = Service(folder)
+    assert (reopened.state, reopened.bento) == ("Healthy", bento.tag)
     assert "flowers" in [service.name for service in list_services(folder.parent)]
-    assert found.run([[5.1, 3.5, 1.4, 0.2]])["predictions"] == [0]
-    assert httpx.post(found.scoring_uri + "_proba", json={"data": [[1, 2, 3, 4]]}).status_code == 404
-    assert "/predict_proba" not in httpx.get(found.swagger_uri).json()["paths"]
-    assert "POST" in found.get_logs()
+    assert reopened.run([[5.1, 3.5, 1.4, 0.2]])["predictions"] == [0]
+    assert httpx.post(reopened.scoring_uri + "_proba", json={"data": [[1, 2, 3, 4]]}).status_code == 404
+    assert "/predict_proba" not in httpx.get(reopened.swagger_uri).json()["paths"]
+    assert "POST" in reopened.get_logs()
 
     script = (
         f"from amlcore.serving.service import Service; Service(__import__('pathlib').Path({str(folder)!r})).delete()"
@@ -141,7 +141,7 @@ def test_another_process_finds_stops_and_forgets_a_service(root):
     subprocess.run([PYTHON, "-c", script], check=True)
     assert not folder.exists()
     assert processes(f"AMLCORE_SERVICE={folder}") == []
-    assert found.state == "Failed"
+    assert reopened.state == "Failed"
     with pytest.raises(NotFoundError, match="no service 'flowers'"):
         Service(folder)
 
@@ -181,7 +181,7 @@ def failed(bento, folder):
     return str(error.value)
 
 
-def test_what_must_not_be_served_ends_with_one_message(root):
+def test_a_model_that_must_not_be_served_is_one_message(root):
     model = register(root, iris(), name="spoilt")
     bento = package(model, Deployment(), serving_lock=LOCK)
     source = bento.path / "src"

@@ -210,7 +210,7 @@ def test_a_stop_finishes_what_was_begun(root):
         service.delete()
 
 
-def test_where_bentoml_is_another_the_same_is_answered_from_among_its_middleware(root):
+def test_a_changed_bentoml_gives_the_same_answers(root):
     """A `to_asgi` with one more parameter stands for a BentoML that was changed."""
     changed = root / "changed"
     changed.mkdir()

@@ -235,7 +235,7 @@ def test_a_path_that_raises_is_dropped(monkeypatch: pytest.MonkeyPatch) -> None:
     assert report["chosen"]["predict"][-1] == [None, "unchecked"]
 
 
-def test_what_is_not_known_is_answered_by_the_model() -> None:
+def test_an_unsupported_model_answers_without_a_fast_path() -> None:
     class Own:
         n_features_in_ = 5
 
@@ -266,7 +266,7 @@ def test_a_slow_model_is_compared_on_fewer_rows(monkeypatch: pytest.MonkeyPatch)
     }
 
 
-def test_around_a_number_are_its_neighbours_and_its_float32_image() -> None:
+def test_test_values_include_neighbours_and_the_float32_rounding() -> None:
     near = around(0.1)
     assert {np.nextafter(0.1, 1), np.nextafter(0.1, 0), 0.1, float(np.float32(0.1))} <= set(near)
     assert len(near) == 6
@@ -475,7 +475,7 @@ def test_an_encoder_tells_that_a_column_without_a_type_holds_truth_values(
     assert (status, json.loads(answer).get("predictions")) == (200, expected)
 
 
-def test_what_becomes_no_number_on_the_way_is_refused_as_by_the_model(tmp_path: Path) -> None:
+def test_an_overflow_during_preparation_is_refused_as_by_the_model(tmp_path: Path) -> None:
     """The last step would not look: its checks of the prepared numbers are left out."""
     model = make_pipeline(PolynomialFeatures(9), LogisticRegression()).fit(DATA[:, :2] / 10, LABELS)
     service = packaged(tmp_path, model, sample_rows=DATA[:5, :2].tolist())
@@ -501,7 +501,7 @@ def test_boosting_codes_its_own_categories(kind: Any) -> None:
     assert report["candidates"]["trees"]["equal"], report
 
 
-def test_what_a_preparation_does_not_know_is_left_to_the_model() -> None:
+def test_unsupported_preparations_are_left_to_the_model() -> None:
     """Here the means of several targets a category."""
     grades = table()[0][["grade"]]
     model = make_pipeline(TargetEncoder(random_state=0), LogisticRegression()).fit(grades, LABELS[:120])
@@ -538,7 +538,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> Any:
 @pytest.mark.parametrize("model", ["iris", "people"])
 @given(data=rows | plain_rows)
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_row_is_answered_otherwise_than_without_paths(both: Any, model: str, data: Any) -> None:
+def test_fast_paths_answer_every_row_as_the_model_does(both: Any, model: str, data: Any) -> None:
     """Neither a refusal nor a value that one takes and the other does not."""
     body = json.dumps({"data": data}).encode()
     (status, quick), (expected, slow) = (service.answer("predict", body) for service in both[model])

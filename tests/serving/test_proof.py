@@ -71,7 +71,7 @@ def test_a_model_that_is_too_slow_to_be_compared_answers_by_itself(tmp_path, mon
     assert memory_warning(report, workers=4, memory_in_gb=0.1) is None
 
 
-def test_only_what_does_not_fit_beside_the_training_is_left_out_and_named(tmp_path):
+def test_only_conflicting_serving_packages_are_left_out_and_named(tmp_path):
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
     (model.folder / "lock.txt").write_text("orjson==3.10.18\n")
     said: list[str] = []
@@ -88,7 +88,7 @@ def test_only_what_does_not_fit_beside_the_training_is_left_out_and_named(tmp_pa
     assert said == [f"skipping {wish}: it conflicts with the packages that sklearn-iris:1 was trained with"]
 
 
-def test_what_was_resolved_once_needs_no_index_again(tmp_path, monkeypatch):
+def test_a_resolved_lock_needs_no_index(tmp_path, monkeypatch):
     model = register(tmp_path, LogisticRegression(max_iter=500).fit(DATA, LABELS))
     (model.folder / "lock.txt").write_text("orjson==3.10.18\n")
     cache = tmp_path / "cache"
@@ -117,7 +117,7 @@ def test_a_lock_that_holds_all_is_not_resolved(tmp_path, monkeypatch):
     assert pins(lock) == pins(installed_lock()[0])
 
 
-def test_too_little_memory_is_named_with_what_is_enough():
+def test_too_little_memory_is_refused_with_the_amount_needed():
     report = {"memory_mb": 300}
     assert memory_warning(report, workers=4, memory_in_gb=None) is None
     assert memory_warning(report, workers=1, memory_in_gb=0.5) is None

@@ -46,7 +46,7 @@ def untyped(tmp_path_factory):
 RECORD = {"age": 40, "class": 1, "port": "S", "alone": True}
 
 
-def test_many_rows_one_flat_row_and_none_of_the_difference(flowers):
+def test_one_flat_row_is_answered_like_a_list_of_rows(flowers):
     row = [5.1, 3.5, 1.4, 0.2]
     assert ask(flowers, [row, [6.7, 3.0, 5.2, 2.3]]) == (
         200,
@@ -292,7 +292,7 @@ def test_an_array_is_written_as_its_values_are(result):
         assert Writer("m", 1, [0, 1]).write(method, result).find(b": " + dumps(plain(result)) + b", ") > 0
 
 
-def test_what_json_lacks_becomes_null():
+def test_values_that_json_lacks_become_null():
     assert plain(np.array([1.5, np.nan, -np.inf])) == [1.5, None, None]
     assert plain(np.array([np.float64("nan"), "a", np.int64(3)], dtype=object)) == [None, "a", 3]
 
@@ -337,7 +337,7 @@ near_rows = st.lists(
     body=st.binary() | json_values.map(json.dumps) | (json_values | near_rows).map(lambda d: json.dumps({"data": d}))
 )
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_no_body_is_a_fault_of_the_service(service, request, body):
+def test_any_body_gets_an_answer_below_500(service, request, body):
     loaded = request.getfixturevalue(service)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # numpy on numbers near the limits of float

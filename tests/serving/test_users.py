@@ -44,7 +44,7 @@ def users(workspace: Path, name: str, *, umask: int = 0o022) -> tuple[User, User
     return tuple(User(uid, umask, workspace / f"store-{name}") for uid in (OWNER, OTHER))  # type: ignore[return-value]
 
 
-def test_what_another_user_packaged_can_be_served(workspace: Path) -> None:
+def test_a_bento_of_another_user_can_be_served(workspace: Path) -> None:
     owner, other = users(workspace, "open")
     owner.aml(workspace, "deploy", "open")
     (port,) = free_ports(1)

@@ -121,7 +121,7 @@ def test_a_changed_manifest_is_refused(source, store):
         load(snapshot.id, store=store)
 
 
-def test_digest_says_what_take_would_and_writes_nothing(source, store):
+def test_digest_equals_take_and_writes_nothing(source, store):
     put(source / "a.py")
     expected = digest(source, store=store, limits=LIMITS)
     assert not store.exists()
@@ -247,7 +247,7 @@ def test_the_largest_culprits_are_named_and_nothing_is_stored(source, store):
     assert not store.exists()
 
 
-def test_too_many_files_name_their_folder(source, store):
+def test_a_folder_of_too_many_files_is_named(source, store):
     for number in range(30):
         put(source / f"frames/{number}.txt")
     put(source / "train.py")
@@ -255,7 +255,7 @@ def test_too_many_files_name_their_folder(source, store):
         take(source, store=store, limits=SnapshotLimits(max_files=20))
 
 
-def test_far_too_many_files_are_not_all_counted(source, store):
+def test_counting_stops_well_past_the_file_limit(source, store):
     for number in range(40):
         put(source / f"data/{number % 2}/{number}.csv")
     with pytest.raises(SnapshotError, match=r"more than 10 files, and the limit is 2; .*[.]snapshot_max_files$"):
@@ -392,8 +392,8 @@ def test_names_and_contents_come_back(files):
         snapshot = take(folder, store=Path(temporary) / "store", limits=LIMITS)
         back.mkdir()
         materialize(snapshot.manifest, objects=snapshot.objects, into=back, selects=lambda path: True)
-        found = {path.name: path.read_bytes() for path in back.rglob("*") if path.is_file()}
-        assert found == {name: data for name, data in files.items() if not name.endswith(".pyc")}
+        contents = {path.name: path.read_bytes() for path in back.rglob("*") if path.is_file()}
+        assert contents == {name: data for name, data in files.items() if not name.endswith(".pyc")}
 
 
 # Bytes above 127, some POSIX classes, a backslash before a slash, brackets across a slash, `***` and `a**` are read
@@ -452,7 +452,7 @@ def test_rules_leave_out_what_git_leaves_out(paths, rules):
 
 
 @pytest.mark.parametrize("inside", [".", "part of/it"])
-def test_what_git_tracks_is_not_ignored(inside, tmp_path, store):
+def test_files_tracked_by_git_are_not_ignored(inside, tmp_path, store):
     source = tmp_path / "repository" / inside
     tracked = ["a.csv", "data/b.txt", "data/deep/er/c.txt", "ä/d.csv", "data/link"]
     for path in (*tracked[:-1], "e.csv", "data/f.txt", "data/deep/g.txt", "ä/h.csv", "i.py"):

@@ -124,7 +124,7 @@ class Conformance:
         assert (run["state"], run["reason"]) == ("Failed", "the run took longer than its limit of 1.8 s")
         assert (Path(run["folder"]) / "outputs/saved").exists()
 
-    def test_too_much_memory_is_named_with_peak_and_limit(self, aml: Aml, write: Write) -> None:
+    def test_an_exceeded_memory_limit_is_named_with_its_peak(self, aml: Aml, write: Write) -> None:
         write("a.py", "import time\nkept = [bytearray(b'x' * 10_000_000) for _ in range(60)]\ntime.sleep(60)\n")
 
         aml(*self.job("a.py", "compute.mem_gb=0.3"), status=1)

@@ -18,8 +18,8 @@ class Clock:
         return self.now
 
 
-class Made:
-    """Trials that end when and as it was laid down."""
+class ScriptedTrials:
+    """Trials of given durations and end states."""
 
     def __init__(self, clock: Clock, durations: list[float], states: list[TrialState] | None = None) -> None:
         self._clock = clock
@@ -61,7 +61,7 @@ class Made:
         return min(0.0 if number in self.stopped else self.ends(number) for number in self.running)
 
 
-def run(loop: Loop, trials: Made, clock: Clock, *, steps: int = 10_000) -> None:
+def run(loop: Loop, trials: ScriptedTrials, clock: Clock, *, steps: int = 10_000) -> None:
     for _ in range(steps):
         loop.step()
         if loop.is_over:

@@ -59,7 +59,7 @@ def test_a_sweep_whose_own_folder_is_removed_is_one_message(project: Path, write
     assert "Traceback" not in said
 
 
-def test_what_ended_a_driver_is_told_where_it_cannot_be_recorded(
+def test_the_cause_of_a_failure_that_cannot_be_recorded_is_raised(
     project: Path, aml: Aml, write: Callable[..., Path]
 ) -> None:
     write("a.py", "print(1)")

@@ -99,12 +99,14 @@ def test_truncation_by_hand() -> None:
     ("interval", "delay", "judged"),
     [(1, 0, [1, 2, 3, 4, 5, 6]), (2, 0, [2, 4, 6]), (1, 5, [5, 6]), (2, 5, [6]), (3, 3, [3, 6])],
 )
-def test_when_a_trial_is_judged(interval: int, delay: int, judged: list[int]) -> None:
+def test_evaluation_interval_and_delay_decide_when_a_trial_is_judged(
+    interval: int, delay: int, judged: list[int]
+) -> None:
     policy = EarlyTermination("bandit", slack_amount=0.0, evaluation_interval=interval, delay_evaluation=delay)
 
-    found = [n for n in range(1, 7) if policy.verdict(1, {0: [1.0] * n, 1: [0.0] * n}, Goal.maximize)]
+    judged_at = [n for n in range(1, 7) if policy.verdict(1, {0: [1.0] * n, 1: [0.0] * n}, Goal.maximize)]
 
-    assert found == judged
+    assert judged_at == judged
 
 
 @pytest.mark.parametrize(
@@ -195,16 +197,16 @@ def test_the_loop_stops_what_falls_behind_and_finds_the_best_all_the_same(
             if loop.is_over:
                 break
             loop.step()
-        found = study.trials()
+        recorded_trials = study.trials()
         study.close()
 
-    states = [trial.state for trial in found]
-    assert len(found) == 24
+    states = [trial.state for trial in recorded_trials]
+    assert len(recorded_trials) == 24
     assert states.count(TrialState.PRUNED) >= 4
     assert loop.progress.best is not None
     assert loop.progress.best.value == 8
     assert sum(map(len, trials.logged.values())) < 0.8 * 240
-    pruned = next(trial for trial in found if trial.state is TrialState.PRUNED)
+    pruned = next(trial for trial in recorded_trials if trial.state is TrialState.PRUNED)
     assert str(pruned.reason).startswith(f"early termination by {policy.policy}: ")
 
 

@@ -123,7 +123,7 @@ def test_a_sweep_without_a_metric_runs_all_its_points(aml: Aml) -> None:
 
 
 @pytest.mark.usefixtures("toy")
-def test_too_many_failures_are_the_sweeps_own(aml: Aml) -> None:
+def test_too_many_failed_trials_fail_the_sweep(aml: Aml) -> None:
     said = aml(
         *("run", "-m", "script=toy", HERE, "script.arguments.kind=fails", "sweep.max_failures=1"),
         "script.arguments.x=range(0,20)",

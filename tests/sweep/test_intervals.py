@@ -28,7 +28,7 @@ Logged = list[tuple[float, int | None]]
         ([(1, 0), (2, 1), (3, 2)], [(4, 2), (5, 3)], [1, 2, 4, 5]),  # it goes on from a checkpoint
     ],
 )
-def test_they_are_those_of_the_newest_attempt(
+def test_intervals_count_the_newest_attempt_alone(
     first: Logged, second: Logged, counted: list[float], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(RUN_VARIABLE, str(tmp_path))

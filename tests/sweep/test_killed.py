@@ -215,9 +215,9 @@ def test_a_study_that_was_damaged_or_lost_overwrites_nothing(
     first, _, *rest = study.read_text().splitlines(keepends=True)
     study.write_text("".join([first, '{"op_code": 4, \n', *rest]) if damage == "study" else "")
 
-    found = aml("resume", "latest", status=1)
+    resumed = aml("resume", "latest", status=1)
 
-    assert [words for words in said if words not in found.err] == []
+    assert [words for words in said if words not in resumed.err] == []
     assert sweep_and_trials(aml)[1] == before
 
 

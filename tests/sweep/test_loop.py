@@ -16,7 +16,7 @@ from amlcore.errors import RunError
 from amlcore.sweep import Dimension, EarlyTermination, Goal, Space, Sweep
 from amlcore.sweep.loop import Loop, MetricReported, TrialEnded
 from amlcore.sweep.study import Study, Trial, TrialState
-from tests.support.sweep_loop import Clock, Made, run
+from tests.support.sweep_loop import Clock, ScriptedTrials, run
 
 SPACE = Space({"x": Dimension.between(0.0, 1.0), "kind": Dimension.of(["a", "b"])})
 GRID = Space({"a": Dimension.of([1, 2]), "b": Dimension.of(["x", "y", "z"])})
@@ -45,7 +45,7 @@ lengths = st.lists(st.integers(1, 100).map(float), min_size=1, max_size=30)
 @settings(max_examples=60, deadline=None)
 def test_a_slot_that_frees_gets_the_next_trial_at_once(durations: list[float], slots: int) -> None:
     clock = Clock()
-    trials = Made(clock, durations)
+    trials = ScriptedTrials(clock, durations)
     sweep = sweep_of(len(durations))
     loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=slots, clock=clock)
 
@@ -63,7 +63,7 @@ def test_a_slot_that_frees_gets_the_next_trial_at_once(durations: list[float], s
     restarts=st.lists(st.integers(1, 6), max_size=4),
 )
 @settings(max_examples=60, deadline=None)
-def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
+def test_killed_drivers_lose_and_repeat_no_trial(
     durations: list[float],
     states: list[TrialState],
     total: int,
@@ -73,13 +73,13 @@ def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
 ) -> None:
     file = tmp_path_factory.mktemp("study") / "study.jsonl"
     clock, sweep = Clock(), sweep_of(total)
-    trials = Made(clock, durations, states)
+    trials = ScriptedTrials(clock, durations, states)
     for steps in [*restarts, None]:
         study = Study(sweep, SPACE, file=file)
-        left = dict(trials.running)  # they run on while there is no driver
+        running = dict(trials.running)  # they run on while there is no driver
         trials.running.clear()
         loop = Loop(study, trials, sweep=sweep, slots=slots, clock=clock)
-        assert {number: trial.values for number, trial in left.items()} == {
+        assert {number: trial.values for number, trial in running.items()} == {
             number: trial.values for number, trial in trials.running.items()
         }
         if steps is None:
@@ -88,13 +88,13 @@ def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
             for _ in range(steps):
                 loop.step()
                 clock.now = max(clock.now, trials.next() if trials.running else clock.now)
-        found = study.trials()
+        recorded_trials = study.trials()
         study.close()
 
-    assert [trial.number for trial in found] == list(range(total))
-    assert [trial.state for trial in found] == [states[number % len(states)] for number in range(total)]
-    assert [trial.values for trial in found] == [trials.values[number] for number in range(total)]
-    assert len({trial.values["x"] for trial in found}) == total  # a seeded sampler draws no point again
+    assert [trial.number for trial in recorded_trials] == list(range(total))
+    assert [trial.state for trial in recorded_trials] == [states[number % len(states)] for number in range(total)]
+    assert [trial.values for trial in recorded_trials] == [trials.values[number] for number in range(total)]
+    assert len({trial.values["x"] for trial in recorded_trials}) == total  # a seeded sampler draws no point again
     assert sum(loop.progress.counts.values()) == total
 
 
@@ -107,7 +107,7 @@ def test_no_trial_is_lost_or_carried_out_twice_however_often_the_driver_dies(
     ends=st.lists(st.tuples(st.integers(1, 6), st.booleans()), max_size=5),
 )
 @settings(max_examples=40, deadline=None)
-def test_what_was_canceled_with_the_sweep_is_tried_again_and_never_counted(
+def test_trials_canceled_with_their_sweep_are_retried_and_not_counted(
     durations: list[float],
     states: list[TrialState],
     total: int,
@@ -120,7 +120,7 @@ def test_what_was_canceled_with_the_sweep_is_tried_again_and_never_counted(
     file = tmp_path_factory.mktemp("study") / "study.jsonl"
     clock, sweep = Clock(), sweep_of(total, sampler=sampler, max_failures=total)
     space = SPACE if sampler == "random" else Space({"x": Dimension.of(range(100))})
-    trials = Made(clock, durations, states)
+    trials = ScriptedTrials(clock, durations, states)
     for steps, told in [*ends, (0, False)]:
         study = Study(sweep, space, file=file)
         trials.running.clear()
@@ -137,9 +137,9 @@ def test_what_was_canceled_with_the_sweep_is_tried_again_and_never_counted(
             assert loop.is_over
         study.close()
 
-    found = Study(sweep, space, file=file)
-    tried, again = found.trials(), canceled(found.trials())
-    found.close()
+    grid_study = Study(sweep, space, file=file)
+    tried, again = grid_study.trials(), canceled(grid_study.trials())
+    grid_study.close()
     assert [trial.number for trial in tried] == list(range(len(tried)))
     assert [trial.values for trial in tried] == [trials.values[trial.number] for trial in tried]
     assert {trial.number for trial in again} == trials.stopped.keys()
@@ -157,8 +157,8 @@ class DiesError(Exception):
     """The driver is killed at this point of its step."""
 
 
-class Dying(Made):
-    """Made trials that log, and a driver that dies at its so-many-th dealing with them, before or after it."""
+class Dying(ScriptedTrials):
+    """Trials that log, and a driver that dies at its so-many-th dealing with them, before or after it."""
 
     left: int | None = None
     after = False
@@ -227,14 +227,14 @@ def test_a_driver_may_die_in_the_middle_of_a_step_with_its_last_line_half_writte
         except DiesError:
             with file.open("ab") as stream:
                 stream.write(b'{"op_code":6,"worker_id":"w","trial_id":0,"state":2,'[:torn])
-        found = study.trials()
+        recorded_trials = study.trials()
         study.close()
 
-    assert [trial.number for trial in found] == list(range(total))
-    assert [trial.values for trial in found] == [trials.values[number] for number in range(total)]
-    assert len({trial.values["x"] for trial in found}) == total
+    assert [trial.number for trial in recorded_trials] == list(range(total))
+    assert [trial.values for trial in recorded_trials] == [trials.values[number] for number in range(total)]
+    assert len({trial.values["x"] for trial in recorded_trials}) == total
     assert trials.most <= slots
-    for trial in found:
+    for trial in recorded_trials:
         pruned = trial.number in trials.stopped
         assert trial.state is (TrialState.PRUNED if pruned else states[trial.number % len(states)])
 
@@ -252,7 +252,7 @@ def test_the_best_is_the_earliest_of_the_best_completed(
     shuffled = list(range(len(reached)))
     order.shuffle(shuffled)  # type: ignore[attr-defined]
 
-    class AsTold(Made):
+    class AsTold(ScriptedTrials):
         def poll(self) -> Iterator[TrialEnded]:
             for number in shuffled:
                 if number in self.running:
@@ -276,10 +276,10 @@ def test_the_best_is_the_earliest_of_the_best_completed(
     most=st.integers(0, 12),
 )
 @settings(max_examples=60, deadline=None)
-def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float], goal: Goal, most: int) -> None:
+def test_a_metric_that_is_not_finite_fails_the_trial(reached: list[float], goal: Goal, most: int) -> None:
     sweep = sweep_of(len(reached), goal=goal, max_failures=most)
 
-    class AsTold(Made):
+    class AsTold(ScriptedTrials):
         def poll(self) -> Iterator[TrialEnded]:
             for number in list(self.running):
                 del self.running[number]
@@ -301,7 +301,7 @@ def test_what_is_not_finite_is_a_failure_and_never_the_best(reached: list[float]
 
 def test_a_grid_tries_every_point_once_in_the_order_of_nested_loops() -> None:
     clock, sweep = Clock(), Sweep("grid")
-    trials = Made(clock, [1.0])
+    trials = ScriptedTrials(clock, [1.0])
     loop = Loop(Study(sweep, GRID), trials, sweep=sweep, slots=2, clock=clock)
 
     run(loop, trials, clock)
@@ -311,7 +311,7 @@ def test_a_grid_tries_every_point_once_in_the_order_of_nested_loops() -> None:
 
 def test_too_many_failures_end_the_sweep() -> None:
     clock, sweep = Clock(), sweep_of(50, max_failures=2)
-    trials = Made(clock, [1.0], [TrialState.FAIL])
+    trials = ScriptedTrials(clock, [1.0], [TrialState.FAIL])
     loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=1, clock=clock)
 
     run(loop, trials, clock)
@@ -323,7 +323,7 @@ def test_too_many_failures_end_the_sweep() -> None:
 
 def test_the_time_of_a_sweep_ends_it_with_its_running_trials() -> None:
     clock, sweep = Clock(), sweep_of(50, max_duration_minutes=1.0)
-    trials = Made(clock, [25.0, 1000.0])
+    trials = ScriptedTrials(clock, [25.0, 1000.0])
     loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=2, clock=clock)
 
     for clock.now in range(0, 70, 5):
@@ -335,9 +335,9 @@ def test_the_time_of_a_sweep_ends_it_with_its_running_trials() -> None:
     assert loop.progress.best is not None
 
 
-def test_fewer_at_once_than_there_are_slots() -> None:
+def test_max_concurrent_runs_limits_the_trials_below_the_slots() -> None:
     clock, sweep = Clock(), sweep_of(10, max_concurrent_runs=2)
-    trials = Made(clock, [3.0, 1.0, 2.0])
+    trials = ScriptedTrials(clock, [3.0, 1.0, 2.0])
     loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=8, clock=clock)
 
     run(loop, trials, clock)
@@ -395,7 +395,7 @@ def test_a_grid_point_that_was_killed_while_it_was_asked_for_is_not_lost(tmp_pat
 def estimates(durations: list[float], *, slots: int, step_s: float = 1.0) -> list[tuple[int, float | None]]:
     """After each step of a sweep: how many trials have ended, and how long it is expected to take."""
     clock = Clock()
-    trials = Made(clock, durations)
+    trials = ScriptedTrials(clock, durations)
     sweep = sweep_of(len(durations))
     loop = Loop(Study(sweep, SPACE), trials, sweep=sweep, slots=slots, clock=clock)
     seen = []

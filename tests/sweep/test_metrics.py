@@ -20,7 +20,7 @@ from amlcore.sweep.pareto import ParetoFront
 from amlcore.sweep.sampler import BY_PATH, NAMED
 from amlcore.sweep.study import Study, Trial, TrialState, first_trials
 from tests.support.aml import HERE, Aml, Write
-from tests.support.sweep_loop import Clock, Made, run
+from tests.support.sweep_loop import Clock, ScriptedTrials, run
 from tests.support.sweeps import TORCH, sweep_and_trials
 
 SWEEPS = sorted(path.stem for path in (Path(amlcore.__file__).parent / "conf/sweep").glob("[!_]*.yaml"))
@@ -36,7 +36,7 @@ def test_every_sampler_goes_on_after_a_restart_and_repeats_no_point(name: str, t
     sweep = Sweep(name, primary_metric="m", seed=1, max_total_runs=16)
     sweep.check()
     clock = Clock()
-    trials = Made(clock, [3.0, 1.0, 2.0])
+    trials = ScriptedTrials(clock, [3.0, 1.0, 2.0])
     for steps in (6, None):
         study = Study(sweep, space, file=tmp_path / "study.jsonl")
         trials.running.clear()
@@ -47,12 +47,12 @@ def test_every_sampler_goes_on_after_a_restart_and_repeats_no_point(name: str, t
             for _ in range(steps):
                 loop.step()
                 clock.now = max(clock.now, trials.next())
-        found = study.trials()
+        recorded_trials = study.trials()
         study.close()
 
-    assert [trial.number for trial in found] == list(range(16))
-    assert {trial.state for trial in found} == {TrialState.COMPLETE}
-    assert len({json.dumps(trial.values) for trial in found}) == 16
+    assert [trial.number for trial in recorded_trials] == list(range(16))
+    assert {trial.state for trial in recorded_trials} == {TrialState.COMPLETE}
+    assert len({json.dumps(trial.values) for trial in recorded_trials}) == 16
 
 
 def test_a_point_tried_again_takes_none_of_sobols_sequence(tmp_path: Path) -> None:
@@ -194,7 +194,7 @@ def test_a_gaussian_process_finds_a_good_point(aml: Aml, write: Write) -> None:
         ),
     ],
 )
-def test_what_does_not_go_together_is_one_message(words: list[str], parts: list[str], project: Path) -> None:
+def test_incompatible_sweep_settings_give_one_message(words: list[str], parts: list[str], project: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         compose_search(["environment=current", "sweep=random", "compute.cores=1,2", *words], root=project)
 
@@ -208,12 +208,12 @@ def test_lists_of_metrics_and_goals_compose_from_yaml_and_the_command_line(proje
         ["sweep=two"],
         ["sweep=tpe", "sweep.primary_metric=[a,b]", "sweep.goal=[minimize,maximize]"],
     ):
-        found = compose_search(["environment=current", "compute.cores=1,2", *words], root=project)
-        assert found is not None
-        again = type(found).from_json(json.loads(json.dumps(found.to_json())))
-        for sweep in (found.sweep, again.sweep):
+        search = compose_search(["environment=current", "compute.cores=1,2", *words], root=project)
+        assert search is not None
+        again = type(search).from_json(json.loads(json.dumps(search.to_json())))
+        for sweep in (search.sweep, again.sweep):
             assert (sweep.metrics, sweep.goals) == (("a", "b"), (Goal.minimize, Goal.maximize))
-        assert again.is_same(found)
+        assert again.is_same(search)
     assert Sweep("tpe", primary_metric=["a", "b"]).goals == (Goal.maximize, Goal.maximize)
     assert Sweep("tpe", primary_metric=["a"]).primary_metric == "a"
 
@@ -327,7 +327,7 @@ def test_a_driver_that_goes_on_knows_the_front_of_the_one_before(tmp_path: Path)
     study.close()
 
     again = Study(sweep, SPACE, file=tmp_path / "study.jsonl")
-    loop = Loop(again, Made(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
+    loop = Loop(again, ScriptedTrials(Clock(), [1.0]), sweep=sweep, slots=1, clock=Clock())
 
     assert [trial.number for trial in loop.progress.front.trials] == [4, 1, 0]
     assert [trial.reached for trial in again.trials()][:2] == [(1.0, 1.0), (2.0, 3.0)]

@@ -84,9 +84,9 @@ def test_all_plots_are_drawn_and_the_page_needs_no_network(metrics: list[str], t
     assert re.findall(r"<(?:script|link|img)[^>]*(?:src|href)=[^>]*>", page[: page.index("<script>")]) == []
     assert re.findall(r"<script[^>]*src=[^>]*>", page[page.index("<body>") :]) == []
     assert "<h1>&lt;sweep&gt;</h1>" in page
-    found = importances(load_read_only(file, SPACE, metrics), metrics, goals)
-    assert list(found) == metrics
-    assert max(found["m"], key=found["m"].__getitem__) == "x"
+    importance = importances(load_read_only(file, SPACE, metrics), metrics, goals)
+    assert list(importance) == metrics
+    assert max(importance["m"], key=importance["m"].__getitem__) == "x"
 
 
 @pytest.mark.filterwarnings("ignore::optuna.exceptions.ExperimentalWarning")

@@ -35,9 +35,9 @@ def root(project: Path, write: Write) -> Path:
 
 
 def search(root: Path, *overrides: str) -> Search:
-    found = compose_search([*BASE, *overrides], root=root)
-    assert found is not None
-    return found
+    composed = compose_search([*BASE, *overrides], root=root)
+    assert composed is not None
+    return composed
 
 
 # What the Optuna sweeper of Hydra documents, and what it makes of it.
@@ -62,19 +62,19 @@ def test_an_override_means_what_hydras_optuna_sweeper_means_by_it(written: str, 
 
 
 def test_a_range_in_a_grid_ends_before_its_end_as_hydras_own_sweeper_has_it(root: Path) -> None:
-    found = compose_search(["script=s", f"{C}=range(1,4)", "compute.cores=1,2"], root=root)
+    composed = compose_search(["script=s", f"{C}=range(1,4)", "compute.cores=1,2"], root=root)
 
-    assert found is not None
-    assert found.sweep.is_grid
-    points = [tuple(values.values()) for values in found.space.grid()]
+    assert composed is not None
+    assert composed.sweep.is_grid
+    points = [tuple(values.values()) for values in composed.space.grid()]
     assert points == [(1, 1), (1, 2), (2, 1), (2, 2), (3, 1), (3, 2)]
 
 
 def test_values_keep_their_types_and_reach_the_script(root: Path) -> None:
-    found = compose_search(["script=s", f"{C}=1,2.5,true,null,[1,2],'3'"], root=root)
+    composed = compose_search(["script=s", f"{C}=1,2.5,true,null,[1,2],'3'"], root=root)
 
-    assert found is not None
-    words = [found.trial(values)[0].script.command_line() for values in found.space.grid()]
+    assert composed is not None
+    words = [composed.trial(values)[0].script.command_line() for values in composed.space.grid()]
     rest = ["--kernel", "rbf", "--gamma", "0.1"]
     assert words == [
         *(["--C", "1", *rest], ["--C", "2.5", *rest], ["--C", *rest], rest, ["--C", "1", "2", *rest]),
@@ -114,22 +114,24 @@ def test_azures_terms_mean_what_azure_means_by_them(mapping: Any, call: str | No
         ("qlognormal(2, 1, 5)", 0.5, 5),
     ],
 )
-def test_what_optuna_lacks_is_made_of_what_it_draws(written: str, drawn: float, value: float) -> None:
-    found = dimension_of_call(written).value(drawn)
+def test_azure_distributions_are_computed_from_optuna_draws(written: str, drawn: float, value: float) -> None:
+    drawn_value = dimension_of_call(written).value(drawn)
 
-    assert found == pytest.approx(value, rel=1e-6)
-    assert type(found) is type(value)  # multiples of a whole number are whole
+    assert drawn_value == pytest.approx(value, rel=1e-6)
+    assert type(drawn_value) is type(value)  # multiples of a whole number are whole
 
 
 def test_azures_functions_may_stand_on_the_command_line_too(root: Path) -> None:
-    found = search(root, f"{C}=loguniform(-6, -1)", "+script.arguments.degree=randint(4)", "script.arguments.gamma=1,2")
+    composed = search(
+        root, f"{C}=loguniform(-6, -1)", "+script.arguments.degree=randint(4)", "script.arguments.gamma=1,2"
+    )
 
-    assert found.space.describe() == {
+    assert composed.space.describe() == {
         "script.arguments.gamma": "one of 1, 2",
         C: "float from 0.00247875 to 0.367879, on a log scale",
         "script.arguments.degree": "int from 0 to 3",
     }
-    job, overrides = found.trial({C: 0.25, "script.arguments.degree": 3, "script.arguments.gamma": 2})
+    job, overrides = composed.trial({C: 0.25, "script.arguments.degree": 3, "script.arguments.gamma": 2})
     assert job.script.command_line() == ["--C", "0.25", "--kernel", "rbf", "--gamma", "2", "--degree", "3"]
     assert overrides[-3:] == [f"{C}=0.25", "script.arguments.degree=3", "script.arguments.gamma=2"]
 
@@ -137,12 +139,12 @@ def test_azures_functions_may_stand_on_the_command_line_too(root: Path) -> None:
 def test_a_grid_that_nobody_chose_takes_options_of_a_sweep(root: Path) -> None:
     words = ["script=s", "environment=current", f"{C}=1,2", "sweep/early_termination=median", "sweep.primary_metric=m"]
 
-    found = compose_search(words, root=root)
+    composed = compose_search(words, root=root)
 
-    assert found is not None
-    assert found.sweep.is_grid
-    assert found.sweep.early_termination is not None
-    assert found.trial({C: 1})[1] == ["script=s", "environment=current", f"{C}=1"]
+    assert composed is not None
+    assert composed.sweep.is_grid
+    assert composed.sweep.early_termination is not None
+    assert composed.trial({C: 1})[1] == ["script=s", "environment=current", f"{C}=1"]
 
 
 def test_normal_draws_are_normal() -> None:
@@ -164,18 +166,18 @@ def test_a_space_in_yaml_in_both_terms_nested_or_with_dots(root: Path, write: Wr
         "  +script.arguments.degree: randint(4)\n",
     )
 
-    found = search(root, "sweep=mine")
+    composed = search(root, "sweep=mine")
 
-    assert found.space.describe() == {
+    assert composed.space.describe() == {
         "script.arguments.C": "float from 0.1 to 10, on a log scale",
         "script.arguments.kernel": "one of rbf, linear",
         "script.arguments.degree": "int from 0 to 3",
         "script.arguments.gamma": "float from 0 to 1, if script.arguments.kernel is rbf",
     }
-    drawn = [trial.values for trial in first_trials(found.sweep, found.space, 20)]
+    drawn = [trial.values for trial in first_trials(composed.sweep, composed.space, 20)]
     assert {"script.arguments.gamma" in values for values in drawn} == {True, False}
     assert all(("script.arguments.gamma" in v) == (v["script.arguments.kernel"] == "rbf") for v in drawn)
-    assert Search.from_json(found.to_json()).space.describe() == found.space.describe()
+    assert Search.from_json(composed.to_json()).space.describe() == composed.space.describe()
 
 
 def test_a_mistake_in_yaml_has_its_line(root: Path, write: Write) -> None:
@@ -215,8 +217,8 @@ def test_an_added_argument_is_there_only_where_its_condition_holds(root: Path, w
         "  +script.arguments.tol: [0.1]\n",
     )
 
-    found = search(root, "sweep=mine")
-    for again in (found, Search.from_json(json.loads(json.dumps(found.to_json())))):
+    composed = search(root, "sweep=mine")
+    for again in (composed, Search.from_json(json.loads(json.dumps(composed.to_json())))):
         for values in again.space.grid():
             words = again.trial(values)[0].script.command_line()
             assert ("--degree" in words) == (values["script.arguments.kernel"] == "poly")
@@ -231,20 +233,20 @@ def test_a_sweep_over_groups_has_a_job_for_each_choice(root: Path, write: Write)
         "defaults: [/schema/script@_here_, _self_]\nsource_directory: src\nscript: other.py\narguments: {C: 2}\n",
     )
 
-    found = compose_search(["script=s,t", "environment=current,sklearn"], root=root)
+    composed = compose_search(["script=s,t", "environment=current,sklearn"], root=root)
 
-    assert found is not None
-    jobs = [found.trial(values)[0] for values in found.space.grid()]
+    assert composed is not None
+    jobs = [composed.trial(values)[0] for values in composed.space.grid()]
     assert [(job.script.script, job.environment.name) for job in jobs] == [
         *(("train.py", "current"), ("train.py", "sklearn"), ("other.py", "current"), ("other.py", "sklearn")),
     ]
 
 
 def test_names_of_the_workspaces_table_are_understood_in_a_sweep_too(root: Path) -> None:
-    found = compose_search(["script=s", "environment=AzureML-Tutorial", f"{C}=1,2"], root=root)
+    composed = compose_search(["script=s", "environment=AzureML-Tutorial", f"{C}=1,2"], root=root)
 
-    assert found is not None
-    assert found.job.environment.name == "sklearn"
+    assert composed is not None
+    assert composed.job.environment.name == "sklearn"
 
 
 @pytest.mark.parametrize(
@@ -328,7 +330,7 @@ def test_a_range_is_kept_as_it_is_or_refused(low: float, high: float, step: floa
     assert dimension.distribution is not None
 
 
-def test_more_options_than_the_sampler_takes_are_refused() -> None:
+def test_surplus_sampler_options_are_refused() -> None:
     with pytest.raises(ConfigError, match="sampler_options"):
         list(
             first_trials(

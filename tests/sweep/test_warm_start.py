@@ -72,16 +72,16 @@ def test_a_sampler_begins_with_what_it_is_told_and_the_count_with_zero(
             trial = study.ask()
             assert trial.number == number
             study.tell(number, TrialState.COMPLETE, -((trial.values["x"] - 0.7) ** 2))
-        found = study.trials()
+        recorded_trials = study.trials()
         study.close()
 
-    assert [trial.number for trial in found] == list(range(12))
-    assert len({str(trial.values) for trial in found}) == 12
+    assert [trial.number for trial in recorded_trials] == list(range(12))
+    assert len({str(trial.values) for trial in recorded_trials}) == 12
     assert sum("warm_start" in line for line in file.read_text().splitlines()) == 28
     assert [trial.number for trial in own_trials(file)] == list(range(12))
     assert [trial.number for trial in load_read_only(file, space, ["m"]).trials] == list(range(12))
     if name == "tpe":  # without them its first ten points would be random
-        assert sum(abs(trial.values["x"] - 0.7) < 0.2 for trial in found) >= 9
+        assert sum(abs(trial.values["x"] - 0.7) < 0.2 for trial in recorded_trials) >= 9
 
 
 def test_a_driver_that_was_killed_while_it_told_the_sampler_goes_on(earlier: list[FrozenTrial], tmp_path: Path) -> None:
@@ -100,10 +100,10 @@ def test_a_driver_that_was_killed_while_it_told_the_sampler_goes_on(earlier: lis
 def test_points_that_the_new_space_does_not_have_are_left_out(earlier: list[FrozenTrial]) -> None:
     narrow = Space({**SPACE, "x": Dimension.between(0.5, 0.9), "k": Dimension.of([None, "a", "new"])})
 
-    found = warm(earlier, space=narrow)
+    points = warm(earlier, space=narrow)
 
-    assert 0 < len(found) < 28
-    for trial in found:
+    assert 0 < len(points) < 28
+    for trial in points:
         assert 0.5 <= trial.params["x"] <= 0.9
         assert narrow["k"].value(trial.params["k"]) in (None, "a")
     every_number = warm(earlier, space=Space({**SPACE, "n": Dimension.between(1, 99)}))

@@ -38,7 +38,7 @@ if "fail" in sys.argv:
 
 
 @given(st.text())
-def test_no_control_code_is_printable(text: str) -> None:
+def test_control_codes_are_escaped(text: str) -> None:
     assert not CONTROLS.search(printable(text))
     line = printable_line(text)
     assert not CONTROLS.search(line)

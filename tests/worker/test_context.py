@@ -285,11 +285,11 @@ def test_sample_of_frames(run: Run) -> None:
         {"n": [1, 2], "x": [0.5, None], 3: ["a", pandas.NA], "t": pandas.to_datetime(["2024-01-02"] * 2)}
     )
 
-    found = _sample(run, frame)
+    sample = _sample(run, frame)
 
-    assert found["columns"] == ["n", "x", "3", "t"]
-    assert found["dtypes"] == [str(kind) for kind in frame.dtypes]
-    assert found["rows"] == [[1, 0.5, "a", "2024-01-02 00:00:00"], [2, None, None, "2024-01-02 00:00:00"]]
+    assert sample["columns"] == ["n", "x", "3", "t"]
+    assert sample["dtypes"] == [str(kind) for kind in frame.dtypes]
+    assert sample["rows"] == [[1, 0.5, "a", "2024-01-02 00:00:00"], [2, None, None, "2024-01-02 00:00:00"]]
     assert _sample(run, frame["n"])["rows"] == [[1], [2]]
 
 
@@ -421,7 +421,7 @@ def test_a_script_asks_how_far_its_run_is(run: Run, monkeypatch: pytest.MonkeyPa
     assert run.get_status() == "Queued"
 
 
-def test_what_a_script_does_not_have_of_azure_ml_is_told_with_what_serves_instead(run: Run) -> None:
+def test_unsupported_azure_ml_calls_name_their_replacement(run: Run) -> None:
     for name, words in (
         ("log_residuals", "log_table"),
         ("submit_child", "child_run"),
@@ -435,7 +435,7 @@ def test_what_a_script_does_not_have_of_azure_ml_is_told_with_what_serves_instea
     assert callable(DriverRun(run.folder).get_details)
 
 
-def test_nothing_is_uploaded_to_a_run_of_another_script(run: Run, tmp_path: Path) -> None:
+def test_uploading_to_a_run_of_another_script_is_refused(run: Run, tmp_path: Path) -> None:
     _, folder = create_run_folder(tmp_path, "iris")
     Path(folder, "config.yaml").touch()
 
@@ -444,11 +444,11 @@ def test_nothing_is_uploaded_to_a_run_of_another_script(run: Run, tmp_path: Path
 
 
 def test_context_is_of_the_class_that_is_asked(run: Run) -> None:
-    found = DriverRun.get_context()
+    context = DriverRun.get_context()
 
-    assert (type(found), type(Run.get_context()), found.id) == (DriverRun, Run, run.id)
-    assert DriverRun.get_context() is found
-    assert type(found.child_run()) is DriverRun
+    assert (type(context), type(Run.get_context()), context.id) == (DriverRun, Run, run.id)
+    assert DriverRun.get_context() is context
+    assert type(context.child_run()) is DriverRun
 
 
 def _log_many(number: int) -> None:
@@ -557,7 +557,7 @@ def test_last_values_of_many_records_are_cheap(run: Run) -> None:
     assert few < min(seconds(lambda: read_metrics(run.layout.metrics)) for _ in range(3)) / 3
 
 
-def test_no_id_is_given_twice(tmp_path: Path) -> None:
+def test_ids_are_unique(tmp_path: Path) -> None:
     made = [create_run_folder(tmp_path, "e") for _ in range(50)]
 
     assert len({name for name, _ in made}) == 50
@@ -589,7 +589,7 @@ def _local_run(root: Path, experiment: str = "train") -> Run:
     return Run(folder)
 
 
-def test_outside_a_run_nothing_is_lost(tmp_path: Path) -> None:
+def test_metrics_logged_outside_a_run_are_kept(tmp_path: Path) -> None:
     (tmp_path / "root/.amlcore").mkdir(parents=True)
     (tmp_path / "root/.amlcore/config.json").write_text("{}")
     (tmp_path / "root/deep").mkdir()
@@ -623,7 +623,7 @@ def test_local_run_fails_with_its_script(tmp_path: Path) -> None:
         assert (state["state"], state["reason"]) == ("Failed", "KeyError: 'column'")
 
 
-def test_what_a_script_starts_records_in_its_local_run(tmp_path: Path) -> None:
+def test_child_processes_record_in_the_local_run_of_their_script(tmp_path: Path) -> None:
     done = _alone(
         tmp_path,
         "import multiprocessing as mp, os\n"

@@ -73,7 +73,7 @@ def test_a_file_that_is_replaced_is_the_old_or_the_new_one(disk: Disk) -> None:
     assert Path(careless).read_text() == ""  # its name came to the disk, and what it holds did not
 
 
-def test_what_is_gone_or_unreadable_is_passed_over(tmp_path: Path) -> None:
+def test_missing_and_unreadable_files_are_skipped(tmp_path: Path) -> None:
     (tmp_path / "there").write_text("x")
 
     durable.sync([tmp_path / "gone", tmp_path / "there", tmp_path])

@@ -49,11 +49,11 @@ def test_links_lead_to_their_files_or_are_named(tmp_path: Path, project: Path, a
 
     said = aml("run", "a.py", HERE, "--", str(tmp_path))
 
-    found = aml("show", "latest", "--json").json
+    details = aml("show", "latest", "--json").json
     project.rename(tmp_path / "moved")  # nothing leads into the folder that it was
     outputs = next(tmp_path.glob("moved/outputs/a/*/outputs"))
     assert {name: (outputs / name).read_text() for name in LEADS} == LEADS
-    listed = {item["path"].removeprefix("outputs/") for item in found["outputs"]}
+    listed = {item["path"].removeprefix("outputs/") for item in details["outputs"]}
     assert listed == LEADS.keys() | {"best/d", "best/inner/e"}
     for name in ("all", "data", "gone", "loop", "self"):
         assert f"outputs/{name} is a link to" in said.err

@@ -46,9 +46,9 @@ def test_the_candidates_of_searches_are_children(aml: Aml, write: Write) -> None
 
     said = aml("run", "train.py", HERE)
 
-    found = aml("runs", "--json", "--all", "--children").json
-    parent = next(run for run in found if run["parent"] is None)
-    children = sorted((run for run in found if run["parent"]), key=lambda run: int(run["id"].rpartition("_")[2]))
+    summaries = aml("runs", "--json", "--all", "--children").json
+    parent = next(run for run in summaries if run["parent"] is None)
+    children = sorted((run for run in summaries if run["parent"]), key=lambda run: int(run["id"].rpartition("_")[2]))
     first, best_score = said.out.splitlines()[0].split()
     grid, rest = children[: int(first)], children[int(first) :]
     assert {run["parent"] for run in children} == {parent["id"]}
@@ -135,8 +135,8 @@ def test_a_script_with_a_study_of_its_own_runs_as_it_is(aml: Aml, write: Write) 
 
     assert aml("run", "train.py", HERE).out == "5\n"
 
-    found = aml("runs", "--json", "--children").json
-    parent = next(run for run in found if run["parent"] is None)
-    children = [run["metrics"]["y"] for run in found if run["parent"]]
+    summaries = aml("runs", "--json", "--children").json
+    parent = next(run for run in summaries if run["parent"] is None)
+    children = [run["metrics"]["y"] for run in summaries if run["parent"]]
     assert len(children) == 5
     assert parent["metrics"]["y"] == min(children)

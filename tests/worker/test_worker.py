@@ -379,7 +379,7 @@ def test_canceled_before_it_began_never_runs(script: Script, queue: HandmadeQueu
     assert not Path(run.stdout).exists()
 
 
-def test_who_ignores_the_request_to_end_is_killed(script: Script, queue: HandmadeQueue) -> None:
+def test_a_process_that_ignores_sigterm_is_killed(script: Script, queue: HandmadeQueue) -> None:
     source = script(
         "import signal, time\nsignal.signal(signal.SIGTERM, signal.SIG_IGN)\nprint('ready')\ntime.sleep(600)"
     )
@@ -519,7 +519,7 @@ def test_the_supervisor_of_many_runs_does_not_grow(script: Script, queue: Handma
 
 
 @pytest.mark.parametrize("damage", ["object", "manifest", "input"])
-def test_what_cannot_start_still_has_a_result(
+def test_a_run_that_cannot_start_still_has_a_result(
     damage: str, script: Script, queue: HandmadeQueue, tmp_path: Path
 ) -> None:
     inputs = {"data": {"path": str(tmp_path / "absent.csv"), "mode": "in_place"}} if damage == "input" else {}
@@ -645,7 +645,7 @@ print(os.getppid() == os.getsid(0), seen)
     assert queue.log == ""
 
 
-def test_what_a_lazy_package_imports_on_demand_is_preloaded(script: Script, tmp_path: Path) -> None:
+def test_lazy_imports_of_a_package_are_preloaded(script: Script, tmp_path: Path) -> None:
     (tmp_path / "library/lazy").mkdir(parents=True)
     (tmp_path / "library/lazy/__init__.py").write_text(
         "import importlib\ndef __getattr__(name):\n"
