@@ -14,6 +14,7 @@ from amlcore.config.experiment_choices import choices_of_experiment
 from amlcore.config.grammar.requirement_lists import merge_requirement_lists
 from amlcore.config.hydra_settings import check_hydra_settings
 from amlcore.config.job import Job
+from amlcore.config.key_references import KeyReference, key_references
 from amlcore.config.secrets import check_secrets, keep_references
 from amlcore.config.session import explaining_errors, loader, session
 from amlcore.errors import AmlcoreError, ConfigError, NotFoundError, must_be
@@ -45,6 +46,13 @@ def compose(overrides: list[str], *, root: Path, config_name: str = "config") ->
 
 def compose_declared(overrides: list[str], *, root: Path, config_name: str = "config") -> Job:
     """Compose the job as `compose` does, but leave `environment=auto` undecided."""
+    return compose_with_references(overrides, root=root, config_name=config_name)[0]
+
+
+def compose_with_references(
+    overrides: list[str], *, root: Path, config_name: str = "config"
+) -> tuple[Job, list[KeyReference]]:
+    """The job of `compose_declared`, and where it refers to its own keys."""
     with explaining_errors(root, overrides, config_name=config_name) as explainer:
         overrides = add_implied_choices(overrides, root=root, config_name=config_name)
         config = loader().load_configuration(config_name, overrides, run_mode=RunMode.RUN)
@@ -55,7 +63,7 @@ def compose_declared(overrides: list[str], *, root: Path, config_name: str = "co
         with open_dict(config):
             del config["hydra"]
         _honour_none(config, overrides)
-        return _job(config, root, explainer)
+        return _job(config, root, explainer), key_references(config)
 
 
 def compose_workspace(root: Path) -> Workspace:

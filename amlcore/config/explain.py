@@ -20,7 +20,7 @@ from amlcore.config.grammar.syntax_errors import explain_syntax
 from amlcore.config.interpolations import IN_CHOICE, explain_interpolation
 from amlcore.config.job import Job
 from amlcore.config.schema_keys import keys_of, suggest_key
-from amlcore.config.wrong_values import explain_wrong_value
+from amlcore.config.wrong_values import explain_wrong_value, is_other_shape
 from amlcore.errors import AmlcoreError, ConfigError, suggest
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class Explainer:
             return self._of_warning(*match.groups())
         for override in self.overrides:
             group, _, option = override.partition("=")
+            if self._list_of_options(group) is not None:
+                return ConfigError(f"{override}: {group} takes one option, not a list")
             if option == "null" and (options := self._loader().get_group_options(group)):
                 return ConfigError(f"{override}: null is not an option; {suggest(option, options)}")
         message = f"{type(error).__name__}: {_first_line(str(error))}"
@@ -201,10 +203,18 @@ class Explainer:
         return ConfigError(f"{group}: the defaults lists choose several options; use `override {group}: NAME`")
 
     def _no_file(self, config_path: str, missing: str) -> ConfigError:
+        group = Path(missing).parent.as_posix()
+        if (override := self._list_of_options(group)) is not None:
+            return ConfigError(f"{override}: {group} takes one option, not a list")
         top = f"; use /{Path(missing).name} for a file at the top of conf/" if "/" in missing else ""
         return ConfigError(
             f"{self._locations.file(config_path)}: its defaults list names '{missing}', which conf/ does not have{top}"
         )
+
+    def _list_of_options(self, group: str) -> str | None:
+        """The override that gives a group a list."""
+        is_group = group != "" and "." not in group and self._loader().get_group_options(group)
+        return next((item for item in self.overrides if is_group and item.startswith(f"{group}=[")), None)
 
     def _yaml_problem(self, error: Any) -> str:
         mark = getattr(error, "problem_mark", None)
@@ -253,6 +263,9 @@ class Explainer:
             key = _package_key(match[1], key)
             if match[1].startswith("experiment/") and key.startswith("experiment."):  # as `# @package _GLOBAL_` says
                 return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
+            if is_other_shape(message) and (misshapen := self._locations.misshapen_key(match[1])) is not None:
+                place = self._locations.where(misshapen) if "." in misshapen else f" ({self._locations.file(match[1])})"
+                return ConfigError(explain_wrong_value(misshapen, cause, where=place))
         if message.endswith("is None") and (of_null := self.of_null()) is not None:  # Hydra 1.4
             return of_null
         if (problem := explain_interpolation(message)) is not None:

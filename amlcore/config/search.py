@@ -15,6 +15,7 @@ from omegaconf.errors import ConfigKeyError
 from amlcore.config.grammar.escaping import escape_interpolations
 from amlcore.config.grammar.scalars import key_parts
 from amlcore.config.job import Job, job_config
+from amlcore.config.key_references import KeyReference
 from amlcore.config.sweep_overrides import (
     format_value,
 )
@@ -36,15 +37,21 @@ class Base:
     choices: dict[str, str]
     job: Job
     added: list[str] = field(default_factory=list)  # keys that only the search space added
+    references: list[KeyReference] = field(default_factory=list)  # to keys that vary among its trials
 
     def with_values(self, values: Values) -> Job:
         """The job of one run with some of its values set; an added key without a value is removed."""
-        parts: dict[str, DictConfig] = {}
-        for key in (*self.added, *values):
+        removed = [key for key in self.added if key not in values]
+        changed = [*(key_parts(key)[0] for key in (*removed, *values)), *(str(one.path[0]) for one in self.references)]
+        parts = self._copied(changed)
+        for reference in self.references:
+            *parents, name = reference.path
+            node: Any = parts
+            for parent in parents:
+                node = node[parent]
+            node[name] = reference.text
+        for key in (*removed, *values):
             noun, *inner, last = key_parts(key)
-            # Copy only what changes: copying all would double the time that a trial takes to start.
-            if noun not in parts:
-                parts[noun] = deepcopy(self._config[noun])
             parent = OmegaConf.select(parts[noun], ".".join(inner)) if inner else parts[noun]
             if not isinstance(parent, Container):
                 raise ConfigKeyError(key)
@@ -56,6 +63,18 @@ class Base:
                     del parent[last]
         nouns: dict[str, Any] = {noun: OmegaConf.to_object(part) for noun, part in parts.items()}
         return replace(self._same, **nouns).rooted(self.job.workspace.path)
+
+    def _copied(self, nouns: list[str]) -> dict[str, Any]:
+        """Copies of these parts of the configuration, which references are resolved among."""
+        if self.references:
+            config = deepcopy(self._config)
+            return {noun: config[noun] for noun in nouns}
+        # Copy only what changes: copying all would double the time that a trial takes to start.
+        return {noun: deepcopy(self._config[noun]) for noun in dict.fromkeys(nouns)}
+
+    @property
+    def _references(self) -> list[Any]:
+        return [[list(one.path), one.text] for one in self.references]
 
     @cached_property
     def _same(self) -> Job:
@@ -140,15 +159,31 @@ class Search:
         return typed_key(self._essence()) == typed_key(other._essence())
 
     def _essence(self) -> tuple[Any, ...]:
-        bases = [(base.choices, replace(base.job, sweep=None).to_value()) for base in self.bases]
+        bases = [(base.choices, replace(base.job, sweep=None).to_value(), base._references) for base in self.bases]
         sweep = {key: value for key, value in asdict(self.sweep).items() if key not in LIMITS}
         return str(sweep), bases, self.space.to_json()
 
     def to_json(self) -> dict[str, Any]:
-        bases = [{"choices": base.choices, "job": base.job.to_value(), "added": base.added} for base in self.bases]
+        bases = [
+            {
+                "choices": base.choices,
+                "job": base.job.to_value(),
+                "added": base.added,
+                "references": base._references,
+            }
+            for base in self.bases
+        ]
         return {"bases": bases, "space": self.space.to_json(), "overrides": self.overrides}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Search:
-        bases = [Base(base["choices"], Job.from_value(base["job"]), base["added"]) for base in value["bases"]]
+        bases = [
+            Base(
+                base["choices"],
+                Job.from_value(base["job"]),
+                base["added"],
+                [KeyReference(tuple(path), text) for path, text in base.get("references", ())],  # absent up to 0.1
+            )
+            for base in value["bases"]
+        ]
         return cls(bases, Space.from_json(value["space"]), value["overrides"])

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ from hydra.core.override_parser.types import Override
 from hydra.types import RunMode
 from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-from amlcore.config.composition import add_implied_choices, compose_declared
+from amlcore.config.composition import add_implied_choices, compose_with_references
 from amlcore.config.grammar.override_parser import key_of, parent_of, parser
 from amlcore.config.grammar.requirement_lists import merge_requirement_lists
 from amlcore.config.job import Job
+from amlcore.config.key_references import KeyReference, following
 from amlcore.config.search import Base, Search
 from amlcore.config.secrets import check_secrets, is_resolved_at_start
 from amlcore.config.session import explaining_errors, loader, session
@@ -35,6 +37,7 @@ from amlcore.sweep.sampler import SAMPLERS
 from amlcore.worker.values import text
 
 SAME_FOR_ALL = ("workspace", "sweep", "model", "deployment", "experiment_name")
+SAME_SCRIPT = ("script.source_directory", "script.script", "script.module")
 
 
 @dataclass(frozen=True)
@@ -79,18 +82,15 @@ def compose_search(
         A key, a value, an option or the space is wrong.
     """
     overrides = merge_requirement_lists(overrides)
-    jobs: dict[tuple[str, ...], Job] = {}  # each composition takes about 90 ms
 
-    def compose_once(overrides: list[str]) -> Job:
-        key = tuple(overrides)
-        if key not in jobs:
-            jobs[key] = compose_declared(overrides, root=root, config_name=config_name)
-        return jobs[key]
+    @cache
+    def compose_once(*overrides: str) -> tuple[Job, list[KeyReference]]:  # which takes about 90 ms
+        return compose_with_references(list(overrides), root=root, config_name=config_name)
 
     with session(root):
         typed = _parse(overrides, root=root, config_name=config_name) if multirun else _Typed(overrides)
         with showing_typed_overrides(typed.values):
-            job = compose_once(typed.first)
+            job, _ = compose_once(*typed.first)
         if job.sweep is None:
             return job.in_chosen_environment()
         space = _space(job.sweep, typed, overrides, root=root, config_name=config_name)
@@ -102,10 +102,11 @@ def compose_search(
         for combination in space.choices_of(groups):
             choices = {key: str(name) for key, name in combination.items()}
             keys = [key for key in added if space.may_hold(key, combination, groups)]
-            overrides = [f"{key}={name}" for key, name in choices.items()]
+            chosen = [f"{key}={name}" for key, name in choices.items()]
             first_added = [f"+{key}={first_value(space[key])}" for key in keys]
-            declared.append(compose_once([*typed.fixed, *overrides, *typed.first_values, *first_added]))
-            bases.append(Base(choices, declared[-1].in_chosen_environment(), keys))
+            job, references = compose_once(*typed.fixed, *chosen, *typed.first_values, *first_added)
+            declared.append(job)
+            bases.append(Base(choices, job.in_chosen_environment(), keys, _varying(references, space, groups)))
     search = Search(bases, space, typed.fixed)
     if search.job.workspace.secrets:
         every_choice = [f"{key}={text(choice)}" for key, item in space.items() for choice in item.ends]
@@ -164,10 +165,34 @@ def _check_one_environment(base: Base, declared: Job, space: Space) -> None:
                 )
 
 
+def _varying(references: list[KeyReference], space: Space, groups: list[str]) -> list[KeyReference]:
+    """The references whose values differ between the trials of one choice of the groups.
+
+    Raises
+    ------
+    ConfigError
+        One is at a key that all trials share.
+    """
+    keys = [key for key in space if key not in groups and not _is_shared(key)]
+    varying = following(references, keys)
+    for reference, key in (following(references, groups) | varying).items():
+        same_environment = reference in varying and (reference.key in SAME_SCRIPT or reference.path[0] == "environment")
+        if _is_shared(reference.key) or same_environment:
+            raise ConfigError(
+                f"{reference.key}: {reference.text} refers to {key}, which varies in this sweep, but "
+                f"{reference.key} must have one value for all trials"
+            )
+    return list(varying)
+
+
+def _is_shared(key: str) -> bool:
+    return re.split(r"[./]", key)[0] in SAME_FOR_ALL or key == "compute.slots"
+
+
 def _check(search: Search) -> None:
     """Make sure that the schema accepts the ends of every dimension."""
     for key in search.space:
-        if key.partition(".")[0] in SAME_FOR_ALL or key == "compute.slots":
+        if _is_shared(key):
             several = f", or a list: {key}=[a,b]" if key in ("sweep.primary_metric", "sweep.goal") else ""
             raise ConfigError(f"{key}: must have one value for all trials of a sweep{several}")
         for value in search.space[key].ends:

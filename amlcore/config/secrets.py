@@ -74,8 +74,8 @@ def _key(path: tuple[str, ...], name: Any) -> tuple[str, ...]:
 
 
 def is_resolved_at_start(key: str, value: Any) -> bool:
-    """Whether `value` is a reference at a key where the worker would not resolve it."""
-    return isinstance(value, str) and OPEN.search(value) is not None and not _starts(key_parts(key), KEPT)
+    """Whether `value` holds a reference, at a key where the worker would not resolve it."""
+    return OPEN.search(str(value)) is not None and not _starts(key_parts(key), KEPT)
 
 
 def _starts(key: tuple[str, ...], dotted_keys: tuple[str, ...]) -> bool:
@@ -121,7 +121,7 @@ def check_secrets(job: Job, overrides: list[str]) -> None:
                 f"script.environment_variables.{name}: workspace.secrets names it, so its value must not be recorded; "
                 f"write ${{oc.env:{name}}}"
             )
-        secret = os.environ.get(name)
+        secret = os.environ.get(name, "").strip()  # $(cat FILE) and the like leave a line's end
         if secret:
             _check_absent(name, secret, job, overrides)
 

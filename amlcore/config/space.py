@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, cast
@@ -21,6 +22,7 @@ from amlcore.sweep.azure import dimension_of_call, dimension_of_mapping, is_call
 LOG = "log"
 
 MOST_SHUFFLED = 1_000_000
+RESOLVED_BY_WORKER = re.compile(r"\$\{\s*(?:oc\.env|input)\s*:[^{}]*\}")
 
 
 def build_space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[str, Dimension]) -> Space:
@@ -104,7 +106,11 @@ def _of_override(override: Override, *, grid: bool) -> Dimension:
         if not grid and not value.shuffle:
             return Dimension.stepping(value.start, value.stop, step=value.step, log=LOG in value.tags)
         return _range(value)
-    return Dimension.of(Override._convert_value(cast(Any, item)) for item in override.sweep_iterator())
+    choices = [Override._convert_value(cast(Any, item)) for item in override.sweep_iterator()]
+    for choice in choices:
+        if "${" in RESOLVED_BY_WORKER.sub("", str(choice)):
+            raise ConfigError(f"{choice} would not be resolved; a value of a sweep cannot refer to another key")
+    return Dimension.of(choices)
 
 
 def _range(value: RangeSweep) -> Dimension:

@@ -13,6 +13,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.files.yaml_source import find_config
 from amlcore.config.grammar.override_parser import parser
+from amlcore.config.wrong_values import misshapen_key
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
@@ -88,10 +89,19 @@ class KeyLocations:
 
     def file(self, config_path: str) -> str:
         """The file that a config is read from, as a user names it."""
+        path = self._path(config_path)
+        return f"conf/{config_path}.yaml" if path is None else self.short(path)
+
+    def _path(self, config_path: str) -> Path | None:
         sources = [Path(source.path) for source in self._loader().get_sources() if source.scheme() == "file"]
         files = (find_config(folder, config_path) for folder in sources)
-        path = next((file for file in files if file is not None), None)
-        return f"conf/{config_path}.yaml" if path is None else self.short(path)
+        return next((file for file in files if file is not None), None)
+
+    def misshapen_key(self, config_path: str) -> str | None:
+        """The first key of a config whose value is a list, a mapping or a single value where it may not be one."""
+        path = self._path(config_path)
+        group = [] if config_path.startswith("experiment/") else config_path.split("/")[:-1]
+        return None if path is None else misshapen_key(yaml.safe_load(path.read_text(encoding="utf-8")), tuple(group))
 
     def elsewhere(self, group: str, option: str) -> str:
         """The end of a message: a file of the project that was perhaps meant, in a folder that is not searched."""

@@ -115,6 +115,11 @@ def _leaves(noun: type, prefix: KeyPath) -> list[tuple[KeyPath, str]]:
     return leaves
 
 
+def annotation_at(path: KeyPath) -> str:
+    """The annotation of the field at `path` without its `| None`; an empty text where the schema has none."""
+    return _bare(_kind(nouns_at(path[:-1]), path[-1])) if path else ""
+
+
 def nouns_at(path: KeyPath) -> tuple[type, ...]:
     """The dataclasses that can be at `path` in the schema; none where it is a value or does not exist."""
     nouns: tuple[type, ...] = (Job,)
@@ -146,7 +151,8 @@ def _is_text(kind: str) -> bool:
 
 
 def _annotation(field: Any) -> str:
-    return field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    text = field.type.__name__ if isinstance(field.type, type) else str(field.type)
+    return re.sub(r"\b[\w.]+\.(?=\w)", "", text)  # without the module that an annotation which was evaluated has
 
 
 def _bare(kind: str) -> str:
