@@ -10,15 +10,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.compose import make_column_transformer
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import OneHotEncoder
+from sklearn.preprocessing import FunctionTransformer, OneHotEncoder
 
 from amlcore.errors import DeploymentError
+from amlcore.model.inputs.known_columns import known_columns
 from amlcore.model.sample import read_sample
 from amlcore.serving.packaging import check_servable
 from amlcore.worker.script import samples
@@ -149,6 +151,36 @@ def test_a_model_whose_categories_are_lost_is_not_packaged_without_a_sample(
     check_servable(register(tmp_path / "with", model, frame=frame))
     service = packaged(tmp_path / "service", model, frame=frame, proven=False)
     assert np.allclose(ask(service, rows_of(frame[:5]), "predict_proba"), model.predict_proba(frame[:5]))
+
+
+def swapped(frame: Any) -> Any:
+    return frame.rename(columns={"port": "town", "town": "port"})
+
+
+class Renaming(TransformerMixin, BaseEstimator):
+    def fit(self, frame: Any, target: Any = None) -> Renaming:
+        self.feature_names_in_ = np.array(frame.columns, dtype=object)
+        self.n_features_in_ = frame.shape[1]
+        return self
+
+    def transform(self, frame: Any) -> Any:
+        return swapped(frame)
+
+
+@pytest.mark.parametrize("first", [FunctionTransformer(swapped), Renaming()])
+@pytest.mark.parametrize("kind", ["lightgbm", "xgboost"])
+def test_categories_are_not_laid_over_columns_that_the_users_own_code_renames(
+    tmp_path: Path, kind: str, first: Any
+) -> None:
+    frame, labels = passengers(with_booleans=False)
+    frame["town"] = pd.Categorical(np.random.default_rng(1).choice(["Zug", "Cork", "Bonn"], 200))
+    columns = ["age", "port", "town"]
+    passing = make_column_transformer(("passthrough", columns), verbose_feature_names_out=False)
+    model = make_pipeline(first, passing.set_output(transform="pandas"), trees(kind)).fit(frame[columns], labels)
+    assert known_columns(model, 3).details == {}
+    service = packaged(tmp_path, model, frame=frame[columns], proven=False)
+    rows = rows_of(frame[columns].head(5))
+    assert np.allclose(ask(service, rows, "predict_proba"), model.predict_proba(frame[columns].head(5)))
 
 
 def declared(categories: list[str], *, is_used: bool = True) -> tuple[Any, pd.DataFrame]:

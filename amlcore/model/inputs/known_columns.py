@@ -66,10 +66,7 @@ def _walk(step: Any, positions: list[int], names: list[str], columns: KnownColum
     if best is not None:
         return _walk(best, positions, names, columns)
     if isinstance(steps, list):
-        passes_on = all(_walk(inner, positions, names, columns) for _, inner in steps)
-        if len(steps) > 1 and isinstance(attribute(steps[-2][1], "transformers_"), list):
-            _note_behind(steps[-2][1], steps[-1][1], dict(zip(names, positions)), columns)
-        return passes_on
+        return _walk_steps([inner for _, inner in steps], positions, names, columns)
     if isinstance(attribute(step, "transformer_list"), list):
         for _, inner in step.transformer_list:
             _walk(inner, positions, names, columns)
@@ -84,6 +81,21 @@ def _walk(step: Any, positions: list[int], names: list[str], columns: KnownColum
     if width_of(inner) == len(positions):
         _walk(inner, positions, names, columns)
     return False
+
+
+def _walk_steps(steps: list[Any], positions: list[int], names: list[str], columns: KnownColumns) -> bool:
+    """What the steps of a pipeline know; whether the next step gets the same columns."""
+    n_passing = next((n for n, one in enumerate(steps) if not _walk(one, positions, names, columns)), len(steps))
+    if len(steps) > 1 and isinstance(attribute(steps[-2], "transformers_"), list):
+        behind = KnownColumns()
+        _note_behind(steps[-2], steps[-1], dict(zip(names, positions)), behind)
+        columns.lost_categories |= behind.lost_categories
+        # The user's own code may give its columns other names, or make the categories itself.
+        if all(own_code(one) is None for one in steps[n_passing:-2]):
+            columns.unsure |= behind.unsure
+            for position, detail in behind.details.items():
+                columns.add(position, detail)
+    return n_passing == len(steps)
 
 
 def _note_behind(transformer: Any, model: Any, positions: dict[str, int], columns: KnownColumns) -> None:
