@@ -8,23 +8,33 @@ from collections.abc import Iterable, Iterator
 from functools import cache
 
 MIN_LENGTH = 4  # characters of a secret that is looked for inside longer texts; a shorter one would be found by chance
+MIN_LINE_LENGTH = 8  # characters of one line of several
 LETTERS = {"\n": "n", "\t": "t", "\r": "r", "\b": "b", "\f": "f"}  # of control characters, behind a backslash
 secret_names: set[str] = set()
 """The variables that this process's workspaces declare secret; the debug log never shows their values."""
 
 
 def redact(text: str, names: Iterable[str]) -> str:
-    """`text` with the values of the environment variables `names` as references to them, however they are escaped."""
+    """`text` with the values of the environment variables `names` as references to them, however they are escaped.
+
+    Of a value of several lines each line is hidden too, since a log is written line by line.
+    """
     spans: list[tuple[int, int, str]] = []
     for name in sorted(names):
-        value = os.environ.get(name, "")
-        if len(value) >= MIN_LENGTH:
-            spans += [(start, end, name) for start, end in _places(text, value)]
+        for part in _parts(os.environ.get(name, "")):
+            spans += [(start, end, name) for start, end in _places(text, part)]
     pieces, position = [], 0
     for start, end, references in _merged(spans):
         pieces += [text[position:start], references]
         position = end
     return "".join((*pieces, text[position:]))
+
+
+def _parts(secret: str) -> set[str]:
+    """What of `secret` is hidden: all of it, and each of its lines that is not a word of any text."""
+    lines = [line for line in map(str.strip, secret.splitlines()) if line]
+    shortest = MIN_LENGTH if len(lines) == 1 else MIN_LINE_LENGTH
+    return {part for part in (secret, *lines) if len(part) >= (MIN_LENGTH if part == secret else shortest)}
 
 
 def holds(text: str, secret: str) -> bool:

@@ -10,6 +10,7 @@ from pathlib import Path
 from amlcore.environment.resolver_options import advice_on
 from amlcore.errors import BuildError
 from amlcore.log import Log
+from amlcore.redaction import redact, secret_names
 
 _KILL_WAIT_S = 5.0
 _UNSOLVABLE = 1  # uv's exit status for requirements without a solution; 2 means that it could not find out
@@ -63,8 +64,8 @@ def stream(command: Sequence[str], *, folder: Path, guard: int, log: Log) -> Pro
         assert process.stderr is not None
         try:
             for line in process.stderr:
-                lines.append(line.rstrip())
-                log(line.rstrip())
+                lines.append(redact(line.rstrip(), secret_names))
+                log(lines[-1])
             status = process.wait()
         except BaseException:
             _end(process)

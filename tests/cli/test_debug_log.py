@@ -16,6 +16,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from amlcore.environment.uv import stream
 from amlcore.redaction import redact
 from tests.conftest import Aml
 
@@ -164,6 +165,24 @@ def test_secrets_that_overlap_are_hidden_wholly(monkeypatch: pytest.MonkeyPatch)
     assert redact("<abcdXY-1XY-1efgh>", names) == "<${oc.env:S1}${oc.env:S2}>"
     assert redact("<papapapapap>", names) == "<${oc.env:S3}p>"
     assert redact("pap", names) == "pap"  # too short to be looked for
+
+
+def test_each_line_of_a_secret_is_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in the log of a build, which is written line by line."""
+    monkeypatch.setenv("KEY", "-----BEGIN KEY-----\n  MIIEvQIBADANBg+/\nend\n-----END KEY-----\n")
+    monkeypatch.setenv("SHORT", "s3cr\n")  # as of $(cat FILE; echo)
+    text = "error: -----BEGIN KEY-----\n| MIIEvQIBADANBg%2B/ end\ns3cr"
+    assert redact(text, ["KEY", "SHORT"]) == "error: ${oc.env:KEY}\n| ${oc.env:KEY} end\n${oc.env:SHORT}"
+
+
+def test_no_secret_gets_into_the_log_of_a_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", f"{SECRET}-1\n{SECRET}-2")
+    monkeypatch.setattr("amlcore.environment.uv.secret_names", {"TOKEN"})
+    lines: list[str] = []
+    with (tmp_path / "guard").open("w") as guard:
+        code = "import os, sys; sys.stderr.write('error: ' + os.environ['TOKEN'])"
+        result = stream([sys.executable, "-c", code], folder=tmp_path, guard=guard.fileno(), log=lines.append)
+    assert lines == list(result.lines) == ["error: ${oc.env:TOKEN}", "${oc.env:TOKEN}"]
 
 
 FORMS: dict[str, Callable[[str], str]] = {

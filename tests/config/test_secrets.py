@@ -307,6 +307,12 @@ def test_references_in_a_search_space_are_kept_or_refused(
         compose_search([*script, "compute=slurm", "compute.account='${oc.env:TOKEN}',b"], root=project)
 
 
+def test_a_secret_with_the_end_of_a_line_is_found_without_it(secret: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PIN", "hunter22\n")
+    with pytest.raises(ConfigError, match=r"script\.arguments\.a: holds the value of PIN"):
+        compose(["script=script", "script.script=train.py", "+script.arguments.a=hunter22"], root=secret)
+
+
 @pytest.mark.parametrize(("pin", "argument"), [("12345678", "12345678"), ("-0.5", "-0.5"), ("true!", "'true!'")])
 def test_a_secret_that_a_file_writes_as_a_number_is_found(
     pin: str, argument: str, secret: Path, write: Write, monkeypatch: pytest.MonkeyPatch
