@@ -119,9 +119,7 @@ class RunView:
             "outputs": [asdict(file) for file in contents.outputs],
             "pruned": {part: entry for part, entry in asdict(contents.pruned).items() if entry is not None},
             "children": list(children),
-            "datasets": [
-                _dataset(entry) for entry in read_entries(self._record.layout.mlflow) if entry["kind"] == "dataset"
-            ],
+            "datasets": _datasets(self._record),
             "series": [record for record in series.records if record["kind"] not in NOT_METRICS],
             "thinned": series.thinned,
             "damaged": self.damages,
@@ -136,10 +134,15 @@ class RunView:
         return series.last
 
 
-def _dataset(entry: dict[str, Any]) -> dict[str, Any]:
-    """A dataset that the script named through MLflow."""
-    shown = {key: entry[key] for key in ("name", "digest", "source_type", "source")}
-    return {**shown, "context": entry["tags"].get("mlflow.data.context")}
+def _datasets(record: Record) -> list[dict[str, Any]]:
+    """The datasets that the script named through MLflow, each once for every use."""
+    datasets = {}
+    for entry in read_entries(record.layout.mlflow):
+        if entry["kind"] == "dataset":
+            context = entry["tags"].get("mlflow.data.context")
+            about = {key: entry[key] for key in ("name", "digest", "source_type", "source")}
+            datasets[entry["name"], entry["digest"], context] = {**about, "context": context}
+    return list(datasets.values())
 
 
 def _bring_up_to_date(record: Record) -> tuple[RunStatus | None, str | None]:

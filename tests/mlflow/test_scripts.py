@@ -170,13 +170,13 @@ def test_four_first_starts_at_once(show: Show) -> None:
     runs = [run, *children(run)]
     assert len(runs) == 4
     assert sorted(one["metrics"]["number"] for one in runs) == [0, 1, 2, 3]
-    assert all(
-        one["parameters"] == {f"of_{one['metrics']['number']:.0f}": f"{one['metrics']['number']:.0f}"} for one in runs
-    )
+    for one in runs:
+        number = f"{one['metrics']['number']:.0f}"
+        assert one["parameters"] == {f"of_{number}": number}
 
 
 def test_a_sweep_stops_a_trial_by_what_mlflow_logs(show: Show, project: Path) -> None:
-    overrides = ["script.arguments.rate=0.1,0.9", "sweep.primary_metric=score", "sweep.goal=maximize"]
+    overrides = ["+script.arguments.rate=0.1,0.9", "sweep.primary_metric=score", "sweep.goal=maximize"]
     stopping = ["sweep/early_termination=bandit", "sweep.early_termination.slack_factor=0.1"]
     run = show("early_stop", "-m", "sweep=grid", "sweep.max_concurrent_runs=2", *overrides, *stopping)
 

@@ -11,11 +11,11 @@ from mlflow.utils.search_utils import SearchModelUtils, SearchModelVersionUtils,
 
 from amlcore.worker.mlflow import running
 from amlcore.worker.mlflow.entities import build
+from amlcore.worker.mlflow.model_source import ModelSource
 from amlcore.worker.mlflow.models import NAME, Requests, registered
 from amlcore.worker.mlflow.not_implemented import answers_all, not_implemented
 from amlcore.worker.mlflow.reading import root_of
 from amlcore.worker.mlflow.run_writer import RunWriter
-from amlcore.worker.mlflow.sources import ModelSource
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ class RegistryStore(AbstractStore):
         root = root_of(store_uri)
         self._own = running.own_folder(root)
         self._root = root if self._own is None else os.path.dirname(os.path.dirname(os.path.dirname(self._own)))
+        self.models = os.path.join(self._root, "models")
         self._announced = {}  # type: dict[str, dict[str, str]]  # models that have no version yet, and their tags
 
     # What is there
@@ -76,7 +77,7 @@ class RegistryStore(AbstractStore):
     def _versions(self):
         # type: () -> dict[str, list[VersionFacts]]
         """All versions by name: those that are registered, and those that this script has asked for."""
-        versions = registered(os.path.join(self._root, "models"))  # type: dict[str, list[VersionFacts]]
+        versions = registered(self.models)  # type: dict[str, list[VersionFacts]]
         requests = self._requests()
         for name in list(requests.names) + list(self._announced):
             versions.setdefault(name, [])
@@ -143,7 +144,7 @@ class RegistryStore(AbstractStore):
         model_id=None,
         **kwargs,
     ):
-        model = ModelSource(self._root, source, run_id, model_id)
+        model = ModelSource(self._root, source, model_id)
         by_key = {tag.key: tag.value for tag in tags or []}
         if self._own is None:
             return self._facts_of_new(name, model, description or "", by_key)

@@ -21,23 +21,23 @@ class ModelSource(object):
     ----------
     uri : str
         Where it is now.
-    run : str
-        The id of the run.
+    run, run_folder : str
+        The id and the folder of the run.
     path : str
         Where it is in the folder of the run once that has ended: outputs/…
     """
 
-    def __init__(self, root, source, run_id, model_id):
-        # type: (str, str, str | None, str | None) -> None
+    def __init__(self, root, source, model_id):
+        # type: (str, str, str | None) -> None
         local = _local_path(root, source, model_id)
-        run, path = _in_run(root, local)
-        if run is None:
+        folder = _run_folder(root, local)
+        if folder is None:
             message = "{} is not in the outputs of a run of {}: a model is registered from its run"
             raise MlflowException(message.format(source, root), INVALID_PARAMETER_VALUE)
         self.uri = file_uri_of(local)
-        self.run = run
-        self.path = path
-        self.training_run = run_id or run
+        self.run_folder = folder
+        self.run = os.path.basename(folder)
+        self.path = _path_after_run(os.path.relpath(local, folder))
 
 
 def _local_path(root, source, model_id):
@@ -59,16 +59,19 @@ def _local_path(root, source, model_id):
     return os.path.abspath(unquote(parts.path))
 
 
-def _in_run(root, path):
-    # type: (str, str) -> tuple[str | None, str]
-    """The id of the run whose outputs hold `path`, and the path that it has there in the end."""
+def _run_folder(root, path):
+    # type: (str, str) -> str | None
+    """The folder of the run that holds `path`; None if there is none in the workspace."""
     folder = path
     while folder.startswith(os.path.join(root, "outputs", "")):
-        layout = RunLayout(folder)
-        if os.path.isfile(layout.run):
-            parts = os.path.relpath(path, folder).split(os.sep)
-            if parts[0] == "attempts" and parts[2:4] == ["work", "outputs"]:
-                parts = parts[3:]
-            return os.path.basename(folder), "/".join(parts)
+        if os.path.isfile(RunLayout(folder).run):
+            return folder
         folder = os.path.dirname(folder)
-    return None, ""
+    return None
+
+
+def _path_after_run(path):
+    # type: (str) -> str
+    """Where a file of a run is in the end: its outputs are moved out of its working copy."""
+    parts = path.split(os.sep)
+    return "/".join(parts[3:] if parts[0] == "attempts" and parts[2:4] == ["work", "outputs"] else parts)
