@@ -176,9 +176,9 @@ def test_four_first_starts_at_once(show: Show) -> None:
 
 
 def test_a_sweep_stops_a_trial_by_what_mlflow_logs(show: Show, project: Path) -> None:
-    overrides = ["+script.arguments.rate=0.1,0.9", "sweep.primary_metric=score", "sweep.goal=maximize"]
+    overrides = ["+script.arguments.rate=0.9,0.1", "sweep.primary_metric=score", "sweep.goal=maximize"]
     stopping = ["sweep/early_termination=bandit", "sweep.early_termination.slack_factor=0.1"]
-    run = show("early_stop", "-m", "sweep=grid", "sweep.max_concurrent_runs=2", *overrides, *stopping)
+    run = show("early_stop", "-m", "sweep=grid", "sweep.max_concurrent_runs=1", *overrides, *stopping)
 
     trials = {child["parameters"]["rate"]: child for child in children(run)}
     assert trials[0.9]["state"] == "Completed"
