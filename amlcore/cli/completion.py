@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from amlcore.workspace import Workspace
 
-OF_RUNS = ("show", "logs", "cancel", "wait", "rerun", "resume", "register", "ui")
+OF_RUNS = ("show", "logs", "cancel", "wait", "rerun", "resume", "register", "ui", "compare")
+OF_MODELS = ("deploy", "alias", "promote")
 SHELLS = ("bash", "zsh", "fish")
 
 
@@ -47,12 +48,19 @@ def _choices(words: list[str], verbs: Sequence[str]) -> list[str]:
     workspace = Workspace.at()
     if words[0] in OF_RUNS:
         return ["latest", *sorted((folder.name for folder in workspace.run_folders), reverse=True)]
-    if words[0] == "deploy":
-        from amlcore.model import list_models
-
-        return sorted({model.name for model in list_models(workspace.models_path)})
+    if words[0] in OF_MODELS:
+        return _models(workspace)
     if words[0] == "serve":
         from amlcore.serving.bento import list_bentos
 
         return sorted({bento.name for bento in list_bentos()})
     return []
+
+
+def _models(workspace: Workspace) -> list[str]:
+    """The names of the models, and their aliases as NAME@ALIAS."""
+    from amlcore.app.aliases import list_aliases
+    from amlcore.model import list_models
+
+    names = {model.name for model in list_models(workspace.models_path)}
+    return sorted(names | {f"{row['model']}@{row['alias']}" for row in list_aliases(workspace.models_path)})

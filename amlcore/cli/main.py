@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import TextIO
 
-from amlcore.cli import aliases, environments, housekeeping, internal, marks, models, project, runs, services
+from amlcore.cli import aliases, compare, environments, housekeeping, internal, marks, models, project, runs, services
 from amlcore.cli.parser import Parser, Verb
 from amlcore.cli.typos import check_dashes
 from amlcore.errors import AmlcoreError, LeftOutWarning
@@ -23,6 +23,7 @@ RUN = "run"
 RUN_SUMMARY = "compose a job, submit it, stream its output, register and package its model"
 VERBS: dict[str, Verb] = {
     **runs.VERBS,
+    **compare.VERBS,
     **marks.VERBS,
     **housekeeping.VERBS,
     **models.VERBS,

@@ -87,7 +87,8 @@ def finish_removals(model: Path) -> None:
         leftovers = [path for path in _children(folder) if path.name != REMOVED]
         if not leftovers:
             continue
-        with suppress(PermissionError):  # whoever owns them removes them next
+        # Whoever owns them removes them next; or another process is doing so, and had its eye on our temporary file.
+        with suppress(PermissionError, FileNotFoundError):
             write_json(str(folder / REMOVED), {"version": version}, sync=True)
             (folder / RECORD).unlink(missing_ok=True)
             durable.sync([folder])

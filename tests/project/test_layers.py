@@ -16,7 +16,7 @@ FLOORS = [
     ["page"],
     ["azure", "terminal"],
     ["execution", "housekeeping"],
-    ["index"],
+    ["index", "comparison"],
     ["runs", "config"],
     ["sweep", "serving"],
     ["script"],

@@ -1,0 +1,1 @@
+"""What differs between runs: their configuration, code, packages, data, metrics and machines."""
