@@ -109,7 +109,7 @@ class RunCache:
     def store(self, runs: Iterable[CachedRun], *, removed: Iterable[str] = ()) -> None:
         """Keep `runs`, and drop those whose places are in `removed`."""
         values = [
-            (run.place, run.fingerprint, run.watched, _checksum(run.texts), *run.texts)
+            (run.place, run.fingerprint, run.watched, _checksum(run.place, run.watched, *run.texts), *run.texts)
             for run in runs
             if run.place.isprintable()  # SQLite takes no name that is not text
         ]
@@ -166,14 +166,17 @@ def _version(connection: sqlite3.Connection) -> int:
 
 def _select(connection: sqlite3.Connection) -> dict[str, CachedRun]:
     runs = {}
-    for place, fingerprint, watched, checksum, *texts in connection.execute(_SELECT):
-        if _checksum(texts) != checksum:
-            raise sqlite3.DatabaseError(f"the row of {place} is damaged")
-        runs[place] = CachedRun(place, fingerprint, watched, tuple(texts))
+    try:
+        for place, fingerprint, watched, checksum, *texts in connection.execute(_SELECT):
+            if _checksum(place, watched, *texts) != checksum:
+                raise sqlite3.DatabaseError(f"the row of {place} is damaged")
+            runs[place] = CachedRun(place, fingerprint, watched, tuple(texts))
+    except (UnicodeDecodeError, TypeError) as error:
+        raise sqlite3.DatabaseError(f"a row is damaged: {error}") from None
     return runs
 
 
-def _checksum(texts: Iterable[str]) -> int:
+def _checksum(*texts: str) -> int:
     """SQLite itself does not notice when a disk has scrambled a text."""
     return zlib.crc32("".join(texts).encode())
 

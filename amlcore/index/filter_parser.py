@@ -12,10 +12,8 @@ operator   := "=" | "==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "~" | "!~"
 
 from __future__ import annotations
 
-import re
-
 from amlcore.index.lexer import FilterError, Token, TokenKind, pointing, tokens
-from amlcore.index.syntax import KEYWORDS, NAMESPACES, And, Expression, FilterName, FilterValue, Not, Or, Term
+from amlcore.index.syntax import KEYWORDS, NAMESPACES, NUMBER, And, Expression, FilterName, FilterValue, Not, Or, Term
 
 _DEEPEST = 100
 """Parentheses and nots within each other; Python's own stack ends somewhere above."""
@@ -23,7 +21,6 @@ _DEEPEST = 100
 _SAME = {"==": "=", "<>": "!=", "!~": "~"}
 _FLIPPED = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _OPERATORS = ("=", "==", "!=", "<>", "<", "<=", ">", ">=", "~", "!~")
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WRITTEN_AS = {"&&": "and", "&": "and", "||": "or", "|": "or"}
 
 
@@ -127,7 +124,7 @@ class _Parser:
 
     def _term(self) -> Expression:
         token = self._token
-        if token.kind is TokenKind.text or (token.kind is TokenKind.word and _NUMBER.fullmatch(token.text)):
+        if token.kind is TokenKind.text or (token.kind is TokenKind.word and NUMBER.fullmatch(token.text)):
             return self._flipped()
         name = self._name()
         negated = self._token.is_keyword("not") and bool(self._next())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeAlias
 
 NAMESPACES = {
@@ -14,6 +14,8 @@ NAMESPACES = {
 }
 """What may stand before a name and a dot, as people write it and as MLflow does."""
 
+NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+
 KEYWORDS = ("and", "or", "not", "in", "is", "like", "ilike", "null")
 
 
@@ -23,17 +25,20 @@ class FilterName:
 
     namespace: str | None
     text: str
-    place: int
+    place: int = field(compare=False)
 
     def __str__(self) -> str:
-        is_plain = re.fullmatch(r"[^\s=<>!~(),\"'`]+", self.text) and self.text.lower() not in KEYWORDS
-        name = self.text if is_plain and not self._has_namespace else "`" + self.text.replace("`", "``") + "`"
+        name = self.text if self._is_plain else "`" + self.text.replace("`", "``") + "`"
         return name if self.namespace is None else f"{self.namespace}.{name}"
 
     @property
-    def _has_namespace(self) -> bool:
-        """Whether the text itself looks as if it had a namespace."""
-        return self.namespace is None and self.text.partition(".")[0].lower() in NAMESPACES and "." in self.text
+    def _is_plain(self) -> bool:
+        """Whether the text needs no quotes."""
+        if not re.fullmatch(r"[^\s=<>!~(),\"'`]+", self.text) or self.text.lower() in KEYWORDS:
+            return False
+        prefix, dot, _ = self.text.partition(".")
+        means_something = NUMBER.fullmatch(self.text) or (dot and prefix.lower() in NAMESPACES)
+        return self.namespace is not None or not means_something
 
 
 @dataclass(frozen=True)
@@ -42,7 +47,7 @@ class FilterValue:
 
     text: str
     is_quoted: bool
-    place: int
+    place: int = field(compare=False)
 
     def __str__(self) -> str:
         return '"' + self.text.replace('"', '""') + '"' if self.is_quoted else self.text
@@ -55,7 +60,7 @@ class Term:
     name: FilterName
     operator: str
     values: tuple[FilterValue, ...]
-    place: int  # of the operator
+    place: int = field(compare=False)  # of the operator
 
     def __str__(self) -> str:
         if self.operator == "null":
