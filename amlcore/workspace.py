@@ -200,7 +200,7 @@ def _moving_runs(folder: Path) -> set[str]:
 def _modified_ns(path: Path) -> int | None:
     try:
         return path.stat().st_mtime_ns
-    except FileNotFoundError:
+    except OSError:  # there is none, or it is another user's
         return None
 
 

@@ -70,7 +70,12 @@ def find_run(workspace: Workspace, reference: str) -> Run:
     NotFoundError, RecordError
         The run does not exist or cannot be read.
     """
-    run = find(workspace.run_folders, reference)
+    try:
+        run = find(workspace.run_folders, reference)
+    except NotFoundError as error:
+        from amlcore.housekeeping.removal import removed_hint  # rarely needed, and slow to import
+
+        raise removed_hint(workspace, reference) or error from None
     _ = run.info
     return run
 

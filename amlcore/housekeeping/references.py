@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from amlcore.errors import AmlcoreError, ExecutionError, NotFoundError
 from amlcore.housekeeping.trash import Removal, Trash
+from amlcore.record.ownership import owner_of
 from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record
 from amlcore.workspace import Workspace
@@ -35,6 +37,12 @@ def referenced_snapshots(workspace: Workspace, trash: Trash, *, without: Sequenc
 
 def _folders(workspace: Workspace, trash: Trash, without: Sequence[Removal]) -> Iterator[Path]:
     yield from workspace.run_folders
+    for path in trash.folder.glob("*"):
+        if not os.access(path, os.R_OK | os.X_OK):
+            raise ExecutionError(
+                f"snapshots were kept, since nobody knows which of them the runs need that {owner_of(path)} removed: "
+                f"{path} cannot be read"
+            )
     for removal in trash.removals():
         if removal not in without:
             yield from (trash.folder / removal.id / run for run in removal.runs)

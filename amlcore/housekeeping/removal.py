@@ -110,6 +110,14 @@ def last_removal(workspace: Workspace, runs: Sequence[str]) -> Removal:
     return own[-1]
 
 
+def removed_hint(workspace: Workspace, reference: str) -> NotFoundError | None:
+    """The error for a run that does not exist, if it is in the trash."""
+    for removal in Trash(workspace).removals():
+        if any(run.rpartition("/")[2] == reference for run in removal.runs):
+            return NotFoundError(f"run {reference} was removed; restore it with: aml rm --undo {reference}")
+    return None
+
+
 def restore(workspace: Workspace, runs: Sequence[str], *, on_wait: Callable[[], None]) -> tuple[Removal, list[str]]:
     """Restore the last removal, or that of `runs`.
 

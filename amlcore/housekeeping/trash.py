@@ -165,6 +165,9 @@ class Trash:
                 self._settle(removal)
         for path in sorted((self.folder / PRUNING).glob("*.json")):
             self._finish_pruning(path)
+        for folder in (self._moving, self.folder / PRUNING):
+            for path in folder.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
         for folder in self.folder.iterdir():
             if folder.is_dir() and folder.name not in (MOVING, DELETING, PRUNING) and not (folder / MANIFEST).exists():
                 _delete_empty(folder)  # of a removal that was killed before it began, or restored

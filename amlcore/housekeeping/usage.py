@@ -11,6 +11,7 @@ from pathlib import Path
 
 from amlcore.errors import AmlcoreError, LeftOutWarning
 from amlcore.model import Model, list_models
+from amlcore.model.aliases import aliases_of
 from amlcore.record.ownership import is_own, owner_of
 from amlcore.record.record import Record
 from amlcore.runs.reconcile import reconcile
@@ -106,18 +107,24 @@ class Usage:
             models = list_models(self._workspace.models_path, warn=lambda _: None)
         for model in models:
             if model.run is not None:
-                yield _used_by_model(model.run, model)
+                yield self._used_by_model(model.run, model)
         registered = {model.id for model in models}
         for path in self._workspace.models_path.glob("*/*/model.json"):  # the damaged ones
             if (identifier := f"{path.parts[-3]}:{path.parts[-2]}") not in registered:
                 yield from self._damaged(identifier)
+
+    def _used_by_model(self, run: str, model: Model) -> Use:
+        versions = aliases_of(model.folder.parent)
+        aliases = [f"{model.name}@{alias}" for alias, version in versions.items() if version == model.version]
+        called = f" ({', '.join(aliases)})" if aliases else ""
+        return _model_use(run, model.id, called)
 
     def _damaged(self, model: str) -> Iterator[Use]:
         """The runs whose own record says that the damaged `model` was registered from them."""
         for folder in self.folders:
             path = Record(folder).layout.models
             if os.path.exists(path) and f'"{model}"' in Path(path).read_text(errors="replace"):
-                yield Use(folder.name, f"is used by model {model}", f"remove the model first: aml models rm {model}")
+                yield _model_use(folder.name, model)
 
     def _services(self) -> Iterator[Use]:
         for bento in list_bentos():
@@ -162,6 +169,10 @@ class Usage:
                     yield Use(run, f"is an input of run {reader.name}, which has not ended", f"aml wait {reader.name}")
 
 
+def _model_use(run: str, model: str, called: str = "") -> Use:
+    return Use(run, f"is used by model {model}{called}", f"remove the model first with: aml models rm {model}")
+
+
 def may_remove(folder: Path) -> bool:
     """Whether this user may remove the run in `folder`: only its owner and root may."""
     return os.geteuid() == 0 or is_own(folder)
@@ -186,10 +197,6 @@ def _live_state(folder: Path) -> str | None:
         return None if status.state.ended else str(status.state)
     except AmlcoreError:
         return None
-
-
-def _used_by_model(run: str, model: Model) -> Use:
-    return Use(run, f"is used by model {model.id}", f"remove the model first with: aml models rm {model.id}")
 
 
 def _warm_start(folder: Path) -> list[str]:

@@ -23,9 +23,9 @@ from amlcore.runs.marking import set_name, set_note, set_tags
 from amlcore.runs.models import last_model
 from amlcore.runs.reconcile import reconcile
 from amlcore.runs.view import RunView, duration_s
-from amlcore.worker.layout import RUN_VARIABLE
+from amlcore.worker.layout import NAME_TAG, RUN_VARIABLE
 from amlcore.worker.script.context import ScriptRun
-from amlcore.worker.values import plain, text
+from amlcore.worker.values import mapping, plain, text
 from amlcore.workspace import Workspace
 
 POLL_S = 0.05
@@ -68,12 +68,15 @@ class Run(ScriptRun):
 
     @property
     def display_name(self) -> str | None:
-        """The name of the run: what people call it, else what the script that started it did."""
-        return read_marks(self.folder).name or self.info.name
+        """The name of the run: what people call it, else what its script does."""
+        return read_marks(self.folder).name or super().display_name
 
     @display_name.setter
     def display_name(self, name: str | None) -> None:
-        set_name(self.record, name, folders=Workspace(root=str(self.workspace_path)).run_folders)
+        if self._is_of_script:
+            self.tag(NAME_TAG, name)
+        else:
+            set_name(self.record, name, folders=Workspace(root=str(self.workspace_path)).run_folders)
 
     @property
     def description(self) -> str | None:
@@ -90,11 +93,12 @@ class Run(ScriptRun):
 
     def set_tags(self, tags: dict[str, object]) -> None:
         """Set several tags."""
+        values = mapping("set_tags", tags)
         if self._is_of_script:
-            for key, value in tags.items():
+            for key, value in values.items():
                 super().tag(key, value)
         else:
-            set_tags(self.record, {key: "" if value is None else text(plain(value)) for key, value in tags.items()})
+            set_tags(self.record, {key: "" if value is None else text(plain(value)) for key, value in values.items()})
 
     def remove_tags(self, tags: Iterable[str]) -> None:
         """Remove tags, whether people set them or the script did."""
@@ -110,9 +114,7 @@ class Run(ScriptRun):
         folder = os.environ.get(RUN_VARIABLE)
         if folder is None or not self._is_recorded:
             return not self._is_recorded
-        return (
-            folder == self.folder or f"{folder}_".startswith(f"{self.folder}_") or self.folder.startswith(f"{folder}_")
-        )
+        return f"{folder}_".startswith(f"{self.folder}_") or f"{self.folder}_".startswith(f"{folder}_")
 
     def summary(self) -> dict[str, Any]:
         """The run as one row of a list; its keys are a contract."""
@@ -251,6 +253,8 @@ class Run(ScriptRun):
         NotFoundError
             The run has no such file.
         """
+        if name.startswith("outputs/") and self.record.pruned.outputs is not None:
+            raise NotFoundError(f"run {self.id} no longer has {name}: its outputs were deleted with `aml prune`")
         if name not in self.get_file_names():
             raise NotFoundError(f"run {self.id} has no file {name}; {suggest(name, self.get_file_names())}")
         target = Path(output_file_path or ".")

@@ -16,6 +16,7 @@ from amlcore.record.documents import RunInfo
 from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.runs.reconcile import needs_reconciling, reconcile
+from amlcore.worker.layout import NAME_TAG
 from amlcore.worker.metrics import NOT_METRICS, last_by_name, last_records
 from amlcore.worker.mlflow.journal import read_entries
 
@@ -64,7 +65,7 @@ class RunView:
         state = RunState.NotStarted if status is None else status.state
         return {
             "id": folder.name if info is None else info.id,
-            "name": marks.name or (info and info.name),
+            "name": marks.name or last_by_name(self._last, "tag").get(NAME_TAG) or (info and info.name),
             "experiment": folder.parent.name if info is None else info.experiment,
             "parent": (folder.name.rpartition("_")[0] or None) if info is None else info.parent,
             "state": DAMAGED if self.damages else state.value,

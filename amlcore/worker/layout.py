@@ -18,6 +18,9 @@ ATTEMPT_VARIABLE = "AMLCORE_ATTEMPT"
 OWNER_VARIABLE = "AMLCORE_OWNER"
 """The environment variable that tells a worker the name to claim requests under; in Slurm that of its job."""
 
+NAME_TAG = "mlflow.runName"
+"""The tag by which a script names its run; MLflow's clients set it too."""
+
 INPUT_PREFIX = "AMLCORE_INPUT_"
 """The prefix of the environment variables that hold the paths of inputs; see `input_variable`."""
 

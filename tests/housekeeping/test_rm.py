@@ -14,6 +14,7 @@ from amlcore.worker.process_identity import identity
 from tests.support import users
 from tests.support.called import called
 from tests.support.laid_runs import lay, lay_model, lay_sweep
+from tests.support.pseudo_terminal import on_terminal
 from tests.support.users import User, group_workspace
 
 
@@ -48,7 +49,8 @@ def test_a_removed_run_comes_back_as_it_was(project: Path) -> None:
     assert said.out == f"{run.name}\n"
     assert "restore them with: aml rm --undo" in said.err
     assert ids(project) == [other.name]
-    called(project, "show", run.name, status=2)
+    message = f"run {run.name} was removed; restore it with: aml rm --undo {run.name}"
+    assert message in called(project, "show", run.name, status=2).err
     assert called(project, "rm", "--undo", "--json").json["restored"] == [run.name]
     assert tree(run) == before
     assert ids(project) == [run.name, other.name]
@@ -162,6 +164,29 @@ def test_a_filter_removes_what_matches_and_is_not_in_use(project: Path) -> None:
     assert said["removed"] == sorted([bad.name, good.name, sweep.name])
     assert [use["id"] for use in said["kept"]] == [used.name]
     assert ids(project) == [used.name]
+
+
+@pytest.mark.parametrize("words", [("--now", "RUN"), ("--where", "state = Completed")])
+def test_people_are_asked_before_more_goes_than_they_named(words: tuple[str, ...], project: Path) -> None:
+    run = lay(project, 1)
+    rm = [sys.executable, "-m", "amlcore", "rm", *(run.name if word == "RUN" else word for word in words)]
+
+    said = on_terminal(["sh", "-c", '"$@" || true', "sh", *rm], folder=project, columns=200, typed="n\n")
+    assert "remove 1 run (0.0 MB)" in said
+    assert "nothing was removed" in said
+    assert run.exists()
+
+    assert "[y/N]" not in on_terminal([*rm, "--dry-run"], folder=project)
+    assert "[y/N]" not in on_terminal([*rm, "--yes"], folder=project)
+    assert not run.exists()
+
+
+def test_the_alias_of_a_model_is_named(project: Path) -> None:
+    run = lay(project, 1)
+    lay_model(project, run)
+    called(project, "alias", "wine@champion", "1")
+
+    assert f"run {run.name} is used by model wine:1 (wine@champion); " in called(project, "rm", run.name, status=2).err
 
 
 def test_a_damaged_run_can_be_removed(project: Path) -> None:

@@ -196,6 +196,23 @@ def test_python_has_the_names_of_v1(project: Path, run: Path) -> None:
         other.display_name = "baseline"
 
 
+def test_a_script_names_its_own_run_without_being_the_only_one(
+    project: Path, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in (run, lay(project, 2)):
+        monkeypatch.setenv("AMLCORE_RUN", str(folder))
+        script_run = Run(str(folder))
+        script_run.display_name = "xgb"
+        script_run.tag("a", 1.5)
+        assert (script_run.display_name, shown(project, folder.name)["name"]) == ("xgb", "xgb")
+        assert shown(project, folder.name)["tags"]["a"] == 1.5  # type: ignore[index]
+        assert not (folder / "marks.json").exists()
+
+    called(project, "name", run.name, "baseline")
+    assert shown(project, run.name)["name"] == "baseline"
+    called(project, "show", "xgb", status=2)
+
+
 def test_a_damaged_file_of_marks_is_named(project: Path, run: Path) -> None:
     (run / "marks.json").write_text("")
 

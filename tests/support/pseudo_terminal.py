@@ -13,8 +13,8 @@ from pathlib import Path
 ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
-def on_terminal(command: list[str], *, folder: Path, columns: int = 60, **variables: str) -> str:
-    """What a command writes to a terminal of so many columns that is its stdout and stderr."""
+def on_terminal(command: list[str], *, folder: Path, columns: int = 60, typed: str = "", **variables: str) -> str:
+    """What a command writes to a terminal of so many columns that is its stdout and stderr; `typed` is its input."""
     ours, theirs = os.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     # xdist sets the size of its own workers' terminal.
@@ -22,6 +22,7 @@ def on_terminal(command: list[str], *, folder: Path, columns: int = 60, **variab
     environment |= {"TERM": "xterm-256color", **variables}
     process = subprocess.Popen(command, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs)
     os.close(theirs)
+    os.write(ours, typed.encode())
     written = b""
     while True:
         try:

@@ -7,6 +7,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 
 from amlcore.worker.files import make_folder
+from amlcore.worker.layout import NAME_TAG
 from amlcore.worker.metrics import write_records
 from amlcore.worker.mlflow import journal, running
 from amlcore.worker.mlflow.not_implemented import not_implemented
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     import typing  # noqa: F401
 
 PARENT_TAG = "mlflow.parentRunId"
-NAME_TAG = "mlflow.runName"
 RECORDED_BY_AMLCORE = (
     PARENT_TAG,
     "mlflow.user",

@@ -5,7 +5,7 @@ import re
 import sys
 
 from amlcore.worker.files import read_json
-from amlcore.worker.layout import RUN_VARIABLE, input_variable
+from amlcore.worker.layout import NAME_TAG, RUN_VARIABLE, input_variable
 from amlcore.worker.script import script_runs
 from amlcore.worker.script.local_folder import LOCAL_FOLDER, script_name
 from amlcore.worker.script.logbook import Logbook
@@ -51,6 +51,18 @@ class ScriptRun(Logbook):
         # type: () -> str | None
         name = self._facts().get("name")
         return None if name is None else str(name)
+
+    @property
+    def display_name(self):
+        # type: () -> str | None
+        """What the script calls its run, as MLflow's page shows it."""
+        name = self._last("tag").get(NAME_TAG)
+        return self.name if name is None else str(name)
+
+    @display_name.setter
+    def display_name(self, name):
+        # type: (str | None) -> None
+        self.tag(NAME_TAG, name)
 
     @property
     def experiment(self):
