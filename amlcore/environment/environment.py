@@ -133,7 +133,7 @@ class Environment:
     def _reading(self, path: Path, otherwise: "Environment", *, name: str, note: str, root: Path) -> "Environment":
         """This environment with the requirements of `path`."""
         file = str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
-        note = f"{note}; environment={otherwise.name} ignores it"
+        note = f"{note}; to ignore it, use environment={otherwise.name}"
         name = name if self.name == AUTO else self.name
         return replace(self, name=name, file=file, otherwise=None, chosen=note)
 

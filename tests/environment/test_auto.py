@@ -186,7 +186,7 @@ def test_a_file_that_cannot_be_taken_says_so_and_how_to_go_without_it(
     write("t.py", "")
     (project / file).write_bytes(text.encode("latin-1"))
 
-    with pytest.raises(EnvironmentSpecError, match="environment=sklearn ignores it") as caught:
+    with pytest.raises(EnvironmentSpecError, match="to ignore it, use environment=sklearn") as caught:
         chosen(project).specify(project)
 
     assert str(caught.value).startswith(file)
@@ -218,7 +218,8 @@ def test_a_run_takes_what_lies_beside_its_script(aml: Aml, write: Write, project
 
     assert said.out == "imported\n"
     (line,) = [line for line in said.err.splitlines() if "requirements.txt" in line]
-    assert line == "aml: note: using requirements.txt, which is next to the script; environment=sklearn ignores it"
+    used = "using requirements.txt, which is next to the script"
+    assert line == f"aml: note: {used}; to ignore it, use environment=sklearn"
     shown = aml("show", "latest", "--json").json
     assert shown["environment"]["name"] == "file"
     assert f"{line}\n" in aml("run", "t.py", "--detach").err
