@@ -140,7 +140,7 @@ def _tiny_job(workspace: Workspace, target: Slurm) -> str:
         # The job opens its log itself: sbatch would expand patterns such as %j in the path.
         tiny = shlex.join([sys.executable, "-I", "-c", TINY, str(question), str(answer)])
         command = f"exec >{shlex.quote(str(log))} 2>&1; {tiny}"
-        job = sbatch.job_id(cluster.ask("sbatch", *_options(target), "--output=/dev/null", f"--wrap={command}"))
+        job = sbatch.submitted_job(cluster.ask("sbatch", *_options(target), "--output=/dev/null", f"--wrap={command}"))
         return _await(job, answer, token, log)
     finally:
         with suppress(ExecutionError):

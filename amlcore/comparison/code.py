@@ -9,7 +9,7 @@ from pathlib import Path
 
 from amlcore.comparison.facts import RunFacts, snapshot_store
 from amlcore.errors import SnapshotError
-from amlcore.snapshot.snapshot import Snapshot, StoredFile, files_of, load
+from amlcore.snapshot.snapshot import Snapshot, StoredFile, load, stored_files
 from amlcore.worker.hashes import file_sha256
 from amlcore.worker.objects import object_path
 
@@ -65,7 +65,7 @@ class _Source:
     @classmethod
     def of(cls, facts: RunFacts, identifier: str) -> _Source:
         snapshot = load(identifier, store=snapshot_store(facts.record))
-        return cls(facts.label, snapshot, {file.path: file for file in files_of(snapshot.manifest)})
+        return cls(facts.label, snapshot, {file.path: file for file in stored_files(snapshot.manifest)})
 
     def read(self, file: StoredFile) -> bytes:
         """The content of a file; raises SnapshotError if it is gone or damaged."""

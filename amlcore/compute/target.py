@@ -10,7 +10,7 @@ from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.errors import ConfigError
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
-from amlcore.worker.values import plain
+from amlcore.worker.values import to_json_scalar
 from amlcore.workspace import Workspace
 
 LOST_PREFIX = "lost: "
@@ -104,7 +104,7 @@ class ComputeTarget(ABC):
     def _number(self, key: str) -> int | float | str | None:
         """The value of `key`; a number of NumPy's is replaced by one of Python's."""
         value = getattr(self, key)
-        value = value if value is None else plain(value)
+        value = value if value is None else to_json_scalar(value)
         setattr(self, key, value)
         return str(value) if isinstance(value, bool) else value
 

@@ -10,13 +10,13 @@ from omegaconf import DictConfig, OmegaConf
 from amlcore.errors import ConfigError
 
 OWN_FOLDER = "each run has a folder of its own, outputs/EXPERIMENT/RUN"
-VARIABLES = "use script.environment_variables"
+USE_ENVIRONMENT_VARIABLES = "use script.environment_variables"
 BASE_VALUES: dict[str, tuple[tuple[Any, ...], str]] = {
     "mode": ((None, RunMode.RUN, "RUN"), "amlcore runs sweeps itself; use `aml run -m` or sweep=grid"),
     "sweeper.params": ((None,), "use sweep.search_space"),
     "job.chdir": ((None, False), "each run works in a copy of script.source_directory"),
-    "job.env_set": (({},), VARIABLES),
-    "job.env_copy": (([],), VARIABLES),
+    "job.env_set": (({},), USE_ENVIRONMENT_VARIABLES),
+    "job.env_copy": (([],), USE_ENVIRONMENT_VARIABLES),
     "run.dir": ((".",), OWN_FOLDER),
     "sweep.dir": ((".",), OWN_FOLDER),
     "sweep.subdir": ((".",), OWN_FOLDER),

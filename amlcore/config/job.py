@@ -81,7 +81,7 @@ class Job:
     def to_value(self) -> dict[str, Any]:
         """The job as plain values, fit for YAML and JSON."""
         script = replace(self.script, environment=None, compute_target=None)
-        value = asdict(replace(self, script=script), dict_factory=_plain)
+        value = asdict(replace(self, script=script), dict_factory=_with_enum_values)
         for ignored in ("environment", "compute_target"):
             del value["script"][ignored]
         del value["experiment"]
@@ -113,13 +113,13 @@ class Job:
         return cast(Job, OmegaConf.to_object(config))
 
 
-def _plain(items: list[tuple[str, Any]]) -> dict[str, Any]:
-    return {name: _plain_value(value) for name, value in items}
+def _with_enum_values(items: list[tuple[str, Any]]) -> dict[str, Any]:
+    return {name: _without_enums(value) for name, value in items}
 
 
-def _plain_value(value: Any) -> Any:
+def _without_enums(value: Any) -> Any:
     if isinstance(value, list | tuple):
-        return [_plain_value(item) for item in value]
+        return [_without_enums(item) for item in value]
     return value.value if isinstance(value, Enum) else value
 
 

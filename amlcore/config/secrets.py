@@ -17,7 +17,7 @@ from amlcore.redaction import MIN_LENGTH, holds
 from amlcore.worker.references import REFERENCE
 from amlcore.worker.values import text
 
-KEPT = ("script.environment_variables", "script.arguments")
+REFERENCE_KEYS = ("script.environment_variables", "script.arguments")
 """The keys whose references the worker resolves, in the script's process alone."""
 
 RESOLVED = (
@@ -44,12 +44,12 @@ def keep_references(config: DictConfig) -> None:
     """
     with open_dict(config):
         for parent, name, key, raw in list(_references(config, ())):
-            if _starts(key, KEPT):
+            if _starts(key, REFERENCE_KEYS):
                 parent[name] = _escape_references(raw, ".".join(key))
             elif not _may_be_resolved(key):
                 raise ConfigError(
                     f"{'.'.join(key)}: {raw} would be recorded with its value; references to environment variables "
-                    f"stay references in {' and '.join(KEPT)}, and are resolved only in numbers and in "
+                    f"stay references in {' and '.join(REFERENCE_KEYS)}, and are resolved only in numbers and in "
                     f"{', '.join(RESOLVED)} (but not in {' and '.join(NOT_RESOLVED)})"
                 )
 
@@ -75,7 +75,7 @@ def _key(path: tuple[str, ...], name: Any) -> tuple[str, ...]:
 
 def is_resolved_at_start(key: str, value: Any) -> bool:
     """Whether `value` holds a reference, at a key where the worker would not resolve it."""
-    return OPEN.search(str(value)) is not None and not _starts(key_parts(key), KEPT)
+    return OPEN.search(str(value)) is not None and not _starts(key_parts(key), REFERENCE_KEYS)
 
 
 def _starts(key: tuple[str, ...], dotted_keys: tuple[str, ...]) -> bool:

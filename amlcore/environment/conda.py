@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from amlcore.environment import line_errors
 from amlcore.environment.conda_names import index_name, is_bundled
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import SourceLocation, read_text
+from amlcore.environment.location import SourceLocation, decoded_text
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError, suggest
 
@@ -23,7 +23,7 @@ _PIECE = re.compile(r"(?P<operator>===|==|>=|<=|!=|~=|=|>|<)?\s*(?P<number>[0-9]
 
 def read_conda(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Add the dependencies of the conda file at `path` to `draft`, its `pip:` section included."""
-    document = _compose(read_text(path, location=location), location=location)
+    document = _compose(decoded_text(path, location=location), location=location)
     sections = _sections(document, location=location)
     if "variables" in sections:
         draft.notes.append(f"variables ({location}) are ignored: set them in script.environment_variables")

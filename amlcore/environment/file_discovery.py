@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amlcore.environment.location import SourceLocation, location_of, read_text
+from amlcore.environment.location import SourceLocation, decoded_text, location_of
 from amlcore.environment.metadata import dynamic_files
 from amlcore.environment.specification import logical_lines
 from amlcore.errors import EnvironmentSpecError
@@ -65,7 +65,7 @@ def _outside(source: Path, root: Path) -> list[str]:
 def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
     """Why the file does not list packages: "" if it serves another purpose, None if it does list some."""
     try:
-        text = read_text(path, location=location or SourceLocation(path.name))
+        text = decoded_text(path, location=location or SourceLocation(path.name))
         match path.suffix:
             case ".txt":
                 return None if logical_lines(text) else "it does not list any packages"

@@ -27,7 +27,7 @@ def location_of(path: Path, *, root: Path) -> SourceLocation:
     return SourceLocation(str(path.relative_to(root)) if path.is_relative_to(root) else str(path))
 
 
-def read_text(path: Path, *, location: SourceLocation) -> str:
+def decoded_text(path: Path, *, location: SourceLocation) -> str:
     """The text of a file in UTF-8, or in UTF-16 as PowerShell's `pip freeze > requirements.txt` writes it."""
     try:
         data = content(path)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import SourceLocation, content, location_of, read_text
+from amlcore.environment.location import SourceLocation, content, decoded_text, location_of
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError
 
@@ -21,7 +21,7 @@ _EXAMPLE = """
 
 def read_pyproject(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Add [project].dependencies and requires-python to `draft`."""
-    text = read_text(path, location=location)
+    text = decoded_text(path, location=location)
     document = _load(text, location=location, first=1)
     project = document.get("project")
     if not isinstance(project, dict):
@@ -54,7 +54,7 @@ def dynamic_files(document: dict[str, Any]) -> list[str]:
 
 def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Add dependencies and requires-python of the script's PEP 723 block to `draft`."""
-    text = read_text(path, location=location).replace("\r\n", "\n")
+    text = decoded_text(path, location=location).replace("\r\n", "\n")
     blocks = _blocks(text)
     if len(blocks) != 1:
         count = "no" if not blocks else "more than one"

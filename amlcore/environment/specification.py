@@ -8,7 +8,7 @@ from urllib.parse import unquote
 
 from amlcore.environment import line_errors
 from amlcore.environment.interpreter import PythonRequest
-from amlcore.environment.location import SourceLocation, location_of, read_text
+from amlcore.environment.location import SourceLocation, decoded_text, location_of
 from amlcore.errors import EnvironmentSpecError, suggest
 
 _OPTION = re.compile(r"(?P<name>--[a-z][a-z0-9-]*|-[a-zA-Z])\s*=?\s*(?P<value>.*)")
@@ -85,7 +85,7 @@ class Draft:
         if path in self._open:
             raise EnvironmentSpecError(f"{location}: the file includes itself")
         self._open.append(path)
-        for line, text in logical_lines(read_text(path, location=location)):
+        for line, text in logical_lines(decoded_text(path, location=location)):
             self.take(text, location=location.at_line(line), folder=path.parent, constraint=constraint)
         self._open.pop()
 

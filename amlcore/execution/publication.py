@@ -16,7 +16,7 @@ from amlcore.record.status import RunState
 from amlcore.record.usage_lock import in_use
 from amlcore.runs.models import record_model
 from amlcore.runs.reconcile import reconcile
-from amlcore.worker.full_disk import FULL, retry_while_full
+from amlcore.worker.full_disk import FULL_DISK_ERRNOS, retry_while_full
 
 if TYPE_CHECKING:
     from amlcore.config import Job, Search
@@ -36,7 +36,7 @@ def publish(job: Job, record: Record, *, log: Log, sweep: Record | None = None) 
         if job.model.name is not None:
             _publish_configured(job, record, log=log, sweep=sweep)
     except (AmlcoreError, OSError) as error:
-        if isinstance(error, OSError) and error.errno not in FULL:
+        if isinstance(error, OSError) and error.errno not in FULL_DISK_ERRNOS:
             raise
         log_traceback(error)
         log(f"error: {error}")

@@ -11,7 +11,7 @@ from amlcore.execution.publication import check_model
 from amlcore.execution.run_provenance import read_lock
 from amlcore.execution.source_state import PinnedInputs
 from amlcore.record.documents import InputInfo
-from amlcore.record.reading import unreadable
+from amlcore.record.reading import unreadable_error
 from amlcore.record.record import Record
 from amlcore.runs.run import Run
 from amlcore.snapshot import snapshot
@@ -29,7 +29,7 @@ def load_job(record: Record) -> Job:
         job = Job.from_yaml(Path(record.layout.config).read_text(encoding="utf-8"))
         return job.moved(record.workspace_path)
     except OSError as error:
-        raise unreadable(record.layout.config, error) from None
+        raise unreadable_error(record.layout.config, error) from None
     except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         first_line = str(error).partition("\n")[0]
         raise RecordError(f"{record.layout.config} is damaged: {first_line}") from None

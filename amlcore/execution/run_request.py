@@ -47,4 +47,4 @@ def run_request(job: Job, record: Record, built: BuiltEnvironment) -> tuple[RunR
 @lru_cache
 def _preload(folder: str, script: str, module: str | None) -> tuple[str, ...]:
     # Cached: all trials of a sweep run the source as it was at submission.
-    return tuple(top_imports.imports(folder, script, module))
+    return tuple(top_imports.certain_imports(folder, script, module))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.errors import ModelError
-from amlcore.snapshot.snapshot import files_of
+from amlcore.snapshot.snapshot import stored_files
 from amlcore.worker.objects import object_path
 
 
@@ -32,7 +32,7 @@ def missing_warnings(report: dict[str, Any]) -> list[str]:
 
 def link_rest(manifest: Path, *, objects: Path, into: Path, select: Callable[[str], bool]) -> None:
     """Link the snapshot's other files, so that the model's code can read them without a copy."""
-    for file in files_of(manifest):
+    for file in stored_files(manifest):
         if select(file.path):
             target = into / file.path
             target.parent.mkdir(parents=True, exist_ok=True)

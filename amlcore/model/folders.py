@@ -10,7 +10,7 @@ from pathlib import Path
 
 from amlcore.errors import LeftOutWarning, ModelError, NotFoundError, suggest
 from amlcore.model.reference import LATEST, ModelReference
-from amlcore.record.reading import unreadable
+from amlcore.record.reading import unreadable_error
 from amlcore.worker import model_log
 
 RECORD = "model.json"
@@ -66,7 +66,7 @@ def state_of(folder: Path) -> LogState:
     try:
         entry = model_log.last_entry(folder)
     except (OSError, ValueError) as problem:
-        raise unreadable(_last_path(folder), problem, error=ModelError) from None
+        raise unreadable_error(_last_path(folder), problem, error=ModelError) from None
     return LogState() if entry is None else LogState(entry["number"], entry["aliases"], entry["removed_versions"])
 
 

@@ -16,7 +16,7 @@ from amlcore.log import timed
 from amlcore.model.data_files import check_fitted, link_rest, missing_warnings, opened_files
 from amlcore.model.sample import Sample
 from amlcore.model.trusted_types import SKOPS
-from amlcore.snapshot.snapshot import files_of, materialize
+from amlcore.snapshot.snapshot import materialize, stored_files
 
 PROBE = Path(amlcore.worker.__file__).with_name("probe.py")
 INPUTS = Path(__file__).with_name("inputs")
@@ -118,7 +118,7 @@ def _roots(training: TrainingContext, stage: Path) -> list[Path]:
     code.mkdir()
     if training.manifest is None or training.objects is None:
         return [code]
-    paths = [file.path for file in files_of(training.manifest)]
+    paths = [file.path for file in stored_files(training.manifest)]
     packages = {PurePosixPath(path).parts[:-1] for path in paths if path.endswith("/__init__.py")}
 
     def is_code(path: str) -> bool:

@@ -8,7 +8,7 @@ from amlcore.errors import ConfigError, RequestError, must_be
 from amlcore.model.model import Model
 from amlcore.model.reference import check_alias
 
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
+MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,254}")
 FRAMEWORKS = (Model.Framework.SCIKITLEARN.value,)
 FORMATS = ("skops",)
 
@@ -54,7 +54,7 @@ class Registration:
         self.sample_input = None if self.sample_input is None else os.fspath(self.sample_input)
         self.tags = {str(name): str(value) for name, value in self.tags.items()}
         self.properties = {str(name): str(value) for name, value in self.properties.items()}
-        if self.name is not None and not NAME.fullmatch(self.name):
+        if self.name is not None and not MODEL_NAME.fullmatch(self.name):
             raise ConfigError(
                 f"model.name={self.name!r}: must be at most 255 letters, digits, '-', '_' and '.', and start with a "
                 "letter or digit"

@@ -60,7 +60,7 @@ def read_sample(path: Path) -> Sample:
         sample = readers[path.suffix.lower()](path)
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise ModelError(f"the sample {path} cannot be read as rows of data: {error}") from None
-    rows = [[_plain(value) for value in row] for row in sample.rows[:ROWS]]
+    rows = [[_null_unless_finite(value) for value in row] for row in sample.rows[:ROWS]]
     widths = {len(part) for part in (*rows, sample.columns, sample.dtypes) if part is not None}
     is_table = sample.form != "lists"
     if (is_table and (len(widths) != 1 or 0 in widths)) or not rows:
@@ -137,6 +137,6 @@ def _dtype(values: Sequence[Any]) -> str:
     return "int64" if whole else "float64"
 
 
-def _plain(value: Any) -> Any:
+def _null_unless_finite(value: Any) -> Any:
     """`value` as strict JSON allows it."""
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -17,7 +17,7 @@ from amlcore.record.reading import (
     read_mapping,
     read_text,
     read_yaml,
-    unreadable,
+    unreadable_error,
 )
 from amlcore.record.record import Record
 from amlcore.record.series import LoggedSeries, read_series
@@ -130,7 +130,7 @@ class RecordContents:
         except FileNotFoundError:
             return None
         except OSError as error:
-            raise unreadable(path, error) from None
+            raise unreadable_error(path, error) from None
         self._read(lambda: _check_whole(path, damaged_line(lines, required="model"), is_empty=not lines))
         try:
             return str(json.loads(lines[-1])["model"])
@@ -166,7 +166,7 @@ def _check_lines(path: str) -> None:
     except FileNotFoundError:
         return
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise unreadable_error(path, error) from None
     _check_whole(path, line, is_empty=is_empty)
 
 

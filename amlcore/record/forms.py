@@ -55,7 +55,7 @@ def parse_fields(
 ) -> dict[str, Any]:
     """The values of the fields of `form` that `value` holds, by the names of the fields."""
     if not isinstance(value, dict):
-        raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
+        raise error(f"{path} is damaged: it must hold a mapping, not {json_kind(value)}")
     keys: tuple[_Key, ...] = _keys(form)  # type: ignore[arg-type]
     missing = sorted(key.name for key in keys if key.is_required and key.name not in value)
     if missing:
@@ -72,7 +72,7 @@ def parse_fields(
     return parsed
 
 
-def describe(value: Any) -> str:
+def json_kind(value: Any) -> str:
     """`value` as a message names it."""
     if value is None or isinstance(value, (dict, list)):
         return _NAMES[type(value)]
@@ -118,11 +118,11 @@ def _converted(path: str | Path, name: str, value: Any, kinds: tuple[Any, ...], 
             return value
         if _fits(value, kind):
             return _as(f"{path}: {name}", value, kind, error)
-    if isinstance(value, str) and (choices := [kind for kind in kinds if issubclass(_plain(kind), StrEnum)]):
+    if isinstance(value, str) and (choices := [kind for kind in kinds if issubclass(_generic_origin(kind), StrEnum)]):
         expected = f"one of {', '.join(choices[0])}"
     else:
         expected = " or ".join(_NAMES[_json_type(kind)] for kind in kinds)
-    raise error(f"{path} is damaged: {name} must be {expected}, not {describe(value)}")
+    raise error(f"{path} is damaged: {name} must be {expected}, not {json_kind(value)}")
 
 
 def _as(where: str, value: Any, kind: Any, error: type[AmlcoreError]) -> Any:
@@ -135,13 +135,13 @@ def _as(where: str, value: Any, kind: Any, error: type[AmlcoreError]) -> Any:
     if isinstance(value, list) and inner and inner[0] is not Any:
         kinds = _members(inner[0])
         return [_converted(where, str(index), item, kinds, error) for index, item in enumerate(value)]
-    return kind(value) if kind is Moment or issubclass(_plain(kind), StrEnum) else value
+    return kind(value) if kind is Moment or issubclass(_generic_origin(kind), StrEnum) else value
 
 
 def _fits(value: Any, kind: Any) -> bool:
     if kind is Moment:
         return isinstance(value, str) and _is_moment(value)
-    if issubclass(_plain(kind), StrEnum):
+    if issubclass(_generic_origin(kind), StrEnum):
         return isinstance(value, str) and value in list(kind)
     if isinstance(value, bool):
         return kind is bool
@@ -150,14 +150,14 @@ def _fits(value: Any, kind: Any) -> bool:
     return isinstance(value, _json_type(kind))
 
 
-def _plain(kind: Any) -> type:
+def _generic_origin(kind: Any) -> type:
     plain: type = get_origin(kind) or kind
     return plain
 
 
 def _json_type(kind: Any) -> type:
     """The type of JSON that a value of `kind` is written as."""
-    plain = _plain(kind)
+    plain = _generic_origin(kind)
     if is_dataclass(plain):
         return dict
     return str if issubclass(plain, StrEnum) else plain

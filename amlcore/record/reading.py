@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import yaml
 
 from amlcore.errors import AmlcoreError, RecordError, UnreadableError
-from amlcore.record.forms import describe, parse
+from amlcore.record.forms import json_kind, parse
 from amlcore.record.ownership import owner_of
 
 F = TypeVar("F")
@@ -28,7 +28,7 @@ def read_mapping(path: str | Path, *, error: type[AmlcoreError] = RecordError) -
     """The JSON object at `path`, whose keys are free; None if there is no such file."""
     value = _read(path, error)
     if value is not None and not isinstance(value, dict):
-        raise error(f"{path} is damaged: it must hold a mapping, not {describe(value)}")
+        raise error(f"{path} is damaged: it must hold a mapping, not {json_kind(value)}")
     return value
 
 
@@ -44,7 +44,7 @@ def read_documents(path: str | Path, form: type[F], *, error: type[AmlcoreError]
     if value is None:
         return None
     if not isinstance(value, list):
-        raise error(f"{path} is damaged: it must hold a list, not {describe(value)}")
+        raise error(f"{path} is damaged: it must hold a list, not {json_kind(value)}")
     return [parse(path, item, form, error=error) for item in value]
 
 
@@ -55,7 +55,7 @@ def read_text(path: str | Path, *, may_be_empty: bool = False) -> str | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as problem:
-        raise unreadable(path, problem) from None
+        raise unreadable_error(path, problem) from None
     if not may_be_empty and not text.strip("\0 \n"):
         raise RecordError(f"{path} is damaged: it is empty")
     return text
@@ -73,12 +73,12 @@ def read_yaml(path: str | Path, form: type[T]) -> T | None:
         raise RecordError(f"{path} is damaged: it is not YAML: {first}") from None
     if not isinstance(value, form):
         raise RecordError(
-            f"{path} is damaged: it must hold {'a mapping' if form is dict else 'a list'}, not {describe(value)}"
+            f"{path} is damaged: it must hold {'a mapping' if form is dict else 'a list'}, not {json_kind(value)}"
         )
     return value
 
 
-def unreadable(path: str | Path, problem: Exception, *, error: type[AmlcoreError] = RecordError) -> AmlcoreError:
+def unreadable_error(path: str | Path, problem: Exception, *, error: type[AmlcoreError] = RecordError) -> AmlcoreError:
     """The error for a file that cannot be read, or whose content is not what it should be."""
     if isinstance(problem, PermissionError):
         owner = owner_of(path) or owner_of(Path(path).parent)
@@ -132,7 +132,7 @@ def _read(path: str | Path, error: type[AmlcoreError]) -> Any:
     except FileNotFoundError:
         return None
     except (OSError, ValueError, RecursionError) as problem:
-        raise unreadable(path, problem, error=error) from None
+        raise unreadable_error(path, problem, error=error) from None
     if value is None:
         raise error(f"{path} is damaged: it holds null")
     return value

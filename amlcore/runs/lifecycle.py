@@ -16,7 +16,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import INTERRUPTED, RunState
 from amlcore.runs.cancellation import cancel_reason
 from amlcore.runs.outputs import collect
-from amlcore.worker.full_disk import FULL, retry_while_full
+from amlcore.worker.full_disk import FULL_DISK_ERRNOS, retry_while_full
 from amlcore.worker.process.processes import signal_name
 from amlcore.worker.process.watch import TERMINATED
 
@@ -60,7 +60,7 @@ def finalize(record: Record) -> None:
     try:
         lost_outputs = retry_while_full(lambda: collect(record), str(record.folder)) if record.attempt else None
     except OSError as error:
-        if error.errno in FULL:  # the next reconcile may find room; what was written is still there
+        if error.errno in FULL_DISK_ERRNOS:  # the next reconcile may find room; what was written is still there
             raise
         lost_outputs = _not_kept(error)
         if state is RunState.Completed:

@@ -15,7 +15,7 @@ from amlcore.record.reading import is_blank
 from amlcore.record.record import Record
 from amlcore.record.status import RunStatus
 from amlcore.runs.models import note_unpublished
-from amlcore.worker.full_disk import FULL
+from amlcore.worker.full_disk import FULL_DISK_ERRNOS
 
 
 def needs_reconciling(record: Record, status: RunStatus) -> bool:
@@ -28,7 +28,7 @@ def reconcile(record: Record) -> None:
     try:
         _reconcile(record)
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in FULL_DISK_ERRNOS:
             raise
 
 

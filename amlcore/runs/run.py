@@ -25,7 +25,7 @@ from amlcore.runs.reconcile import reconcile
 from amlcore.runs.view import RunView, duration_s
 from amlcore.worker.layout import NAME_TAG, RUN_VARIABLE
 from amlcore.worker.script.context import ScriptRun
-from amlcore.worker.values import mapping, plain, text
+from amlcore.worker.values import mapping, text, to_json_scalar
 from amlcore.workspace import Workspace
 
 POLL_S = 0.05
@@ -98,7 +98,10 @@ class Run(ScriptRun):
             for key, value in values.items():
                 super().tag(key, value)
         else:
-            set_tags(self.record, {key: "" if value is None else text(plain(value)) for key, value in values.items()})
+            set_tags(
+                self.record,
+                {key: "" if value is None else text(to_json_scalar(value)) for key, value in values.items()},
+            )
 
     def remove_tags(self, tags: Iterable[str]) -> None:
         """Remove tags, whether people set them or the script did."""

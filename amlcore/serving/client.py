@@ -32,17 +32,17 @@ def body(input_data: Any) -> bytes:
     if hasattr(input_data, "to_dict"):  # a DataFrame, or one row of it
         input_data = input_data.to_dict("records") if hasattr(input_data, "columns") else [input_data.to_dict()]
     is_body = isinstance(input_data, dict) and "data" in input_data
-    return json.dumps(_plain(input_data if is_body else {"data": input_data})).encode()
+    return json.dumps(_to_json(input_data if is_body else {"data": input_data})).encode()
 
 
-def _plain(value: Any) -> Any:
+def _to_json(value: Any) -> Any:
     """`value` in JSON's types: numpy's arrays and scalars as lists and numbers, NaN as null."""
     if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): _to_json(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [_to_json(item) for item in value]
     if hasattr(value, "tolist"):
-        return _plain(value.tolist())
+        return _to_json(value.tolist())
     if isinstance(value, float) and value != value:  # noqa: PLR0124 - what makes a NaN
         return None
     return str(value) if hasattr(value, "isoformat") else value

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from amlcore.errors import DeploymentError
 
-NAME = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
+SERVICE_NAME = re.compile(r"[a-z][a-z0-9-]{1,30}[a-z0-9]")
 IMAGE = re.compile(r"[a-zA-Z0-9][\w.:/@-]*")
 
 
@@ -94,10 +94,10 @@ class Deployment:
 
 
 def _check_name(name: str, what: str) -> None:
-    if NAME.fullmatch(name):
+    if SERVICE_NAME.fullmatch(name):
         return
     suggestion = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-0123456789")[:32].rstrip("-")
-    hint = f", such as deployment.name={suggestion}" if NAME.fullmatch(suggestion) else ""
+    hint = f", such as deployment.name={suggestion}" if SERVICE_NAME.fullmatch(suggestion) else ""
     raise DeploymentError(
         f"{what} '{name}' cannot name a service: use 3 to 32 lower-case letters, digits and dashes, starting with a "
         f"letter and not ending with a dash{hint}"

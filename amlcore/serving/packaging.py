@@ -31,7 +31,7 @@ from amlcore.serving.runtime.cores import cores
 from amlcore.serving.runtime.paths.ensembles import ENSEMBLES
 from amlcore.worker import durable
 from amlcore.worker.files import write_json
-from amlcore.worker.full_disk import FULL
+from amlcore.worker.full_disk import FULL_DISK_ERRNOS
 from amlcore.workspace import Workspace
 
 FAST = ("httptools", "uvloop", "orjson")
@@ -40,7 +40,7 @@ FAST = ("httptools", "uvloop", "orjson")
 OF_PATHS = {"trees": ("treelite",), "onnx": ("onnxruntime", "skl2onnx")}
 """The packages of a separate fast path."""
 
-FULL_MESSAGES = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
+FULL_DISK_MESSAGES = (os.strerror(errno.ENOSPC), os.strerror(errno.EDQUOT))
 """How uv, BentoML and the proof's process report a full disk: they pass on no error number."""
 
 
@@ -119,7 +119,9 @@ def _explaining_full_disk(model: Model, deployment: Deployment, *, cache: Path) 
     try:
         yield
     except (AmlcoreError, OSError) as error:
-        if getattr(error, "errno", None) not in FULL and not any(message in str(error) for message in FULL_MESSAGES):
+        if getattr(error, "errno", None) not in FULL_DISK_ERRNOS and not any(
+            message in str(error) for message in FULL_DISK_MESSAGES
+        ):
             raise
         folders = {folder: _free_bytes(folder) for folder in (Path(tempfile.gettempdir()), store(), cache)}
         fullest = min(folders, key=lambda folder: folders[folder])

@@ -95,17 +95,17 @@ def _entries(folder: Path) -> Iterator[os.DirEntry[str]]:
         with os.scandir(folder) as entries:
             yield from entries
     except OSError as error:
-        raise unreadable(folder, error) from None
+        raise unreadable_source(folder, error) from None
 
 
 def _stat(entry: os.DirEntry[str]) -> os.stat_result:
     try:
         return entry.stat(follow_symlinks=False)
     except OSError as error:
-        raise unreadable(Path(entry.path), error) from None
+        raise unreadable_source(Path(entry.path), error) from None
 
 
-def unreadable(path: Path, error: OSError) -> SnapshotError:
+def unreadable_source(path: Path, error: OSError) -> SnapshotError:
     return SnapshotError(f"{path} cannot be read ({error.strerror}); make it readable, or add it to .amlignore")
 
 

@@ -14,7 +14,7 @@ from typing import IO, Any
 
 from amlcore.errors import SnapshotError
 from amlcore.log import timed
-from amlcore.snapshot.listing import SourceFile, SourceListing, list_source, megabytes, unreadable
+from amlcore.snapshot.listing import SourceFile, SourceListing, list_source, megabytes, unreadable_source
 from amlcore.worker import durable
 from amlcore.worker.files import make_folder, read_json, write_json
 from amlcore.worker.hashes import stream_sha256
@@ -126,7 +126,7 @@ def load(identifier: str, *, store: Path) -> Snapshot:
     return Snapshot(identifier, path, Path(layout.objects), len(files), sum(size for *_, size in files))
 
 
-def files_of(manifest: Path) -> list[StoredFile]:
+def stored_files(manifest: Path) -> list[StoredFile]:
     return [StoredFile(*row) for row in json.loads(manifest.read_bytes())["files"]]
 
 
@@ -138,7 +138,7 @@ def materialize(manifest: Path, *, objects: Path, into: Path, selects: Callable[
     SnapshotError
         The object of a file is missing or has changed.
     """
-    for file in files_of(manifest):
+    for file in stored_files(manifest):
         if selects(file.path):
             target = into / file.path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -219,7 +219,7 @@ def _opened(path: Path) -> IO[bytes]:
     try:
         return path.open("rb")
     except OSError as error:
-        raise unreadable(path, error) from None
+        raise unreadable_source(path, error) from None
 
 
 def _keep(objects: Path, stream: IO[bytes]) -> tuple[str, int]:

@@ -13,7 +13,7 @@ from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from amlcore.errors import ConfigError
-from amlcore.sweep.steps import Steps, last_step, on_step, rounded
+from amlcore.sweep.steps import Steps, last_number, on_step, rounded
 from amlcore.worker.values import text
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Dimension:
         whole = all(isinstance(number, int) for number in (low, high, step) if number is not None)
         if step is not None and low <= high and step > 0:
             # Optuna would do the same, with a warning.
-            last = last_step(low, high, step)
+            last = last_number(low, high, step)
             high = int(last) if whole else float(last)
         return cls(Kind.int if whole else Kind.float, low=low, high=high, step=step, log=log)
 
@@ -116,7 +116,7 @@ class Dimension:
             return cls.between(start, end, step=step, log=log)
         if start < end:
             raise ConfigError(f"a range with the negative step {step:g} must go down, not from {start:g} to {end:g}")
-        last = last_step(start, end, step)
+        last = last_number(start, end, step)
         whole = all(isinstance(number, int) for number in (start, end, step))
         return cls.between(int(last) if whole else float(last), start, step=-step, log=log)
 

@@ -15,13 +15,13 @@ from optuna.trial import FrozenTrial, TrialState
 from amlcore.sweep.dimension import Dimension, Kind
 from amlcore.sweep.space import Space
 from amlcore.sweep.steps import Steps
-from amlcore.sweep.study import NAME, WARM_START
+from amlcore.sweep.study import STUDY_NAME, WARM_START
 
 if TYPE_CHECKING:
     from optuna.study import Study as OptunaStudy
     from optuna.study._frozen import FrozenStudy
 
-MANY = 100
+MAX_CATEGORIES = 100
 """Above this number of steps, plots show a range of numbers instead of choices."""
 ARGUMENTS = "script.arguments."
 
@@ -44,9 +44,9 @@ class ReadOnlyStudy(JournalStorage):
         The name that is shown.
     """
 
-    def __init__(self, file: Path, space: Space, metrics: Sequence[str], *, title: str = NAME) -> None:
+    def __init__(self, file: Path, space: Space, metrics: Sequence[str], *, title: str = STUDY_NAME) -> None:
         super().__init__(_ReadOnly(str(file)))
-        trials = super().get_all_trials(self.get_study_id_from_name(NAME), deepcopy=False)
+        trials = super().get_all_trials(self.get_study_id_from_name(STUDY_NAME), deepcopy=False)
         self._warm_start_count = sum(WARM_START in trial.user_attrs for trial in trials)
         self._space = space
         self._distributions = {key: _distribution(dimension) for key, dimension in space.items()}
@@ -74,7 +74,9 @@ class ReadOnlyStudy(JournalStorage):
     def _shown(self, trial: FrozenTrial) -> FrozenTrial:
         shown = copy.copy(trial)
         shown.number -= self._warm_start_count
-        shown.params = {_short(key): _plain(self._space[key].value(drawn)) for key, drawn in trial.params.items()}
+        shown.params = {
+            _short(key): _optuna_choice(self._space[key].value(drawn)) for key, drawn in trial.params.items()
+        }
         shown.distributions = {_short(key): self._distributions[key] for key in trial.params}
         return shown
 
@@ -83,7 +85,7 @@ def load_read_only(file: Path, space: Space, metrics: Sequence[str]) -> OptunaSt
     """The study of a sweep, for Optuna's plots."""
     import optuna
 
-    return optuna.load_study(study_name=NAME, storage=ReadOnlyStudy(file, space, metrics))
+    return optuna.load_study(study_name=STUDY_NAME, storage=ReadOnlyStudy(file, space, metrics))
 
 
 def own_trials(file: Path) -> list[FrozenTrial]:
@@ -91,7 +93,7 @@ def own_trials(file: Path) -> list[FrozenTrial]:
     if not file.exists():
         return []
     storage = JournalStorage(_ReadOnly(str(file)))
-    trials = storage.get_all_trials(storage.get_study_id_from_name(NAME), deepcopy=False)
+    trials = storage.get_all_trials(storage.get_study_id_from_name(STUDY_NAME), deepcopy=False)
     warm_start_count = sum(WARM_START in trial.user_attrs for trial in trials)
     own = [copy.copy(trial) for trial in trials[warm_start_count:]]
     for trial in own:
@@ -103,18 +105,18 @@ def _short(key: str) -> str:
     return key.removeprefix(ARGUMENTS)
 
 
-def _plain(value: Any) -> Any:
+def _optuna_choice(value: Any) -> Any:
     """A choice as Optuna accepts it: a list or a mapping becomes text."""
     return value if value is None or isinstance(value, bool | int | float | str) else str(value)
 
 
 def _distribution(dimension: Dimension) -> BaseDistribution:
     """The distribution of the values themselves, which may differ from what Optuna draws."""
-    if isinstance(steps := dimension.choices, Steps) and len(steps) > MANY:
+    if isinstance(steps := dimension.choices, Steps) and len(steps) > MAX_CATEGORIES:
         distribution = IntDistribution if steps.whole else FloatDistribution
         return distribution(min(steps[0], steps[-1]), max(steps[0], steps[-1]))
     if dimension.kind is Kind.choice:
-        return CategoricalDistribution([_plain(choice) for choice in dimension.choices])
+        return CategoricalDistribution([_optuna_choice(choice) for choice in dimension.choices])
     if dimension.normal is None and not dimension.exponential and dimension.quantum is None:
         return dimension.distribution
     low, high = (float(value) for value in dimension.ends)

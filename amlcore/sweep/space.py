@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from optuna.trial import Trial
 
 Values = dict[str, Any]
-MANY = 100
+MAX_CHOICES_SHOWN = 100
 """The choices that a message lists at most."""
 
 
@@ -117,7 +117,7 @@ class Space(Mapping[str, Dimension]):
                 raise ConfigError(f"sweep.search_space.{key}: when: {other}: {must_be(other, set(dimensions) - {key})}")
             for value in values:
                 if dimensions[other].kind is Kind.choice and not dimensions[other].has(value):
-                    problem = must_be(text(value), map(text, dimensions[other].choices[:MANY]))
+                    problem = must_be(text(value), map(text, dimensions[other].choices[:MAX_CHOICES_SHOWN]))
                     raise ConfigError(f"sweep.search_space.{key}: when: {other}={text(value)}: {problem}")
 
     def _holds(self, when: Mapping[str, tuple[Any, ...]], values: Values) -> bool:

@@ -75,7 +75,7 @@ class Steps(Sequence[Any]):
         return f"{self[0]}, {self[1]}, …, {self[-1]}"
 
 
-def last_step(start: float, end: float, step: float) -> Decimal:
+def last_number(start: float, end: float, step: float) -> Decimal:
     """The last number that the steps reach; in decimals, so that 3 * 0.1 is 0.3."""
     return Decimal(str(start)) + _divided(start, end, step)[0] * Decimal(str(step))
 

@@ -21,7 +21,7 @@ from amlcore.sweep.sweep import Sweep
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
 
-NAME = "sweep"
+STUDY_NAME = "sweep"
 WARM_START = "warm_start"
 """The attribute of a trial of an earlier sweep: its run."""
 RETRIES = "again"
@@ -88,7 +88,7 @@ class Study:
         self._lock = None if file is None else journal.lock(file)
         self._background_sync = None if self._lock is None else journal.BackgroundSync(self._lock)
         self._study = optuna.create_study(
-            study_name=NAME,
+            study_name=STUDY_NAME,
             storage=optuna.storages.InMemoryStorage() if file is None else journal.open_storage(file),
             directions=[goal.value for goal in sweep.goals],
             load_if_exists=True,

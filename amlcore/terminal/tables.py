@@ -137,7 +137,7 @@ def details(facts: dict[str, Any]) -> None:
             lines += [Text(key, style="bold")] if nested else []
             lines += [cell(f"  {line}") for line in nested]
         else:
-            fact = cell(local_time(value) if key == "created" else _plain(value))
+            fact = cell(local_time(value) if key == "created" else _value_text(value))
             lines.append(Text.assemble((key, "bold"), ": ", fact))
     lines = [encodable(line, sys.stdout) for line in lines]
     if sys.stdout.isatty():
@@ -157,14 +157,14 @@ def _facts_of(key: str, value: dict[str, Any] | list[Any]) -> list[str]:
             ]
         is_times = key == "times"
         values = {name: _local_of(item) if is_times else item for name, item in value.items()}
-        to_text = text if key == "parameters" else _plain
+        to_text = text if key == "parameters" else _value_text
         return [f"{name}: {to_text(item)}" for name, item in values.items() if item not in (None, "", [], {})]
     if key == "outputs":
         return [f"{item['path']}  {item['size']} bytes  sha256 {item['sha256']}" for item in value]
     if key == "series":  # `metrics` has the last values of the scalars
         series = [item for item in value if item["kind"] != "scalar"]
-        return [f"{item['kind']} {item['name']}: {_plain(item['value'])[:SHOWN_CHARACTERS]}" for item in series]
-    return [_plain(item) for item in value]
+        return [f"{item['kind']} {item['name']}: {_value_text(item['value'])[:SHOWN_CHARACTERS]}" for item in series]
+    return [_value_text(item) for item in value]
 
 
 def trials(trials: list[Trial], *, metrics: Sequence[str], front: ParetoFront) -> None:
@@ -175,8 +175,8 @@ def trials(trials: list[Trial], *, metrics: Sequence[str], front: ParetoFront) -
         ("trial", *(metrics or [""]), *short(dict.fromkeys(keys)), "state", *(["front"] if has_front else []))
     )
     for trial in sorted(trials, key=front.order)[:SHOWN_TRIALS]:
-        reached = [_plain(value) for value in trial.reached] or [_plain(None)] * max(len(metrics), 1)
-        values = [text(trial.values[key]) if key in trial.values else _plain(None) for key in keys]
+        reached = [_value_text(value) for value in trial.reached] or [_value_text(None)] * max(len(metrics), 1)
+        values = [text(trial.values[key]) if key in trial.values else _value_text(None) for key in keys]
         state = Text(trial.state.lower(), style=TRIAL_STYLES[trial.state])
         mark = [("yes" if trial in front else "")] if has_front else []
         table.add_row(str(trial.number), *reached, *values, state, *mark)
@@ -203,10 +203,10 @@ def parameters(values: dict[str, Any]) -> str:
 
 
 def pairs(values: dict[str, Any]) -> str:
-    return " ".join(f"{name}={_plain(value)}" for name, value in values.items())
+    return " ".join(f"{name}={_value_text(value)}" for name, value in values.items())
 
 
-def _plain(value: Any) -> str:
+def _value_text(value: Any) -> str:
     if value is None:
         return "-"
     return f"{value:.4g}" if isinstance(value, float) and abs(value) < 1e6 else str(strict(value))

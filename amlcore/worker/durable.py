@@ -16,7 +16,7 @@ OPEN_AT_ONCE = 128
 THREADS = 8
 """The threads that sync files at the same time."""
 
-MANY = 4096
+SYNC_FILESYSTEM_ABOVE = 4096
 """Above this number of files, one sync of the filesystem is cheaper than an fsync of each."""
 
 _UNABLE = (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.EROFS)
@@ -38,7 +38,7 @@ def sync(paths):
     # type: (typing.Iterable[str | os.PathLike[str]]) -> None
     """Sync these files and folders, but not what is in the folders; skips those that are missing or unreadable."""
     names = [str(path) for path in paths]
-    if len(names) > MANY and _sync_filesystems(names):
+    if len(names) > SYNC_FILESYSTEM_ABOVE and _sync_filesystems(names):
         return
     for start in range(0, len(names), OPEN_AT_ONCE):
         _sync_together(names[start : start + OPEN_AT_ONCE])

@@ -7,7 +7,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     import typing  # noqa: F401
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 PAUSE_S = 0.5
 """The pause between two tries to write."""
 
@@ -43,7 +43,7 @@ def retry_while_full(write, path=None):
         except OSError as error:
             if error.filename is None and path is not None:
                 error.filename = path
-            if error.errno not in FULL or not _waits or not _waits[0](error):
+            if error.errno not in FULL_DISK_ERRNOS or not _waits or not _waits[0](error):
                 raise
 
 

@@ -20,7 +20,7 @@ if __name__ == "__main__":  # next to this file, under a name that no user's mod
 else:
     from amlcore.worker import probe_trial
 
-attribute, plain = probe_trial.attribute, probe_trial.plain
+attribute, json_or_none = probe_trial.attribute, probe_trial.json_or_none
 
 METHODS = ("predict", "predict_proba", "predict_log_proba", "decision_function", "transform", "score_samples")
 
@@ -93,9 +93,9 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
         "python": platform.python_version(),
         "sklearn": getattr(sys.modules.get("sklearn"), "__version__", None),
         "class": "{}.{}".format(type(model).__module__, type(model).__qualname__),
-        "last_step": last_step(model),
+        "last_step": last_step_class(model),
         "methods": methods,
-        "classes": plain(attribute(model, "classes_")),
+        "classes": json_or_none(attribute(model, "classes_")),
         "code": local_code(roots),
         "trial": probe_trial.trial(model, methods),
         "load_warnings": sorted({str(w.message) for w in caught if "unpickle estimator" in str(w.message)}),
@@ -106,7 +106,7 @@ def probe(path, roots, sample, trusted=(), convert=None, inputs=None):
     }
 
 
-def last_step(model):
+def last_step_class(model):
     """The class that predicts: the last step of a pipeline, the best model of a search."""
     # The same loop as model/inputs/introspection.py, which needs Python 3.7; this file runs alone, on 3.6 too.
     # tests/worker/test_probe.py compares the two.
@@ -166,10 +166,10 @@ def local_code(roots):
     while modules - done:
         top = (modules - done).pop()
         done.add(top)
-        for relative, path in files_of(top, roots):
+        for relative, path in files_of_module(top, roots):
             files[relative] = path
             if path.endswith(".py"):
-                modules |= imports(path)
+                modules |= imported_modules(path)
     return files
 
 
@@ -178,7 +178,7 @@ def is_local(module, roots):
     return any(os.path.abspath(path).startswith(root + os.sep) for root in roots)
 
 
-def files_of(top, roots):
+def files_of_module(top, roots):
     for root in roots:
         folder = os.path.join(root, top)
         if os.path.isdir(folder):
@@ -189,7 +189,7 @@ def files_of(top, roots):
     return []
 
 
-def imports(path):
+def imported_modules(path):
     """The top-level names of all absolute imports in the file at `path`."""
     with open(path, "rb") as stream:
         try:
@@ -208,7 +208,10 @@ def imports(path):
 def learn(model, sample, inputs):
     """What the code in the folder `inputs` learns from a model and its sample, as a service would."""
     if inputs is None or sys.version_info < (3, 7):  # services need a newer Python
-        columns, width = plain(attribute(model, "feature_names_in_")), plain(attribute(model, "n_features_in_"))
+        columns, width = (
+            json_or_none(attribute(model, "feature_names_in_")),
+            json_or_none(attribute(model, "n_features_in_")),
+        )
         return {
             "signature": {"n_features": width, "columns": columns, "dtypes": None},
             "sample": sample,

@@ -85,7 +85,7 @@ def zeros(model):
     import numpy
 
     columns = attribute(model, "feature_names_in_")
-    width = plain(attribute(model, "n_features_in_"))
+    width = json_or_none(attribute(model, "n_features_in_"))
     rows = numpy.zeros((1, width if isinstance(width, int) else 1 if columns is None else len(columns)))
     if columns is None:
         return rows
@@ -102,7 +102,7 @@ def attribute(model, name):
         return None
 
 
-def plain(value):
+def json_or_none(value):
     """`value` as JSON types; None if it has none."""
     if hasattr(value, "tolist"):
         value = value.tolist()

@@ -33,7 +33,7 @@ def whole_step(name, step):
     """The step of a value as an integer, or None."""
     if step is None:
         return None
-    number = plain(step)
+    number = to_json_scalar(step)
     if isinstance(number, (str, bool)) or (isinstance(number, float) and not number.is_integer()):
         raise TypeError("log('{}', …, step={!r}): step must be an integer".format(name, step))
     return int(number)
@@ -47,7 +47,7 @@ def mapping(call, value):
     return value
 
 
-def plain(value):
+def to_json_scalar(value):
     # type: (typing.Any) -> bool | int | float | str
     """A value as JSON has it: numbers of any library become Python's, anything else becomes text."""
     if hasattr(value, "item") and getattr(value, "ndim", None) == 0:
@@ -90,7 +90,7 @@ def shortest(value):
     kind = getattr(value, "dtype", None)
     if kind is not None and getattr(kind, "kind", "") == "f" and kind.itemsize < 8:
         return float(str(value))
-    return plain(value)
+    return to_json_scalar(value)
 
 
 def positional(number):
@@ -113,7 +113,7 @@ def scalar(call, name, value):
     # type: (str, str, object) -> bool | int | float | str
     """The value of a call that logs one; several are refused, with the call to use for them."""
     if not is_series(value):
-        return plain(value)
+        return to_json_scalar(value)
     instead = "log_row(name, **columns)" if hasattr(value, "keys") else "log_list(name, values)"
     raise TypeError(
         "{}('{}', …) needs a single value, not a {}; use {}".format(call, name, type(value).__name__, instead)
@@ -131,7 +131,7 @@ def scalars(call, name, values):
     items = values.tolist() if hasattr(values, "tolist") else list(values)
     if any(is_series(item) for item in items):
         raise TypeError("{}('{}', …) needs a flat list; use log_table(name, columns) for rows".format(call, name))
-    return [plain(item) for item in items]
+    return [to_json_scalar(item) for item in items]
 
 
 def table(name, value):
@@ -143,7 +143,7 @@ def table(name, value):
         message = "log_table('{}', …) needs a dict of columns, not a {}; use log_list(name, values) for one list"
         raise TypeError(message.format(name, type(value).__name__))
     columns = {
-        str(key): scalars("log_table", name, column) if is_series(column) else [plain(column)]
+        str(key): scalars("log_table", name, column) if is_series(column) else [to_json_scalar(column)]
         for key, column in value.items()
     }
     if not columns:
@@ -190,4 +190,4 @@ def matrix(value):
     rows = list(rows)
     if not all(is_series(row) and not any(is_series(item) for item in row) for row in rows):
         return None
-    return [[plain(item) for item in row] for row in rows]
+    return [[to_json_scalar(item) for item in row] for row in rows]

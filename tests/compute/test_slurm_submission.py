@@ -17,7 +17,7 @@ from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.compute.slurm import cluster, job_quota
 from amlcore.compute.slurm.cluster import Partition, UnreachableError
 from amlcore.compute.slurm.job_quota import JobQuota
-from amlcore.compute.slurm.sbatch import ArrayTooLongError, LimitError, batch_file, job_id
+from amlcore.compute.slurm.sbatch import ArrayTooLongError, LimitError, batch_file, submitted_job
 from amlcore.compute.slurm.slots import SlurmSlots
 from amlcore.errors import ConfigError, ExecutionError
 from tests.support.aml import Aml, Write, runs, until
@@ -67,7 +67,7 @@ def test_an_sbatch_that_prints_no_job_is_one_message(slurm: Path, aml: Aml, writ
 @pytest.mark.parametrize("says", ["", "Submitted batch job soon", "{}", "job 12", "\0"])
 def test_an_answer_without_a_job_is_quoted(says: str) -> None:
     with pytest.raises(ExecutionError, match="check that the sbatch on your PATH is Slurm's own"):
-        job_id(says)
+        submitted_job(says)
 
 
 def test_an_sinfo_that_prints_nonsense_is_refused_before_anything_starts(slurm: Path, aml: Aml, write: Write) -> None:
@@ -81,8 +81,8 @@ def test_an_sinfo_that_prints_nonsense_is_refused_before_anything_starts(slurm: 
 
 
 def test_extra_output_of_an_sbatch_wrapper_is_ignored() -> None:
-    assert job_id("Welcome to job 13!\nSubmitted batch job 42 on cluster c\n") == "42"
-    assert job_id("sbatch: note\n42;c\n") == "42"
+    assert submitted_job("Welcome to job 13!\nSubmitted batch job 42 on cluster c\n") == "42"
+    assert submitted_job("sbatch: note\n42;c\n") == "42"
 
 
 @given(st.text(max_size=40))

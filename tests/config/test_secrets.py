@@ -16,8 +16,7 @@ import yaml
 from amlcore import Workspace
 from amlcore.config import Job, Search, compose, compose_search, quote_value
 from amlcore.config.grammar.scalars import _is_text, _leaves
-from amlcore.config.secrets import KEPT as KEPT_KEYS
-from amlcore.config.secrets import NOT_RESOLVED, RESOLVED
+from amlcore.config.secrets import NOT_RESOLVED, REFERENCE_KEYS, RESOLVED
 from amlcore.errors import AmlcoreError, ConfigError, RequestError
 from amlcore.script.run_config import ScriptRunConfig
 from amlcore.snapshot.listing import list_source
@@ -261,7 +260,7 @@ def test_a_name_or_path_takes_a_reference_but_not_to_a_secret(
 def test_a_refused_reference_says_where_it_stays_one_and_where_it_is_resolved(secret: Path) -> None:
     with pytest.raises(ConfigError) as caught:
         compose(["model.description=${oc.env:HOME}"], root=secret)
-    for key in (*KEPT_KEYS, *RESOLVED, *NOT_RESOLVED):
+    for key in (*REFERENCE_KEYS, *RESOLVED, *NOT_RESOLVED):
         assert key in str(caught.value)
 
 

@@ -196,7 +196,7 @@ def _snapshot_problem(root: Path, identifier: str) -> str:
     """What is wrong with a snapshot; "" if it is whole."""
     try:
         taken = snapshot.load(identifier, store=root / ".amlcore/snapshots")
-        paths = [taken.objects / file.sha256[:2] / file.sha256 for file in snapshot.files_of(taken.manifest)]
+        paths = [taken.objects / file.sha256[:2] / file.sha256 for file in snapshot.stored_files(taken.manifest)]
     except (RequestError, OSError) as error:
         return str(error)
     return ", ".join(f"{path} is missing" for path in paths if not path.exists())

@@ -145,7 +145,7 @@ def _lost_snapshots(root: Path, where: str) -> list[str]:
     for identifier in {json.loads(path.read_text())["snapshot"]["id"] for path in records if _has_snapshot(path)}:
         try:
             manifest = snapshot.load(identifier, store=store).manifest
-            objects = [store / "objects" / file.sha256[:2] / file.sha256 for file in snapshot.files_of(manifest)]
+            objects = [store / "objects" / file.sha256[:2] / file.sha256 for file in snapshot.stored_files(manifest)]
             lost += [f"{where}: {path}" for path in objects if not path.exists()]
         except Exception as error:  # whatever it is, the run cannot be repeated
             lost.append(f"{where}: snapshot {identifier}: {error}")

@@ -16,7 +16,7 @@ from sklearn.utils import all_estimators
 from sklearn.utils._test_common.instance_generator import _construct_instances
 from threadpoolctl import threadpool_limits
 
-from amlcore.serving.runtime.http.response import KEYS
+from amlcore.serving.runtime.http.response import ANSWER_KEYS
 from amlcore.serving.runtime.proof import proof
 from tests.support.serving_models import packaged
 
@@ -87,7 +87,7 @@ def test_an_estimator_is_answered_as_by_itself(tmp_path: Path, estimator: Any) -
     name = type(estimator).__name__
     given = INPUTS.get(name, POSITIVE)
     estimator.set_params(**OPTIONS.get(name, {})).fit(given, TARGETS.get(name, LABELS))
-    methods = [method for method in KEYS if hasattr(estimator, method)]
+    methods = [method for method in ANSWER_KEYS if hasattr(estimator, method)]
     if not {"predict", "transform"} & set(methods):
         pytest.skip("it predicts only what it was fitted on")
     service = packaged(tmp_path, estimator, sample_rows=None if given is TEXTS else given[:5].tolist())
@@ -101,7 +101,7 @@ def test_an_estimator_is_answered_as_by_itself(tmp_path: Path, estimator: Any) -
             status, body = service.answer(general, json.dumps({"data": rows[:count], "method": method}).encode())
             answer = json.loads(body)
             assert status == 200, answer
-            _require_equal(answer[KEYS[method]], expected)
+            _require_equal(answer[ANSWER_KEYS[method]], expected)
         if is_classifier(estimator) and method == "predict_proba":
             assert "classes" in answer
 

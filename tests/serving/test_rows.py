@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from amlcore.serving.runtime.errors import ModelFault
-from amlcore.serving.runtime.http.response import Writer, dumps, plain
+from amlcore.serving.runtime.http.response import Writer, answer_to_json, dumps
 from amlcore.serving.runtime.packaged_model import PackagedModel
 from amlcore.serving.runtime.predictor import Predictor
 from tests.support.serving_models import KeepsNoColumns, iris, mixed_pipeline, packaged, passengers, register
@@ -289,12 +289,12 @@ def test_a_transformer_is_served_by_its_transform(tmp_path):
 )
 def test_an_array_is_written_as_its_values_are(result):
     for method in ("predict", "predict_proba"):
-        assert Writer("m", 1, [0, 1]).write(method, result).find(b": " + dumps(plain(result)) + b", ") > 0
+        assert Writer("m", 1, [0, 1]).write(method, result).find(b": " + dumps(answer_to_json(result)) + b", ") > 0
 
 
 def test_values_that_json_lacks_become_null():
-    assert plain(np.array([1.5, np.nan, -np.inf])) == [1.5, None, None]
-    assert plain(np.array([np.float64("nan"), "a", np.int64(3)], dtype=object)) == [None, "a", 3]
+    assert answer_to_json(np.array([1.5, np.nan, -np.inf])) == [1.5, None, None]
+    assert answer_to_json(np.array([np.float64("nan"), "a", np.int64(3)], dtype=object)) == [None, "a", 3]
 
 
 def test_a_file_that_is_not_the_registered_one_is_not_loaded(tmp_path):

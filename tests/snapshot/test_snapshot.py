@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from amlcore.errors import SnapshotError
 from amlcore.snapshot.ignore import NOISE
 from amlcore.snapshot.listing import list_source
-from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits, digest, files_of, load, materialize, take
+from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits, digest, load, materialize, stored_files, take
 
 LIMITS = SnapshotLimits()
 
@@ -38,11 +38,11 @@ def put(path: Path, text: str = "x") -> Path:
 
 
 def names(snapshot: Snapshot) -> list[str]:
-    return [file.path for file in files_of(snapshot.manifest)]
+    return [file.path for file in stored_files(snapshot.manifest)]
 
 
 def content(snapshot: Snapshot, path: str) -> bytes:
-    sha256 = next(file.sha256 for file in files_of(snapshot.manifest) if file.path == path)
+    sha256 = next(file.sha256 for file in stored_files(snapshot.manifest) if file.path == path)
     return (snapshot.objects / sha256[:2] / sha256).read_bytes()
 
 
@@ -134,7 +134,7 @@ def test_the_executable_bit_and_links_that_stay_inside_are_kept(source, store):
     (source / "latest.csv").symlink_to("data/a.csv")
     (source / "data/loop").symlink_to("loop")
     snapshot = take(source, store=store, limits=LIMITS)
-    assert {file.path: file.mode for file in files_of(snapshot.manifest)} == {"data/a.csv": 0o644, "run.sh": 0o755}
+    assert {file.path: file.mode for file in stored_files(snapshot.manifest)} == {"data/a.csv": 0o644, "run.sh": 0o755}
     assert '["latest.csv","data/a.csv"]' in snapshot.manifest.read_text()
 
 

@@ -16,7 +16,7 @@ from amlcore.serving.deployment import Deployment
 from amlcore.serving.runtime.packaged_model import PackagedModel
 from amlcore.serving.runtime.predictor import Predictor
 from amlcore.serving.runtime.proof.proof import make_proof
-from amlcore.worker.probe import METHODS, last_step
+from amlcore.worker.probe import METHODS, last_step_class
 from amlcore.worker.script import samples
 
 LOCK = f"scikit-learn=={sklearn.__version__} \\\n    --hash=sha256:{'0' * 64}\n"
@@ -69,7 +69,7 @@ def register(
         "resource_configuration": {"cpu": 1.0, "memory_in_gb": 0.5, "gpu": 0},
         "python": "3.11.7",
         "class": f"{type(estimator).__module__}.{type(estimator).__qualname__}",
-        "last_step": last_step(estimator),
+        "last_step": last_step_class(estimator),
         "methods": methods,
         "signature": learnt["signature"],
         "classes": None,

@@ -41,7 +41,7 @@ def _fill(top: Path, *, files: int) -> dict[str, str]:
 def test_a_synced_tree_outlives_the_power(
     disk: Disk, files: int, at_once: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(durable, "MANY", 2 * durable.OPEN_AT_ONCE)
+    monkeypatch.setattr(durable, "SYNC_FILESYSTEM_ABOVE", 2 * durable.OPEN_AT_ONCE)
     synced, left = disk.folder / f"synced-{files}-{at_once}", disk.folder / f"left-{files}-{at_once}"
     known = _fill(synced, files=files)
     if at_once:

@@ -43,5 +43,5 @@ def _search(estimator: Any) -> GridSearchCV:
     ],
 )
 def test_the_probe_and_a_service_agree_on_what_predicts(model: Any, name: str) -> None:
-    assert probe.last_step(model) == name
+    assert probe.last_step_class(model) == name
     assert type(introspection.last_step(model)).__qualname__ == name

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from amlcore.worker.process.top_imports import imports
+from amlcore.worker.process.top_imports import certain_imports
 from tests.support.aml import Aml
 from tests.support.worker_queue import HandmadeQueue, err
 
@@ -67,7 +67,7 @@ def plain(source: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[tuple[
 def queue(
     request: pytest.FixtureRequest, source: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[HandmadeQueue]:
-    warm = sorted({name for script, _ in CASES for name in imports(str(source), script)})
+    warm = sorted({name for script, _ in CASES for name in certain_imports(str(source), script)})
     queue = HandmadeQueue(tmp_path_factory.mktemp("queue"), preload=warm if request.param == "warm" else [])
     queue.start()
     yield queue

@@ -18,7 +18,7 @@ import pytest
 import amlcore.worker
 from amlcore.worker.files import read_json, write_json
 from amlcore.worker.layout import RunLayout
-from amlcore.worker.process.top_imports import imports
+from amlcore.worker.process.top_imports import certain_imports
 from amlcore.worker.process_identity import is_alive
 from tests.support.worker_queue import HandmadeQueue, err, out
 
@@ -654,7 +654,7 @@ def test_lazy_imports_of_a_package_are_preloaded(script: Script, tmp_path: Path)
     )
     (tmp_path / "library/lazy/part.py").write_text("import os\nclass Part: loaded_by = os.getpid()\n")
     source = script("from lazy import Part\nimport os\nprint(Part.loaded_by == os.getpid())")
-    queue = HandmadeQueue(tmp_path / "made", preload=imports(str(source), "script.py"))
+    queue = HandmadeQueue(tmp_path / "made", preload=certain_imports(str(source), "script.py"))
     queue.start(PYTHONPATH=str(tmp_path / "library"))
 
     run, _ = queue.run(source)
@@ -761,7 +761,7 @@ def test_standins_do_not_hide_the_real_amlcore(script: Script, queue: HandmadeQu
 def _imports(tmp_path: Path, text: str, **others: str) -> list[str]:
     for name, content in {"script": text, **others}.items():
         (tmp_path / f"{name}.py").write_text(content)
-    return imports(str(tmp_path), "script.py")
+    return certain_imports(str(tmp_path), "script.py")
 
 
 @pytest.mark.parametrize(
@@ -803,7 +803,7 @@ def test_preload_follows_a_local_package(tmp_path: Path) -> None:
 
 
 def test_preload_of_no_file_is_empty(tmp_path: Path) -> None:
-    assert imports(str(tmp_path), "absent.py") == []
+    assert certain_imports(str(tmp_path), "absent.py") == []
 
 
 @pytest.mark.parametrize("first", ["script", "worker"])

@@ -24,7 +24,7 @@ from amlcore.record.ownership import is_own
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.worker.files import make_folder, open_to_group
-from amlcore.worker.full_disk import FULL, retry_while_full
+from amlcore.worker.full_disk import FULL_DISK_ERRNOS, retry_while_full
 from amlcore.worker.process.processes import signal_name
 
 IDLE_S = 0.0  # a driver that has exited never comes back, and nobody else uses its queue
@@ -85,7 +85,7 @@ class LocalSlots:
                 try:
                     self._start(key, slot)
                 except OSError as error:
-                    if error.errno not in FULL:
+                    if error.errno not in FULL_DISK_ERRNOS:
                         raise
                     return lost  # the next poll tries again
         return lost

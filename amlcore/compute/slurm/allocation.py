@@ -53,7 +53,7 @@ class Allocation:
             The worker failed.
         """
         termination = _TerminationSignal()
-        owner = job_id()
+        owner = current_job()
         kind = replace(self.kind, cores=self.cores)
         queue = QueueLayout(self.queue)
         claimed = Queue(Path(self.queue)).add_owner(owner)
@@ -105,7 +105,7 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def job_id() -> str:
+def current_job() -> str:
     """The id of the job around this process, as squeue and sacct write it."""
     array = os.environ.get("SLURM_ARRAY_JOB_ID")
     return f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}" if array else os.environ["SLURM_JOB_ID"]

@@ -15,7 +15,7 @@ from amlcore.errors import ConfigError, ExecutionError
 COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
 COMMAND_TIMEOUT_S = 60
 SHOWN_CHARACTERS = 200  # of an unreadable answer
-UNREACHABLE = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
+UNREACHABLE_SIGNS = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
 JOB_VARIABLES = re.compile(r"(SLURM|SLURMD|SUBMITIT|PMI|PMIX|PMI2)_|SBATCH_(CPU|MEM)_BIND|SRUN_DEBUG$")
 """What Slurm sets in a job: `aml` may be called in one, and its commands and jobs must not inherit it."""
 
@@ -202,7 +202,7 @@ def _parsed(parse: Callable[[str], Row], *command: str) -> Row:
 
 def is_unreachable(message: str) -> bool:
     """Whether the error message of a command means an unreachable controller, rather than a refusal."""
-    return any(sign in message for sign in UNREACHABLE)
+    return any(sign in message for sign in UNREACHABLE_SIGNS)
 
 
 def parse_partitions(text: str) -> list[Partition]:

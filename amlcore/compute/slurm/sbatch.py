@@ -16,12 +16,12 @@ LIMIT = re.compile(r"\w*Submit\w*Limit")
 """How sbatch names a limit on submitted jobs, such as AssocMaxSubmitJobLimit."""
 
 UNNAMED_LIMIT = "job submit limit"
-FULL = "temporarily unable to accept job"
+QUEUE_FULL_MESSAGE = "temporarily unable to accept job"
 OWN_LIMITS = ("AssocMaxSubmitJobLimit", "QOSMaxSubmitJobPerUserLimit", UNNAMED_LIMIT)
 """The limits that count only this user's own jobs."""
 
 # Environment variables that override the batch file and are not named like the option.
-VARIABLES = {
+OPTION_VARIABLES = {
     "array": ("ARRAY_INX",),
     "gpus_per_node": ("GPUS", "GPUS_PER_NODE", "GPUS_PER_TASK"),
     "mem": ("MEM_PER_CPU", "MEM_PER_GPU", "MEM_PER_NODE"),
@@ -69,7 +69,7 @@ def submit(queue: Path, count: int, parameters: dict[str, Any]) -> list[str]:
         raise
     except ExecutionError as error:
         raise _meaning(str(error)) from None
-    job = job_id(answer)
+    job = submitted_job(answer)
     return [f"{job}_{number}" for number in range(count)] if array else [job]
 
 
@@ -97,7 +97,7 @@ def batch_file(queue: Path, parameters: dict[str, Any]) -> str:
     return str(_make_sbatch_string(command=f"exec {command}", folder="/dev/null", **options))
 
 
-def job_id(answer: str) -> str:
+def submitted_job(answer: str) -> str:
     """The job id in the output of sbatch, whatever else a wrapper of the cluster prints.
 
     Raises
@@ -123,7 +123,7 @@ def _meaning(message: str) -> ExecutionError:
         return LimitError(named[0])
     if UNNAMED_LIMIT in message:
         return LimitError(UNNAMED_LIMIT)
-    if FULL in message:
+    if QUEUE_FULL_MESSAGE in message:
         return LimitError("the cluster's MaxJobCount")
     return ExecutionError(message)
 
@@ -132,5 +132,5 @@ def _variables(parameters: dict[str, Any]) -> list[str]:
     """The environment variables that would override options of the batch file."""
     options = {**parameters, **parameters["additional_parameters"], "array": True}
     stated = [key.replace("-", "_") for key, value in options.items() if value is not None]
-    named = [name for key in stated for name in VARIABLES.get(key, (key.upper(),))]
+    named = [name for key in stated for name in OPTION_VARIABLES.get(key, (key.upper(),))]
     return [f"SBATCH_{name}" for name in (*ALWAYS, *named)]

@@ -36,7 +36,7 @@ MISSING_S = 30.0
 ABANDONED_S = 24 * 3600.0
 """The folder of a closed queue is removed after a day, even if its jobs never reported their end."""
 
-UNREACHABLE = "the Slurm controller does not answer; running jobs continue, and this driver waits for it"
+UNREACHABLE_REASON = "the Slurm controller does not answer; running jobs continue, and this driver waits for it"
 
 AT_LIMIT = "Slurm accepts no more of your jobs at the moment ({}); the rest is submitted as others end"
 
@@ -173,7 +173,7 @@ class SlurmSlots:
     def _observe_files(self, error: UnreachableError) -> None:
         """Update the statuses of the runs from their files alone."""
         for run, (_, queue) in self._known_runs().items():
-            self._statuses[run] = BackendStatus(f"{UNREACHABLE} ({error})" if queue.is_waiting(run) else None)
+            self._statuses[run] = BackendStatus(f"{UNREACHABLE_REASON} ({error})" if queue.is_waiting(run) else None)
 
     def _end(self, run: str, outcome: Outcome) -> None:
         self._forget(run)

@@ -26,8 +26,8 @@ from amlcore.config.grammar.scalars import free_name_mappings, key_parts
 from amlcore.errors import ConfigError
 
 NUMBERS = {OverrideLexer.INT, OverrideLexer.FLOAT}
-KEPT = {"choice": NUMBERS | {OverrideLexer.BOOL}, "shuffle": NUMBERS | {OverrideLexer.BOOL}}
-KEPT |= dict.fromkeys(("sort", "tag", "str"), NUMBERS)
+KEPT_SCALARS = {"choice": NUMBERS | {OverrideLexer.BOOL}, "shuffle": NUMBERS | {OverrideLexer.BOOL}}
+KEPT_SCALARS |= dict.fromkeys(("sort", "tag", "str"), NUMBERS)
 """The functions whose arguments keep their text, and of which kinds; others, such as reverse=true, stay values."""
 PLAIN_NAME = re.compile(r"[A-Za-z_$][\w$-]*|0|[1-9][0-9]*", re.ASCII)
 PREFIX = re.compile(r"\+\+|\+|~|")
@@ -44,7 +44,7 @@ class _Visitor(HydraOverrideVisitor):
         return as_literal(value, symbols[0].text)
 
     def visitFunction(self, ctx: OverrideParser.FunctionContext) -> Any:  # noqa: N802
-        before, self._kept = self._kept, KEPT.get(ctx.getChild(0).getText(), set())
+        before, self._kept = self._kept, KEPT_SCALARS.get(ctx.getChild(0).getText(), set())
         try:
             return super().visitFunction(ctx)
         finally:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from . import times
-from .columns import DATES, EXACT, Column, keyed
+from .columns import DATES, MAX_EXACT_INT, Column, keyed
 from .errors import Text
 
 
@@ -96,7 +96,7 @@ def widened(values: list[Any]) -> Any:
 
 def is_exact(values: list[Any]) -> bool:
     """Whether float64 represents every integer of `values` exactly."""
-    return all(not isinstance(one, int) or abs(one) <= EXACT or _is_kept(one) for one in values)
+    return all(not isinstance(one, int) or abs(one) <= MAX_EXACT_INT or _is_kept(one) for one in values)
 
 
 def _is_kept(number: int) -> bool:

@@ -40,7 +40,7 @@ VALUE_TYPES: dict[str, set[type]] = {
     "object": {_NULL},
 }
 
-EXACT = 2**53
+MAX_EXACT_INT = 2**53
 """Up to here float64 represents every integer exactly."""
 
 DATES = ("date", "datetime", "Timestamp", "datetime64")

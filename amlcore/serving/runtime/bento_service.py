@@ -25,7 +25,7 @@ from .cores import THREAD_VARIABLES, cores
 from .errors import KeysFault, ModelFault
 from .http.app import Limits, ModelApp, WorkerState
 from .http.key_guard import key_guard
-from .http.openapi import VERSION, describe, taken_types
+from .http.openapi import VERSION, complete_openapi, taken_types
 from .http.streams import never_wait
 from .packaged_model import PackagedModel
 from .predictor import Predictor
@@ -68,7 +68,7 @@ class BentoService(bentoml.Service):  # type: ignore[misc]
     @property
     def openapi_spec(self) -> Any:
         specification = super().openapi_spec
-        describe(specification, self.inner.model, self.inner.taken_types())
+        complete_openapi(specification, self.inner.model, self.inner.taken_types())
         return attrs.evolve(specification, openapi=VERSION)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import ModelFault
-from .http.response import KEYS
+from .http.response import ANSWER_KEYS
 from .inputs.signature import Signature
 
 
@@ -30,7 +30,7 @@ class PackagedModel:
             "records" if self.signature.form == "records" else "rows"
         ) or []
         """In the form that a request has."""
-        self.all_methods = [name for name in KEYS if name in self.about["methods"]]
+        self.all_methods = [name for name in ANSWER_KEYS if name in self.about["methods"]]
         """The methods that a request may ask for."""
         own_routes = [name for name in ("predict", "predict_proba") if name in self.all_methods]
         self.methods = own_routes if "predict" in own_routes else ["transform"]

@@ -8,7 +8,7 @@ from typing import Any
 
 from .errors import NotHandled
 from .http.predict_request import PredictRequest, exact_data, read, read_quickly
-from .http.response import Writer, plain
+from .http.response import Writer, answer_to_json
 from .inputs.errors import InputError, quoted
 from .packaged_model import PackagedModel
 from .rows.refusals import score_or_explain
@@ -34,7 +34,7 @@ class Predictor:
         self._defaults = {**{name: name for name in model.methods}, self._general: model.default_method}
         classes = getattr(estimator, "classes_", None)
         self._writer = Writer(
-            model.name, model.version, plain(classes) if classes is not None else model.about.get("classes")
+            model.name, model.version, answer_to_json(classes) if classes is not None else model.about.get("classes")
         )
         sample = (model.sample or {}).get("rows") or []
         self._failures = 0

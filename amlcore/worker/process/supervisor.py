@@ -10,7 +10,7 @@ import time
 import traceback
 
 from amlcore.worker.files import read_json, write_json
-from amlcore.worker.full_disk import FULL, PAUSE_S, is_full, retry_while_full, wait_when_full
+from amlcore.worker.full_disk import FULL_DISK_ERRNOS, PAUSE_S, is_full, retry_while_full, wait_when_full
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.mlflow.activation import variables as mlflow_variables
 from amlcore.worker.process.child import ScriptProcess
@@ -104,7 +104,7 @@ class Supervisor(object):
             try:
                 return self.copy.make()
             except OSError as error:
-                if error.errno not in FULL or time.monotonic() >= deadline:
+                if error.errno not in FULL_DISK_ERRNOS or time.monotonic() >= deadline:
                     raise
                 self._log("the disk is full; retrying: {}".format(error))
             shutil.rmtree(self.attempt.work, ignore_errors=True)

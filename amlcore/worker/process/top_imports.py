@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     import typing  # noqa: F401
 
 
-def imports(source, script, module=None):
+def certain_imports(source, script, module=None):
     # type: (str, str, str | None) -> list[str]
     """The library modules that `script`, a path below the folder `source`, is certain to import first.
 

@@ -10,7 +10,7 @@ from amlcore.worker.references import resolved
 
 MAX_STRAYS = 100
 MAX_LINKS = 40  # the kernel follows as many
-KEPT = ("outputs", "logs")
+RETURNED_FOLDERS = ("outputs", "logs")
 
 
 class CanceledError(Exception):
@@ -41,7 +41,7 @@ class WorkCopy(object):
         for path, target in self.manifest["links"]:
             os.symlink(target, self._prepare_path(path, created))
             self._written[path] = None
-        for name in KEPT:
+        for name in RETURNED_FOLDERS:
             if not os.path.lexists(os.path.join(self.folder, name)):
                 os.mkdir(os.path.join(self.folder, name))
         for name, source in self.request["inputs"].items():
@@ -70,7 +70,7 @@ class WorkCopy(object):
         strays = []
         for parent, folders, names in os.walk(self.folder):
             relative = os.path.relpath(parent, self.folder)
-            skipped = KEPT + self._copied_inputs() if relative == "." else ("__pycache__",)
+            skipped = RETURNED_FOLDERS + self._copied_inputs() if relative == "." else ("__pycache__",)
             folders[:] = sorted(name for name in folders if name not in skipped + ("__pycache__",))
             for name in sorted(names):
                 path = os.path.normpath(os.path.join(relative, name))

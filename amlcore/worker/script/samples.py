@@ -3,7 +3,7 @@
 The rows are not enough: JSON has no categories, no time zones, and a single null for both None and NaN.
 """
 
-from amlcore.worker.values import is_series, plain
+from amlcore.worker.values import is_series, to_json_scalar
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ def _label(name):
     """A column name as JSON: a tuple becomes a list, what JSON cannot hold becomes None."""
     if isinstance(name, tuple):
         return [_label(part) for part in name]
-    value = plain(name)
+    value = to_json_scalar(name)
     is_kept = isinstance(name, str) or isinstance(value, (bool, int, float))
     return value if is_kept else None
 
@@ -217,4 +217,4 @@ def cell(item):
         is_missing = bool(item != item)  # noqa: PLR0124 - as above
     except (TypeError, ValueError):
         is_missing = False
-    return None if is_missing else plain(item)
+    return None if is_missing else to_json_scalar(item)

@@ -45,9 +45,11 @@ def _candidate(results, index):
     for name in sorted(results, key=lambda name: name.endswith("_time")):  # the scores first
         match = SPLIT.match(name)
         if match:
-            splits.setdefault(match.group(2), []).append((int(match.group(1)), values.plain(results[name][index])))
+            splits.setdefault(match.group(2), []).append(
+                (int(match.group(1)), values.to_json_scalar(results[name][index]))
+            )
         elif name != "params" and not name.startswith("param_"):
-            metrics[name] = values.plain(results[name][index])
+            metrics[name] = values.to_json_scalar(results[name][index])
     parameters = {str(name): _parameter(value) for name, value in results["params"][index].items()}
     return Candidate(
         parameters, metrics, {name: [value for _, value in sorted(scores)] for name, scores in splits.items()}
@@ -61,4 +63,4 @@ def _parameter(value):
         return None
     if isinstance(value, (list, tuple)):
         return [_parameter(item) for item in value]
-    return values.plain(value)
+    return values.to_json_scalar(value)

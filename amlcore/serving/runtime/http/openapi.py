@@ -8,7 +8,7 @@ from typing import Any
 
 from ..inputs.columns import Column
 from ..packaged_model import PackagedModel
-from .response import KEYS
+from .response import ANSWER_KEYS
 
 VERSION = "3.1.0"  # the first with prefixItems, a schema for each position of a row
 
@@ -76,7 +76,7 @@ def _type_of(value: Any) -> str:
     return "string" if isinstance(value, str) else "number"
 
 
-def describe(specification: Any, model: PackagedModel, types: dict[int, set[str]]) -> None:
+def complete_openapi(specification: Any, model: PackagedModel, types: dict[int, set[str]]) -> None:
     """Complete BentoML's description: the model's endpoints, and the keys that they require.
 
     `types`: the JSON types that each column accepts, by position; empty if no model was loaded to find out.
@@ -189,7 +189,7 @@ def _answers(model: PackagedModel, route: str) -> dict[str, Any]:
 
 def _answer(method: str) -> dict[str, Any]:
     properties: dict[str, Any] = {
-        KEYS[method]: {"type": "array", "items": {}},
+        ANSWER_KEYS[method]: {"type": "array", "items": {}},
         "model": {"type": "string"},
         "version": {"type": "integer"},
     }

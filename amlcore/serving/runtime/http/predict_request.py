@@ -20,7 +20,7 @@ except ImportError:  # it conflicts with the packages of this environment
 LONG_INTEGER = re.compile(rb"[0-9]{19}")
 """Digits that may be an integer beyond 64 bits, which orjson reads as a float."""
 
-KEYS = frozenset(("data", "method"))
+REQUEST_KEYS = frozenset(("data", "method"))
 
 
 class PredictRequest(NamedTuple):
@@ -65,7 +65,7 @@ def read(body: bytes) -> PredictRequest:
         raise InputError(f"the body is not JSON: {error}", status=400) from None
     if not isinstance(value, dict) or "data" not in value:
         raise InputError(f"the body must be {FORMS}", status=400)
-    unknown = sorted(set(value) - KEYS)
+    unknown = sorted(set(value) - REQUEST_KEYS)
     if unknown:
         raise InputError(f"unknown key {quoted(unknown[0])}: the body must be {FORMS}", status=400)
     method = value.get("method")

@@ -17,7 +17,7 @@ WHOLE_OR_DOUBLE = "lqd"
 MAX_DENSE = 10_000
 """Columns up to which a sparse answer is written with its zeros."""
 
-KEYS = {
+ANSWER_KEYS = {
     "predict": "predictions",
     "predict_proba": "probabilities",
     "decision_function": "scores",
@@ -40,7 +40,7 @@ class Writer:
     def __init__(self, name: str, version: int, classes: Any) -> None:
         stamp = b', "model": ' + dumps(name) + b', "version": ' + dumps(version) + b"}"
         labelled = b', "classes": ' + dumps(classes) + stamp
-        self._heads = {method: b'{"' + key.encode() + b'": ' for method, key in KEYS.items()}
+        self._heads = {method: b'{"' + key.encode() + b'": ' for method, key in ANSWER_KEYS.items()}
         self._tails = {
             "predict": stamp,
             "predict_proba": labelled,
@@ -60,15 +60,15 @@ class Writer:
                     return orjson.dumps(result, option=orjson.OPT_SERIALIZE_NUMPY)
             except (AttributeError, TypeError):  # not an array, or not a contiguous one
                 pass
-        return dumps(_by_row(result) if method == "predict_proba" else plain(result))
+        return dumps(_by_row(result) if method == "predict_proba" else answer_to_json(result))
 
 
-def plain(result: Any) -> Any:
+def answer_to_json(result: Any) -> Any:
     """A model's answer as JSON values; NaN and infinities, which JSON lacks, become null."""
     import numpy as np
 
     if isinstance(result, (list, tuple)):
-        return [plain(item) for item in result]
+        return [answer_to_json(item) for item in result]
     if hasattr(result, "toarray"):  # a sparse matrix, as of multilabel classifiers
         if result.ndim == 2 and result.shape[1] > MAX_DENSE:
             return _sparse_rows(result)
@@ -90,7 +90,7 @@ def _sparse_rows(result: Any) -> list[dict[str, Any]]:
     spans = zip(rows.indptr[:-1].tolist(), rows.indptr[1:].tolist())
     size = int(rows.shape[1])
     return [
-        {"size": size, "indices": rows.indices[begin:end].tolist(), "values": plain(rows.data[begin:end])}
+        {"size": size, "indices": rows.indices[begin:end].tolist(), "values": answer_to_json(rows.data[begin:end])}
         for begin, end in spans
     ]
 
@@ -108,6 +108,6 @@ def _plain_objects(value: Any) -> Any:
 def _by_row(result: Any) -> Any:
     """Probabilities by row; a model with several outputs returns an array for each output."""
     if not isinstance(result, list):
-        return plain(result)
-    outputs = plain(result)
+        return answer_to_json(result)
+    outputs = answer_to_json(result)
     return [[output[row] for output in outputs] for row in range(len(outputs[0]))]

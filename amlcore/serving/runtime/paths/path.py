@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .preparation import Preparation
 
 METHODS = ("predict", "predict_proba")
-EXACT = 2.0**53
+MAX_EXACT_FLOAT = 2.0**53
 """Beyond it float64 lacks some integers."""
 
 HUGE = 1e38

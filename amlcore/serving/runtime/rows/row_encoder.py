@@ -11,7 +11,7 @@ import numpy as np
 from ..errors import NotHandled
 from ..inputs.signature import Signature
 from ..paths.encoders import UNKNOWN
-from ..paths.path import EXACT, HUGE, is_tame
+from ..paths.path import HUGE, MAX_EXACT_FLOAT, is_tame
 from ..paths.preparation import Preparation
 
 NUMBERS = frozenset((int, float))
@@ -74,7 +74,7 @@ class RowEncoder:
             matrix = _matrix(rows, self._width)
         except (TypeError, ValueError, OverflowError):
             raise NotHandled from None
-        if not is_tame(matrix, EXACT):
+        if not is_tame(matrix, MAX_EXACT_FLOAT):
             self._check(matrix)
         return matrix
 
@@ -85,7 +85,13 @@ class RowEncoder:
         """
         try:
             row = data[0]
-            if len(data) > 1 or len(row) != self._width or self._codes or min(row) <= -EXACT or max(row) >= EXACT:
+            if (
+                len(data) > 1
+                or len(row) != self._width
+                or self._codes
+                or min(row) <= -MAX_EXACT_FLOAT
+                or max(row) >= MAX_EXACT_FLOAT
+            ):
                 return None
         except (TypeError, LookupError):  # not a list, without rows, or with lists as cells
             return None
@@ -142,5 +148,5 @@ class RowEncoder:
         gaps, sizes = np.isnan(matrix), np.abs(matrix)
         if (gaps.any(axis=0) & self._forbidden).any() or not (sizes[~gaps] < HUGE).all():
             raise NotHandled
-        if ((sizes >= EXACT).any(axis=0) & ~self._is_float).any():  # float64 may have rounded the integer
+        if ((sizes >= MAX_EXACT_FLOAT).any(axis=0) & ~self._is_float).any():  # float64 may have rounded the integer
             raise NotHandled
