@@ -211,3 +211,64 @@ def test_boosting(show: Show) -> None:
     (xgboost,) = children(run)
     assert [step for step, _ in series(xgboost, "test-logloss")] == list(range(8))
     assert xgboost["parameters"]["num_boost_round"] == "8"
+
+
+ENDINGS = """
+import sys
+import mlflow
+
+with mlflow.start_run():
+    mlflow.log_metric("reached", 1)
+    if sys.argv[1] == "raise":
+        raise RuntimeError("on purpose")
+    if sys.argv[1] == "exit":
+        sys.exit(3)
+try:
+    with mlflow.start_run():
+        raise ValueError("expected")
+except ValueError:
+    mlflow.set_tag("caught", "yes")
+    mlflow.end_run()
+"""
+
+
+@pytest.mark.parametrize(
+    ("how", "status", "state"), [("raise", 1, "Failed"), ("exit", 3, "Failed"), ("go", 0, "Completed")]
+)
+def test_the_script_alone_decides_how_the_run_ends(
+    how: str, status: int, state: str, show: Show, write: Write, aml: Aml
+) -> None:
+    write("endings.py", ENDINGS)
+    aml("run", "endings.py", "environment.file=requirements.txt", "--", how, status=status)
+    run = aml("show", "latest", "--json").json
+
+    assert (run["state"], run["exit_status"]) == (state, status)
+    assert run["metrics"] == {"reached": 1.0}
+    assert [child["state"] for child in children(run)][:1] == ["Failed"] * (how == "go")
+
+
+OWN_STORE = """
+import sys
+import mlflow
+
+if sys.argv[1:]:
+    mlflow.set_tracking_uri(sys.argv[1])
+with mlflow.start_run():
+    mlflow.log_metric("elsewhere", 1)
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "override"), [(["sqlite:///mlflow.db"], "script.mlflow=true"), ([], "script.mlflow=false")]
+)
+def test_a_store_of_the_scripts_own_is_kept(
+    words: list[str], override: str, show: Show, write: Write, aml: Aml
+) -> None:
+    write("own.py", OWN_STORE)
+    said = aml("run", "own.py", "environment.file=requirements.txt", override, "--", *words)
+    run = aml("show", "latest", "--json").json
+
+    assert run["metrics"] == {}
+    assert "outputs/mlflow.db" in [file["path"] for file in run["outputs"]]
+    assert "kept as outputs/mlflow.db" in said.err
+    assert "not kept" not in said.err

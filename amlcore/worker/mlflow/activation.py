@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 PLUGIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plugin")
 URI, RUN_ID, EXPERIMENT_ID = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"
-EXPERIMENTS = (EXPERIMENT_ID, "MLFLOW_EXPERIMENT_NAME")
 NO_TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
 
 
@@ -53,8 +52,6 @@ def variables(run, is_wanted):
         return {}
     if not is_wanted:
         return dict.fromkeys((URI, RUN_ID, EXPERIMENT_ID)) if is_ours else {}
-    experiment = os.path.dirname(run)
-    values = {URI: uri_of(os.path.dirname(os.path.dirname(experiment))), RUN_ID: None}  # type: dict[str, str | None]
-    if is_ours or not any(name in os.environ for name in EXPERIMENTS):
-        values[EXPERIMENT_ID] = os.path.basename(experiment)
-    return values
+    root = os.path.dirname(os.path.dirname(os.path.dirname(run)))
+    values = {URI: uri_of(root), RUN_ID: None}  # type: dict[str, str | None]
+    return dict(values, **dict.fromkeys([EXPERIMENT_ID] if is_ours else []))

@@ -39,7 +39,7 @@ class LoggedModelStore(WritingStore):
             model_id=model_id,
             name=name or "model",
             path=_reserve(own_outputs(folder) or outputs_of(folder), name or "model"),
-            experiment=experiment_id,
+            experiment=self._resolved(experiment_id),
             run=source_run_id,
             model_type=model_type,
             tags={tag.key: tag.value for tag in tags or []},
@@ -98,7 +98,7 @@ class LoggedModelStore(WritingStore):
         """The folder of the run that a model belongs to; one that is logged outside of any gets a run of its own."""
         if run is not None:
             return self._writer(run).folder
-        return self._own or self._new_folder(experiment, None, None, user="", script=None)
+        return self._own or self._new_folder(self._resolved(experiment), None, None, user="", script=None)
 
     def _folder_of_model(self, model_id):
         # type: (str) -> str | None

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
     pass
 
+DEFAULT, DEFAULT_ID = "Default", "0"
+"""The experiment of a script that chooses none."""
+
 EXPERIMENT_TAG = "mlflow.experiment"
 """The experiment that a script chose by itself: its run stays in the one that it was submitted to."""
 
@@ -64,18 +67,25 @@ class ReadingStore(AbstractStore):
         return PagedList(page, token)
 
     def get_experiment(self, experiment_id):
-        facts = self._experiment_facts(experiment_id)
+        facts = self._experiment_facts(self._resolved(experiment_id))
         if facts is None:
             message = "there is no experiment '{}' in {}".format(experiment_id, self._root)
             raise MlflowException(message, RESOURCE_DOES_NOT_EXIST)
         return self._experiment(facts)
 
     def get_experiment_by_name(self, experiment_name):
-        identifier = experiment_id(experiment_name)
-        if self._own is not None:
+        identifier = self._resolved(DEFAULT_ID if experiment_name == DEFAULT else experiment_id(experiment_name))
+        if self._own is not None and experiment_name != DEFAULT:
             self._names[identifier] = experiment_name
         facts = self._experiment_facts(identifier)
         return None if facts is None else self._experiment(facts)
+
+    def _resolved(self, identifier):
+        # type: (str) -> str
+        """The experiment that an id means: MLflow's own default is that of this script's run."""
+        if identifier != DEFAULT_ID:
+            return identifier
+        return DEFAULT if self._own is None else os.path.basename(os.path.dirname(self._own))
 
     def _experiment_facts(self, identifier):
         # type: (str) -> ExperimentFacts | None
@@ -114,7 +124,7 @@ class ReadingStore(AbstractStore):
     def _candidates(self, experiment_ids):
         # type: (typing.Iterable[str]) -> list[RunFacts]
         """The runs of some experiments; those of an experiment that this script chose are in the one of its run."""
-        wanted = list(dict.fromkeys(experiment_ids))
+        wanted = list(dict.fromkeys(map(self._resolved, experiment_ids)))
         own = None if self._own is None else os.path.basename(os.path.dirname(self._own))
         folders = wanted if own is None or own in wanted else wanted + [own]
         runs = [facts for name in folders for facts in self._source.runs(name)]

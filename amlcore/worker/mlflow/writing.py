@@ -11,7 +11,7 @@ from amlcore.worker.layout import NAME_TAG
 from amlcore.worker.metrics import write_records
 from amlcore.worker.mlflow import journal, running
 from amlcore.worker.mlflow.not_implemented import not_implemented
-from amlcore.worker.mlflow.reading import EXPERIMENT_TAG, ReadingStore
+from amlcore.worker.mlflow.reading import DEFAULT, EXPERIMENT_TAG, ReadingStore
 from amlcore.worker.mlflow.run_writer import ParameterChangedError, RunWriter
 from amlcore.worker.mlflow.uris import experiment_id as valid_experiment
 from amlcore.worker.run_names import create_run_folder
@@ -60,7 +60,7 @@ class WritingStore(ReadingStore):
 
     def _note_experiment(self, identifier, key, value):
         # type: (str, str, str | None) -> None
-        folder = self._experiment_journal(identifier)
+        folder = self._experiment_journal(self._resolved(identifier))
         make_folder(folder)
         write_records(folder, [journal.new_entry("tag", name=key, value=value)])
 
@@ -76,6 +76,7 @@ class WritingStore(ReadingStore):
     # Runs
 
     def create_run(self, experiment_id, user_id, start_time, tags, run_name):
+        experiment_id = self._resolved(experiment_id)
         by_name = {tag.key: tag.value for tag in tags or []}
         name = run_name or by_name.get(NAME_TAG)
         script = by_name.get("mlflow.source.name")
@@ -95,7 +96,8 @@ class WritingStore(ReadingStore):
         if parent is not None:
             return self._writer(parent).start_child(name, user)
         if self._own is None:
-            self.get_experiment(experiment)  # which must be there
+            if experiment != DEFAULT:
+                self.get_experiment(experiment)  # which must be there
             _, folder = create_run_folder(self._root, experiment)
             script = os.path.basename(script or "") or None
             script_runs.start(folder, experiment=experiment, name=name, script=script, user=user, offline=True)
