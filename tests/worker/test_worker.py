@@ -20,10 +20,10 @@ from amlcore.worker.files import read_json, write_json
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.process.top_imports import certain_imports
 from amlcore.worker.process_identity import is_alive
+from tests.support.pythons import installed_python
 from tests.support.worker_queue import HandmadeQueue, err, out
 
 WORKER = Path(amlcore.worker.__file__).parent
-PYENV = Path.home() / ".pyenv" / "versions"
 
 Script = Callable[..., Path]
 
@@ -708,10 +708,7 @@ def test_worker_is_python_36_and_standard_library_alone() -> None:
 
 @pytest.mark.parametrize("version", ["3.6", "3.8", "3.13"])
 def test_worker_on_another_python(version: str, script: Script, tmp_path: Path) -> None:
-    pythons = sorted(PYENV.glob(f"{version}.*/bin/python3"))
-    if not pythons:
-        pytest.skip(f"this machine has no Python {version}")
-    queue = HandmadeQueue(tmp_path / "made", preload=["json", "random"], python=str(pythons[-1]))
+    queue = HandmadeQueue(tmp_path / "made", preload=["json", "random"], python=installed_python(version))
     source = script(
         "import random, subprocess, sys\n"
         "from azureml.core import Run\n"

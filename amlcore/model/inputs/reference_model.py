@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from .casting import PLAIN, Interpretation
@@ -42,6 +41,7 @@ class ReferenceModel:
         self.estimator = estimator
         self.signature = signature
         self._checks_dates = checks_dates
+        self._encoded: set[int] | None = None
 
     def answer(self, method: str, data: Any) -> Any:
         """The answer to a request, whose cells are checked first."""
@@ -113,7 +113,7 @@ class ReferenceModel:
         dates = ambiguous_dates(self.signature, rows)
         answers = _rows_of(answer) if dates else []
         for position, places, ambiguity in dates:
-            if position in self._encoded:
+            if position in self._encoded_columns():
                 continue
             alone = [[place] for place in places[:SINGLY]]
             # beyond SINGLY, all ambiguous rows at once: none of them tells the day from the month for the others
@@ -127,11 +127,14 @@ class ReferenceModel:
                     if _are_different([one], [answers[place]]) and not _is_noise(one, place, answers):
                         raise ambiguity(place)
 
-    @cached_property
-    def _encoded(self) -> set[int]:
+    def _encoded_columns(self) -> set[int]:
         """The columns that only a library's encoder reads, which compares texts and parses none."""
-        columns = known_columns(self.estimator, self.signature.n_features)
-        return {place for place, detail in columns.details.items() if "types" in detail} - set(columns.code)
+        if self._encoded is None:
+            columns = known_columns(self.estimator, self.signature.n_features)
+            self._encoded = {place for place, detail in columns.details.items() if "types" in detail} - set(
+                columns.code
+            )
+        return self._encoded
 
     def _require_same(
         self,
