@@ -57,6 +57,8 @@ def test_a_detached_run_is_driven(pythonpath: str | None, hostile: Path, aml: Am
 def test_a_model_is_registered_whose_code_holds_them_elsewhere(hostile: Path, aml: Aml) -> None:
     aml("run", "script.source_directory=.", "script.script=src/train.py", HERE, "model.name=m")
 
+    assert aml("show", "latest", "--json").json["model"] == "m:1"
+
 
 def test_a_sweep_is_plotted(hostile: Path, aml: Aml) -> None:
     words = ["script.source_directory=src", "script.script=train.py", HERE, "sweep.primary_metric=score"]

@@ -485,7 +485,7 @@ def test_aml_is_called_in_a_job_array_in_a_folder_whose_name_is_a_pattern(projec
     slurm("sbatch", "--wait", *limits, wrap)
 
     said = [(folder / f"{task}.txt").read_text() for task in (0, 1)]
-    assert all("ran in" in text and "aml: Completed" in text for text in said), said
+    assert ["ran in" in text and "aml: Completed" in text for text in said] == [True, True], said
     assert [path.name for path in project.iterdir() if path.name.startswith("share")] == [folder.name]
     failed = aml("run", "a.py", *SLURM, 'compute.setup=["false # no"]', cwd=folder, status=1)
     assert "compute.setup: this line failed: false # no (job" in failed.err

@@ -172,10 +172,10 @@ def test_a_ready_environment_is_found_without_a_process(tmp_path, build_local, m
         raise AssertionError(f"started {command}")
 
     wheel(tmp_path / "wheels", "aml_mine", "1.0")
-    build_local("aml_mine")
+    built = build_local("aml_mine")
     monkeypatch.setattr("subprocess.Popen", refused)
     monkeypatch.setattr("subprocess.run", refused)
-    build_local("aml_mine")
+    assert build_local("aml_mine").key == built.key
 
 
 def test_change_in_a_nested_file_is_another_environment(tmp_path, build_local):

@@ -503,6 +503,8 @@ def test_a_broken_record_is_named(iris, models):
 
 
 def test_the_probe_is_python_36():
+    with pytest.raises(SyntaxError):
+        ast.parse("(a := 1)", feature_version=(3, 6))  # newer syntax is told apart
     for name in ("probe.py", "probe_trial.py"):
         source = Path(amlcore.worker.__file__).with_name(name).read_text()
         ast.parse(source, feature_version=(3, 6))

@@ -270,7 +270,8 @@ def test_every_key_of_a_group_is_on_its_page_with_its_default(group: str, projec
         if literal := re.fullmatch(r"`([^`]*)`", shown[key]):
             assert yaml.safe_load(literal[1]) in defaults, f"{key}: the default is one of {defaults}"
         else:
-            assert all(value is None or (isinstance(value, dict | list) and value) for value in defaults[-1:]), key
+            assert defaults, key
+            assert defaults[-1] is None or (isinstance(defaults[-1], dict | list) and defaults[-1]), key
 
 
 def _defaults(prefix: str, field: Field[Any], project: Path, *, noun: type) -> list[Any]:

@@ -87,6 +87,8 @@ def test_a_driver_ended_by_a_signal_cancels_its_run(verb: str, project: Path, am
         driver = json.loads((Path(begun["folder"]) / "driver.json").read_text())
         os.kill(driver["pid"], signal.SIGTERM)
         until(lambda: runs(aml)[0]["state"] == "Canceled")
+    assert len(runs(aml)) == 2
+    assert runs(aml)[1]["state"] == "Completed"
 
 
 def test_outputs_may_be_a_link_and_models_a_package(tmp_path: Path, project: Path, aml: Aml, write: Write) -> None:

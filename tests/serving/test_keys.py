@@ -16,7 +16,7 @@ from tests.support.serving_models import LOCK, iris, package, register
 def test_keys_are_made_once_and_only_for_their_owner(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         made = list(pool.map(lambda _: ServiceKeys.of(tmp_path, "flowers").read(), range(16)))
-    assert all(keys == made[0] for keys in made)
+    assert made == [made[0]] * 16
     assert made[0]["primary"] != made[0]["secondary"]
     assert min(map(len, made[0].values())) >= 32
     file = tmp_path / "keys" / "flowers.json"

@@ -557,4 +557,7 @@ def test_a_path_leaves_what_is_empty_without_a_word(both: Any, data: Any, caplog
 
 
 def test_the_paths_are_in_use(both: Any) -> None:
-    assert all(services[0]._fast_paths is not None and services[1]._fast_paths is None for services in both.values())
+    assert both
+    for fast, slow in both.values():
+        assert fast._fast_paths is not None
+        assert slow._fast_paths is None

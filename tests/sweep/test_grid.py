@@ -74,9 +74,9 @@ def test_steps_are_those_of_a_range_in_decimals(start: int, stop: int, step: int
     steps = Steps.before(first, last, by)
 
     assert list(steps) == [number if not decimals else number / scale for number in range(start, stop, step)]
-    assert all(steps.index(value) == number for number, value in enumerate(steps))
+    assert [steps.index(value) for value in steps] == list(range(len(steps)))
     assert last not in steps
-    assert all(type(value) is (float if decimals else int) for value in steps)
+    assert {type(value) for value in steps} <= {float if decimals else int}
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,8 @@ def test_a_metric_that_is_not_finite_fails_the_trial(reached: list[float], goal:
     tried = study.trials()
     failed = [trial for trial in tried if not math.isfinite(reached[trial.number])]
     assert [trial for trial in tried if trial.state is TrialState.FAIL] == failed
-    assert all(trial.reason == f"m is {reached[trial.number]}, which is not a finite number" for trial in failed)
+    reasons = [f"m is {reached[trial.number]}, which is not a finite number" for trial in failed]
+    assert [trial.reason for trial in failed] == reasons
     assert loop.failed_too_often == (len(failed) > most)
     finite = [reached[trial.number] for trial in tried if trial not in failed]
     assert (loop.progress.best.value if loop.progress.best else None) == (goal.best(finite) if finite else None)

@@ -49,13 +49,13 @@ def test_the_view_of_a_study_shows_values_as_the_script_got_them_and_writes_noth
 
     seen = load_read_only(file, SPACE, ["m"])
 
+    assert seen.trials
     for trial in seen.trials:
         assert set(trial.params) == {"x", "g", "k", "compute.cores"}
         assert trial.params["k"] in ("a", 2, None, "[1, 2]")
-        assert all(
-            trial.distributions[name]._contains(trial.distributions[name].to_internal_repr(value))
-            for name, value in trial.params.items()
-        )
+        for name, value in trial.params.items():  # the four above
+            distribution = trial.distributions[name]
+            assert distribution._contains(distribution.to_internal_repr(value))
     assert 4 < sum(trial.params["g"] for trial in seen.trials) / 24 < 16
     assert seen.metric_names == ["m"]
     with pytest.raises(PermissionError):

@@ -73,7 +73,7 @@ def test_a_table_in_a_pipe_has_one_line_a_row(width: int, capsys: pytest.Capture
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(parameters)
     assert "x" * width in lines[1]
-    assert all("score=0.25" in line for line in lines[1:])
+    assert ["score=0.25" in line for line in lines[1:]] == [True] * len(parameters)
     column = {cell_len(line[: line.index("score=")]) for line in lines[2:]}
     assert len(column) == 1
 
