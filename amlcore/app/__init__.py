@@ -1,1 +1,1 @@
-"""What each verb of `aml` does; nothing here prints."""
+"""What each verb of `aml` does; only the output of a run or sweep that is followed is written here."""

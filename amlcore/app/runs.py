@@ -7,24 +7,22 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from amlcore.app.attached_driver import attached_driver
 from amlcore.errors import NotFoundError, RequestError, RunError
 from amlcore.execution.wait_reporter import WaitReporter
 from amlcore.log import Log
 from amlcore.record.log_stream import LogStream
 from amlcore.record.record import Record
-from amlcore.record.status import RunState
+from amlcore.record.status import RunState, RunStatus
 from amlcore.record.usage_lock import in_use
 from amlcore.runs.cancellation import kill_orphan
 from amlcore.runs.find import find
-from amlcore.runs.models import note_driver_failure
 from amlcore.runs.reconcile import unreconciled_reason
 from amlcore.runs.run import Run
-from amlcore.terminal.attached import attached
 from amlcore.workspace import Workspace
 
 if TYPE_CHECKING:
     from amlcore.config import Job
-    from amlcore.execution.driver import Driver
 
 CANCEL_WAIT_S = 30.0
 ORPHAN_WAIT_S = 6.0  # the kill wait of a supervisor, and a little more
@@ -143,35 +141,26 @@ def _drive_or_detach(job: Job, record: Record, *, detach: bool, log: Log) -> int
 
 def carry_out(job: Job, record: Record, *, log: Log, log_stream: LogStream | None) -> int:
     """Drive a submitted run, then register and package its model, even if the terminal closes."""
-    from amlcore.execution.driver import Driver, waiting_for_disk_space
+    from amlcore.execution.driver import Driver
 
-    with (
-        attached(record.layout.driver_log, log=log, log_stream=log_stream) as terminal,
-        waiting_for_disk_space(terminal.log),
-    ):
-        return _finish(Driver(job, record, log=terminal.log, log_stream=log_stream), job, record, log=terminal.log)
+    with attached_driver(record, log=log, log_stream=log_stream) as terminal:
+        status = Driver(job, record, log=terminal.log, log_stream=log_stream).drive()
+        return _finish(job, record, status, log=terminal.log)
 
 
-def _finish(driver: Driver, job: Job, record: Record, *, log: Log) -> int:
+def _finish(job: Job, record: Record, status: RunStatus, *, log: Log) -> int:
     from amlcore.execution.publication import publish
     from amlcore.runs.outputs import describe_discarded
 
-    try:
-        status = driver.drive()
-        run = Run(str(record.folder))
-        discarded = describe_discarded(record)
-        if discarded is not None:
-            log(f"note: {discarded}")
-        if status.state is not RunState.Completed:
-            log(run.explanation)
-            return status.exit_status or 1
-        log(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
-        return publish(job, run.record, log=log)
-    except BaseException as error:
-        note_driver_failure(record, error)
-        raise
-    finally:
-        record.release()
+    run = Run(str(record.folder))
+    discarded = describe_discarded(record)
+    if discarded is not None:
+        log(f"note: {discarded}")
+    if status.state is not RunState.Completed:
+        log(run.explanation)
+        return status.exit_status or 1
+    log(f"Completed in {run.duration_s:.1f} s" + (f"; {status.reason}" if status.reason else ""))
+    return publish(job, run.record, log=log)
 
 
 def _log_file(run: Run, name: str) -> Path:

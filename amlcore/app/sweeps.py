@@ -7,11 +7,11 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from amlcore.app.attached_driver import attached_driver
 from amlcore.app.runs import find_run
 from amlcore.config import Search
 from amlcore.errors import NotFoundError, RecordError, RequestError
 from amlcore.execution import background
-from amlcore.execution.driver import waiting_for_disk_space
 from amlcore.execution.past_sweeps import load_search, with_full_ids
 from amlcore.execution.publication import check_models, publish
 from amlcore.execution.source_state import log_skipped_dotenv
@@ -29,7 +29,7 @@ from amlcore.runs.run import Run
 from amlcore.sweep.points import describe_points
 from amlcore.sweep.study import TrialState
 from amlcore.terminal import tables
-from amlcore.terminal.attached import STDOUT, Attached, attached
+from amlcore.terminal.attached import STDOUT, Attached
 from amlcore.terminal.progress import Progress
 from amlcore.worker.files import write_json
 from amlcore.worker.full_disk import retry_while_full
@@ -113,31 +113,25 @@ def _drive_or_detach(search: Search, record: Record, *, detach: bool, log: Log) 
 
 def carry_out(search: Search, record: Record, *, log: Log) -> int:
     """Drive a submitted or resumed sweep, then register and package its best, even if the terminal closes."""
-    with attached(record.layout.driver_log, log=log) as terminal, waiting_for_disk_space(terminal.log):
+    with attached_driver(record, log=log) as terminal:
         return _drive(search, record, terminal)
 
 
 def _drive(search: Search, record: Record, terminal: Attached) -> int:
-    try:
-        with retry_while_full(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
+    with retry_while_full(lambda: open(record.layout.stderr, "ab", buffering=0)) as file:
 
-            def file_log(line: str) -> None:
-                with suppress(OSError):  # a full disk must not end a sweep
-                    file.write(f"{line}\n".encode(errors="backslashreplace"))
+        def file_log(line: str) -> None:
+            with suppress(OSError):  # a full disk must not end a sweep
+                file.write(f"{line}\n".encode(errors="backslashreplace"))
 
-            def log(line: str) -> None:
-                file_log(line)
-                terminal.log(line)
+        def log(line: str) -> None:
+            file_log(line)
+            terminal.log(line)
 
-            with Progress(search.sweep, total=search.total, terminal=terminal, file_log=file_log) as progress:
-                driver = SweepDriver(search, record, log=progress.log, on_step=progress.step)
-                status = driver.drive()
-            return _finish(search, record, driver, status, log=log, terminal=terminal)
-    except BaseException as error:
-        models.note_driver_failure(record, error)
-        raise
-    finally:
-        record.release()
+        with Progress(search.sweep, total=search.total, terminal=terminal, file_log=file_log) as progress:
+            driver = SweepDriver(search, record, log=progress.log, on_step=progress.step)
+            status = driver.drive()
+        return _finish(search, record, driver, status, log=log, terminal=terminal)
 
 
 def _finish(
