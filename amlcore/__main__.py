@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 
-INTERRUPTED = 130
+INTERRUPTED = 130  # as in record/status.py; nothing of amlcore may be imported at the top of this file
 
 
 def leave_working_folder() -> None:

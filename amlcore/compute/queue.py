@@ -15,6 +15,9 @@ from amlcore.worker.files import write_json
 from amlcore.worker.layout import QueueLayout, RunLayout
 from amlcore.worker.process_identity import identity
 
+LOST_CHECK_S = 1.0
+"""How often it is checked whether the processes of a run are gone."""
+
 CANCEL_PATIENCE_S = 5.0
 """How long after its kill wait a canceled run may stay without a result before its supervisor is ended too."""
 

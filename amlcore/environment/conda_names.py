@@ -94,7 +94,9 @@ def index_name(name: str) -> str | None:
         return _RENAMED[name]
     if name in _REFUSED or name.startswith(_REFUSED_FAMILIES) or _CROSS.search(name):
         return None
-    return _conda_forge().get(re.sub(r"[-_.]+", "-", name), name)
+    from packaging.utils import canonicalize_name
+
+    return _conda_forge().get(canonicalize_name(name), name)
 
 
 def is_bundled(name: str, *, exported: bool) -> bool:

@@ -219,7 +219,9 @@ def _name(line: str) -> str:
 
 
 def _normalized(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
+    from packaging.utils import canonicalize_name
+
+    return canonicalize_name(name)
 
 
 def _write_lines(path: Path, lines: Sequence[str]) -> None:

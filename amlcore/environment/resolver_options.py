@@ -5,13 +5,12 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from amlcore.environment.specification import OF_COMMAND_LINE, Specification, split_hashes
+from amlcore.environment.specification import ARCHIVES, OF_COMMAND_LINE, Specification, split_hashes
 
 _OF_RESOLVER = {"--prerelease", "--resolution", "--exclude-newer"}
 _INDEXES = ("--index-url", "--extra-index-url", "--index", "--default-index")
 _FURTHER_INDEXES = ("--extra-index-url", "--index")
 _COMMIT = re.compile(r"@[0-9a-f]{40}(#|$)")
-_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2", ".tar.xz", ".tgz")
 # Variables of uv with which the same requirements resolve to other packages.
 _VARIABLES = (
     *("UV_CONSTRAINT", "UV_DEFAULT_INDEX", "UV_EXCLUDE_NEWER", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX"),
@@ -52,7 +51,7 @@ def external_state(options: Sequence[str]) -> list[object]:
             folder = Path(option.split(None, 1)[1])
             entries = sorted(folder.iterdir()) if folder.is_dir() else []
             stats = [
-                (entry.name, entry.stat()) for entry in entries if entry.name.endswith(_ARCHIVES) and entry.is_file()
+                (entry.name, entry.stat()) for entry in entries if entry.name.endswith(ARCHIVES) and entry.is_file()
             ]
             state += [(name, stat.st_size, stat.st_mtime_ns) for name, stat in stats]
     return state

@@ -25,7 +25,9 @@ OF_COMMAND_LINE = {
 _OF_PIP = {"--trusted-host": "--allow-insecure-host"}
 # amlcore does so anyway, or they concern pip alone.
 _NEEDLESS = {"--require-hashes", "--prefer-binary", "--use-feature", "--use-pep517", "--no-cache-dir"}
-_ARCHIVES = (".whl", ".tar.gz", ".zip", ".tar.bz2")
+ARCHIVES = (".whl", ".zip", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz")
+"""How the files of packages end that pip and uv install."""
+
 _OF_OTHER_SYSTEMS = {
     "pywin32": "Windows",
     "pywinpty": "Windows",
@@ -220,7 +222,7 @@ def check_requirement(text: str, *, location: SourceLocation, folder: Path, root
         return ""
     if requirement.startswith((".", "/", "~", "file:", "\\")) or re.match(r"[A-Za-z]:[\\/]", requirement):
         raise _local(text, requirement, location=location, folder=folder, root=root)
-    if requirement.endswith(_ARCHIVES) and "@" not in requirement:
+    if requirement.endswith(ARCHIVES) and "@" not in requirement:
         raise _local(text, requirement, location=location, folder=folder, root=root)
     if re.fullmatch(r"[\w.-]+=[^=\s]+=[^=\s]+", requirement):
         raise line_errors.conda_list(text, location=location)
@@ -235,8 +237,10 @@ def check_requirement(text: str, *, location: SourceLocation, folder: Path, root
 
 def name_of(requirement: str) -> str:
     """The normalized name at the start of a requirement; empty for a bare address."""
+    from packaging.utils import canonicalize_name
+
     match = re.match(r"([A-Za-z0-9][A-Za-z0-9._-]*)\s*($|[^A-Za-z0-9._:+/-])", requirement)
-    return re.sub(r"[-_.]+", "-", match[1]).lower() if match else ""
+    return canonicalize_name(match[1]) if match else ""
 
 
 def _local(text: str, address: str, *, location: SourceLocation, folder: Path, root: Path) -> EnvironmentSpecError:
@@ -245,7 +249,7 @@ def _local(text: str, address: str, *, location: SourceLocation, folder: Path, r
     target = folder / unquote(path)
     if address.startswith("file:") and not target.exists():
         return line_errors.path_of_another_machine(text, location=location)
-    if path.endswith(_ARCHIVES):
+    if path.endswith(ARCHIVES):
         return line_errors.archive(text, path, location=location)
     return line_errors.project(text, target.resolve(), location=location, root=root)
 

@@ -80,7 +80,7 @@ def draw(folder: Path) -> None:
     study = load_read_only(Path(record.layout.study), search.space, metrics)
     try:
         write_json(str(outputs / "importances.json"), plots.importances(study, metrics, goals))
-    except Exception as error:
+    except Exception as error:  # Optuna's evaluators raise anything; the plots do not need this file
         _log(f"warning: importances.json was not written: {error}")
     spans = {number: span for number in range(len(study.trials)) if (span := _span(record.child(number)))}
     plots.draw(study, metrics, goals, spans=spans, title=f"sweep {folder.name}", folder=outputs / "plots", log=_log)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from amlcore.compute import Outcome, Slots, backend_of
+from amlcore.compute.queue import LOST_CHECK_S
 from amlcore.compute.request import PRIVATE_MODE
 from amlcore.config import Job, Search
 from amlcore.environment import BuiltEnvironment
@@ -32,8 +33,6 @@ from amlcore.worker.files import write_json
 from amlcore.worker.full_disk import retry_while_full
 from amlcore.worker.metrics import MetricsTail, read_metrics
 from amlcore.worker.process.watch import SIGTERM_WAIT_S
-
-LOST_CHECK_S = 1.0
 
 Builder = Callable[[Job], BuiltEnvironment]
 

@@ -96,6 +96,8 @@ def test_index_options_go_to_the_build_alone(tmp_path):
         ("hg+https://example.org/mine\n", "requirements.txt:1: 'hg+https://example.org/mine' is an address that"),
         ("-e svn+ssh://example.org/mine#egg=mine\n", "requirements.txt:1: '"),
         ("mine @ git@example.org:us/mine.git\n", "requirements.txt:1: 'mine @ git@example.org:us/mine.git' is an ad"),
+        ("mine-1.0.tgz\n", "requirements.txt:1: 'mine-1.0.tgz' is a path on this machine"),
+        ("mine-1.0.tar.xz\n", "requirements.txt:1: 'mine-1.0.tar.xz' is a path on this machine"),
         ("C:\\wheels\\mine.whl\n", "requirements.txt:1: 'C:\\wheels\\mine.whl' is a path on this machine"),
         ("-r gone.txt\n", "requirements.txt:1: the file 'gone.txt' does not exist"),
         ("-r requirements.txt\n", "requirements.txt: the file includes itself"),

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from amlcore.errors import DeploymentError
+from amlcore.serving import keys as workspace_keys
 from amlcore.serving.deployment import Auth, Deployment
 from amlcore.serving.keys import ServiceKeys
 from amlcore.serving.runtime.http.key_guard import VARIABLE, KeyGuard
@@ -69,3 +70,8 @@ def test_aml_keys_shows_and_replaces_them(project, aml, tmp_path, monkeypatch):
     settings = bento.path / "src" / "service.json"
     settings.write_text(json.dumps({**json.loads(settings.read_text()), "auth": "none"}))
     assert "has no keys; package it with deployment.auth=key" in aml("keys", "flowers", status=2).err
+
+
+def test_the_workspace_and_the_service_name_the_same_variable():
+    """A Bento holds nothing of the workspace's side, so each has the name."""
+    assert workspace_keys.VARIABLE == VARIABLE

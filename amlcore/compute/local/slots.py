@@ -15,7 +15,7 @@ from typing import IO
 
 from amlcore.compute.local.liveness import LOST, is_lost, kill_overdue
 from amlcore.compute.local.queue import LocalQueue
-from amlcore.compute.queue import run_of
+from amlcore.compute.queue import LOST_CHECK_S, run_of
 from amlcore.compute.request import RunRequest, WorkerKind
 from amlcore.compute.target import Outcome
 from amlcore.compute.worker_process import log_tail, start_worker
@@ -28,7 +28,6 @@ from amlcore.worker.full_disk import FULL_DISK_ERRNOS, retry_while_full
 from amlcore.worker.process.processes import signal_name
 
 IDLE_S = 0.0  # a driver that has exited never comes back, and nobody else uses its queue
-LOST_CHECK_S = 1.0
 MAX_TRIES = 3  # of a run whose worker dies each time before it begins the run
 
 

@@ -14,7 +14,7 @@ from amlcore.errors import ConfigError, ExecutionError
 
 COMMANDS = ("sbatch", "squeue", "sacct", "sinfo", "scancel")
 COMMAND_TIMEOUT_S = 60
-SHOWN_CHARACTERS = 200  # of an unreadable answer
+QUOTED_CHARACTERS = 200  # of an unreadable answer
 UNREACHABLE_SIGNS = ("Unable to contact slurm controller", "Connection refused", "Socket timed out", "timed out")
 JOB_VARIABLES = re.compile(r"(SLURM|SLURMD|SUBMITIT|PMI|PMIX|PMI2)_|SBATCH_(CPU|MEM)_BIND|SRUN_DEBUG$")
 """What Slurm sets in a job: `aml` may be called in one, and its commands and jobs must not inherit it."""
@@ -196,7 +196,7 @@ def _parsed(parse: Callable[[str], Row], *command: str) -> Row:
     try:
         return parse(answer)
     except (ValueError, LookupError):
-        shown = answer.strip()[:SHOWN_CHARACTERS]
+        shown = answer.strip()[:QUOTED_CHARACTERS]
         raise UnreachableError(f"{command[0]} printed output that cannot be read: {shown!r}") from None
 
 

@@ -28,7 +28,6 @@ OPTION_VARIABLES = {
     "time": ("TIMELIMIT",),
 }
 ALWAYS = ("ERROR", "INPUT", "JOB_NAME", "NO_REQUEUE", "OPEN_MODE", "OUTPUT", "REQUEUE", "SIGNAL", "WAIT")
-SHOWN_CHARACTERS = 200  # of an unreadable answer
 
 
 class LimitError(ExecutionError):
@@ -107,7 +106,7 @@ def submitted_job(answer: str) -> str:
     """
     match = re.search(r"^Submitted batch job (\d+)|^(\d+)(?:;\S+)?$", answer, re.MULTILINE)
     if match is None:
-        shown = answer.strip()[:SHOWN_CHARACTERS]
+        shown = answer.strip()[: cluster.QUOTED_CHARACTERS]
         raise ExecutionError(
             f"sbatch printed {shown!r} instead of 'Submitted batch job' and a number; "
             "check that the sbatch on your PATH is Slurm's own (type -a sbatch)"

@@ -245,7 +245,7 @@ def _numbers(step: Step, table: list[ColumnCoding]) -> list[ColumnCoding]:
     try:
         with np.errstate(all="ignore"):
             produced = step(np.ones((1, len(table)), dtype=np.float32 if single else np.float64))
-    except Exception:
+    except Exception:  # the user's or a library's own transformer, which may raise anything: the model answers then
         raise Unsupported("a transformer that does not take ones") from None
     columns = [ColumnCoding() for _ in range(produced.shape[1])]
     for coding in columns:

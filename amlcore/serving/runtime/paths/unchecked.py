@@ -30,7 +30,7 @@ class UncheckedScorer(Scorer):
         )
         try:
             self.estimator.predict(np.full((1, width or 1), np.nan))
-        except Exception:
+        except Exception:  # each library refuses gaps by an error of its own
             return False
         return width is not None
 
