@@ -15,7 +15,9 @@ from pathlib import Path
 from amlcore.compute import ComputeTarget, Slurm
 from amlcore.compute.slurm import cluster, sbatch
 from amlcore.errors import AmlcoreError, DeploymentError, ExecutionError, UnreadableError
+from amlcore.model.aliases import damaged_entries
 from amlcore.model.damaged import damaged_models
+from amlcore.model.folders import named
 from amlcore.record.contents import inspect_record
 from amlcore.record.record import Record
 from amlcore.serving.keys import ServiceKeys
@@ -65,6 +67,10 @@ def _examine_records(workspace: Workspace) -> Iterator[Finding]:
     for model in damaged_models(workspace.models_path, thorough=True):
         damaged += 1
         yield Finding(f"model {model.name}:{model.version}", False, model.reason)
+    for own in sorted(named(workspace.models_path)):
+        for error in damaged_entries(own):
+            damaged += 1
+            yield Finding(f"log of model {own.name}", False, str(error))
     for path in sorted((workspace.state_path / "keys").glob("*.json")):
         try:
             ServiceKeys(path).read()

@@ -5,7 +5,7 @@ The moves lie in the log of the model, see `amlcore/worker/model_log.py`; their 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,6 +54,15 @@ def log_entries(model: Path) -> list[LogEntry]:
     paths = (model_log.entry_path(model, number) for number in model_log.entry_numbers(model))
     entries = (read_document(path, LogEntry, error=ModelError) for path in paths)
     return [entry for entry in entries if entry is not None]
+
+
+def damaged_entries(model: Path) -> Iterator[ModelError]:
+    """Why entries in the log of the model in the folder `model` cannot be read."""
+    for number in model_log.entry_numbers(model):
+        try:
+            read_document(model_log.entry_path(model, number), LogEntry, error=ModelError)
+        except ModelError as error:
+            yield error
 
 
 def aliases_of(model: Path) -> dict[str, int]:

@@ -12,7 +12,7 @@ from sklearn.linear_model import LogisticRegression
 from amlcore import Model, Workspace
 from amlcore.cli.main import main
 from amlcore.errors import ModelError, NotFoundError, RequestError
-from amlcore.model.aliases import StaleError, aliases_of, log_entries, set_alias, unset_alias
+from amlcore.model.aliases import StaleError, aliases_of, damaged_entries, log_entries, set_alias, unset_alias
 from amlcore.model.folders import find_folder, registered, versions
 from amlcore.model.new_version import claim_version, prepared_folder
 from amlcore.worker import model_log
@@ -150,6 +150,7 @@ def test_a_damaged_log_is_named_and_other_models_are_unaffected(project: Path, a
     Path(model_log.entry_path(models(project) / "wine", 1)).write_bytes(content)
 
     assert "aliases/000001.json is damaged" in aml("models", "show", "wine@champion", status=2).err
+    assert len(list(damaged_entries(models(project) / "wine"))) == 1
     listing = aml("models", "--json")
     assert [row["aliases"] for row in listing.json] == [[], [], []]
     assert "the aliases of 'wine' cannot be shown" in listing.err
