@@ -167,7 +167,10 @@ def ui(options: Namespace) -> int:
 
     catch_signals()
     if options.run is None:
-        raise RequestError("aml ui needs a sweep: use `aml ui SWEEP` or `aml ui latest`; `aml runs` lists all runs")
+        from amlcore.config import compose_workspace
+        from amlcore.page import launch
+
+        launch.serve(compose_workspace(Workspace.at().path), port=options.port, log=log)
     from amlcore.app import dashboard
 
     dashboard.show(Workspace.at(), options.run, port=options.port, log=log)
@@ -188,5 +191,5 @@ VERBS = {
     "wait": Verb("wait until a run has ended, and exit with its exit status", wait, add_run),
     "rerun": Verb("run again with the same snapshot, lock, configuration and inputs", rerun, _add_rerun),
     "resume": Verb("resume a canceled or interrupted sweep", resume, _add_resume),
-    "ui": Verb("show a sweep in the browser, in optuna-dashboard", ui, _add_ui),
+    "ui": Verb("show all runs in the browser, in MLflow's page; or one sweep, in optuna-dashboard", ui, _add_ui),
 }

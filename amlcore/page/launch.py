@@ -31,12 +31,15 @@ def serve(workspace: Workspace, *, port: int, log: Log) -> NoReturn:
     lock = shared_interpreter_lock(python)  # `aml env prune` leaves the environment of a running page
     os.set_inheritable(lock.fileno(), True)
     # isolated: neither the working folder nor PYTHONPATH may shadow what MLflow imports
-    command = [str(python), "-I", str(SERVER), str(workspace.path), str(port)]
+    command = [str(python), "-I", "-W", "ignore", str(SERVER), str(workspace.path), str(port)]
     os.execve(command[0], command, server_environment(workspace, port))
 
 
 def server_environment(workspace: Workspace, port: int) -> dict[str, str]:
-    """This process's variables with MLflow's own replaced: those that a user sets are meant for scripts."""
+    """This process's variables with MLflow's own replaced: those that a user sets are meant for scripts.
+
+    One of them would have MLflow forward requests to another server.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "_MLFLOW_"))}
     return {
         **kept,

@@ -63,10 +63,6 @@ def test_write_requests_are_refused(method: str, path: str) -> None:
     assert json.loads(text)["message"].startswith("`aml ui` only reads the record; ")
 
 
-def test_a_request_that_mlflow_would_forward_to_another_server_is_refused() -> None:
-    assert send("GET", f"{API}/gateway-proxy")[0] == "403 Forbidden"
-
-
 @pytest.mark.parametrize(
     ("action", "body", "command"),
     [

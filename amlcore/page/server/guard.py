@@ -21,16 +21,11 @@ READING_POSTS = re.compile(
 )
 """The requests that MLflow's page sends as POST and that only read; GraphQL has no mutation that writes."""
 
-FORWARDED = re.compile(r"/(?:ajax-)?api/2\.0/mlflow/gateway-proxy")
-"""A GET that MLflow would forward to another server."""
-
 LONGEST_BODY = 1 << 20  # bytes that are read of a refused request, for the advice
 
 
 def is_reading(method: str, path: str) -> bool:
     """Whether a request only reads."""
-    if FORWARDED.fullmatch(path):
-        return False
     return method in READING_METHODS or (method == "POST" and READING_POSTS.fullmatch(path) is not None)
 
 

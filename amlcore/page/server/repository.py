@@ -12,16 +12,18 @@ from mlflow.store.artifact import artifact_repository_registry
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 from amlcore.page.server.shown_files import ShownFiles, model_files, run_files
+from amlcore.worker.mlflow.uris import SCHEME
 from amlcore.workspace import Workspace
 
 
 def register(workspace: Workspace) -> None:
-    """Have this process open file: addresses by what may be shown of `workspace`, and by nothing else."""
+    """Have this process open the addresses of files by what may be shown of `workspace`, and by nothing else."""
 
     class Repository(ShownArtifacts):
         root = workspace
 
-    artifact_repository_registry._artifact_repository_registry.register("file", Repository)
+    for scheme in ("file", SCHEME):
+        artifact_repository_registry._artifact_repository_registry.register(scheme, Repository)
 
 
 class ShownArtifacts(ArtifactRepository):  # type: ignore[misc]
@@ -36,7 +38,8 @@ class ShownArtifacts(ArtifactRepository):  # type: ignore[misc]
 
     def _open(self, folder: Path) -> ShownFiles:
         if folder.is_relative_to(self.root.models_path):
-            return model_files(folder)
+            name, version = folder.relative_to(self.root.models_path).parts[:2]
+            return model_files(self.root.models_path / name / version)
         if folder.is_relative_to(self.root.outputs_path):
             return run_files(folder)
         return ShownFiles([])
