@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2) # tests wait for half of their time
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test lint format faults newest bench bench-sweep bench-mlflow bench-serving lock clean
+.PHONY: help run test lint format faults newest bench bench-sweep bench-index bench-mlflow bench-serving lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1:\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/:/	/' | expand -t 24
@@ -35,6 +35,9 @@ bench: .venv/installed ## what a run, a sweep and a Slurm job cost, as ratios me
 
 bench-sweep: .venv/installed ## the part of it about sweeps
 	$(BIN)/python -m benchmarks.sweep
+
+bench-index: .venv/installed ## lists and filters over 20,000 runs
+	$(BIN)/python -m benchmarks.index
 
 bench-mlflow: .venv/installed ## what MLflow's calls cost in a run, beside MLflow's own default store
 	$(BIN)/python -m benchmarks.mlflow

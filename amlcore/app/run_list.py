@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def list_runs(
     rows = [row.summary(str(workspace.outputs_path)) for row in matching[:limit]]
     for row in rows:
         _log_damage(row, log)
+        row["metrics"] = _named_first(row["metrics"], matches.names)
+        row["parameters"] = _named_first(row["parameters"], matches.names)
     return RunListing(rows, len(matching) - len(rows))
 
 
@@ -101,6 +104,11 @@ def _row(run: Run, log: Log) -> dict[str, Any] | None:
         if os.path.exists(run.layout.run) or not os.access(run.folder, os.X_OK):  # nobody has just removed it
             log(f"warning: skipping a run: {error}")
         return None
+
+
+def _named_first(values: dict[str, Any], names: Iterable[str]) -> dict[str, Any]:
+    """`values` in the order that a table needs, which has no place for all of them."""
+    return {**{name: values[name] for name in names if name in values}, **values}
 
 
 def _log_damage(row: dict[str, Any], log: Log) -> None:

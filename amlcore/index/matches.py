@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from amlcore.errors import RequestError
 from amlcore.index.filter_parser import parse
 from amlcore.index.index import RunIndex
+from amlcore.index.lexer import FilterError
 from amlcore.index.predicates import compile_filter, number_of
 from amlcore.index.row import RunRow
-from amlcore.index.row_columns import RowColumn, sort_column
-from amlcore.index.syntax import names_in
+from amlcore.index.row_columns import RowColumn, column_of, sort_name
+from amlcore.index.syntax import FilterName, names_in
 from amlcore.log import Log
 from amlcore.workspace import Workspace
 
@@ -23,10 +23,19 @@ _OF_CHILDREN = {"parent", "kind", "trial"}
 
 @dataclass(frozen=True)
 class Matches:
-    """The rows that match, in order, and why some runs could not be read, by their places."""
+    """The rows that match, in order.
+
+    Attributes
+    ----------
+    skipped : dict of str to str
+        Why a run could not be read, by its place.
+    names : tuple of str
+        The names that it is sorted by, and that the filter compares.
+    """
 
     rows: list[RunRow]
     skipped: dict[str, str]
+    names: tuple[str, ...]
 
 
 def find(
@@ -59,23 +68,28 @@ def find(
         The filter is not one, or names what does not exist.
     """
     expression = None if where is None else parse(where)
-    names = set() if expression is None else names_in(expression)
-    index = RunIndex(workspace, experiment=experiment, children=children or bool(names & _OF_CHILDREN), log=log)
+    names = [] if expression is None else names_in(expression)
+    fields = {name.text for name in names if name.namespace in (None, "run")}
+    index = RunIndex(workspace, experiment=experiment, children=children or bool(fields & _OF_CHILDREN), log=log)
     rows = list(index.look().values())
     matching: Iterable[RunRow] = rows
     if expression is not None and where is not None and rows:
         matching = filter(compile_filter(expression, source=where, rows=rows), matching)
-    if not archived and "archived" not in names:
+    if not archived and "archived" not in fields:
         places = {row.place for row in rows if row.archived}
         matching = (row for row in matching if not _is_within(row.place, places))
     ordered = sorted(matching, key=lambda row: (row.created_s, row.id), reverse=True)
     if sort is not None and rows:
-        try:
-            column = sort_column(sort, rows)
-        except RequestError as error:
-            raise type(error)(f"--sort {sort}: {error}") from None
-        ordered = order(ordered, column, ascending=ascending)
-    return Matches(ordered, index.skipped)
+        names.insert(0, sort_name(sort, rows))
+        ordered = order(ordered, _sort_column(names[0], rows), ascending=ascending)
+    return Matches(ordered, index.skipped, tuple(name.text for name in names))
+
+
+def _sort_column(name: FilterName, rows: list[RunRow]) -> RowColumn:
+    try:
+        return column_of(name, rows)
+    except FilterError as error:
+        raise FilterError(f"--sort {name}: {error}") from None
 
 
 def _is_within(place: str, places: set[str]) -> bool:

@@ -106,7 +106,7 @@ def column_of(name: FilterName, rows: Collection[RunRow]) -> RowColumn:
         return FIELDS[name.text]
     if name.namespace is not None:
         if not _is_logged(name.namespace, name.text, rows):
-            logged = _logged_names(name.namespace, rows)
+            logged = sorted(_logged_names(name.namespace, rows))
             what = _SINGULAR[name.namespace]
             raise FilterError(f"no run here has {what} '{name.text}'; {_suggestion(name.text, logged)}")
         return _logged(name.namespace, name.text)
@@ -122,15 +122,13 @@ def column_of(name: FilterName, rows: Collection[RunRow]) -> RowColumn:
     return _logged(namespaces[0], name.text)
 
 
-def sort_column(text: str, rows: Collection[RunRow]) -> RowColumn:
-    """The column that --sort names: a metric comes before a field and a parameter of the same name."""
+def sort_name(text: str, rows: Collection[RunRow]) -> FilterName:
+    """The name behind --sort: a metric comes before a field, a parameter and a tag that are called the same."""
     prefix, dot, rest = text.partition(".")
     namespace = NAMESPACES.get(prefix.lower()) if dot else None
     if namespace is not None and rest:
-        return column_of(FilterName(namespace, rest, 0), rows)
-    if _is_logged("metrics", text, rows):
-        return _logged("metrics", text)
-    return column_of(FilterName(None, text, 0), rows)
+        return FilterName(namespace, rest, 0)
+    return FilterName("metrics" if _is_logged("metrics", text, rows) else None, text, 0)
 
 
 def _logged(namespace: str, name: str) -> RowColumn:
@@ -150,7 +148,8 @@ def _logged_names(namespace: str, rows: Collection[RunRow]) -> set[str]:
 
 
 def _nearest(name: str, rows: Collection[RunRow]) -> str:
-    return _suggestion(name, {*FIELDS, *(one for namespace in _ATTRIBUTES for one in _logged_names(namespace, rows))})
+    logged = {logged for namespace in _ATTRIBUTES for logged in _logged_names(namespace, rows)}
+    return _suggestion(name, [*sorted(logged), *FIELDS])
 
 
 def _suggestion(name: str, choices: Collection[str]) -> str:
@@ -158,6 +157,6 @@ def _suggestion(name: str, choices: Collection[str]) -> str:
     if not choices:
         return "there are none"
     near = get_close_matches(name, choices, n=1)
-    names = sorted(choices)
+    names = list(choices)
     shown = ", ".join(names[:_SHOWN_NAMES]) + (f" and {len(names) - _SHOWN_NAMES} more" if names[_SHOWN_NAMES:] else "")
     return f"did you mean '{near[0]}'? Available: {shown}" if near else f"available: {shown}"

@@ -97,10 +97,10 @@ class Or:
 Expression: TypeAlias = Term | Not | And | Or
 
 
-def names_in(expression: Expression) -> set[str]:
-    """The names of fields of the run that a filter asks for, if they are fields."""
+def names_in(expression: Expression) -> list[FilterName]:
+    """The names that a filter compares, in their order."""
     if isinstance(expression, Term):
-        return {expression.name.text} if expression.name.namespace in (None, "run") else set()
+        return [expression.name]
     if isinstance(expression, Not):
         return names_in(expression.operand)
-    return set().union(*map(names_in, expression.operands))
+    return [name for operand in expression.operands for name in names_in(operand)]
