@@ -73,13 +73,13 @@ def find(
     index = RunIndex(workspace, experiment=experiment, children=children or bool(fields & _OF_CHILDREN), log=log)
     rows = list(index.look().values())
     matching: Iterable[RunRow] = rows
-    if expression is not None and where is not None and rows:
+    if expression is not None and where is not None:
         matching = filter(compile_filter(expression, source=where, rows=rows), matching)
     if not archived and "archived" not in fields:
         places = {row.place for row in rows if row.archived}
         matching = (row for row in matching if not _is_within(row.place, places))
     ordered = sorted(matching, key=lambda row: (row.created_s, row.id), reverse=True)
-    if sort is not None and rows:
+    if sort is not None:
         names.insert(0, sort_name(sort, rows))
         ordered = order(ordered, _sort_column(names[0], rows), ascending=ascending)
     return Matches(ordered, index.skipped, tuple(name.text for name in names))

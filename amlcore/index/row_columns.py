@@ -148,6 +148,8 @@ def _logged_names(namespace: str, rows: Collection[RunRow]) -> set[str]:
 
 
 def _nearest(name: str, rows: Collection[RunRow]) -> str:
+    if not rows:
+        return "there are no runs yet"
     logged = {logged for namespace in _ATTRIBUTES for logged in _logged_names(namespace, rows)}
     return _suggestion(name, [*sorted(logged), *FIELDS])
 
