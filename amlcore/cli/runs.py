@@ -51,7 +51,7 @@ def runs(options: Namespace) -> int:
     if options.ascending and options.sort is None:
         raise RequestError("--ascending: give the name to sort by with --sort NAME")
     workspace = Workspace.at()
-    where = " ".join(options.where) if options.where else None
+    where = _filter(options.where)
     listing = list_runs(
         workspace,
         where,
@@ -73,6 +73,19 @@ def runs(options: Namespace) -> int:
         if listing.further:
             log(f"{listing.further} more; list them with --all")
     return 0
+
+
+def _filter(words: list[str]) -> str | None:
+    """The filter in the words of a command line, in one word or in several."""
+    if len(words) == 1 and words[0].strip():
+        from amlcore.index import looks_like_filter
+
+        if not looks_like_filter(words[0]):
+            raise RequestError(
+                f"'{words[0]}' is not a filter such as 'accuracy > 0.9'; "
+                f"one run is shown by `aml show`, an experiment listed with --experiment (see `aml runs --help`)"
+            )
+    return " ".join(words) if words else None
 
 
 def _log_no_runs(workspace: Workspace, where: str | None, experiment: str | None) -> None:

@@ -54,7 +54,7 @@ def message(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ("env biuld", ["unknown verb 'env biuld'; did you mean 'env build'?"]),
         ("show latest --limit 3", ["unknown option --limit for `aml show`; `aml runs` takes it"]),
         ("logs latest --folow", ["unknown option --folow for `aml logs`; did you mean '--follow'?"]),
-        ("runs extra", ["unexpected argument 'extra'", "aml runs --help"]),
+        ("runs extra", ["'extra' is not a filter", "`aml show`", "aml runs --help"]),
         ("runs -json", ["unknown option -json; did you mean --json?"]),
         ("runs --limit 0", ["--limit: must be a positive integer, not 0"]),
         ("runs --limit 3 --all", ["--all: not allowed with argument --limit"]),
