@@ -53,7 +53,7 @@ class Explainer:
         self._config_name = config_name
         self._locations = KeyLocations(loader, overrides, root, config_name=config_name)
 
-    def of(self, error: Exception) -> ConfigError:
+    def error_for(self, error: Exception) -> ConfigError:
         """The error to show in place of one of Hydra or OmegaConf."""
         cause = _root_of(error)
         if isinstance(cause, yaml.YAMLError):
@@ -61,35 +61,35 @@ class Explainer:
         if isinstance(error, OverrideParseException):
             return ConfigError(explain_syntax(error))
         if isinstance(error, MissingConfigException):
-            return self._no_option(error)
+            return self._missing_option_error(error)
         if isinstance(cause, OmegaConfBaseException):
-            return self._of_value(error, cause)
-        return self._of_text(dotted(str(error)))
+            return self._value_error(error, cause)
+        return self._text_error(dotted(str(error)))
 
-    def _of_text(self, text: str) -> ConfigError:
+    def _text_error(self, text: str) -> ConfigError:
         """The error to show in place of one that Hydra only tells apart by its message."""
         if text.startswith(("Ambiguous value", "Sweep parameters")):
-            return self._several(text.split("'")[1])
+            return self._several_values_error(text.split("'")[1])
         if match := APPENDED.match(text):
             return ConfigError(f"{match[1]} exists already; to change it use {match[1]}=VALUE, without the +")
         if match := NOT_THERE.match(text):
             return ConfigError(f"{match[1]}: no such key to remove")
         if match := NO_GROUP.match(text):
-            return self._no_group(match[1])
+            return self._missing_group_error(match[1])
         if match := NO_FILE.match(text):
-            return self._no_file(*match.groups())
+            return self._missing_file_error(*match.groups())
         if match := NO_PRIMARY.match(text):
             return ConfigError(f"{self._locations.file(match[1])}: must be a mapping of keys, not a list or text")
         if match := NO_PACKAGE.match(text):
             return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
         if match := IN_CHOICE.match(text):  # Hydra 1.4
-            return self._of_reference(IN_DEFAULTS, f"{match[1]}: here a reference must name another group")
+            return self._reference_error(IN_DEFAULTS, f"{match[1]}: here a reference must name another group")
         if match := CHOSEN_TWICE.search(text):
-            return self._chosen_twice(match[1])
+            return self._chosen_twice_error(match[1])
         match = IN_FILE.match(text)
         return ConfigError(" ".join((f"{self._locations.file(match[1])}: {match[2]}" if match else text).split()))
 
-    def _several(self, override: str) -> ConfigError:
+    def _several_values_error(self, override: str) -> ConfigError:
         """The error for several values, or a range, where one run was asked for."""
         key, _, values = override.partition("=")
         keys = keys_of(Job)
@@ -102,14 +102,14 @@ class Explainer:
             f"for a list {key}=[{values}]"
         )
 
-    def of_any(self, error: Exception) -> ConfigError:
+    def unexpected_error(self, error: Exception) -> ConfigError:
         """The error for whatever else a malformed file makes Hydra raise."""
         if isinstance(error, UnicodeDecodeError):
             for path in sorted((self._root / "conf").rglob("*.y*ml")):
                 if (line := first_undecodable_line(path)) is not None:
                     return ConfigError(f"{self._locations.short(path)}:{line}: this is not valid UTF-8")
         if isinstance(error, UserWarning) and (match := IN_FILE.match(str(error))):
-            return self._of_warning(*match.groups())
+            return self._warning_error(*match.groups())
         for override in self.overrides:
             group, _, option = override.partition("=")
             if self._list_of_options(group) is not None:
@@ -119,7 +119,7 @@ class Explainer:
         message = f"{type(error).__name__}: {_first_line(str(error))}"
         return ConfigError(f"{self._root / 'conf'} cannot be composed with these overrides: {message}")
 
-    def of_null(self) -> ConfigError | None:
+    def none_group_error(self) -> ConfigError | None:
         """The error for an override of a key in a group that is none; Hydra 1.3 only asserts there."""
         for override in self.overrides:
             *parents, _ = override.lstrip("+~").partition("=")[0].split(".")
@@ -133,14 +133,14 @@ class Explainer:
                     return ConfigError(f"{override}: {'.'.join(parents[:depth])} is none; add {choice}")
         return None
 
-    def of_unknown(self, config: DictConfig, key: str) -> ConfigError:
+    def unknown_key_error(self, config: DictConfig, key: str) -> ConfigError:
         """The error for a key that the schema does not have."""
         parent, _, name = key.rpartition(".")
         node = OmegaConf.select(config, parent) if parent else config
         keys = keys_of(OmegaConf.get_type(node))
         return ConfigError(f"{key}: no such key{self._locations.where(key)}; {suggest(name, keys)}")
 
-    def of_experiment(self, choice: str | None, value: Any) -> ConfigError:
+    def experiment_key_error(self, choice: str | None, value: Any) -> ConfigError:
         """The error for values under the key `experiment`, which nothing reads."""
         override = next((item for item in self.overrides if item.lstrip("+").startswith("experiment.")), None)
         if choice in (None, "null") or override is not None:
@@ -155,7 +155,7 @@ class Explainer:
             f"it {keys} would be ignored"
         )
 
-    def of_unset(self, key: str) -> ConfigError:
+    def unset_key_error(self, key: str) -> ConfigError:
         """The error for a key that was left without a value."""
         if key == "compute.kind":
             return ConfigError("compute: this option does not name its type; begin it with `defaults: [local, _self_]`")
@@ -166,14 +166,14 @@ class Explainer:
         match = NAMED_KEY.match(str(error))
         return type(error)(f"{error}{self._locations.where(match[1])}") if match else error
 
-    def _no_option(self, error: MissingConfigException) -> ConfigError:
+    def _missing_option_error(self, error: MissingConfigException) -> ConfigError:
         group, _, option = str(error.missing_cfg_file or "").rpartition("/")
         if str(error).startswith("Cannot find primary config"):
             names = self._loader().get_group_options("")
             name = self._config_name
             return ConfigError(f"--config-name {name}: there is no conf/{name}.yaml; {suggest(option, names)}")
         if match := NO_FILE.match(str(error)):
-            return self._no_file(*match.groups())
+            return self._missing_file_error(*match.groups())
         if not error.options or not group:
             return ConfigError(_first_line(str(error)))
         name = group.removeprefix("/")
@@ -182,7 +182,7 @@ class Explainer:
             f"{self._locations.elsewhere(name, option)}"
         )
 
-    def _of_warning(self, config_path: str, message: str) -> ConfigError:
+    def _warning_error(self, config_path: str, message: str) -> ConfigError:
         """The error for what Hydra only warns of."""
         file = self._locations.file(config_path)
         if "missing `_self_`" in message:
@@ -192,7 +192,7 @@ class Explainer:
             )
         return ConfigError(f"{file}: {' '.join(message.split())}")
 
-    def _chosen_twice(self, group: str) -> ConfigError:
+    def _chosen_twice_error(self, group: str) -> ConfigError:
         """The error for a defaults list that chooses another option of a group without `override`."""
         for location, entry, option in self._locations.choices(group, everywhere=True):
             if "override" not in entry:
@@ -202,7 +202,7 @@ class Explainer:
                 )
         return ConfigError(f"{group}: the defaults lists choose several options; use `override {group}: NAME`")
 
-    def _no_file(self, config_path: str, missing: str) -> ConfigError:
+    def _missing_file_error(self, config_path: str, missing: str) -> ConfigError:
         group = Path(missing).parent.as_posix()
         if (override := self._list_of_options(group)) is not None:
             return ConfigError(f"{override}: {group} takes one option, not a list")
@@ -221,7 +221,7 @@ class Explainer:
         place = f"{self._locations.short(Path(mark.name))}:{mark.line + 1}: " if mark is not None else ""
         return f"{place}this is not YAML: {getattr(error, 'problem', None) or error}"
 
-    def _no_group(self, key: str) -> ConfigError:
+    def _missing_group_error(self, key: str) -> ConfigError:
         groups = self._loader().list_groups("")
         names = [group for group in groups if group not in ("hydra", "schema")]
         if key in names:
@@ -253,7 +253,7 @@ class Explainer:
         except (HydraException, OmegaConfBaseException):
             return False
 
-    def _of_value(self, error: Exception, cause: OmegaConfBaseException) -> ConfigError:
+    def _value_error(self, error: Exception, cause: OmegaConfBaseException) -> ConfigError:
         key, message = dotted(cause.full_key or ""), _first_line(str(cause))
         override = self._override_of(dotted(str(error)))
         if override is not None:
@@ -266,27 +266,27 @@ class Explainer:
             if is_other_shape(message) and (misshapen := self._locations.misshapen_key(match[1])) is not None:
                 place = self._locations.where(misshapen) if "." in misshapen else f" ({self._locations.file(match[1])})"
                 return ConfigError(explain_wrong_value(misshapen, cause, where=place))
-        if message.endswith("is None") and (of_null := self.of_null()) is not None:  # Hydra 1.4
-            return of_null
+        if message.endswith("is None") and (null_error := self.none_group_error()) is not None:  # Hydra 1.4
+            return null_error
         if (problem := explain_interpolation(message)) is not None:
-            return self._of_reference(key, problem)
+            return self._reference_error(key, problem)
         if message.startswith("Key "):
-            return self._no_key(key, cause.object_type)
+            return self._missing_key_error(key, cause.object_type)
         where, group = self._locations.where(key), key.replace(".", "/")
         if message.startswith("Invalid type assigned") and (options := self._loader().get_group_options(group)):
             option = next((item.partition("=")[2] for item in self.overrides if item.startswith(f"{key}=")), "")
             return ConfigError(f"{key}{where}: choose an option with {group}=NAME; {suggest(option, options)}")
         return ConfigError(explain_wrong_value(key, cause, where=where))
 
-    def _no_key(self, key: str, noun: Any) -> ConfigError:
+    def _missing_key_error(self, key: str, noun: Any) -> ConfigError:
         where, parent = self._locations.where(key), parent_of(key)
         if is_dataclass(noun):
             hint = suggest_key(key, noun) if "." in key else self._suggestion(key, keys_of(noun))
             return ConfigError(f"{key}: no such key{where}; {hint}")
         if parent == "experiment":
-            return self.of_experiment(None, None)
+            return self.experiment_key_error(None, None)
         if not parent:
-            return self._no_group(key)
+            return self._missing_group_error(key)
         return ConfigError(f"{key}: no such key{where}; `+{key}=VALUE` adds it to {parent}")
 
     def _override_of(self, message: str) -> str | None:
@@ -296,7 +296,7 @@ class Explainer:
                 return override
         return None
 
-    def _of_reference(self, key: str, problem: str) -> ConfigError:
+    def _reference_error(self, key: str, problem: str) -> ConfigError:
         if key != IN_DEFAULTS:
             return ConfigError(f"{key or 'conf/'}: {problem}{self._locations.where(key)}")
         groups = (name for item in self.overrides for name, _, option in [item.partition("=")] if "${" in option)

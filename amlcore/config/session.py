@@ -79,11 +79,11 @@ def explaining_errors(root: Path, overrides: list[str], *, config_name: str = "c
         try:
             yield explainer
         except (HydraException, OmegaConfBaseException, yaml.YAMLError) as error:
-            raise explainer.of(error) from None
+            raise explainer.error_for(error) from None
         except AmlcoreError:
             raise
         except Exception as error:  # a malformed file can make Hydra raise anything
-            raise explainer.of_null() or explainer.of_any(error) from error
+            raise explainer.none_group_error() or explainer.unexpected_error(error) from error
 
 
 def add_project_conf(search_path: ConfigSearchPath) -> None:

@@ -33,7 +33,7 @@ def build_space(sweep: Sweep, swept: list[Override], in_azures_terms: Mapping[st
             dimensions[key.removeprefix("+")] = _dimension(key, written, grid=sweep.is_grid)
     for item in swept:
         with error_prefix(str(item.input_line)):
-            dimensions[key_of(item)] = _of_override(item, grid=sweep.is_grid)
+            dimensions[key_of(item)] = _override_dimension(item, grid=sweep.is_grid)
     for key, dimension in in_azures_terms.items():
         if sweep.is_grid:
             raise ConfigError(f"{key}: a grid cannot try every value of a range; use sweep=random or sweep=tpe")
@@ -84,13 +84,13 @@ def _dimension(key: str, written: Any, *, grid: bool) -> Dimension:
                 f"{written!r} is not a range; use a list, choice(a,b), range(1,10), interval(0,1), "
                 "or Azure ML's {type: uniform, min_value: 0, max_value: 1}"
             )
-        dimension = _of_override(override, grid=grid)
+        dimension = _override_dimension(override, grid=grid)
     if grid and dimension.kind != "choice":
         raise ConfigError("a grid needs lists, or ranges with whole steps; use sweep=random or sweep=tpe for this")
     return dimension.with_condition(when)
 
 
-def _of_override(override: Override, *, grid: bool) -> Dimension:
+def _override_dimension(override: Override, *, grid: bool) -> Dimension:
     """The dimension of an override as Hydra's own sweepers read it: a range includes its end except in a grid."""
     value = override.value()
     _check_tags(value, grid=grid)

@@ -33,7 +33,7 @@ def read_conda(path: Path, *, location: SourceLocation, draft: Draft) -> None:
             draft.take(text, location=location.at_line(line), folder=path.parent)
             continue
         try:
-            _take(text, location=location.at_line(line), folder=path.parent, draft=draft, bundled=bundled)
+            _add_dependency(text, location=location.at_line(line), folder=path.parent, draft=draft, bundled=bundled)
         except EnvironmentSpecError as error:
             draft.refused.append(error)
     if bundled:
@@ -43,7 +43,7 @@ def read_conda(path: Path, *, location: SourceLocation, draft: Draft) -> None:
         )
 
 
-def _take(text: str, *, location: SourceLocation, folder: Path, draft: Draft, bundled: list[str]) -> None:
+def _add_dependency(text: str, *, location: SourceLocation, folder: Path, draft: Draft, bundled: list[str]) -> None:
     """Add one conda dependency to `draft`; the name of a library that wheels bundle goes to `bundled`."""
     parsed = _SPEC.fullmatch(re.sub(r"^[^\s=<>!]+::", "", text))
     if parsed is None:

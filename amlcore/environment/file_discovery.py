@@ -26,11 +26,11 @@ def discover_file(source: Path, start: Path, *, root: Path) -> tuple[Path | None
     notes: list[str] = []
     for path in candidate_files(start, source):
         location = location_of(path, root=root)
-        lack = _lack(path, location=location)
-        if lack is None:
-            return path, [*notes, f"using {location}, which is next to the script", *_further(path)]
-        notes += [f"{location} is not read: {lack}"] if lack else []
-    return None, notes or _outside(source, root)
+        skip_reason = _skip_reason(path, location=location)
+        if skip_reason is None:
+            return path, [*notes, f"using {location}, which is next to the script", *_unread_files_note(path)]
+        notes += [f"{location} is not read: {skip_reason}"] if skip_reason else []
+    return None, notes or _outside_file_note(source, root)
 
 
 def candidate_files(start: Path, source: Path) -> Iterator[Path]:
@@ -42,27 +42,27 @@ def candidate_files(start: Path, source: Path) -> Iterator[Path]:
             return
 
 
-def _further(used: Path) -> list[str]:
+def _unread_files_note(used: Path) -> list[str]:
     """A note on other files in that folder that list packages and are not read."""
     others = [path for name in FILE_NAMES if (path := used.parent / name).is_file() and path != used]
-    names = [path.name for path in others if _lack(path, location=SourceLocation(path.name)) is None]
+    names = [path.name for path in others if _skip_reason(path, location=SourceLocation(path.name)) is None]
     return [f"{' and '.join(names)} next to it {'is' if len(names) == 1 else 'are'} not read"] if names else []
 
 
-def _outside(source: Path, root: Path) -> list[str]:
+def _outside_file_note(source: Path, root: Path) -> list[str]:
     """A note on a file above the source folder, in the workspace: perhaps it was meant."""
     if not source.is_relative_to(root):
         return []
     for folder in source.parents:
         for name in FILE_NAMES:
-            if folder.is_relative_to(root) and (folder / name).is_file() and _lack(folder / name) is None:
+            if folder.is_relative_to(root) and (folder / name).is_file() and _skip_reason(folder / name) is None:
                 location = location_of(folder / name, root=root)
                 unread = f"{location} is outside script.source_directory and is not read"
                 return [f"{unread}; use it with environment.file={location}"]
     return []
 
 
-def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
+def _skip_reason(path: Path, *, location: SourceLocation | None = None) -> str | None:
     """Why the file does not list packages: "" if it serves another purpose, None if it does list some."""
     try:
         text = decoded_text(path, location=location or SourceLocation(path.name))
@@ -70,14 +70,14 @@ def _lack(path: Path, *, location: SourceLocation | None = None) -> str | None:
             case ".txt":
                 return None if logical_lines(text) else "it does not list any packages"
             case ".toml":
-                return _lack_of_project(tomllib.loads(text))
+                return _project_skip_reason(tomllib.loads(text))
             case _:
-                return _lack_of_conda(text)
+                return _conda_skip_reason(text)
     except (EnvironmentSpecError, ValueError):
         return None  # whoever reads the whole file reports what is wrong
 
 
-def _lack_of_project(document: dict[str, Any]) -> str | None:
+def _project_skip_reason(document: dict[str, Any]) -> str | None:
     project, tool = document.get("project"), document.get("tool")
     poetry = tool.get("poetry") if isinstance(tool, dict) else None
     is_listed = isinstance(project, dict) and project.get("dependencies")
@@ -93,7 +93,7 @@ def _lack_of_project(document: dict[str, Any]) -> str | None:
     return None if project.get("dependencies") else "it does not list any dependencies"
 
 
-def _lack_of_conda(text: str) -> str | None:
+def _conda_skip_reason(text: str) -> str | None:
     import yaml
 
     try:

@@ -90,11 +90,11 @@ def _package(
     if top in _UNTIL:
         return f"{top} was part of Python until {_UNTIL[top]}: use environment.python={_UNTIL[top]}"
     path = source / (script or "")
-    if package.lower() in _packages_in(path, root) and environment["file"] != _from(root, path):
+    if package.lower() in _packages_in(path, root) and environment["file"] != _relative_path(root, path):
         return f"the block `# /// script` of {script} lists {package}: use environment=script"
     for file in _files(path.parent, root=root, source=source):
-        if package.lower() in _packages_in(file, root) and environment["file"] != _from(root, file):
-            return f"{_from(root, file)} lists {package}: use environment.file={_from(root, file)}"
+        if package.lower() in _packages_in(file, root) and environment["file"] != _relative_path(root, file):
+            return f"{_relative_path(root, file)} lists {package}: use environment.file={_relative_path(root, file)}"
     if environment["user_managed_dependencies"]:
         return (
             f"environment={environment['name']} is the interpreter that runs amlcore: install {package} there, "
@@ -170,7 +170,7 @@ def _packages_in(file: Path, root: Path) -> set[str]:
         return set()
 
 
-def _from(root: Path, path: Path) -> str:
+def _relative_path(root: Path, path: Path) -> str:
     return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
 
 

@@ -38,7 +38,7 @@ def provenance_of(record: Record) -> Provenance:
             f"write them again with: aml rerun {run}"
         )
     if info.parent is not None and not os.path.exists(record.layout.config):
-        return _of_child(record, provenance_of(Record(record.folder.with_name(info.parent))))
+        return _child_provenance(record, provenance_of(Record(record.folder.with_name(info.parent))))
     if environment is None:
         raise RunError(f"run {run} was not given its own environment, so its model cannot be registered")
     workspace = Workspace.at(record.workspace_path)
@@ -71,7 +71,7 @@ def provenance_of(record: Record) -> Provenance:
     )
 
 
-def _of_child(record: Record, parent: Provenance) -> Provenance:
+def _child_provenance(record: Record, parent: Provenance) -> Provenance:
     """The provenance of a run that the script of another one started: it ran in the same environment and source."""
     return replace(
         parent,

@@ -55,7 +55,7 @@ class SlurmQueue(Queue):
         """The status of `run`, from this user's active jobs and the ended jobs of this queue."""
         for name, job in self.claimed.items():
             if name.startswith(f"{run}."):
-                return self._of_claimed(name, job, active=active, ended=ended)
+                return self._claimed_status(name, job, active=active, ended=ended)
         if not self.is_waiting(run):
             return BackendStatus()  # it is being claimed at this moment, or has a result
         mine = [active[job] for job in self.jobs if job in active]
@@ -95,7 +95,7 @@ class SlurmQueue(Queue):
         where = f" on {job.node}" if job.node not in ("", "None assigned") else ""
         return Outcome(state, f"{reason} (job {name}{where}, {job.state})")
 
-    def _of_claimed(
+    def _claimed_status(
         self, name: str, job: str, *, active: dict[str, QueuedJob], ended: dict[str, EndedJob]
     ) -> BackendStatus:
         request = self.request(name)

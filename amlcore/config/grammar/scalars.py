@@ -66,7 +66,7 @@ def scalar_rule(path: KeyPath) -> ScalarRule:
     if path[:2] == ARGUMENTS:
         # Alone, true and false are flags; in a list they are words like any other.
         return ScalarRule.word if ITEM in path else ScalarRule.kept
-    return _of_schema(path)
+    return _schema_rule(path)
 
 
 def _in_space(path: KeyPath) -> ScalarRule:
@@ -134,7 +134,7 @@ def _kind(nouns: tuple[type, ...], name: str) -> str:
 
 
 @cache
-def _of_schema(path: KeyPath) -> ScalarRule:
+def _schema_rule(path: KeyPath) -> ScalarRule:
     nouns: tuple[type, ...] = (Job,)
     for depth, part in enumerate(path):
         kind = _kind(nouns, part)

@@ -48,7 +48,7 @@ class TrainedCategories:
 
 def trained_categories(model: Any, width: int) -> TrainedCategories:
     """The categories of each category column of `model`."""
-    readers = {"lightgbm": _of_lightgbm, "xgboost": _of_xgboost}
+    readers = {"lightgbm": _lightgbm_categories, "xgboost": _xgboost_categories}
     read = readers.get(library_of(model))
     if read is None:
         return TrainedCategories()
@@ -58,7 +58,7 @@ def trained_categories(model: Any, width: int) -> TrainedCategories:
     return TrainedCategories(details, columns - set(details), set() if is_sure else set(details))
 
 
-def _of_lightgbm(model: Any) -> tuple[Categories, set[int], bool]:
+def _lightgbm_categories(model: Any) -> tuple[Categories, set[int], bool]:
     booster = attribute(model, "booster_") or model
     kept = attribute(booster, "pandas_categorical") or []
     if not kept:
@@ -89,7 +89,7 @@ def _may_be_codes(info: str, n_categories: int) -> bool:
     return info == "none" or (bounds is not None and int(bounds[1]) < n_categories)
 
 
-def _of_xgboost(model: Any) -> tuple[Categories, set[int], bool]:
+def _xgboost_categories(model: Any) -> tuple[Categories, set[int], bool]:
     booster = model.get_booster() if hasattr(model, "get_booster") else model
     columns = {place for place, kind in enumerate(attribute(booster, "feature_types") or ()) if kind == "c"}
     if not columns or attribute(model, "feature_types") is not None or names_of(model) is None:
@@ -101,11 +101,11 @@ def _of_xgboost(model: Any) -> tuple[Categories, set[int], bool]:
         encodings = (learner.get("gbtree") or learner)["model"]["cats"]["enc"]
     except Exception:  # 3.2 writes invalid JSON for some integers
         return {}, columns, True
-    details = {place: _of_encoding(encodings[place]) for place in columns if place < len(encodings)}
+    details = {place: _encoding_detail(encodings[place]) for place in columns if place < len(encodings)}
     return {place: detail for place, detail in details.items() if detail is not None}, columns, True
 
 
-def _of_encoding(encoding: dict[str, Any]) -> dict[str, Any] | None:
+def _encoding_detail(encoding: dict[str, Any]) -> dict[str, Any] | None:
     values = encoding["values"]
     if "offsets" not in encoding:
         return _detail(values, XGBOOST_INTEGERS.get(encoding.get("type", -1)))

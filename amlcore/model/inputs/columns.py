@@ -81,7 +81,7 @@ def kind_of(dtype: str | None, *, is_named: bool, sample: list[Any], detail: dic
         return "any" if is_named else "number or text"
     name = dtype.lower()
     if name == "category":
-        return _of_categories(detail)
+        return _category_kind(detail)
     for start, kind in STARTS.items():
         if name.startswith(start):
             return kind
@@ -89,7 +89,7 @@ def kind_of(dtype: str | None, *, is_named: bool, sample: list[Any], detail: dic
     return "text" if name == "object" and seen and all(isinstance(value, str) for value in seen) else "any"
 
 
-def _of_categories(detail: dict[str, Any]) -> str:
+def _category_kind(detail: dict[str, Any]) -> str:
     if "categories" not in detail:
         return "any"
     if "objects" in detail or detail["of"].startswith("interval"):

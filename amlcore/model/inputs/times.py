@@ -66,7 +66,7 @@ def fault(values: list[Any], kind: str, dtype: str | None, detail: dict[str, Any
             reason = str(error)
             is_own = reason.startswith(("is not", "has no"))
             return row, f"{shown(text)} {reason if is_own else f'is not a valid {kind}'}"
-        wrong = _of_another_form(text, value, dtype, detail) if kind == "date" else None
+        wrong = _form_mismatch(text, value, dtype, detail) if kind == "date" else None
         if wrong is not None:
             return row, f"{shown(text)} {wrong}"
         parsed.append((row, value))
@@ -80,7 +80,7 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= 60 else text[:57] + "…")
 
 
-def _of_another_form(text: str, value: Any, dtype: str | None, detail: dict[str, Any]) -> str | None:
+def _form_mismatch(text: str, value: Any, dtype: str | None, detail: dict[str, Any]) -> str | None:
     if (dtype or "").startswith(("datetime64", "timestamp")):
         is_aware = is_zoned(str(dtype))
         if is_aware and value.tz is None:

@@ -49,9 +49,9 @@ class _Reader(object):
                 body = ast.parse(stream.read(), path).body
         except (OSError, SyntaxError, ValueError, RecursionError):
             return False
-        return all(self._take(statement, package) for statement in body)
+        return all(self._read_statement(statement, package) for statement in body)
 
-    def _take(self, statement, package):
+    def _read_statement(self, statement, package):
         # type: (ast.stmt, str) -> bool
         if isinstance(statement, ast.Import):
             return all(self._import(alias.name) for alias in statement.names)

@@ -21,15 +21,15 @@ def sample(data):
     not tell, from all rows: the categories, or the types of objects and of missing values.
     """
     if hasattr(data, "iter_rows") and hasattr(data, "columns"):
-        return _of_polars(data)
+        return _polars_sample(data)
     if hasattr(data, "iloc"):
-        return _of_frame(data) if hasattr(data, "columns") else _of_series(data)
+        return _frame_sample(data) if hasattr(data, "columns") else _series_sample(data)
     if not is_series(data) or not hasattr(data, "__getitem__") or hasattr(data, "keys"):
         raise TypeError("log_sample(X) needs rows: an array, a DataFrame or a list, not a " + type(data).__name__)
     if hasattr(data, "toarray"):
         head = data[:ROWS].toarray()
         return _without_names("sparse", [str(data.dtype)] * head.shape[1], None, cells(head.tolist()))
-    return _of_array(data) if hasattr(data, "dtype") else _of_list(list(data))
+    return _array_sample(data) if hasattr(data, "dtype") else _list_sample(list(data))
 
 
 def _without_names(form, dtypes, details, rows):
@@ -37,7 +37,7 @@ def _without_names(form, dtypes, details, rows):
     return {"form": form, "columns": None, "dtypes": dtypes, "details": details, "rows": rows}
 
 
-def _of_frame(frame):
+def _frame_sample(frame):
     # type: (typing.Any) -> dict[str, typing.Any]
     parts = [frame.iloc[:, index] for index in range(len(frame.columns))]
     names = [str(name) for name in frame.columns]
@@ -53,7 +53,7 @@ def _of_frame(frame):
     }
 
 
-def _of_polars(frame):
+def _polars_sample(frame):
     # type: (typing.Any) -> dict[str, typing.Any]
     """The sample of a polars DataFrame, with pandas dtypes: a service gives the model a pandas DataFrame."""
     columns = [frame[name].to_list() for name in frame.columns]
@@ -69,14 +69,14 @@ def _of_polars(frame):
         "labels": None,
         "dtypes": dtypes,
         "details": [
-            _of_objects(column) if dtype == "object" else None
+            _object_details(column) if dtype == "object" else None
             for column, dtype in zip(columns, dtypes)  # noqa: B905
         ],
         "rows": cells(rows),
     }
 
 
-def _of_series(series):
+def _series_sample(series):
     # type: (typing.Any) -> dict[str, typing.Any]
     return {
         "form": "series",
@@ -88,7 +88,7 @@ def _of_series(series):
     }
 
 
-def _of_array(array):
+def _array_sample(array):
     # type: (typing.Any) -> dict[str, typing.Any]
     head = array[:ROWS]
     if head.dtype.kind in "mM":
@@ -101,20 +101,20 @@ def _of_array(array):
     details = None
     if array.dtype.kind == "O" and array.ndim <= 2:
         columns = [array] if array.ndim == 1 else [array[:, index] for index in range(width)]
-        details = [_of_objects(column.tolist()) for column in columns]
+        details = [_object_details(column.tolist()) for column in columns]
     return _without_names(form, [str(array.dtype)] * width if rows else None, details, rows)
 
 
-def _of_list(items):
+def _list_sample(items):
     # type: (list[typing.Any]) -> dict[str, typing.Any]
     if items and all(hasattr(item, "keys") for item in items):
-        return _of_records(items)
+        return _records_sample(items)
     if items and all(isinstance(item, str) for item in items):
         return _without_names("texts", None, None, [[item] for item in items[:ROWS]])
     rows = [list(item) if is_series(item) else [item] for item in items]
     if not rows or len({len(row) for row in rows}) > 1:
         return _without_names("lists", None, None, cells(rows[:ROWS]))
-    details = [_of_objects(column) for column in zip(*rows)]  # noqa: B905 - Python before 3.10
+    details = [_object_details(column) for column in zip(*rows)]  # noqa: B905 - Python before 3.10
     kinds = set()  # type: set[str]
     for detail in details:
         kinds |= set(detail["types"])
@@ -128,7 +128,7 @@ def _of_list(items):
     return _without_names(form, ["object"] * len(details), details, cells(rows[:ROWS]))
 
 
-def _of_records(records):
+def _records_sample(records):
     # type: (list[typing.Any]) -> dict[str, typing.Any]
     names = []  # type: list[typing.Any]
     for record in records[:ROWS]:
@@ -139,7 +139,7 @@ def _of_records(records):
         "form": "records",
         "columns": texts,
         "dtypes": None,
-        "details": [_of_objects(column) for column in columns],
+        "details": [_object_details(column) for column in columns],
         "rows": cells([record.get(name) for name in names] for record in records[:ROWS]),
         "records": [{str(name): _nested(value) for name, value in record.items()} for record in records[:ROWS]],
     }
@@ -174,10 +174,10 @@ def _detail(series):
         }
     if hasattr(dtype, "storage"):
         return {"storage": str(dtype.storage)}
-    return _of_objects(series.tolist()) if str(dtype) == "object" else None
+    return _object_details(series.tolist()) if str(dtype) == "object" else None
 
 
-def _of_objects(items):
+def _object_details(items):
     types, missing = set(), set()
     for item in items:
         name = type(item).__name__

@@ -177,7 +177,7 @@ def _compare(
                 break
             alone, what = [rows[number]], f"{method} of row {number} alone"
             model_answer = model_answers[number : number + 1]
-            for single in _of_one(path, reader, method, rows[number]):
+            for single in _single_row_answers(path, reader, method, rows[number]):
                 _require_equal(single, model_answer, what, model=model, method=method, rows=alone)
     thresholds = path.scorer.thresholds()
     if not thresholds:
@@ -190,7 +190,7 @@ def _compare(
     return len(rows) + len(prepared)
 
 
-def _of_one(path: PredictPath, reader: RowEncoder, method: str, row: list[Any]) -> list[Any]:
+def _single_row_answers(path: PredictPath, reader: RowEncoder, method: str, row: list[Any]) -> list[Any]:
     """The answers of `path` to one row, in each way that it can be asked."""
     answers = [path.score(method, reader.matrix([row]))]
     return answers if path.alone(method) is None else [*answers, _score(path, reader, method, [row])]
@@ -298,5 +298,5 @@ def recheck(
             for method in path.methods & set(model.methods):
                 require_equal(path.score(method, matrix), by_row(model.score(method, rows)), method)
                 alone = by_row(model.score(method, rows[:1]))
-                for single in _of_one(path, reader, method, rows[0]):
+                for single in _single_row_answers(path, reader, method, rows[0]):
                     require_equal(single, alone, f"{method} of one row")

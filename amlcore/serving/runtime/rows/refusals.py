@@ -27,16 +27,16 @@ def score_or_explain(reference: ReferenceModel, method: str, rows: list[Any]) ->
     try:
         return reference.score(method, rows)
     except Miscounted as error:
-        raise _of_count(reference, method, rows, error) from error
+        raise _count_error(reference, method, rows, error) from error
     except InputError:
         raise
     except Exception as error:
         if not is_refusal(error):
             raise
-        raise _of_refusal(reference, method, rows, error) from error
+        raise _refusal_error(reference, method, rows, error) from error
 
 
-def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Miscounted) -> InputError:
+def _count_error(reference: ReferenceModel, method: str, rows: list[Any], error: Miscounted) -> InputError:
     row = _first_refused(reference, method, rows)
     if row is not None:
         return InputError(f"the model does not return one result for row {row}: {error}", row=row)
@@ -44,7 +44,7 @@ def _of_count(reference: ReferenceModel, method: str, rows: list[Any], error: Mi
     return InputError(str(error), status=500)
 
 
-def _of_refusal(reference: ReferenceModel, method: str, rows: list[Any], error: Exception) -> InputError:
+def _refusal_error(reference: ReferenceModel, method: str, rows: list[Any], error: Exception) -> InputError:
     reason = next(iter(str(error).splitlines()), "") or type(error).__name__
     row = _first_refused(reference, method, rows)
     if row is None:
