@@ -59,7 +59,7 @@ def compose_with_references(
         if OmegaConf.get_type(config) is Job:  # otherwise the base is missing, which _job reports
             check_hydra_settings(config.hydra)
         if config.get("experiment"):
-            raise explainer.experiment_key_error(config.hydra.runtime.choices.get("experiment"), config.experiment)
+            raise explainer.keys.experiment_key_error(config.hydra.runtime.choices.get("experiment"), config.experiment)
         with open_dict(config):
             del config["hydra"]
         _honour_none(config, overrides)
@@ -118,16 +118,16 @@ def _honour_none(config: DictConfig, overrides: list[str]) -> None:
 
 def _job(config: DictConfig, root: Path, explainer: Explainer) -> Job:
     for key in _unknown(config, ""):
-        raise explainer.unknown_key_error(config, key)
+        raise explainer.keys.unknown_key_error(config, key)
     try:
         keep_references(config)
     except ConfigError as error:
         raise explainer.located(error) from None
     for key in sorted(OmegaConf.missing_keys(config)):
-        raise explainer.unset_key_error(str(key))
+        raise explainer.keys.unset_key_error(str(key))
     # `file: ???` in the option would not do: it does not override the null of the schema.
     if config.environment.name == FILE_OPTION and config.environment.file is None:
-        raise explainer.unset_key_error("environment.file")
+        raise explainer.keys.unset_key_error("environment.file")
     try:
         job = cast(Job, OmegaConf.to_object(config))
     except AmlcoreError as error:

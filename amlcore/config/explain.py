@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import is_dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
-from hydra.types import RunMode
-from omegaconf import DictConfig, OmegaConf
+from hydra.errors import MissingConfigException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from amlcore.config.files.key_locations import KeyLocations, first_undecodable_line
-from amlcore.config.grammar.override_parser import dotted, parent_of
+from amlcore.config.grammar.override_parser import dotted
 from amlcore.config.grammar.syntax_errors import explain_syntax
 from amlcore.config.interpolations import IN_CHOICE, explain_interpolation
-from amlcore.config.job import Job
-from amlcore.config.schema_keys import keys_of, suggest_key
+from amlcore.config.key_problems import IN_DEFAULTS, KeyProblems
 from amlcore.config.wrong_values import explain_wrong_value, is_other_shape
 from amlcore.errors import AmlcoreError, ConfigError, suggest
 
 if TYPE_CHECKING:
     from hydra._internal.config_loader_impl import ConfigLoaderImpl
 
-IN_DEFAULTS = "_dummy_"  # Hydra's key for an option that is chosen by a reference
 NAMED_KEY = re.compile(r"^([a-z_]+(?:\.[\w.-]+)?)(?:[=:]| is )")
 APPENDED = re.compile(r"Could not append to config\. An item is already at '([^']*)'")
 NOT_THERE = re.compile(r"Could not delete from config\. '([^']*)' does not exist")
@@ -52,6 +47,7 @@ class Explainer:
         self._root = root
         self._config_name = config_name
         self._locations = KeyLocations(loader, overrides, root, config_name=config_name)
+        self.keys = KeyProblems(loader, overrides, self._locations, config_name=config_name)
 
     def error_for(self, error: Exception) -> ConfigError:
         """The error to show in place of one of Hydra or OmegaConf."""
@@ -69,13 +65,13 @@ class Explainer:
     def _text_error(self, text: str) -> ConfigError:
         """The error to show in place of one that Hydra only tells apart by its message."""
         if text.startswith(("Ambiguous value", "Sweep parameters")):
-            return self._several_values_error(text.split("'")[1])
+            return self.keys.several_values_error(text.split("'")[1])
         if match := APPENDED.match(text):
             return ConfigError(f"{match[1]} exists already; to change it use {match[1]}=VALUE, without the +")
         if match := NOT_THERE.match(text):
             return ConfigError(f"{match[1]}: no such key to remove")
         if match := NO_GROUP.match(text):
-            return self._missing_group_error(match[1])
+            return self.keys.missing_group_error(match[1])
         if match := NO_FILE.match(text):
             return self._missing_file_error(*match.groups())
         if match := NO_PRIMARY.match(text):
@@ -83,24 +79,11 @@ class Explainer:
         if match := NO_PACKAGE.match(text):
             return ConfigError(f"{self._locations.file(match[1])}: its first line must be `# @package _global_`")
         if match := IN_CHOICE.match(text):  # Hydra 1.4
-            return self._reference_error(IN_DEFAULTS, f"{match[1]}: here a reference must name another group")
+            return self.keys.reference_error(IN_DEFAULTS, f"{match[1]}: here a reference must name another group")
         if match := CHOSEN_TWICE.search(text):
             return self._chosen_twice_error(match[1])
         match = IN_FILE.match(text)
         return ConfigError(" ".join((f"{self._locations.file(match[1])}: {match[2]}" if match else text).split()))
-
-    def _several_values_error(self, override: str) -> ConfigError:
-        """The error for several values, or a range, where one run was asked for."""
-        key, _, values = override.partition("=")
-        keys = keys_of(Job)
-        if "." not in key and key not in keys:
-            return ConfigError(f"{key}: no such key; {self._suggestion(key, keys)}")
-        if "(" in values:
-            return ConfigError(f"{override}: a range needs `aml run -m`, which searches it")
-        return ConfigError(
-            f"{override}: several values need `aml run -m`, which tries each; for one text use {key}=\"'{values}'\", "
-            f"for a list {key}=[{values}]"
-        )
 
     def unexpected_error(self, error: Exception) -> ConfigError:
         """The error for whatever else a malformed file makes Hydra raise."""
@@ -118,48 +101,6 @@ class Explainer:
                 return ConfigError(f"{override}: null is not an option; {suggest(option, options)}")
         message = f"{type(error).__name__}: {_first_line(str(error))}"
         return ConfigError(f"{self._root / 'conf'} cannot be composed with these overrides: {message}")
-
-    def none_group_error(self) -> ConfigError | None:
-        """The error for an override of a key in a group that is none; Hydra 1.3 only asserts there."""
-        for override in self.overrides:
-            *parents, _ = override.lstrip("+~").partition("=")[0].split(".")
-            for depth in range(1, len(parents) + 1):
-                group = "/".join(parents[:depth])
-                if any(item.startswith(f"{group}=") and item != f"{group}=none" for item in self.overrides):
-                    continue
-                options = [name for name in self._loader().get_group_options(group) if name != "none"]
-                if options:
-                    choice = " or ".join(f"{group}={name}" for name in options)
-                    return ConfigError(f"{override}: {'.'.join(parents[:depth])} is none; add {choice}")
-        return None
-
-    def unknown_key_error(self, config: DictConfig, key: str) -> ConfigError:
-        """The error for a key that the schema does not have."""
-        parent, _, name = key.rpartition(".")
-        node = OmegaConf.select(config, parent) if parent else config
-        keys = keys_of(OmegaConf.get_type(node))
-        return ConfigError(f"{key}: no such key{self._locations.where(key)}; {suggest(name, keys)}")
-
-    def experiment_key_error(self, choice: str | None, value: Any) -> ConfigError:
-        """The error for values under the key `experiment`, which nothing reads."""
-        override = next((item for item in self.overrides if item.lstrip("+").startswith("experiment.")), None)
-        if choice in (None, "null") or override is not None:
-            place = "" if override is not None else f" ({self._locations.file(self._config_name)})"
-            return ConfigError(
-                f"{override or f'experiment: {value}'}{place}: experiment is a group of whole jobs, not a key; choose "
-                "one with experiment=NAME, or in the defaults list"
-            )
-        keys = ", ".join(map(str, value)) if isinstance(value, DictConfig) else value
-        return ConfigError(
-            f"{self._locations.file(f'experiment/{choice}')}: its first line must be `# @package _global_`; without "
-            f"it {keys} would be ignored"
-        )
-
-    def unset_key_error(self, key: str) -> ConfigError:
-        """The error for a key that was left without a value."""
-        if key == "compute.kind":
-            return ConfigError("compute: this option does not name its type; begin it with `defaults: [local, _self_]`")
-        return ConfigError(f"{key} is not set{self._locations.where(key)}; use {key}=VALUE")
 
     def located(self, error: AmlcoreError) -> AmlcoreError:
         """The same error, with the place where its key was written."""
@@ -221,38 +162,6 @@ class Explainer:
         place = f"{self._locations.short(Path(mark.name))}:{mark.line + 1}: " if mark is not None else ""
         return f"{place}this is not YAML: {getattr(error, 'problem', None) or error}"
 
-    def _missing_group_error(self, key: str) -> ConfigError:
-        groups = self._loader().list_groups("")
-        names = [group for group in groups if group not in ("hydra", "schema")]
-        if key in names:
-            return ConfigError(
-                f"{key}{self._locations.where(key)}: {self._locations.file(self._config_name)} leaves this group out; "
-                "begin it with `defaults: [base, _self_, experiment: null]`"
-            )
-        hint = self._suggestion(key, names)
-        return ConfigError(f"{key}{self._locations.where(key)}: no such group of options; {hint}")
-
-    def _suggestion(self, key: str, names: list[str]) -> str:
-        """The nearest of `names`, or how to give an argument of the script, which `key` looks like."""
-        nearest = suggest(key, names)
-        return nearest if nearest.startswith("did you mean") else f"{self._argument_hint(key)}{nearest}"
-
-    def _argument_hint(self, key: str) -> str:
-        typed = next((item for item in self.overrides if item.lstrip("+").startswith(f"{key}=")), None)
-        if typed is None:
-            return ""
-        value = typed.partition("=")[2]
-        plus = "" if self._has_argument(key, besides=typed) else "+"
-        return f"for an argument of the script use {plus}script.arguments.{key}={value} or `-- --{key} {value}`; "
-
-    def _has_argument(self, key: str, *, besides: str) -> bool:
-        others = [item for item in self.overrides if item != besides]
-        try:
-            config = self._loader().load_configuration(self._config_name, others, run_mode=RunMode.RUN)
-            return key in (config.script.arguments or {})
-        except (HydraException, OmegaConfBaseException):
-            return False
-
     def _value_error(self, error: Exception, cause: OmegaConfBaseException) -> ConfigError:
         key, message = dotted(cause.full_key or ""), _first_line(str(cause))
         override = self._override_of(dotted(str(error)))
@@ -266,28 +175,17 @@ class Explainer:
             if is_other_shape(message) and (misshapen := self._locations.misshapen_key(match[1])) is not None:
                 place = self._locations.where(misshapen) if "." in misshapen else f" ({self._locations.file(match[1])})"
                 return ConfigError(explain_wrong_value(misshapen, cause, where=place))
-        if message.endswith("is None") and (null_error := self.none_group_error()) is not None:  # Hydra 1.4
+        if message.endswith("is None") and (null_error := self.keys.none_group_error()) is not None:  # Hydra 1.4
             return null_error
         if (problem := explain_interpolation(message)) is not None:
-            return self._reference_error(key, problem)
+            return self.keys.reference_error(key, problem)
         if message.startswith("Key "):
-            return self._missing_key_error(key, cause.object_type)
+            return self.keys.missing_key_error(key, cause.object_type)
         where, group = self._locations.where(key), key.replace(".", "/")
         if message.startswith("Invalid type assigned") and (options := self._loader().get_group_options(group)):
             option = next((item.partition("=")[2] for item in self.overrides if item.startswith(f"{key}=")), "")
             return ConfigError(f"{key}{where}: choose an option with {group}=NAME; {suggest(option, options)}")
         return ConfigError(explain_wrong_value(key, cause, where=where))
-
-    def _missing_key_error(self, key: str, noun: Any) -> ConfigError:
-        where, parent = self._locations.where(key), parent_of(key)
-        if is_dataclass(noun):
-            hint = suggest_key(key, noun) if "." in key else self._suggestion(key, keys_of(noun))
-            return ConfigError(f"{key}: no such key{where}; {hint}")
-        if parent == "experiment":
-            return self.experiment_key_error(None, None)
-        if not parent:
-            return self._missing_group_error(key)
-        return ConfigError(f"{key}: no such key{where}; `+{key}=VALUE` adds it to {parent}")
 
     def _override_of(self, message: str) -> str | None:
         for override in self.overrides:
@@ -295,13 +193,6 @@ class Explainer:
             if f"'{name}'" in message or f"'{override}'" in message:
                 return override
         return None
-
-    def _reference_error(self, key: str, problem: str) -> ConfigError:
-        if key != IN_DEFAULTS:
-            return ConfigError(f"{key or 'conf/'}: {problem}{self._locations.where(key)}")
-        groups = (name for item in self.overrides for name, _, option in [item.partition("=")] if "${" in option)
-        group = next((name for name in groups if self._loader().get_group_options(name)), None)
-        return ConfigError(f"{group or 'the defaults list'}: {problem}{self._locations.where(group) if group else ''}")
 
 
 def _root_of(error: BaseException) -> BaseException | None:

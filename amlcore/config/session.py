@@ -83,7 +83,7 @@ def explaining_errors(root: Path, overrides: list[str], *, config_name: str = "c
         except AmlcoreError:
             raise
         except Exception as error:  # a malformed file can make Hydra raise anything
-            raise explainer.none_group_error() or explainer.unexpected_error(error) from error
+            raise explainer.keys.none_group_error() or explainer.unexpected_error(error) from error
 
 
 def add_project_conf(search_path: ConfigSearchPath) -> None:
