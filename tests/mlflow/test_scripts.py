@@ -1,11 +1,7 @@
-"""Scripts in the style of MLflow's own examples, run by `aml run`: what they logged is what `aml show` says.
-
-AMLCORE_MLFLOW_VERSIONS=2.9.2,3.17.2 runs them with other versions of MLflow than the newest.
-"""
+"""Scripts in the style of MLflow's own examples, run by `aml run`: what they logged is what `aml show` says."""
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -15,15 +11,12 @@ import pytest
 
 from amlcore.record.record import Record
 from amlcore.runs.view import RunView
+from tests.mlflow.versions import VERSIONS, requirements
 from tests.support.aml import Aml, Write
 
 pytestmark = pytest.mark.slow
 
 SCRIPTS = Path(__file__).with_name("scripts")
-VERSIONS = os.environ.get("AMLCORE_MLFLOW_VERSIONS", "3.17.2").split(",")
-BESIDE = "lightgbm==4.7.0\nxgboost-cpu==3.2.0\nmatplotlib==3.11.0\nsetuptools<81\n"
-"""Of setuptools MLflow 2.9 imports a module that newer versions lack."""
-
 QUICK = "+script.environment_variables.MLFLOW_REQUIREMENTS_INFERENCE_TIMEOUT=1"
 """MLflow loads each model in a new process to see what it imports, and asks for nothing that is tested here."""
 
@@ -33,7 +26,7 @@ Show = Callable[..., dict[str, Any]]
 @pytest.fixture(params=VERSIONS)
 def show(request: pytest.FixtureRequest, project: Path, aml: Aml, write: Write) -> Show:
     """Run a script of this folder in an environment with MLflow, and say what `aml show --json` says."""
-    write("requirements.txt", f"mlflow=={request.param}\n{BESIDE}")
+    write("requirements.txt", requirements(request.param))
 
     def run(name: str, *overrides: str, status: int = 0) -> dict[str, Any]:
         shutil.copy(SCRIPTS / f"{name}.py", project)

@@ -149,7 +149,7 @@ class WritingStore(ReadingStore):
         if metrics:
             writer.log_numbers(self._new_numbers(writer, metrics))
         if tags:
-            writer.log_tags({tag.key: _text(tag.value) for tag in tags})
+            writer.log_tags({_checked_name(tag.key): _text(tag.value) for tag in tags})
 
     def log_metric(self, run_id, metric):
         self.log_batch(run_id, [metric], (), ())
@@ -186,7 +186,7 @@ class WritingStore(ReadingStore):
         try:
             for param in params:
                 value = _text(param.value)
-                if values.setdefault(param.key, value) != value:
+                if values.setdefault(_checked_name(param.key), value) != value:
                     raise ParameterChangedError(param.key, values[param.key], value)
             writer.log_parameters(values)
         except ParameterChangedError as error:
@@ -200,7 +200,7 @@ class WritingStore(ReadingStore):
         """
         numbers = []
         for metric in metrics:
-            number = metric.key, float(metric.value), int(metric.timestamp), int(metric.step)
+            number = _checked_name(metric.key), _number(metric), int(metric.timestamp), int(metric.step)
             model = getattr(metric, "model_id", None)
             if model is not None:
                 self._log_model_number(writer, model, number, metric)
@@ -211,6 +211,22 @@ class WritingStore(ReadingStore):
     def _log_model_number(self, writer, model, number, metric):
         # type: (RunWriter, str, tuple[str, float, int, int], typing.Any) -> None
         raise NotImplementedError
+
+
+def _number(metric):
+    # type: (typing.Any) -> float
+    try:
+        return float(metric.value)  # of any library's kind
+    except (TypeError, ValueError):
+        message = "metric '{}' must be a number, not {!r}".format(metric.key, metric.value)
+        raise MlflowException(message, INVALID_PARAMETER_VALUE) from None
+
+
+def _checked_name(name):
+    # type: (object) -> str
+    if not isinstance(name, str) or not name.strip():
+        raise MlflowException("a name must be text that is not empty, not {!r}".format(name), INVALID_PARAMETER_VALUE)
+    return name
 
 
 def _text(value):
