@@ -43,7 +43,7 @@ def _folders(workspace: Workspace, trash: Trash, without: Sequence[Removal]) -> 
                 f"snapshots were kept, since nobody knows which of them the runs need that {owner_of(path)} removed: "
                 f"{path} cannot be read"
             )
-    for removal in trash.removals():
+    for removal in trash.removals(strict=True):
         if removal not in without:
             yield from (trash.folder / removal.id / run for run in removal.runs)
 

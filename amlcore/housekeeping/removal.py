@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from amlcore.errors import NotFoundError, RequestError
 from amlcore.housekeeping.trash import Removal, Trash
-from amlcore.housekeeping.usage import Usage, Use
+from amlcore.housekeeping.usage import Usage, Use, lineage
 from amlcore.record.marks import Marks, change_marks, read_marks
 from amlcore.record.record import Record
 from amlcore.record.usage_lock import unused
@@ -50,13 +50,11 @@ def choose(workspace: Workspace, folders: Sequence[Path], *, skip_used: bool) ->
     chosen, kept = usage.families(folders), list[Use]()
     while uses := usage.uses(chosen):
         if not skip_used:
-            more = f"\nand {len(uses) - SHOWN} more" if len(uses) > SHOWN else ""
-            raise RequestError(
-                "\n".join(map(str, uses[:SHOWN])) + more + ("\nnothing was removed" if len(chosen) > 1 else "")
-            )
+            raise RequestError(_refusal(uses, is_one=len(chosen) == 1))
         kept += uses
-        families = {_root(use.run, chosen) for use in uses}
-        chosen = [folder for folder in chosen if _root(folder.name, chosen) not in families]
+        ids = {folder.name for folder in chosen}
+        families = {_root(use.run, ids) for use in uses}
+        chosen = [folder for folder in chosen if _root(folder.name, ids) not in families]
     return Choice(chosen, kept)
 
 
@@ -159,11 +157,12 @@ def _holds(removal: Removal, run: str) -> bool:
     return any(name.rpartition("/")[2].startswith(run) for name in removal.runs)
 
 
-def _root(run: str, folders: Sequence[Path]) -> str:
-    """The id of the topmost run of `folders` that `run` is a child of, or its own."""
-    names = {folder.name for folder in folders}
-    root = run
-    while "_" in run:
-        run = run.rpartition("_")[0]
-        root = run if run in names else root
-    return root
+def _refusal(uses: Sequence[Use], *, is_one: bool) -> str:
+    lines = [str(use) for use in uses[:SHOWN]]
+    more = [f"and {len(uses) - SHOWN} more"] if len(uses) > SHOWN else []
+    return "\n".join([*lines, *more, *([] if is_one else ["nothing was removed"])])
+
+
+def _root(run: str, ids: Collection[str]) -> str:
+    """The topmost run of `ids` that `run` is a child of, or itself."""
+    return [name for name in lineage(run) if name in ids or name == run][-1]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -20,6 +21,7 @@ from pathlib import Path
 
 from amlcore.errors import ExecutionError, RequestError
 from amlcore.record.forms import Moment
+from amlcore.record.ownership import owner_of
 from amlcore.record.reading import read_document, read_mapping
 from amlcore.record.record import Record
 from amlcore.worker import durable
@@ -57,11 +59,23 @@ class Trash:
         self.folder = workspace.trash_path
         self._moving = self.folder / MOVING
 
-    def removals(self) -> list[Removal]:
-        """What can be restored, oldest first."""
-        manifests = self.folder.glob(f"*/{MANIFEST}")
-        documents = (read_document(path, Removal, error=ExecutionError) for path in manifests)
-        removals = [removal for removal in documents if removal is not None]
+    def removals(self, *, strict: bool = False) -> list[Removal]:
+        """What can be restored, oldest first.
+
+        Raises
+        ------
+        ExecutionError
+            A manifest is damaged, and `strict` is true.
+        """
+        removals = []
+        for path in self.folder.glob(f"*/{MANIFEST}"):
+            try:
+                removal = read_document(path, Removal, error=ExecutionError)
+            except ExecutionError:
+                if strict:
+                    raise
+                continue
+            removals += [] if removal is None else [removal]
         return sorted(removals, key=lambda removal: removal.at.datetime)
 
     @staticmethod
@@ -70,7 +84,13 @@ class Trash:
         return os.geteuid() in (0, removal.uid)
 
     def remove(self, folders: Iterable[Path], *, user: str) -> Removal:
-        """Move the folders of runs into the trash, all or none."""
+        """Move the folders of runs into the trash, all or none.
+
+        Raises
+        ------
+        RequestError
+            One of them cannot be moved.
+        """
         folders = list(folders)
         runs = [f"{folder.parent.name}/{folder.name}" for folder in folders]
         removal = Removal(new_run_id(), user, os.geteuid(), Moment(datetime.now(UTC).isoformat()), runs)
@@ -79,7 +99,11 @@ class Trash:
         self._check_movable(folders)
         write_json(self._marker(removal), asdict(removal), sync=True)
         durable.sync([self._moving, self.folder])
-        self._settle(removal)
+        try:
+            self._settle(removal)
+        except BaseException:
+            self._bring_back(removal)
+            raise
         return removal
 
     def restore(self, removal: Removal) -> None:
@@ -91,17 +115,17 @@ class Trash:
             There is a run of the same id now.
         """
         for run in removal.runs:
-            if (self._workspace.outputs_path / run / "run.json").exists():
-                raise RequestError(f"{self._workspace.outputs_path / run} exists again; rename it first")
+            if os.path.lexists(path := self._workspace.outputs_path / run):
+                raise RequestError(f"run {path.name} cannot be restored: {path} exists again; move it away first")
         trash = self.folder / removal.id
         make_folder(self._moving)
         (trash / MANIFEST).rename(self._marker(removal))
         durable.sync([trash, self._moving])
-        for run in removal.runs:
-            self._move(trash / run, self._workspace.outputs_path / run)
-        durable.sync(self._experiments(removal))
-        os.unlink(self._marker(removal))
-        durable.sync([self._moving])
+        try:
+            self._bring_back(removal)
+        except BaseException:
+            self._settle(removal)
+            raise
         shutil.rmtree(trash, ignore_errors=True)
 
     def purge(self, removal: Removal) -> None:
@@ -139,10 +163,12 @@ class Trash:
 
     def _finish_pruning(self, journal: Path) -> None:
         """Discard all that the records of these runs say was pruned."""
+        paths: list[Path] = []
         for run, parts in (read_mapping(journal) or {}).items():
             record = self._record(run)
             pruned = read_mapping(record.layout.pruned) or {}
-            self.discard(*(record.folder / part for part in parts if part in pruned))
+            paths += [record.folder / part for part in parts if part in pruned]
+        self.discard(*paths)
         journal.unlink()
 
     def _record(self, run: str) -> Record:
@@ -155,19 +181,22 @@ class Trash:
                 _delete(path)
 
     def recover(self) -> None:
-        """Finish what a process that was killed has left."""
+        """Finish what a process that was killed has left; what was another user's waits for them, or for root."""
         if not self.folder.is_dir():
             return
         for path in sorted(self._moving.glob("*.json")):
             removal = read_document(path, Removal, error=ExecutionError)
-            if removal is not None:
-                make_folder(self.folder / removal.id)
-                self._settle(removal)
+            with suppress(PermissionError):
+                if removal is not None:
+                    make_folder(self.folder / removal.id)
+                    self._settle(removal)
         for path in sorted((self.folder / PRUNING).glob("*.json")):
-            self._finish_pruning(path)
+            with suppress(PermissionError):
+                self._finish_pruning(path)
         for folder in (self._moving, self.folder / PRUNING):
             for path in folder.glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+                with suppress(PermissionError):
+                    path.unlink(missing_ok=True)
         for folder in self.folder.iterdir():
             if folder.is_dir() and folder.name not in (MOVING, DELETING, PRUNING) and not (folder / MANIFEST).exists():
                 _delete_empty(folder)  # of a removal that was killed before it began, or restored
@@ -181,6 +210,14 @@ class Trash:
         os.rename(self._marker(removal), trash / MANIFEST)
         durable.sync([trash, self._moving])
 
+    def _bring_back(self, removal: Removal) -> None:
+        """Have all runs of a removal in outputs/, wherever they are; it is over then."""
+        for run in removal.runs:
+            self._move(self.folder / removal.id / run, self._workspace.outputs_path / run)
+        durable.sync(self._experiments(removal))
+        os.unlink(self._marker(removal))
+        durable.sync([self._moving])
+
     def _move(self, source: Path, target: Path) -> None:
         make_folder(target.parent)
         with suppress(FileNotFoundError):  # it was moved before this process was killed
@@ -192,6 +229,14 @@ class Trash:
         for folder in folders:
             if os.stat(folder).st_dev != device:
                 raise RequestError(f"{folder} is on another filesystem than the trash in {self.folder}")
+            with suppress(PermissionError):  # a script may have taken away the permission to
+                os.chmod(folder, stat.S_IMODE(os.stat(folder).st_mode) | stat.S_IRWXU)
+            for path in (folder, folder.parent):
+                if not os.access(path, os.W_OK | os.X_OK):
+                    raise RequestError(
+                        f"run {folder.name} cannot be moved: {path} belongs to {owner_of(path)}, "
+                        "and you may not write there"
+                    )
 
     def _marker(self, removal: Removal) -> str:
         return str(self._moving / f"{removal.id}.json")

@@ -166,6 +166,48 @@ def test_a_filter_removes_what_matches_and_is_not_in_use(project: Path) -> None:
     assert ids(project) == [used.name]
 
 
+def test_a_removal_that_breaks_off_removes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sweep = lay_sweep(project, 1, trials=3)
+    before, rename = tree(project / "outputs"), Path.rename
+
+    def fail(path: Path, target: Path) -> Path:
+        if path.name.endswith("_2") and "trash" in str(target):
+            raise OSError(28, "No space left on device")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail)
+    assert "No space left" in called(project, "rm", sweep.name, status=1).err
+    monkeypatch.undo()
+
+    assert tree(project / "outputs") == before
+    assert len(ids(project)) == 4
+    assert called(project, "rm", "--undo", status=2).err == "aml: error: nothing to restore: the trash is empty\n"
+
+
+def test_a_run_whose_folder_was_made_read_only_can_be_removed(project: Path) -> None:
+    run = lay(project, 1, files={"outputs/x.txt": "x"})
+    (run / "outputs").chmod(0o500)
+    run.chmod(0o500)
+
+    called(project, "rm", run.name, "--now")
+
+    assert not [path for path in (project / ".amlcore/trash").rglob("*") if path.is_file()]
+
+
+def test_a_run_is_not_restored_over_another_folder(project: Path) -> None:
+    run = lay(project, 1)
+    called(project, "rm", run.name)
+    run.mkdir()
+    (run / "late.txt").write_text("from a process that went on")
+
+    assert f"{run} exists again; move it away first" in called(project, "rm", "--undo", status=2).err
+
+    (run / "late.txt").rename(project / "late.txt")
+    run.rmdir()
+    called(project, "rm", "--undo")
+    assert ids(project) == [run.name]
+
+
 @pytest.mark.parametrize("words", [("--now", "RUN"), ("--where", "state = Completed")])
 def test_people_are_asked_before_more_goes_than_they_named(words: tuple[str, ...], project: Path) -> None:
     run = lay(project, 1)
