@@ -11,6 +11,7 @@ from amlcore.errors import NotFoundError, RequestError
 from amlcore.model import Model, find
 from amlcore.model import marking as model_marking
 from amlcore.model.folders import registered_names
+from amlcore.model.reference import ModelReference
 from amlcore.runs import marking as run_marking
 from amlcore.runs.run import Run
 from amlcore.workspace import Workspace
@@ -48,7 +49,7 @@ def note(workspace: Workspace, reference: str, text: str | None, *, remove: bool
 
 def name(workspace: Workspace, reference: str, new_name: str | None, *, remove: bool) -> Shown:
     """Name a run, or remove its name; with neither, nothing is written."""
-    if _is_model(reference):
+    if ModelReference.names_version(reference):
         raise RequestError(
             f"model '{reference}': a model keeps its name; use `aml alias` to give a version another one"
         )
@@ -66,7 +67,7 @@ def find_marked(workspace: Workspace, reference: str) -> Run | Model:
     NotFoundError
         There is no such run or model.
     """
-    if _is_model(reference):
+    if ModelReference.names_version(reference):
         return find(workspace.models_path, reference)
     try:
         return find_run(workspace, reference)
@@ -74,11 +75,6 @@ def find_marked(workspace: Workspace, reference: str) -> Run | Model:
         if reference in registered_names(workspace.models_path):
             raise NotFoundError(f"'{reference}' is a model; name its version too, such as {reference}:latest") from None
         raise
-
-
-def _is_model(reference: str) -> bool:
-    """Whether `reference` names a version of a model: no run is called like that."""
-    return ":" in reference or "@" in reference
 
 
 def _shown(target: Run | Model) -> Shown:

@@ -6,6 +6,7 @@ import gc
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from amlcore.cli import aliases
 from amlcore.cli.parser import Parser, Verb, add_json, add_run, port, positive
 from amlcore.errors import RequestError, suggest
 from amlcore.terminal.output import log, log_none, print_json
@@ -104,8 +105,11 @@ def _add_show(parser: Parser) -> None:
 
 
 def show(options: Namespace) -> int:
+    from amlcore.model.reference import ModelReference
     from amlcore.terminal import tables
 
+    if ModelReference.names_version(options.run):
+        return aliases.show(Namespace(model=options.run, json=options.json))
     details = _find(options).get_details()
     if options.json:
         print_json(details)
@@ -198,7 +202,7 @@ def _find(options: Namespace) -> Run:
 
 VERBS = {
     "runs": Verb("list runs, newest first, or find them by a filter", runs, _add_runs, FILTER_HELP),
-    "show": Verb("show everything about a run", show, _add_show),
+    "show": Verb("show everything about a run, or a version of a model", show, _add_show),
     "logs": Verb("print the output of a run", logs, _add_logs),
     "cancel": Verb("cancel a run and its children", cancel, add_run),
     "wait": Verb("wait until a run has ended, and exit with its exit status", wait, add_run),

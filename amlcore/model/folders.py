@@ -87,7 +87,7 @@ def registered(models: Path) -> list[Path]:
     """The folders in `models` that amlcore wrote; anything else is the user's, such as a Python package `models`."""
     if models.is_symlink() and not any(models.glob("*.py")):
         return [models]
-    files = (f"*/*/{RECORD}", f"*/*/{REMOVED}", f"*/{model_log.FOLDER}/[0-9]*.json")
+    files = (f"*/*/{RECORD}", f"*/*/{REMOVED}", f"*/{model_log.FOLDER}/[0-9]*.json", "*/marks/[0-9]*.json")
     folders = {path.parent for pattern in files for path in models.glob(pattern)}
     return [*sorted(folders), *models.glob(f"*/{PREPARED}*")]
 

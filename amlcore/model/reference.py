@@ -41,6 +41,11 @@ class ModelReference:
             return cls(name, version=None if rest == LATEST else rest)
         return cls(name, alias=rest)
 
+    @staticmethod
+    def names_version(text: str) -> bool:
+        """Whether `text` names a version of a model and not a run: no run is called like that."""
+        return ":" in text or "@" in text
+
     def __str__(self) -> str:
         return self.name + (f":{self.version}" if self.version else f"@{self.alias}" if self.alias else "")
 

@@ -55,6 +55,8 @@ def test_an_alias_means_a_version_wherever_one_may_stand(project: Path, aml: Aml
     assert "wine@champion" in aml("alias").out
     assert aml("models", "show", "wine@champion", "--json").json["version"] == 3
     assert "name: wine" in aml("models", "show", "wine@champion").out
+    assert aml("show", "wine@champion", "--json").json["version"] == 3
+    assert aml("tag", "wine@champion", "good=yes").status == 0
     assert [(row["version"], row["aliases"]) for row in aml("models", "--json").json] == [
         (3, ["champion"]),
         (2, ["previous", "stable"]),
@@ -159,7 +161,9 @@ def test_a_damaged_log_is_named_and_other_models_are_unaffected(project: Path, a
 
 def test_the_log_is_not_part_of_a_snapshot_of_the_workspace(project: Path) -> None:
     set_alias(models(project), "wine", "champion", 1)
-    assert models(project) / "wine/aliases" in registered(models(project))
+    (models(project) / "wine/marks").mkdir()
+    (models(project) / "wine/marks/1.json").write_text("{}")
+    assert {models(project) / "wine/aliases", models(project) / "wine/marks"} <= set(registered(models(project)))
 
 
 def test_an_alias_of_a_version_whose_folder_is_gone_is_told(project: Path) -> None:
