@@ -24,6 +24,7 @@ from typing import Any
 
 from tests.faults import Outcome
 from tests.faults.support import BASE, TIMEOUT_S, TRAIN, Workplace
+from tests.support.model_records import add_version
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, see ext4(5)
 WITHOUT_THE_JOURNAL = 2
@@ -252,9 +253,25 @@ def _after_a_tag(here: Workplace, disk: Disk, _: random.Random, outcome: Outcome
     _check_goes_on(here, outcome)
 
 
+def _after_an_alias(here: Workplace, disk: Disk, _: random.Random, outcome: Outcome) -> None:
+    """Of an alias that was moved, a version that was removed, and one that was promoted."""
+    for accuracy in (0.5, 0.6, 0.7):
+        add_version(here.root, metrics={"accuracy": accuracy})
+    disk.cut()  # what registration said is on the disk as well
+    _run_until(here, ("wine@champion is wine:1",), "alias", "wine@champion", "1", then=disk.cut)
+    _run_until(here, ("wine:3 is removed",), "models", "rm", "wine:3", then=disk.cut)
+    better = ("--to", "champion", "--if", "accuracy > champion.accuracy")
+    _run_until(here, ("wine@champion is wine:2",), "promote", "wine:2", *better, then=disk.cut)
+    events = [(event["event"], event["version"]) for event in here.json("models", "log", "wine")]
+    if events[-3:] != [("alias set", 1), ("version removed", 3), ("alias set", 2)]:
+        outcome.lost.append(f"moves of an alias: {events}")
+    if [(row["version"], row["aliases"]) for row in here.json("models")] != [(2, ["champion"]), (1, [])]:
+        outcome.lost.append(f"aliases: {here.json('models')}")
+
+
 CASES = (
     *(_after_registered, _after_completed, _after_packaged, _after_sweep, _after_a_tag),
-    *(_amid_a_run, _amid_a_sweep, _amid_a_sweep),
+    *(_amid_a_run, _amid_a_sweep, _amid_a_sweep, _after_an_alias),
 )
 
 
