@@ -36,7 +36,6 @@ def main() -> None:
         _print(f"aml runs: {MANY} runs ÷ {FEW} runs", plain, 1.5)
         found = statistics.median(_seconds(lambda: _list(many, FILTER, "--sort", "accuracy")) for _ in range(TURNS))
         _print(f"aml runs FILTER --sort, {MANY} runs, warm: seconds", found, 0.5)
-        _print(f"aml runs --sort: {MANY} runs ÷ {FEW} runs", _ratio(lambda: _sort(many), lambda: _sort(few)), 5)
         _print("a cold build beyond reading the files: µs a run", _build_us(built), 60)
         _print(f"a second look of a server, {MANY} runs: seconds of CPU", _look_s(many), 0.3)
 
@@ -60,10 +59,6 @@ def _workspace(root: Path, count: int) -> Path:
 
 def _list(root: Path, *words: str) -> None:
     subprocess.run([AML, "runs", *words], cwd=root, capture_output=True, check=True)
-
-
-def _sort(root: Path) -> None:
-    _list(root, "--sort", "accuracy")
 
 
 def _build_us(root: Path) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 
 from amlcore import workspace as nouns
@@ -11,7 +12,7 @@ from amlcore.azure.experiment import Experiment
 from amlcore.azure.model import Model
 from amlcore.azure.run import Run
 from amlcore.config import compose_environment, compose_workspace, environment_options
-from amlcore.errors import NotFoundError
+from amlcore.errors import LeftOutWarning, NotFoundError
 from amlcore.model import list_models
 from amlcore.runs.find import find, newest_first, readable
 from amlcore.serving.service import Service, list_services
@@ -94,6 +95,8 @@ class Workspace(nouns.Workspace):
         matches = find_rows(
             self, where, experiment=experiment, children=children, archived=archived, sort=sort, ascending=ascending
         )
+        for reason in matches.skipped.values():
+            warnings.warn(f"skipping a run: {reason}", LeftOutWarning, stacklevel=2)
         return [Run(str(self.outputs_path / row.place)) for row in matches.rows[:limit]]
 
     def get_run(self, run_id: str) -> Run:

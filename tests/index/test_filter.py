@@ -15,6 +15,7 @@ from amlcore.index import FilterError, RunRow, looks_like_filter
 from amlcore.index.filter_parser import parse
 from amlcore.index.moments import duration_s, span
 from amlcore.index.predicates import compile_filter
+from amlcore.index.row_columns import column_of
 from amlcore.index.syntax import KEYWORDS, And, Expression, FilterName, FilterValue, Not, Or, Term
 
 OPERATORS = ("=", "!=", "<", "<=", ">", ">=")
@@ -332,6 +333,31 @@ def test_values_of_each_type(source: str, is_match: bool | None, monkeypatch: py
             _matches(source, row)
     else:
         assert _matches(source, row) is is_match
+
+
+@pytest.mark.parametrize(
+    ("parameters", "source", "is_match"),
+    [
+        ({"options": {"a": 1}, "a": 2}, "a = 2", True),
+        ({"options": {"a": 1}}, "options ~ a", True),
+        ({"text": 'a "a": 1, {', "a": 2}, "a = 2", True),
+        ({"text": '"a":1', "a": 2}, "a = 2", True),
+        ({"\\": 1, '"': 2, 'a":3, "b': 4}, '`a":3, "b` = 4', True),
+        ({"größe": 1, "a": None}, "größe = 1 and a is null", True),
+    ],
+)
+def test_names_and_texts_that_look_like_the_form_they_are_kept_in(
+    parameters: dict[str, Any], source: str, is_match: bool
+) -> None:
+    assert _matches(source, _row(parameters=parameters)) is is_match
+
+
+@given(st.dictionaries(st.text(max_size=3) | st.just("a"), LOGGED | st.text() | st.dictionaries(st.just("a"), LOGGED)))
+def test_the_value_of_a_name_is_what_was_logged(values: dict[str, Any]) -> None:
+    row = _row(parameters=values)
+    for name, value in values.items():
+        column = column_of(FilterName("params", name, 0), [row])
+        assert json.dumps(column.get(row)) == json.dumps(value)
 
 
 def test_a_name_that_means_two_things_is_refused() -> None:

@@ -32,6 +32,7 @@ def write_run(
     host: str = "node1",
     script: str = "train.py",
     sweep: bool = False,
+    trial: int | None = None,
 ) -> Path:
     """Write the record of one run.
 
@@ -74,6 +75,7 @@ def write_run(
             "host": host,
             "user": user,
             "rerun_of": None,
+            **({} if trial is None else {"trial": trial}),
         },
     )
     times = {"NotStarted": begun, "Running": begun} | ({"Finalizing": ended} if state != "Running" else {})
