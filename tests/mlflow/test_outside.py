@@ -167,6 +167,24 @@ print(json.dumps([run.info.run_id, read.info.status, read.data.metrics, files, t
     assert len(run["children"]) == 1
 
 
+def test_loading_a_model_leaves_it_as_it_is(python: Python, project: Path, aml: Aml, write: Write) -> None:
+    write(
+        "train.py",
+        "import mlflow\nfrom sklearn.linear_model import Ridge\n"
+        "with mlflow.start_run():\n    mlflow.sklearn.log_model(Ridge().fit([[0], [1]], [0, 1]), 'm')\n",
+    )
+    aml("run", "train.py", "environment.file=requirements.txt", "model.name=m", "model.mlflow=m")
+    before = {path: path.read_bytes() for path in project.glob("*/*/*/**/*") if path.is_file()}
+
+    predicted = python("""
+run = client.search_runs(["train"])[0].info.run_id
+print(json.dumps([float(mlflow.pyfunc.load_model(uri).predict([[1]])[0]) for uri in ("models:/m/1", f"runs:/{run}/m")]))
+""")
+
+    assert predicted == [pytest.approx(0.666, abs=0.1)] * 2
+    assert {path: path.read_bytes() for path in project.glob("*/*/*/**/*") if path.is_file()} == before
+
+
 def test_a_name_a_note_and_tags_that_people_added(python: Python, project: Path, aml: Aml) -> None:
     first, second = write_run(project, 1, tags={"by": "script"}).name, write_run(project, 2).name
     aml("name", first, "baseline")

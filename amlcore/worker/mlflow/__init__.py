@@ -29,7 +29,7 @@ def registry_store(store_uri=None, tracking_uri=None):  # noqa: ARG001 - the sig
 
 def artifact_repository(artifact_uri, *args, **kwargs):
     # type: (str, typing.Any, typing.Any) -> typing.Any
-    """The files of the run at `artifact_uri`, as MLflow's entry point `mlflow.artifact_repository` has it."""
-    from amlcore.worker.mlflow.artifacts import RunArtifacts
+    """The files at `artifact_uri`, as MLflow's entry point `mlflow.artifact_repository` has it."""
+    from amlcore.worker.mlflow.artifacts import repository
 
-    return RunArtifacts(artifact_uri, *args, **kwargs)
+    return repository(artifact_uri, *args, **kwargs)

@@ -10,8 +10,8 @@ from mlflow.store.entities.paged_list import PagedList
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.mlflow import journal
 from amlcore.worker.mlflow.artifacts import outputs_of
+from amlcore.worker.mlflow.entities import artifact_uri
 from amlcore.worker.mlflow.running import own_outputs
-from amlcore.worker.mlflow.uris import file_uri_of
 from amlcore.worker.mlflow.writing import WritingStore
 
 TYPE_CHECKING = False
@@ -152,7 +152,7 @@ def _model(entries, folder):
         experiment_id=model["experiment"],
         model_id=model["model_id"],
         name=model["name"],
-        artifact_location=file_uri_of(os.path.join(own_outputs(folder) or outputs_of(folder), model["path"])),
+        artifact_location="{}/{}".format(artifact_uri(folder), model["path"]),
         creation_timestamp=int(model["at"] * 1000),
         last_updated_timestamp=int(entries[-1]["at"] * 1000),
         model_type=model["model_type"],

@@ -47,15 +47,16 @@ def _local_path(root, source, model_id):
     parts = urlsplit(source)
     if parts.scheme == "models" or (model_id and not source):
         model = TrackingStore(uri_of(root)).get_logged_model(model_id or parts.path.strip("/"))
-        return unquote(urlsplit(model.artifact_location).path)
+        source = model.artifact_location
+        parts = urlsplit(source)
     if parts.scheme == "runs":
         run, _, path = parts.path.strip("/").partition("/")
         source = TrackingStore(uri_of(root)).get_run(run).info.artifact_uri + "/" + path
         parts = urlsplit(source)
     if parts.scheme == SCHEME:
-        from amlcore.worker.mlflow.artifacts import RunArtifacts
+        from amlcore.worker.mlflow.artifacts import repository
 
-        return str(RunArtifacts(source).get_local_path(""))
+        return str(repository(source).get_local_path(""))
     return os.path.abspath(unquote(parts.path))
 
 

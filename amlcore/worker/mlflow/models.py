@@ -8,7 +8,7 @@ from amlcore.worker import model_log
 from amlcore.worker.files import read_json
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.mlflow import journal
-from amlcore.worker.mlflow.uris import file_uri_of
+from amlcore.worker.mlflow.uris import uri_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def _version(folder, name, number):
             name,
             number,
             _ms(record["created"]),
-            file_uri_of(os.path.join(folder, "files")),
+            uri_of(os.path.join(folder, "files")),
             run=record["run"],
             description=record["description"],
             tags=tags,
