@@ -68,7 +68,9 @@ def test_a_table_in_a_pipe_has_one_line_a_row(width: int, capsys: pytest.Capture
     run = dict(zip(keys, ["a_0", "e", "Completed", None, "2026-01-01T00:00:00+00:00", 1.5, None], strict=True))
     parameters = [{"long": "x" * width}, {"lines": "1\n2\r3\u20284"}, {"wide": "日本語"}]
 
-    tables.runs([{**run, "parameters": each, "metrics": {"score": 0.25}} for each in parameters])
+    marks: dict[str, object] = {"name": None, "tags": {}}
+
+    tables.runs([{**run, **marks, "parameters": each, "metrics": {"score": 0.25}} for each in parameters])
 
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 1 + len(parameters)
