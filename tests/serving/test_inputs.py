@@ -462,6 +462,10 @@ def test_texts_are_answered_one_by_one_whatever_the_sample(tmp_path: Path, form:
     assert "expected" in ask(service, [["pay now"], [3]])["message"] or form == "none"
     if form in ("series", "frame", "one row"):
         assert ask(service, [{"letter": "happy day"}, {"letter": "pay now"}]) == [0, 1]
+    else:
+        refusal = ask(service, [{"letter": "happy day"}])["message"]
+        assert "texts" in refusal
+        assert refusal == ask(service, {"letter": "happy day"})["message"]
 
 
 @pytest.mark.parametrize("with_sample", [True, False])

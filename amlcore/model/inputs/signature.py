@@ -173,7 +173,7 @@ class Signature:
     def _ordered(self, record: dict[str, Any], number: int | None) -> list[Any]:
         where = "data" if number is None else f"row {number}"
         if self.names is None:
-            raise InputError("the model was trained without column names; send rows as lists", row=number)
+            raise InputError(f"{where}: {self._without_names()}", row=number)
         if len(self._known) != len(self.names):
             raise InputError("two columns of the model have the same name; send rows as lists", row=number)
         if self._aliases:
@@ -187,6 +187,13 @@ class Signature:
             if name not in record:
                 raise InputError(f"{where}: column {name!r} is missing", row=number, column=name)
         return [record[name] for name in self.names]
+
+    def _without_names(self) -> str:
+        """What to send instead of a record."""
+        if self.form == "texts":
+            return "the model takes texts, not records; send a list of texts"
+        lists = "the model was trained without column names; send rows as lists"
+        return f"{lists}, or as texts if it takes texts" if self.takes_texts else lists
 
     def irregular(self, rows: list[Any]) -> list[Irregular]:
         """For each row, the columns whose trained dtype cannot hold its value, and the NumPy kind that can."""

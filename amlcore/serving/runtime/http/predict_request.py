@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from ..inputs.errors import InputError, quoted
 
 FORMS = (
-    '{"data": rows}, where rows is a list of lists or of records by column name, a single row, or an object of columns '
-    'by name; "method" is optional'
+    '{"data": rows}, where rows is a list of lists, of records by column name or of texts, a single row, or an object '
+    'of columns by name; "method" is optional'
 )
 try:
     import orjson
