@@ -81,6 +81,8 @@ class SweepDriver:
                 runs.environment(base.job)
             record.enter(RunState.Running)
             loop = self._begin(study, runs)
+            if loop.is_over:  # as after `aml resume` of a sweep that was complete
+                self._log(f"nothing left to run: all {loop.progress.ended} trials have ended")
             self._follow(loop, runs)
             self.trials = study.trials()
             self._finish(loop)

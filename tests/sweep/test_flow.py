@@ -249,8 +249,10 @@ def test_a_resumed_sweep_may_go_further_and_a_running_one_is_left_alone(project:
     aml(*RESUMED, *space, "sweep.max_total_runs=3")
     before = [run["parameters"]["x"] for run in sweep_and_trials(aml)[1]]
 
-    aml(*RESUMED, *space, "sweep.max_total_runs=6", "sweep.resume=true")
+    assert "nothing left to run: all 3 trials have ended" in aml("resume", "latest").err
+    further = aml(*RESUMED, *space, "sweep.max_total_runs=6", "sweep.resume=true")
 
+    assert "nothing left to run" not in further.err
     _, trials = sweep_and_trials(aml)
     assert len(aml("runs", "--json").json) == 1
     assert [run["parameters"]["x"] for run in trials][:3] == before
