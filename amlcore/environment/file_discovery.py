@@ -50,16 +50,29 @@ def _unread_files_note(used: Path) -> list[str]:
 
 
 def _outside_file_note(source: Path, root: Path) -> list[str]:
-    """A note on a file above the source folder, in the workspace: perhaps it was meant."""
+    """A note on a file above the source folder, in the workspace: perhaps it was meant.
+
+    The pyproject.toml of a checkout of amlcore never is: what it lists is for amlcore, not for scripts.
+    """
     if not source.is_relative_to(root):
         return []
     for folder in source.parents:
         for name in FILE_NAMES:
-            if folder.is_relative_to(root) and (folder / name).is_file() and _skip_reason(folder / name) is None:
-                location = location_of(folder / name, root=root)
+            path = folder / name
+            if folder.is_relative_to(root) and path.is_file() and _skip_reason(path) is None and not _is_own(path):
+                location = location_of(path, root=root)
                 unread = f"{location} is outside script.source_directory and is not read"
                 return [f"{unread}; use it with environment.file={location}"]
     return []
+
+
+def _is_own(path: Path) -> bool:
+    """Whether the file is amlcore's own pyproject.toml."""
+    try:
+        project = tomllib.loads(decoded_text(path, location=SourceLocation(path.name))).get("project")
+    except (EnvironmentSpecError, ValueError):
+        return False
+    return isinstance(project, dict) and project.get("name") == "amlcore"
 
 
 def _skip_reason(path: Path, *, location: SourceLocation | None = None) -> str | None:

@@ -104,6 +104,18 @@ def test_a_file_of_a_folder_above_counts_up_to_the_source(project: Path, write: 
     assert "use it with environment.file=code/requirements.txt" in (outside.chosen or "")
 
 
+@pytest.mark.parametrize(("name", "is_noted"), [("amlcore", False), ("theirs", True)])
+def test_the_project_of_amlcore_itself_is_not_proposed(name: str, is_noted: bool, project: Path, write: Write) -> None:
+    """As in a checkout, whose shipped scripts are below its pyproject.toml."""
+    write("scripts/t.py", "")
+    write("pyproject.toml", f"[project]\nname = '{name}'\ndependencies = ['six']\n")
+
+    note = chosen(project, source="scripts").chosen or ""
+
+    assert ("use it with environment.file=pyproject.toml" in note) == is_noted
+    assert bool(note) == is_noted
+
+
 @pytest.mark.parametrize(
     ("override", "requirements"),
     [
