@@ -84,8 +84,8 @@ def compose_search(
     overrides = merge_requirement_lists(overrides)
 
     @cache
-    def compose_once(*overrides: str) -> tuple[Job, list[KeyReference]]:  # which takes about 90 ms
-        return compose_with_references(list(overrides), root=root, config_name=config_name)
+    def compose_once(*words: str) -> tuple[Job, list[KeyReference]]:  # which takes about 90 ms
+        return compose_with_references(list(words), root=root, config_name=config_name)
 
     with session(root):
         typed = _parse(overrides, root=root, config_name=config_name) if multirun else _Typed(overrides)

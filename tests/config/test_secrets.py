@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shlex
 import stat
 from importlib import metadata
@@ -192,6 +193,24 @@ def test_the_value_of_a_secret_gets_into_no_job(override: str, key: str, secret:
         compose(["script=script", "script.script=train.py", override], root=secret)
     assert key in str(caught.value)
     assert "canary" not in str(caught.value).replace(override, "")
+
+
+@pytest.mark.parametrize(
+    "values",
+    ["a,SECRET,b", "SECRET,a", "'x SECRET y',a", "tag(SECRET,interval(0,1))", "tag(SECRET,choice(a,b))"],
+)
+@pytest.mark.parametrize("key", ["+script.arguments.a", "+script.environment_variables.A", "model.description"])
+def test_a_secret_in_an_override_of_a_multirun_is_refused(
+    key: str, values: str, project: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tag too: no trial has it, but the record keeps the overrides as they were typed."""
+    monkeypatch.setenv("TOKEN", "canary-7f3a")
+    write("t.py", "")
+    write("conf/config.yaml", "defaults: [base, _self_]\nworkspace: {secrets: [TOKEN]}\n")
+    override = f"{key}={values.replace('SECRET', 'canary-7f3a')}"
+
+    with pytest.raises(ConfigError, match=f"{re.escape(key.lstrip('+'))}: holds the value of TOKEN, a secret"):
+        compose_search(["script.script=t.py", "sweep=random", override], root=project)
 
 
 def test_a_secret_is_refused_among_the_values_of_a_sweep_and_in_python(secret: Path) -> None:
