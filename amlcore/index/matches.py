@@ -72,6 +72,8 @@ def find(
     fields = {name.text for name in names if name.namespace in (None, "run")}
     index = RunIndex(workspace, experiment=experiment, children=children or bool(fields & _OF_CHILDREN), log=log)
     rows = list(index.look().values())
+    if experiment is not None and not rows:
+        return Matches([], index.skipped, ())
     matching: Iterable[RunRow] = rows
     if expression is not None and where is not None:
         matching = filter(compile_filter(expression, source=where, rows=rows), matching)

@@ -135,6 +135,21 @@ def test_a_second_registered_model_is_seen(root: Path) -> None:
     assert _rows(root)[f"e/{_folder(root).name}"].model == "wine:2"
 
 
+def test_a_slow_file_server_is_asked_for_many_at_once(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("amlcore.index.index._SAMPLE", 1)
+    monkeypatch.setattr("amlcore.index.index._SLOW_CALL_S", 0)
+    for number in range(10, 50):
+        write_run(root, number, metrics={"accuracy": number})
+    _rows(root)
+    _edit(_folder(root, 20) / "state.json")
+    shutil.rmtree(_folder(root, 30))
+
+    rows = _rows(root)
+
+    assert len(rows) == 42
+    assert {place for place, row in rows.items() if row.reason == "edited"} == {f"e/{_folder(root, 20).name}"}
+
+
 def test_a_run_that_was_removed_is_forgotten(root: Path, cache: Path) -> None:
     _rows(root)
     shutil.rmtree(_folder(root))
