@@ -6,6 +6,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from amlcore.errors import NotFoundError, UnreadableError
@@ -128,10 +129,13 @@ class RunIndex:
             if self._experiment not in (None, experiment.name):
                 continue
             try:
-                for run in _folders(experiment.path):
-                    places[f"{experiment.name}/{run.name}"] = run.stat().st_mtime_ns
+                runs = list(_folders(experiment.path))
             except OSError:  # such as of another user
                 places[experiment.name] = 0
+                continue
+            for run in runs:
+                with suppress(FileNotFoundError):  # it has just been removed
+                    places[f"{experiment.name}/{run.name}"] = _time_ns(run)
         return places
 
     def _is_looked_for(self, place: str) -> bool:
@@ -207,6 +211,13 @@ class RunIndex:
 
 def _fingerprint_now(folder: str, watched: str) -> int:
     return fingerprint(folder, os.stat(folder).st_mtime_ns, watched)
+
+
+def _time_ns(run: os.DirEntry[str]) -> int:
+    try:
+        return run.stat().st_mtime_ns
+    except PermissionError:  # reading it reports it
+        return 0
 
 
 def _folders(path: str) -> Iterator[os.DirEntry[str]]:

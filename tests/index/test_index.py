@@ -10,13 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from amlcore.index import RunIndex, find
+from amlcore.index import index as index_module
 from amlcore.index.cache import RunCache
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
@@ -158,6 +159,21 @@ def test_a_run_that_was_removed_is_forgotten(root: Path, cache: Path) -> None:
     assert len(_rows(root)) == 2
     with sqlite3.connect(_file(cache)) as connection:
         assert connection.execute("SELECT count(*) FROM runs").fetchone() == (2,)
+
+
+def test_a_run_that_is_removed_during_a_look_hides_no_other(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _rows(root)
+
+    def folders_then_removal(path: str) -> Iterator[os.DirEntry[str]]:
+        entries = sorted(scanned(path), key=lambda entry: entry.name)
+        if path.endswith("/e"):
+            shutil.rmtree(_folder(root), ignore_errors=True)
+        return iter(entries)
+
+    scanned = index_module._folders
+    monkeypatch.setattr(index_module, "_folders", folders_then_removal)
+
+    assert len(_rows(root)) == 2
 
 
 def test_a_share_that_is_not_there_is_not_forgotten(root: Path, cache: Path) -> None:
