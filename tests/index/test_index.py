@@ -332,6 +332,23 @@ def test_a_full_disk_is_done_without(root: Path, cache: Path) -> None:
         assert (done.returncode, done.stderr, len(json.loads(done.stdout))) == (0, "", 2)
 
 
+def test_a_build_that_is_killed_leaves_nothing_wrong(root: Path) -> None:
+    for number in range(10, 210):
+        write_run(root, number, metrics={"accuracy": number})
+    command = [sys.executable, "-m", "amlcore", "runs", "accuracy >= 0", "--json", "--all"]
+    for delay_s in (0.15, 0.25, 0.3, 0.35, 0.4, 0.5):
+        process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL)
+        time.sleep(delay_s)
+        process.kill()
+        process.wait()
+
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)
+
+    assert done.stderr == ""
+    accuracies = [row["metrics"]["accuracy"] for row in json.loads(done.stdout)]
+    assert accuracies == [*range(209, 9, -1), 0.2, 0.1, 0.0]
+
+
 def test_many_at_once_see_what_is_there(root: Path) -> None:
     """Threads and processes that look while runs come, change and go."""
     wrong: list[str] = []
