@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2) # tests wait for half of their time
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test lint format faults newest bench bench-sweep bench-index bench-mlflow bench-serving lock clean
+.PHONY: help run test lint format mlflow faults newest bench bench-sweep bench-index bench-mlflow bench-serving lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1:\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/:/	/' | expand -t 24
@@ -23,6 +23,9 @@ lint: .venv/installed ## ruff, and mypy in strict mode
 format: .venv/installed ## sort the imports and format the code
 	$(BIN)/ruff check --fix --select I .
 	$(BIN)/ruff format .
+
+mlflow: .venv/installed ## tests/mlflow with each version of MLflow that is supported; `make test` has the newest
+	AMLCORE_MLFLOW_VERSIONS=2.9.2,2.22.5,3.1.4,3.17.2 $(BIN)/python -m pytest -n $(JOBS) tests/mlflow $(PYTEST)
 
 faults: .venv/installed ## kills, power cuts, full disks, damaged files: 100 or more of each, and a table
 	$(BIN)/python -m tests.faults

@@ -58,7 +58,9 @@ def collect(record: Record) -> str | None:
 def _mlflow_stores(record: Record) -> list[Path]:
     """What the newest attempt left of an MLflow store of its own: the script chose another address than its run."""
     result = record.result
-    written = {Path(file.path).parts[0] for file in result.strays} if result is not None else set(MLFLOW_STORES)
+    strays = None if result is None else result.strays
+    are_all_named = strays is not None and len(strays) < MAX_STRAYS
+    written = {Path(file.path).parts[0] for file in strays or []} if are_all_named else set(MLFLOW_STORES)
     work = Path(record.layout.attempt(record.attempt).work)
     stores = [work / name for name in MLFLOW_STORES if name in written]
     return [store for store in stores if store.exists() and not store.is_symlink()]

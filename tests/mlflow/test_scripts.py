@@ -206,6 +206,29 @@ def test_boosting(show: Show) -> None:
     assert xgboost["parameters"]["num_boost_round"] == "8"
 
 
+CHILD_MODEL = """
+import mlflow
+from sklearn.linear_model import Ridge
+
+with mlflow.start_run():
+    with mlflow.start_run(nested=True):
+        mlflow.log_metric("r2", 0.5)
+        mlflow.sklearn.log_model(Ridge().fit([[0], [1]], [0, 1]), "inner", registered_model_name="asked")
+"""
+
+
+def test_models_of_a_child_run(show: Show, write: Write, aml: Aml) -> None:
+    write("child.py", CHILD_MODEL)
+    aml("run", "child.py", "environment.file=requirements.txt", QUICK, "model.name=configured", "model.mlflow=inner")
+    run = aml("show", "latest", "--json").json
+
+    (child,) = children(run)
+    models = aml("models", "--json").json
+    assert {(model["name"], model["run"]) for model in models} == {("asked", child["id"]), ("configured", child["id"])}
+    assert models[0]["metrics"] == {"r2": 0.5}
+    assert (run["model"], child["model"]) == ("configured:1", "configured:1")
+
+
 ENDINGS = """
 import sys
 import mlflow
