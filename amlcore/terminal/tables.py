@@ -30,6 +30,7 @@ TRIAL_STYLES = {"COMPLETE": "green", "FAIL": "red", "PRUNED": "yellow", "CANCELE
 
 def runs(rows: list[dict[str, Any]]) -> None:
     wait_reasons = {run["id"]: run["reason"] for run in rows if run["state"] == "Queued" and run["reason"] is not None}
+    rows = [{**run, "tags": _own_tags(run["tags"])} for run in rows]
     marked = [key for key in ("name", "tags") if any(run[key] for run in rows)]
     columns = ("run", *marked, "experiment", "state", "created", "seconds", "parameters", "metrics", "model")
     table = TextTable((*columns, *(["waits"] if wait_reasons else [])))
@@ -47,6 +48,11 @@ def runs(rows: list[dict[str, Any]]) -> None:
             *([wait_reasons.get(run["id"], "")] if wait_reasons else []),
         )
     table.print()
+
+
+def _own_tags(tags: dict[str, Any]) -> dict[str, Any]:
+    """The tags that people and scripts chose; MLflow sets some by itself, such as mlflow.runName."""
+    return {name: value for name, value in tags.items() if not name.startswith("mlflow.")}
 
 
 def _state(run: dict[str, Any]) -> Text:

@@ -117,4 +117,5 @@ def test_folders_that_are_not_runs_are_skipped(tmp_path: Path) -> None:
     assert [run.id for run in source.runs("e")] == ["20260102-030405-abcdef"]
     assert [(one.name, one.created_ms) for one in source.experiments()] == [("e", 1767323045000)]
     assert source.run("../e") is source.run("nothing") is None
-    assert list(source.runs("other")) == []
+    assert list(source.runs("other")) == list(source.runs("../outputs/e")) == []
+    assert source.experiment("../outputs/e") is source.experiment("other") is None

@@ -91,6 +91,11 @@ class RunSource(object):
         # type: () -> list[ExperimentFacts]
         raise NotImplementedError
 
+    def experiment(self, name):
+        # type: (str) -> ExperimentFacts | None
+        """One experiment by its name, which is its id too; a source may know it without reading all of them."""
+        return next((one for one in self.experiments() if one.name == name), None)
+
     def runs(self, experiment):
         # type: (str) -> typing.Iterable[RunFacts]
         """The runs in the folder of an experiment, children too; none if there is no such experiment."""

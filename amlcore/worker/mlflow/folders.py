@@ -42,12 +42,25 @@ class FolderSource(RunSource):
 
     def experiments(self):
         # type: () -> list[ExperimentFacts]
-        return [self._experiment(name) for name in _folders(self._outputs) if is_experiment(name)]
+        experiments = map(self.experiment, filter(is_experiment, _folders(self._outputs)))
+        return [experiment for experiment in experiments if experiment is not None]
+
+    def experiment(self, name):
+        # type: (str) -> ExperimentFacts | None
+        folder = os.path.join(self._outputs, name)
+        if not is_experiment(name):  # a page asks for whatever is in its address
+            return None
+        try:
+            changed_ms = int(os.stat(folder).st_mtime * 1000)
+            first = min((entry for entry in os.listdir(folder) if entry[:8].isdigit()), default=None)
+        except OSError:
+            return None
+        return ExperimentFacts(name, changed_ms if first is None else _ms_of_id(first), changed_ms)
 
     def runs(self, experiment):
         # type: (str) -> typing.Iterable[RunFacts]
         folder = os.path.join(self._outputs, experiment)
-        for name in _folders(folder):
+        for name in _folders(folder) if is_experiment(experiment) else ():
             facts = self._facts(os.path.join(folder, name))
             if facts is not None:
                 yield facts
@@ -76,13 +89,6 @@ class FolderSource(RunSource):
         if known is None or known[0] != stamp:
             known = self._read[folder] = stamp, _read_run(folder)
         return known[1]
-
-    def _experiment(self, name):
-        # type: (str) -> ExperimentFacts
-        folder = os.path.join(self._outputs, name)
-        ids = [entry for entry in _folders(folder) if entry[:8].isdigit()]
-        changed_ms = int(os.stat(folder).st_mtime * 1000)
-        return ExperimentFacts(name, _ms_of_id(min(ids)) if ids else changed_ms, changed_ms)
 
 
 def _folders(folder):

@@ -90,7 +90,7 @@ class ReadingStore(AbstractStore):
     def _experiment_facts(self, identifier):
         # type: (str) -> ExperimentFacts | None
         """An experiment by its id; in a run any one is there, since the script may choose it by itself."""
-        facts = next((one for one in self._source.experiments() if one.name == identifier), None)
+        facts = self._source.experiment(identifier)
         is_chosen = facts is None and self._own is not None and identifier == experiment_id(identifier)
         return ExperimentFacts(identifier) if is_chosen else facts
 

@@ -95,7 +95,8 @@ def _enter(layout, state, reason=None, exit_status=None, sync=False):
     # type: (RunLayout, str, str | None, int | None, bool) -> None
     """Write `state` as the run's state, in the same form as the driver."""
     now = time.time()
-    times = dict((read_json(layout.state) or {"times": {}})["times"], **{state: now})
+    before = (read_json(layout.state) or {"times": {}})["times"]
+    times = dict(before, **{state: before.get(state, now) if state == "Running" else now})  # it may go on after an end
     status = {"state": state, "reason": reason, "at": now, "exit_status": exit_status, "times": times, "usage": {}}
     write_json(layout.state, status, sync=sync)
 
