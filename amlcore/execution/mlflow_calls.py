@@ -6,10 +6,8 @@ import os
 
 from amlcore.config.job import Job
 from amlcore.environment.lock import blocks
-from amlcore.worker.mlflow.activation import URI
+from amlcore.worker.mlflow.activation import OLDEST, PACKAGES, URI, parsed_version
 from amlcore.worker.mlflow.uris import SCHEME
-
-PACKAGES = frozenset(("mlflow", "mlflow-skinny"))
 
 
 def mlflow_note(job: Job, lock: str) -> str | None:
@@ -17,11 +15,16 @@ def mlflow_note(job: Job, lock: str) -> str | None:
 
     An address may hold a password, so it is not repeated.
     """
-    if PACKAGES.isdisjoint(blocks(lock)):
+    locked = blocks(lock)
+    block = next((locked[name] for name in PACKAGES if name in locked), None)
+    if block is None:
         return None
     variables = {**os.environ, **job.script.environment_variables}
     if (uri := variables.get(URI, "")) and not uri.startswith(f"{SCHEME}:"):
         return f"MLflow's calls go where {URI} says, and not into this run"
     if not job.script.mlflow:
         return "MLflow's calls do not go into this run (script.mlflow=false)"
+    version = parsed_version(block.partition("==")[2])
+    if version and version < OLDEST:
+        return f"MLflow's calls do not go into this run: that needs MLflow {'.'.join(map(str, OLDEST))} or newer"
     return "MLflow's calls go into this run; script.mlflow=false lets them go elsewhere"

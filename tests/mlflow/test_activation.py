@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from amlcore.config import Job, compose
+from amlcore.execution.mlflow_calls import mlflow_note
 from amlcore.worker.layout import ATTEMPT_VARIABLE, RUN_VARIABLE
 from amlcore.worker.mlflow import activation, running
 from amlcore.worker.mlflow.uris import experiment_id, path_of, uri_of
@@ -88,3 +90,32 @@ def test_addresses_of_workspaces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 def test_names_of_experiments_become_folders(name: str, identifier: str) -> None:
     assert experiment_id(name) == identifier
     assert experiment_id(identifier) == identifier
+
+
+@pytest.mark.parametrize(
+    ("text", "version"), [("3.17.2", (3, 17)), ("2.10.0rc1", (2, 10)), ("2.9.2 --hash=sha256:1", (2, 9)), ("", ())]
+)
+def test_versions(text: str, version: tuple[int, ...]) -> None:
+    assert activation.parsed_version(text) == version
+
+
+@pytest.mark.parametrize(
+    ("lock", "overrides", "note"),
+    [
+        ("scikit-learn==1.9.1", [], None),
+        ("mlflow==3.17.2", [], "MLflow's calls go into this run; script.mlflow=false lets them go elsewhere"),
+        ("mlflow-skinny==2.9.2", [], "MLflow's calls go into this run; script.mlflow=false lets them go elsewhere"),
+        ("mlflow==2.8.1", [], "MLflow's calls do not go into this run: that needs MLflow 2.9 or newer"),
+        ("mlflow==3.17.2", ["script.mlflow=false"], "MLflow's calls do not go into this run (script.mlflow=false)"),
+        (
+            "mlflow==3.17.2",
+            ["+script.environment_variables.MLFLOW_TRACKING_URI=http://me:secret@team"],
+            "MLflow's calls go where MLFLOW_TRACKING_URI says, and not into this run",
+        ),
+    ],
+)
+def test_the_record_says_where_the_calls_go(project: Path, lock: str, overrides: list[str], note: str | None) -> None:
+    job = compose(overrides, root=project)
+    assert isinstance(job, Job)
+
+    assert mlflow_note(job, lock) == note

@@ -5,6 +5,7 @@ Every worker imports it, so it imports nothing of MLflow.
 
 import importlib.util
 import os
+import re
 import sys
 
 from amlcore.worker.mlflow.uris import SCHEME, uri_of
@@ -15,13 +16,17 @@ if TYPE_CHECKING:
 
 PLUGIN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "plugin")
 URI, RUN_ID, EXPERIMENT_ID = "MLFLOW_TRACKING_URI", "MLFLOW_RUN_ID", "MLFLOW_EXPERIMENT_ID"
+PACKAGES = ("mlflow", "mlflow-skinny")
+OLDEST = (2, 9)
+"""The oldest version that the stores work with; an older one keeps its own store."""
+
 NO_TELEMETRY = "MLFLOW_DISABLE_TELEMETRY"
 
 
 def add_plugin():
     # type: () -> None
-    """Put the entry points of the stores on the path of this process and of its children, if it has MLflow."""
-    if not has_mlflow():
+    """Put the entry points of the stores on the path of this process and of its children, if it has a new MLflow."""
+    if not has_mlflow() or _installed_version() < OLDEST:
         return
     if PLUGIN not in sys.path:  # inherited from a run that started this one
         sys.path.append(PLUGIN)
@@ -38,6 +43,26 @@ def has_mlflow():
         return importlib.util.find_spec("mlflow") is not None
     except (ImportError, ValueError):
         return False
+
+
+def _installed_version():
+    # type: () -> tuple[int, ...]
+    try:
+        from importlib import metadata
+    except ImportError:  # Python 3.7, for which there is no new MLflow
+        return ()
+    for package in PACKAGES:
+        try:
+            return parsed_version(metadata.version(package))
+        except metadata.PackageNotFoundError:
+            continue
+    return ()
+
+
+def parsed_version(text):
+    # type: (str) -> tuple[int, ...]
+    """The first two numbers of a version."""
+    return tuple(int(digits) for digits in re.findall(r"\d+", text)[:2])
 
 
 def variables(run, is_wanted):
