@@ -105,10 +105,9 @@ def _add_show(parser: Parser) -> None:
 
 
 def show(options: Namespace) -> int:
-    from amlcore.model.reference import ModelReference
     from amlcore.terminal import tables
 
-    if ModelReference.names_version(options.run):
+    if ":" in options.run or "@" in options.run:  # ModelReference says the same, but takes a while to import
         return aliases.show(Namespace(model=options.run, json=options.json))
     details = _find(options).get_details()
     if options.json:

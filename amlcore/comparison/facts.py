@@ -128,7 +128,7 @@ class _Reader:
         return {key: value for key, value in facts.items() if value is not None and key != "versions.python"}
 
     def _outputs(self) -> dict[str, Any]:
-        return {file.path: f"{file.size} bytes, sha256 {file.sha256[:12]}" for file in self._record.outputs}
+        return {file.path: f"{file.sha256[:12]}, {file.size} bytes" for file in self._record.outputs}
 
     def _times(self, view: RunView, summary: Mapping[str, Any]) -> dict[str, Any]:
         status = view.status

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 from amlcore.config import Search
 from amlcore.errors import NotFoundError, RecordError, RequestError
+from amlcore.model import find as find_model
+from amlcore.model.reference import ModelReference
 from amlcore.record.reading import read_mapping
 from amlcore.record.record import Record
 from amlcore.runs.find import find
@@ -38,15 +40,27 @@ def load_search(record: Record) -> Search:
 
 
 def with_full_ids(search: Search) -> Search:
-    """The same search with the full ids of the sweeps in sweep.warm_start."""
+    """The same search with the full ids of the sweeps in sweep.warm_start, where a model means the sweep it is from."""
     if not search.sweep.warm_start:
         return search
-    folders = list(search.job.workspace.run_folders)
+    workspace = search.job.workspace
+    folders = list(workspace.run_folders)
     try:
-        ids = [find(folders, reference).id for reference in search.sweep.warm_start]
+        ids = [_sweep_id(folders, reference, models=workspace.models_path) for reference in search.sweep.warm_start]
     except NotFoundError as error:
         raise NotFoundError(f"sweep.warm_start=[{','.join(search.sweep.warm_start)}]: {error}") from None
     return search.with_sweep(replace(search.sweep, warm_start=list(dict.fromkeys(ids))))
+
+
+def _sweep_id(folders: list[Path], reference: str, *, models: Path) -> str:
+    """The id of the sweep that `reference` means; of a model, the sweep whose best trial it is."""
+    if not ModelReference.names_version(reference):
+        return find(folders, reference).id
+    model = find_model(models, reference)
+    if model.run is None:
+        raise NotFoundError(f"model {model.id} was registered from a file, not from a run")
+    run = find(folders, model.run)
+    return run.info.parent or run.id
 
 
 def past_trials(search: Search) -> list[FrozenTrial]:

@@ -112,7 +112,7 @@ def test_each_section_shows_what_differs_and_nothing_else(root: Path) -> None:
         "config": {"compute.cores": {"A": 1, "B": 2}},
         "packages": {"numpy": {"A": "2.0.0", "B": "2.1.0"}, "pandas": {"B": "@ https://example.org/pandas.whl"}},
         "inputs": {"data.sha256": {"A": "a" * 64, "B": "d" * 64}, "data.size_bytes": {"A": 10, "B": 12}},
-        "outputs": {"outputs/model.joblib": {"A": f"5 bytes, sha256 {'b' * 12}", "B": f"5 bytes, sha256 {'e' * 12}"}},
+        "outputs": {"outputs/model.joblib": {"A": f"{'b' * 12}, 5 bytes", "B": f"{'e' * 12}, 5 bytes"}},
         "host": {"host": {"A": "node1", "B": "node2"}},
         "time": {"duration_s": {"A": 2.0, "B": 3.5}},
     }

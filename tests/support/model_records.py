@@ -13,7 +13,9 @@ from amlcore.model.new_version import claim_version, prepared_folder
 CONTENT = b"a model that nobody loads"
 
 
-def add_version(root: Path, name: str = "wine", *, metrics: Mapping[str, Any] | None = None) -> int:
+def add_version(
+    root: Path, name: str = "wine", *, metrics: Mapping[str, Any] | None = None, run: str | None = None
+) -> int:
     """Register the next version of a model in the workspace at `root`, as registration does."""
     with prepared_folder(root / "models" / name) as folder:
         (folder / "files").mkdir()
@@ -21,7 +23,7 @@ def add_version(root: Path, name: str = "wine", *, metrics: Mapping[str, Any] | 
         sha256 = hashlib.sha256(CONTENT).hexdigest()
         record = {
             **{"name": name, "framework": "ScikitLearn", "framework_version": "1.9.1", "trained_with": "1.9.1"},
-            **{"run": None, "experiment": "", "created": datetime.now(UTC).isoformat(), "trusted_types": []},
+            **{"run": run, "experiment": "", "created": datetime.now(UTC).isoformat(), "trusted_types": []},
             **{"path": "model.joblib", "sha256": sha256, "code": [], "code_sha256": {}, "metrics": dict(metrics or {})},
             **{"files": [{"path": "model.joblib", "size": len(CONTENT), "sha256": sha256}]},
             **{"tags": {}, "properties": {}, "description": "", "resource_configuration": None, "python": "3.11.7"},
