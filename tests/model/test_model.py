@@ -150,7 +150,8 @@ def test_versions_count_up_and_are_found(iris, models):
     assert find(models, "m:1") == made[0]
     assert [model.id for model in list_models(models)] == ["m:2", "m:1"]
     listed = list_models(models)[0].to_json()
-    assert list(listed) == ["name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created"]
+    keys = ["name", "version", "framework", "framework_version", "run", "metrics", "sha256", "created", "tags", "note"]
+    assert list(listed) == keys
     with pytest.raises(NotFoundError, match=r"no model 'n'; did you mean 'm'|no model 'n'; available: m"):
         find(models, "n")
     with pytest.raises(NotFoundError, match=r"model 'm' has no version '3'; available: latest, 1, 2"):
