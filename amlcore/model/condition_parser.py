@@ -19,7 +19,7 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import TypeAlias
 
 from amlcore.errors import RequestError
@@ -256,7 +256,10 @@ class _Parser:
             version = token.text.rstrip(".")
             hint = f"version {version} is written v{version}, as in v{version}.accuracy"
             raise pointing(f"'{token.text}' is a number; {hint}", self._source, token.start)
-        return Number(Decimal(token.text), (token.start, token.end))
+        try:
+            return Number(Decimal(token.text), (token.start, token.end))
+        except InvalidOperation:
+            raise pointing(f"'{token.text}' is out of range", self._source, token.start) from None
 
     @contextmanager
     def _nested(self, place: int) -> Iterator[None]:

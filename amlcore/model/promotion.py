@@ -22,8 +22,8 @@ class Promotion:
     alias: str
     previous: int | None
     is_promoted: bool  # whether the alias means the version now, or would
-    is_new: bool  # False: it meant the version already
-    verdict: Verdict | None  # None: without a condition, or nothing was compared
+    is_new: bool = True  # False: it meant the version already
+    verdict: Verdict | None = None  # None: nothing was compared
     entry: LogEntry | None = None  # None: nothing was moved
 
     def to_json(self) -> dict[str, Any]:
@@ -88,7 +88,7 @@ def _promote(
     state = state_of(models / name)
     previous = state.aliases.get(alias)
     if previous == version:
-        return Promotion(name, version, alias, previous, is_promoted=True, is_new=False, verdict=None)
+        return Promotion(name, version, alias, previous, is_promoted=True, is_new=False)
     verdict = None
     if condition is not None:
         verdict = evaluate(condition, Versions(candidate, alias, state.aliases, versions(models / name)))
@@ -97,4 +97,4 @@ def _promote(
     if is_promoted and not is_trial:
         compared = None if verdict is None else verdict.to_json()
         entry = set_alias(models, name, alias, version, why=why, how="promote", condition=compared, after=state.number)
-    return Promotion(name, version, alias, previous, is_promoted, True, verdict, entry)
+    return Promotion(name, version, alias, previous, is_promoted=is_promoted, verdict=verdict, entry=entry)

@@ -98,6 +98,7 @@ def test_a_condition_on_a_metric_that_is_not_a_number_never_holds(versions: Vers
         ("(accuracy > 0.9", "the condition ends where ')' should be", 15),
         ("(accuracy > 0.9) + 1 > 2", "'(accuracy > 0.9)' is true or false, not a number", 0),
         ("accuracy > 0.9 && loss < 1", "'&' has no meaning here; write 'and'", 15),
+        ("accuracy > 1e99999999999999999999", "'1e99999999999999999999' is out of range", 11),
         ("accuracy > 90%", "'%' has no meaning here; write '/ 100'", 13),
         ('accuracy > "x', 'the quote " is not closed', 11),
         ("accuracy > 7.accuracy", "version 7 is written v7", 11),
