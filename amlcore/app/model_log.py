@@ -49,7 +49,7 @@ def log_of(models: Path, name: str) -> list[dict[str, Any]]:
 def _history(model: Path) -> list[dict[str, Any]]:
     """The events in the order of the entries; a registration is before all that came later or needed the version."""
     entries = log_entries(model)
-    removed = {entry.version: entry.registered or {} for entry in entries if entry.event == "remove"}
+    removed = {entry.version: entry.registered or {"at": str(entry.at)} for entry in entries if entry.event == "remove"}
     registered = {version: registration(model, version) for version in versions(model)}
     waiting = sorted({**removed, **registered}.items())
     events: list[dict[str, Any]] = []
