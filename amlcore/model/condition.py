@@ -130,8 +130,9 @@ class _Evaluation:
         self._undefined: str | None = None
 
     def verdict(self) -> Verdict:
+        expression = parse(self._source)
         with localcontext(_PRECISE):
-            holds = self._holds(parse(self._source))
+            holds = self._holds(expression)
         return Verdict(
             self._source,
             False if self._undefined else holds,
