@@ -23,7 +23,9 @@ from pathlib import Path
 from typing import Any
 
 from tests.faults import Outcome
+from tests.faults.housekeeping import state
 from tests.faults.support import BASE, TIMEOUT_S, TRAIN, Workplace
+from tests.support.laid_runs import lay, lay_sweep
 from tests.support.model_records import add_version
 
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN, see ext4(5)
@@ -269,9 +271,37 @@ def _after_an_alias(here: Workplace, disk: Disk, _: random.Random, outcome: Outc
         outcome.lost.append(f"aliases: {here.json('models')}")
 
 
+def _after_housekeeping(here: Workplace, disk: Disk, chance: random.Random, outcome: Outcome) -> None:
+    """What was marked, removed, restored or pruned is so for good, and everything else is whole."""
+    sweep = lay_sweep(here.root, 1, trials=3)
+    run = lay(here.root, 2, files={"outputs/model.txt": "model"})
+    disk.flush()
+    before = state(here.root)
+    steps = {
+        ("run",): ("tag", run.name, "good=yes"),
+        ("removed:",): ("rm", sweep.name),
+        ("restored:",): ("rm", "--undo"),
+        ("deleted:",): ("prune", run.name, "--what", "outputs"),
+    }
+    for words, verb in steps.items():
+        _run_until(here, words, *verb, then=disk.cut if chance.random() < 0.8 else disk.flush)
+        after = state(here.root)
+        done = {
+            "tag": lambda after: '"good": "yes"' in after[run.name].get("marks.json", ""),
+            "rm": lambda after: (sweep.name in after) == ("--undo" in verb),  # noqa: B023 - called at once
+            "prune": lambda after: after[run.name]["pruned"] == "outputs",
+        }
+        if not done[verb[0]](after):
+            outcome.lost.append(f"aml {' '.join(verb)}")
+    if {name: files for name, files in after.items() if name != run.name} != {
+        name: files for name, files in before.items() if name != run.name
+    }:
+        outcome.lost.append("files of runs that were removed and restored")
+
+
 CASES = (
     *(_after_registered, _after_completed, _after_packaged, _after_sweep, _after_a_tag),
-    *(_amid_a_run, _amid_a_sweep, _amid_a_sweep, _after_an_alias),
+    *(_amid_a_run, _amid_a_sweep, _amid_a_sweep, _after_an_alias, _after_housekeeping),
 )
 
 
