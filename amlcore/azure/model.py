@@ -10,12 +10,14 @@ from amlcore import model as nouns
 from amlcore.errors import DeploymentError, NotFoundError, suggest
 from amlcore.model import list_models
 from amlcore.model.aliases import set_alias, unset_alias
+from amlcore.model.marking import set_tags
 from amlcore.model.model import HasModels
 from amlcore.model.registration import Registration, ResourceConfiguration
 from amlcore.model.registry import register_file
 from amlcore.model.removal import find_removable, remove_version
 from amlcore.serving import launch, packaging
 from amlcore.serving.service import Service
+from amlcore.worker.values import mapping, text, to_json_scalar
 
 Filter = Mapping[str, str] | Sequence[str | tuple[str, str] | list[str]]
 """The keys that a model must have, or pairs of a key and its value."""
@@ -109,6 +111,16 @@ class Model(nouns.Model):
             resource_configuration=resource_configuration,
         )
         return Model.of(register_file(Path(model_path), registration, models=workspace.models_path))
+
+    def add_tags(self, tags: Mapping[str, object]) -> None:
+        """Set tags of this version; what was registered stays in its record."""
+        values = mapping("add_tags", tags)
+        texts = {key: "" if value is None else text(to_json_scalar(value)) for key, value in values.items()}
+        self.tags = set_tags(self, texts).over(self.registered_tags)
+
+    def remove_tags(self, tags: Sequence[str]) -> None:
+        """Remove tags of this version, registered ones too."""
+        self.tags = set_tags(self, {}, remove=tags).over(self.registered_tags)
 
     @staticmethod
     def deploy(

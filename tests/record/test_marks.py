@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amlcore import Run
+from amlcore import Model, Run
 from amlcore.errors import RequestError
 from amlcore.record.mark_texts import MAX_TAGS, NAME_LENGTH, NOTE_LENGTH, TAG_VALUE_LENGTH, checked_name, may_be_id
 from amlcore.record.marks import Marks, change_marks, read_marks
@@ -21,7 +21,7 @@ from amlcore.runs import marking
 from amlcore.workspace import Workspace
 from tests.support import users
 from tests.support.called import called
-from tests.support.laid_runs import lay
+from tests.support.laid_runs import lay, lay_model
 from tests.support.users import User, group_workspace
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=50)
@@ -194,6 +194,25 @@ def test_python_has_the_names_of_v1(project: Path, run: Path) -> None:
     assert Run.get(Workspace(root=str(project)), "baseline").id == run.name
     with pytest.raises(RequestError, match="has it"):
         other.display_name = "baseline"
+
+
+def test_models_are_marked_too(project: Path, run: Path) -> None:
+    folder = lay_model(project, run)
+    registered = (folder / "model.json").read_text()
+
+    called(project, "tag", "wine:1", "good=yes", "stage=test")
+    called(project, "note", "wine:latest", "trained on a Sunday")
+    model = Model(Workspace(root=str(project)), "wine", 1)
+    model.add_tags({"n": 1})
+    model.remove_tags(["stage"])
+
+    (row,) = called(project, "models", "--json").json
+    assert (row["tags"], row["note"]) == ({"good": "yes", "n": "1"}, "trained on a Sunday")
+    assert Model(Workspace(root=str(project)), "wine").tags == model.tags == row["tags"]
+    assert called(project, "tag", "wine:1").out == "good=yes\nn=1\n"
+    assert (folder / "model.json").read_text() == registered
+    assert "'wine' is a model; name its version too" in called(project, "tag", "wine", "a=b", status=2).err
+    assert "a model keeps its name" in called(project, "name", "wine:1", "best", status=2).err
 
 
 def test_a_script_names_its_own_run_without_being_the_only_one(
