@@ -59,7 +59,7 @@ class Usage:
         for folder in folders:
             if (use := self._own_use_of_files(folder)) is not None:
                 uses[folder.name] = use
-        for use in (*self.publications, *self._inputs(folders, ids)):
+        for use in (*self.publications, *self._inputs(folders, ())):
             if use.run in ids:
                 uses.setdefault(use.run, use)
         return uses
@@ -127,7 +127,8 @@ class Usage:
                 yield _model_use(folder.name, model)
 
     def _services(self) -> Iterator[Use]:
-        for bento in list_bentos():
+        bentos = list_bentos()
+        for bento in bentos:
             yield Use(
                 bento.labels["run"],
                 f"is used by service {bento.tag}, which serves model {bento.model}",
@@ -135,7 +136,7 @@ class Usage:
             )
         with warnings.catch_warnings(action="ignore", category=LeftOutWarning):
             services = list_services(self._workspace.state_path / "services")
-        runs = {bento.tag: bento.labels["run"] for bento in list_bentos()}
+        runs = {bento.tag: bento.labels["run"] for bento in bentos}
         for service in services:
             if service.bento in runs:
                 yield Use(
@@ -164,9 +165,13 @@ class Usage:
         places = {os.path.realpath(folder): folder.name for folder in folders} if live else {}
         for reader in live:
             for path in _input_paths(reader):
-                run = next((run for place, run in places.items() if f"{path}/".startswith(f"{place}/")), None)
-                if run is not None:
-                    yield Use(run, f"is an input of run {reader.name}, which has not ended", f"aml wait {reader.name}")
+                for run in (run for place, run in places.items() if _is_within(path, place) or _is_within(place, path)):
+                    reason = f"is an input of run {reader.name}, which has not ended"
+                    yield Use(run, reason, f"wait for that one with: aml wait {reader.name}")
+
+
+def _is_within(path: str, folder: str) -> bool:
+    return f"{path}/".startswith(f"{folder}/")
 
 
 def _model_use(run: str, model: str, called: str = "") -> Use:

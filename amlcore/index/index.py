@@ -103,15 +103,23 @@ class RunIndex:
             missing = [place for place in unread if place not in rows and self._is_missing(place)]
             if not missing:
                 break
-            self._correct(rows, missing)
+            unread = self._correct(rows, missing)
         return rows
 
-    def _correct(self, rows: dict[str, RunRow], missing: list[str]) -> None:
-        """Look again, since runs were removed, or restored, while others were read: a sweep is listed whole or not."""
+    def _correct(self, rows: dict[str, RunRow], missing: list[str]) -> list[str]:
+        """Look again, since runs were removed, or restored, while others were read: a sweep is listed whole or not.
+
+        Returns
+        -------
+        list of str
+            The places of the missing runs that are back, and were read again.
+        """
         present = self._places()
         for place in rows.keys() - present.keys():
             del rows[place]
-        self._read_all([place for place in missing if place in present], rows)
+        returned = [place for place in missing if place in present]
+        self._read_all(returned, rows)
+        return returned
 
     def _is_missing(self, place: str) -> bool:
         """Whether a run could not be read since it was removed; its folder may be back by now."""

@@ -12,11 +12,9 @@ import pytest
 
 from amlcore.snapshot import snapshot
 from amlcore.snapshot.snapshot import Snapshot, SnapshotLimits
-from tests.housekeeping.test_rm import ids, no_bentos, tree
-from tests.support.called import called
-from tests.support.laid_runs import lay, lay_model, lay_sweep
+from tests.support.called import called, ids
+from tests.support.laid_runs import lay, lay_model, lay_sweep, tree
 
-__all__ = ["no_bentos"]
 FILES = {"outputs/model.txt": "model" * 1000, "checkpoints/last.txt": "checkpoint" * 1000}
 PARTS = ("--what", "outputs,checkpoints")
 
@@ -100,7 +98,9 @@ def test_a_pruned_run_says_so(project: Path) -> None:
 
 
 def test_runs_in_use_keep_their_files(project: Path) -> None:
-    registered, running = lay(project, 1, files=FILES), lay(project, 2, files=FILES, state="Running")
+    registered, data = lay(project, 1, files=FILES), lay(project, 4, files=FILES)
+    inputs = {"data": {"sha256": "0", "path": str(data / "outputs")}}
+    running = lay(project, 2, files=FILES, state="Running", inputs=inputs)
     sweep = lay_sweep(project, 3, trials=1)
     (sweep / "state.json").write_text('{"state": "Running"}')
     for folder in (running, sweep):
@@ -109,15 +109,16 @@ def test_runs_in_use_keep_their_files(project: Path) -> None:
         (folder / "config.yaml").write_text("{}")
     lay_model(project, registered)
 
-    result = called(project, "prune", registered.name, running.name, sweep.name, *PARTS, "--json").json
+    result = called(project, "prune", registered.name, running.name, sweep.name, data.name, *PARTS, "--json").json
 
     reasons = {use["id"]: use["reason"] for use in result["kept"]}
     assert reasons == {
         registered.name: "is used by model wine:1",
         running.name: "is Running",
+        data.name: f"is an input of run {running.name}, which has not ended",
         f"{sweep.name}_0": f"belongs to run {sweep.name}, which is Running",
     }
-    assert all(map(files_of, (registered, running, sweep.with_name(f"{sweep.name}_0"))))
+    assert all(map(files_of, (registered, running, data, sweep.with_name(f"{sweep.name}_0"))))
 
 
 def test_snapshots_go_with_the_last_run_that_needs_them(project: Path) -> None:

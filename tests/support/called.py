@@ -23,3 +23,8 @@ def called(root: Path, *arguments: str, status: int | None = 0) -> Said:
     said = Said(code, out.getvalue(), err.getvalue())
     assert status is None or said.status == status, said
     return said
+
+
+def ids(root: Path, *words: str) -> list[str]:
+    """The ids of all runs that `aml runs` lists, children included."""
+    return sorted(row["id"] for row in called(root, "runs", "--json", "--all", "--children", *words).json)

@@ -99,3 +99,8 @@ def lay_model(root: Path, run: Path, *, version: int = 1) -> Path:
     (folder / "new").write_text(json.dumps(facts))
     (folder / "new").rename(folder / "model.json")
     return folder
+
+
+def tree(folder: Path) -> dict[str, str]:
+    """The texts of all files in a folder, by their paths in it."""
+    return {str(path.relative_to(folder)): path.read_text() for path in folder.rglob("*") if path.is_file()}
