@@ -1,6 +1,7 @@
 """The requirements of an environment, read from files and ready for the resolver; no network."""
 
 import re
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,7 +96,8 @@ class Draft:
         """Add one line of a requirements file; `finished` reports a line that is refused."""
         try:
             if text.startswith("-"):
-                self._take_option(text, location=location, folder=folder, constraint=constraint)
+                for option in _options(text, location=location):
+                    self._take_option(option, location=location, folder=folder, constraint=constraint)
             else:
                 self._take_requirement(text, location=location, folder=folder, constraint=constraint)
         except EnvironmentSpecError as error:
@@ -130,7 +132,7 @@ class Draft:
         if name in _NESTED:
             self._take_nested(value, location=location, folder=folder, constraint=constraint or _NESTED[name])
         elif name in _EDITABLE:
-            self._take_editable(text, value.strip("'\""), location=location, folder=folder, constraint=constraint)
+            self._take_editable(text, value, location=location, folder=folder, constraint=constraint)
         elif name in _INDEX:
             self.options.append(f"{_INDEX[name]} {value}")
             self.notes.append(f"{_INDEX[name]} ({location}) is used for the build and not recorded in the lock")
@@ -190,6 +192,21 @@ def logical_lines(text: str) -> list[tuple[int, str]]:
     return lines
 
 
+def _options(text: str, *, location: SourceLocation) -> list[str]:
+    """The options of one line, each with its value and without quotes, as pip reads them."""
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise EnvironmentSpecError(f"{location}: '{text}': {str(error).lower()}") from None
+    options: list[str] = []
+    for word in words:
+        if word.startswith("-"):
+            options.append(word)
+        else:
+            options[-1] += f" {word}"
+    return options
+
+
 def split_hashes(text: str) -> tuple[str, tuple[str, ...]]:
     """A requirement and the hashes after it, as `sha256:…`."""
     requirement, *hashes = re.split(r"\s+--hash(?:=|\s+)", text)
@@ -211,12 +228,19 @@ def check_requirement(text: str, *, location: SourceLocation, folder: Path, root
 
     requirement, _ = split_hashes(text)
     version_control = re.search(r"(?:^|@\s*)(?P<kind>hg|svn|bzr)\+\w+://", requirement)
-    if version_control is not None or re.search(r"(?:^|@\s*)(git\+)?\w+@[\w.-]+:", requirement):
+    if version_control is not None or re.search(r"(?:^|@\s*)(git\+)?\w+@[\w.-]+:(?!//)", requirement):
         raise line_errors.LineError(
             text,
             location=location,
             why="is an address that the installer does not support",
             advice="use git+https://…, git+ssh://git@HOST/…, the https://… of an archive, or a package of an index",
+        )
+    if option := re.search(r"\s--?[a-z][a-z-]*", requirement):
+        raise line_errors.LineError(
+            text,
+            location=location,
+            why=f"has the option{option[0]}, which the installer does not take for one package",
+            advice="remove it; --no-binary NAME and --only-binary NAME are lines of their own",
         )
     if re.match(r"(https?|git\+\w+)://", requirement):
         return ""

@@ -51,6 +51,31 @@ def test_requirements_with_nested_files(tmp_path):
     assert specification.constraints == ("numpy<2",)
 
 
+@pytest.mark.parametrize(
+    ("text", "requirements", "options"),
+    [
+        ("-r 'more/of ours.txt'\n", ("joblib",), ()),
+        ('--requirement="more/of ours.txt"\n', ("joblib",), ()),
+        ("-r more/of\\ ours.txt\n", ("joblib",), ()),
+        ("-r more/of ours.txt\n", ("joblib",), ()),  # which pip does not take
+        ("\ufeff-r 'more/of ours.txt'\r\nsix\r\n", ("joblib", "six"), ()),
+        (
+            "-i 'https://a/simple' --extra-index-url=https://b/simple --pre\nsix\n",
+            ("six",),
+            ("--index-url https://a/simple", "--extra-index-url https://b/simple", "--pre"),
+        ),
+        ("--no-binary :all: --only-binary=six\nsix\n", ("six",), ("--no-binary :all:", "--only-binary six")),
+        ("--pre -r 'more/of ours.txt'\n", ("joblib",), ("--pre",)),
+        ("six@https://a/six-1.17.0.whl\n", ("six@https://a/six-1.17.0.whl",), ()),
+    ],
+)
+def test_a_line_of_options_is_read_as_pip_reads_it(tmp_path, text, requirements, options):
+    (tmp_path / "more").mkdir()
+    (tmp_path / "more" / "of ours.txt").write_text("joblib\n")
+    specification = specify(tmp_path, "requirements.txt", text)
+    assert (specification.requirements, specification.options) == (requirements, options)
+
+
 def test_requirements_from_powershell(tmp_path):
     (tmp_path / "requirements.txt").write_bytes("six==1.17.0\r\n".encode("utf-16"))
     assert Environment("e", file="requirements.txt").specify(tmp_path).requirements == ("six==1.17.0",)
@@ -105,6 +130,8 @@ def test_index_options_go_to_the_build_alone(tmp_path):
             "--no-build-isolation-package six\n",
             "requirements.txt:1: '--no-build-isolation-package six': unknown option",
         ),
+        ("-r 'more\n", "requirements.txt:1: '-r 'more': no closing quotation"),
+        ("six --global-option=x\n", "requirements.txt:1: 'six --global-option=x' has the option --global-option"),
         ("--wrong 1\n", "requirements.txt:1: '--wrong 1': unknown option '--wrong'; available: "),
     ],
 )
