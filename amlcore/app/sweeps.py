@@ -25,6 +25,7 @@ from amlcore.record.record import Record
 from amlcore.record.status import RunState, RunStatus
 from amlcore.record.usage_lock import in_use
 from amlcore.runs import models
+from amlcore.runs.reconcile import locked
 from amlcore.runs.run import Run
 from amlcore.sweep.points import describe_points
 from amlcore.sweep.study import TrialState
@@ -85,8 +86,7 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     deadline = time.monotonic() + RELEASE_WAIT_S
     while record.has_ended() and record.is_driven and time.monotonic() < deadline:  # its driver is finishing
         time.sleep(POLL_S)
-    if record.is_driven:
-        raise RequestError(f"sweep {record.folder.name} is still running; use `aml wait` or `aml cancel`")
+    _check_not_driven(record)
     if not may_reconcile(record.folder):
         owner, name = owner_of(record.folder), record.folder.name
         raise RequestError(
@@ -97,11 +97,18 @@ def _resume(search: Search, record: Record, *, detach: bool, log: Log) -> int:
     with in_use(record.workspace_path):  # once it is driven, nobody removes it
         if not record.is_present:
             raise NotFoundError(f"sweep {record.folder.name} was removed meanwhile")
-        write_json(record.layout.sweep, search.to_json(), sync=True)
-        Path(record.layout.cancel).unlink(missing_ok=True)
-        record.drive()
+        with locked(record.folder):  # of two that resume it at once, one drives it
+            _check_not_driven(record)
+            write_json(record.layout.sweep, search.to_json(), sync=True)
+            Path(record.layout.cancel).unlink(missing_ok=True)
+            record.drive()
     log(f"resuming sweep {record.folder.name} in {record.folder}")
     return _drive_or_detach(search, record, detach=detach, log=log)
+
+
+def _check_not_driven(record: Record) -> None:
+    if record.is_driven:
+        raise RequestError(f"sweep {record.folder.name} is still running; use `aml wait` or `aml cancel`")
 
 
 def _drive_or_detach(search: Search, record: Record, *, detach: bool, log: Log) -> int:

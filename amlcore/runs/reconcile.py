@@ -38,25 +38,31 @@ def _reconcile(record: Record) -> None:
         return
     if not may_reconcile(record.folder) or record.is_driven:
         return
+    with locked(record.folder):
+        _reconcile_locked(record)
+
+
+def _reconcile_locked(record: Record) -> None:
     # Slow to import, and most runs have ended.
     from amlcore.runs.lifecycle import end_without_result, finalize, update_state
 
-    with _locked(record.folder):
-        if record.has_ended():
-            if _is_left(record) and not record.is_driven:
-                note_unpublished(record, exit_status=1)
-                Path(record.layout.driver).unlink(missing_ok=True)
-            return
-        _discard_blank_files(record)
-        if record.result is not None:
-            finalize(record)
-            return
-        status = _backend(record).observe(record)
-        if status.outcome is not None and record.result is None:
-            again = f"; `aml resume {record.folder.name}` continues it" if Path(record.layout.sweep).exists() else ""
-            end_without_result(record, replace(status.outcome, reason=f"{status.outcome.reason}{again}"))
-        else:
-            update_state(record, status.wait_reason)
+    if record.is_driven:  # somebody has resumed it meanwhile
+        return
+    if record.has_ended():
+        if _is_left(record):
+            note_unpublished(record, exit_status=1)
+            Path(record.layout.driver).unlink(missing_ok=True)
+        return
+    _discard_blank_files(record)
+    if record.result is not None:
+        finalize(record)
+        return
+    status = _backend(record).observe(record)
+    if status.outcome is not None and record.result is None:
+        again = f"; `aml resume {record.folder.name}` continues it" if Path(record.layout.sweep).exists() else ""
+        end_without_result(record, replace(status.outcome, reason=f"{status.outcome.reason}{again}"))
+    else:
+        update_state(record, status.wait_reason)
 
 
 def _discard_blank_files(record: Record) -> None:
@@ -89,7 +95,8 @@ def _is_left(record: Record) -> bool:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock under which a run without a driver gets one again, or is reconciled."""
     handle = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX)

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ import pytest
 
 from amlcore.app.drive import drive
 from amlcore.execution.trial_runs import TrialRuns
+from amlcore.runs.reconcile import locked
 from amlcore.sweep.study import Trial
 from amlcore.worker.files import read_json
 from tests.support.aml import HERE, Aml, Write, background, until
@@ -165,6 +166,37 @@ def test_of_two_drivers_one_gives_way_and_disturbs_nothing(project: Path, aml: A
         assert process.wait(60) == 0
 
     assert {run["state"] for run in sweep_and_trials(aml)[1]} == {"Completed"}
+
+
+def test_of_two_that_resume_a_sweep_at_once_one_drives_it(project: Path, aml: Aml, write: Write) -> None:
+    """Both have seen that nobody drives it: they wait for the same lock when it is released."""
+    write("train.py", GATED)
+    sweep = Killed(project)
+    sweep.let_end(0)
+    with sweep.driven([*sweep.command, "sweep.max_total_runs=3"]) as process:
+        process.kill()
+        process.wait()
+    folder = sweep.folder
+    assert folder is not None
+    with ExitStack() as stack:
+        with locked(folder):
+            both = [stack.enter_context(background(project, "resume", folder.name)) for _ in range(2)]
+            for one in both:
+                until(lambda pid=one.pid: str(folder) in open_files(pid), within_s=60)
+        until(lambda: any(one.poll() is not None for one in both), within_s=60)
+        second, first = sorted(both, key=lambda one: one.poll() is None)
+        assert second.communicate()[1].endswith("is still running; use `aml wait` or `aml cancel`\n")
+        assert (second.returncode, first.poll()) == (2, None)
+        assert json.loads((folder / "driver.json").read_text())["pid"] == first.pid
+        assert aml("runs", "--json").json[0]["state"] == "Running"
+        sweep.let_end(3)
+        assert first.wait(60) == 0
+
+    assert {run["state"] for run in sweep_and_trials(aml)[1]} == {"Completed"}
+
+
+def open_files(pid: int) -> set[str]:
+    return {os.path.realpath(link) for link in Path(f"/proc/{pid}/fd").iterdir()}
 
 
 def test_an_interruption_while_a_sweep_is_taken_up_again_cancels_what_was_left_of_it(
