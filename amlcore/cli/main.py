@@ -36,6 +36,8 @@ VERBOSE = ("-v", "--verbose")
 COMPLETION = ("-sc", "--shell-completion")
 WRONG_REQUEST = 2
 MACHINE_ERRORS = {errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.EIO}
+REQUEST_ERRORS = {errno.ENAMETOOLONG}
+"""Only a path that was typed is longer than the filesystem takes, whatever looks for it."""
 
 _SHOW_WARNING = warnings.showwarning
 
@@ -65,7 +67,7 @@ def _carry_out(words: list[str]) -> int:
         log_traceback(interrupt)
         return INTERRUPTED
     except OSError as error:
-        if error.errno not in MACHINE_ERRORS:
+        if error.errno not in MACHINE_ERRORS | REQUEST_ERRORS:
             raise
         log_traceback(error)
         return _machine_failed(error)
@@ -155,7 +157,7 @@ def _machine_failed(error: OSError) -> int:
     if error.errno == errno.EPIPE:
         return 128 + signal.SIGPIPE
     log(f"error: {error.strerror}" + (f": {error.filename}" if error.filename else ""))
-    return 1
+    return WRONG_REQUEST if error.errno in REQUEST_ERRORS else 1
 
 
 def _show_warning(

@@ -184,6 +184,24 @@ def test_a_wrong_request_is_one_message_and_starts_nothing(
     assert not list((project / "outputs").glob("*/*"))
 
 
+def test_a_path_that_is_too_long_is_one_message(tmp_path: Path, aml: Aml, write: Write) -> None:
+    name = "long" * 100
+    write("t.py", "")
+    aml("run", "t.py", HERE, "--", name)
+
+    for words in (
+        ["run", f"{name}.py"],
+        ["run", "t.py", HERE, f"script.source_directory={name}"],
+        ["init", f"{name}/new"],
+        ["logs", "latest", name],
+        ["register", "latest", "--name", "m", "--path", f"outputs/{name}"],
+    ):
+        done = aml(*words, status=2)
+        assert "Traceback" not in done.err
+        assert name in done.err
+    assert len(aml("runs", "--json").json) == 1
+
+
 @pytest.mark.parametrize("sweep", [(), ("-m", "compute.cores=1,2")])
 def test_a_block_that_is_not_read_is_said_once(sweep: tuple[str, ...], aml: Aml, write: Write) -> None:
     write("a.py", "# /// script\n# dependencies = ['nothing-such']\n# ///\nprint('ran')\n")
