@@ -10,8 +10,14 @@ from amlcore.environment.location import SourceLocation, content, decoded_text, 
 from amlcore.environment.specification import Draft
 from amlcore.errors import EnvironmentSpecError
 
-# https://peps.python.org/pep-0723/#reference-implementation
-_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)+)^# ///$")
+# https://peps.python.org/pep-0723/#reference-implementation, but it may be empty, as for uv
+_BLOCK = re.compile(r"(?m)^# /// (?P<type>[a-zA-Z0-9-]+)$\s(?P<content>(^#(| .*)$\s)*)^# ///$")
+_OPENING = re.compile(r"(?m)^# /// script[ \t]*$")
+_OF_RESOLUTION = {
+    *("index", "index-url", "extra-index-url", "no-index", "find-links", "index-strategy", "exclude-newer"),
+    *("constraint-dependencies", "override-dependencies", "prerelease", "resolution", "no-binary", "no-build"),
+}
+"""Settings of uv that change which packages are chosen."""
 _EXAMPLE = """
 # /// script
 # requires-python = ">=3.11"
@@ -40,8 +46,7 @@ def read_pyproject(path: Path, *, location: SourceLocation, draft: Draft) -> Non
             f"{where}: dependencies are dynamic, and only the build backend knows them; "
             "list them in [project].dependencies, or set environment.file to a requirements file"
         )
-    if "sources" in _inner(document, "tool", "uv"):
-        draft.notes.append(f"[tool.uv.sources] ({location}) is ignored: the packages come from the index")
+    _note_settings_of_uv(document, location=location, draft=draft)
     _take_table(project, text=text, location=location, folder=path.parent, draft=draft)
 
 
@@ -56,6 +61,13 @@ def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     """Add dependencies and requires-python of the script's PEP 723 block to `draft`."""
     text = decoded_text(path, location=location).replace("\r\n", "\n")
     blocks = _blocks(text)
+    opening = _OPENING.search(text)
+    if not blocks and opening is not None:
+        line = text.count("\n", 0, opening.start()) + 1
+        raise EnvironmentSpecError(
+            f"{location.at_line(line)}: the block `# /// script` is incomplete: its first line must be just that, "
+            f"each further one must start with `# `, and the last one must be `# ///`, as in:{_EXAMPLE}"
+        )
     if len(blocks) != 1:
         count = "no" if not blocks else "more than one"
         raise EnvironmentSpecError(
@@ -65,14 +77,15 @@ def read_script(path: Path, *, location: SourceLocation, draft: Draft) -> None:
     first = text.count("\n", 0, blocks[0].start("content")) + 1
     content = "".join(line[2:] if line.startswith("# ") else line[1:] for line in blocks[0]["content"].splitlines(True))
     table = _load(content, location=location, first=first)
+    _note_settings_of_uv(table, location=location, draft=draft)
     _take_table(table, text=text, location=location, folder=path.parent, draft=draft)
 
 
 def has_block(path: Path) -> bool:
-    """Whether the script has a PEP 723 block; False if there is no such file."""
+    """Whether the script has a PEP 723 block, even an incomplete one; False if there is no such file."""
     try:
         text = content(path).decode("utf-8-sig", errors="replace")
-        return bool(_blocks(text.replace("\r\n", "\n")))
+        return _OPENING.search(text.replace("\r\n", "\n")) is not None
     except OSError:  # whoever runs it reports the error
         return False
 
@@ -96,6 +109,18 @@ def _inner(table: dict[str, Any], *keys: str) -> dict[str, Any]:
         inner = table.get(key)
         table = inner if isinstance(inner, dict) else {}
     return table
+
+
+def _note_settings_of_uv(document: dict[str, Any], *, location: SourceLocation, draft: Draft) -> None:
+    """Say what uv itself would take from elsewhere, or would choose by other rules."""
+    settings = _inner(document, "tool", "uv")
+    if sources := _inner(settings, "sources"):
+        draft.notes.append(f"[tool.uv.sources] ({location}) is ignored: {', '.join(sources)} from the index")
+    if others := [key for key in settings if key in _OF_RESOLUTION]:
+        draft.notes.append(
+            f"{' and '.join(others)} in [tool.uv] ({location}) {'is' if len(others) == 1 else 'are'} ignored; "
+            "environment.add takes indexes and requirements, such as '--extra-index-url URL' and 'NAME<2'"
+        )
 
 
 def _take_table(table: dict[str, Any], *, text: str, location: SourceLocation, folder: Path, draft: Draft) -> None:

@@ -104,6 +104,14 @@ def test_a_file_of_a_folder_above_counts_up_to_the_source(project: Path, write: 
     assert "use it with environment.file=code/requirements.txt" in (outside.chosen or "")
 
 
+def test_an_incomplete_block_is_not_passed_over(project: Path, write: Write) -> None:
+    write("t.py", "# /// script\n# dependencies = ['six']\nprint()\n")
+    write("requirements.txt", "joblib\n")
+
+    with pytest.raises(EnvironmentSpecError, match=r"t\.py:1: the block `# /// script` is incomplete"):
+        chosen(project).specify(project)
+
+
 @pytest.mark.parametrize(("name", "is_noted"), [("amlcore", False), ("theirs", True)])
 def test_the_project_of_amlcore_itself_is_not_proposed(name: str, is_noted: bool, project: Path, write: Write) -> None:
     """As in a checkout, whose shipped scripts are below its pyproject.toml."""

@@ -432,11 +432,38 @@ def test_script_block(tmp_path):
     [
         ("print()\n", "train.py: has no block that lists the script's packages (PEP 723)"),
         ("# /// script\n# dependencies = [\n# ///\n", "train.py:"),
+        ("x = 1\n# /// script\n# dependencies = ['six']\n", "train.py:2: the block `# /// script` is incomplete"),
+        ("# /// script\n#dependencies = []\n# ///\n", "train.py:1: the block `# /// script` is incomplete"),
+        ("# /// script \r\n# dependencies = []\r\n# ///\r\n", "train.py:1: the block `# /// script` is incomplete"),
         ("x = 1\n# /// script\n# dependencies = ['nump y']\n# ///\n", "train.py:3: 'nump y' is not a requirement"),
     ],
 )
 def test_bad_script_block(tmp_path, text, expected):
     assert refusal(tmp_path, "train.py", text).startswith(expected)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ("", ()),
+        ("tool.uv.sources.six.git = 'https://x/six'\n", ("[tool.uv.sources] (FILE) is ignored: six from the index",)),
+        (
+            "[tool.uv]\nindex = [{url = 'https://x/simple'}]\npackage = false\nconstraint-dependencies = ['six<2']\n",
+            ("index and constraint-dependencies in [tool.uv] (FILE) are ignored",),
+        ),
+    ],
+)
+def test_settings_of_uv_that_change_what_is_installed_are_noted(tmp_path, settings, expected):
+    table = f"dependencies = ['six']\n{settings}"
+    block = "".join(f"# {line}\n" for line in table.splitlines())
+    for name, text in (
+        ("pyproject.toml", f"{settings}\n[project]\ndependencies = ['six']\n"),
+        ("train.py", f"# /// script\n{block}# ///\n"),
+    ):
+        notes = specify(tmp_path, name, text).notes
+        assert len(notes) == len(expected)
+        for note, start in zip(notes, expected, strict=True):
+            assert note.startswith(start.replace("FILE", name))
 
 
 @pytest.mark.parametrize(
