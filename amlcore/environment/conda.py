@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import yaml
 
 _KEYS = ("channels", "dependencies", "name", "platforms", "prefix", "variables")
+_NO_NAMES = {f"tag:yaml.org,2002:{name}" for name in ("null", "int", "float")}
 _SPEC = re.compile(r"(?P<name>[A-Za-z0-9_][A-Za-z0-9._-]*)\s*(?P<version>.*)")
 _WITH_BUILD = re.compile(r"(?P<version>={0,2}\s*[^=<>!~\s,|]+)(?:=|\s+)[^=<>!~\s,|]+")
 _PIECE = re.compile(r"(?P<operator>===|==|>=|<=|!=|~=|=|>|<)?\s*(?P<number>[0-9][A-Za-z0-9.*+!_]*)")
@@ -59,7 +60,7 @@ def _add_dependency(text: str, *, location: SourceLocation, folder: Path, draft:
         raise line_errors.no_python_package(text, location=location)
     if exported is not None:
         draft.notes.append(f"conda's build strings ({location.name}) are ignored: the Python package index has none")
-        version = exported["version"]
+        version = re.sub(r"^=(?!=)", "==", exported["version"])  # with a build, one `=` is exact too
     if renamed == "tzdata":  # 2024b is 2024.2 there, and the newest will do
         version = ""
     specifier = _specifier(version, text=text, location=location)
@@ -141,6 +142,9 @@ def _sections(document: Any, *, location: SourceLocation) -> dict[str, Any]:
         if key.value not in _KEYS:
             where = location.at_line(key.start_mark.line + 1)
             raise EnvironmentSpecError(f"{where}: unknown key '{key.value}': {suggest(str(key.value), _KEYS)}")
+        if key.value in sections:
+            where = location.at_line(key.start_mark.line + 1)
+            raise EnvironmentSpecError(f"{where}: the key '{key.value}' is there twice; put both into one")
         sections[key.value] = value
     return sections
 
@@ -153,7 +157,7 @@ def _dependencies(node: Any, *, location: SourceLocation) -> Iterator[tuple[int,
         line = 1 if node is None else node.start_mark.line + 1
         raise EnvironmentSpecError(f"{location.at_line(line)}: 'dependencies' must be a list")
     for item in node.value:
-        if isinstance(item, yaml.ScalarNode):
+        if isinstance(item, yaml.ScalarNode) and item.tag not in _NO_NAMES:
             yield item.start_mark.line + 1, item.value.strip(), False
         else:
             yield from _pip_section(item, location=location)

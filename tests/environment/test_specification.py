@@ -185,7 +185,10 @@ def test_python_of_the_environment_goes_before_the_file(tmp_path):
         ("numpy=1.23", "numpy==1.23.*"),
         ("numpy=1.23.*", "numpy==1.23.*"),
         ("numpy==1.23.5", "numpy==1.23.5"),
-        ("numpy=1.23.5=py311h_0", "numpy==1.23.5.*"),
+        ("numpy=1.23.5=py311h_0", "numpy==1.23.5"),
+        ("pytz=2022.7=pyhd8ed1ab_0", "pytz==2022.7"),  # and not 2022.7.1
+        ("conda-forge/linux-64::numpy=1.23=*", "numpy==1.23"),
+        ("numpy=1.23.*=*", "numpy==1.23.*"),
         ("numpy 1.23.5 py311h_0", "numpy==1.23.5"),
         ("numpy >=1.20,<2", "numpy>=1.20,<2"),
         ("numpy[version='>=1.20']", "numpy>=1.20"),
@@ -261,8 +264,8 @@ def test_an_export_of_conda_holds_its_python_packages_alone(tmp_path):
     ]
     specification = specify(tmp_path, "export.yml", "dependencies:\n" + "".join(f"- {line}\n" for line in lines))
     assert specification.requirements == (
-        *("brotli==1.1.0.*", "joblib==1.5.2.*", "numpy==1.26.4.*", "numpy==1.26.4.*", "protobuf==4.25.3.*"),
-        *("xgboost==1.7.3.*", "tzdata"),
+        *("brotli==1.1.0", "joblib==1.5.2", "numpy==1.26.4", "numpy==1.26.4", "protobuf==4.25.3"),
+        *("xgboost==1.7.3", "tzdata"),
     )
     (note,) = [note for note in specification.notes if "native libraries" in note]
     assert note.endswith(
@@ -362,6 +365,10 @@ def test_conda_pip_section_reads_requirements(tmp_path):
             "dependencies:\n- numpy\n- pop:\n  - six\n",
             "env.yml:3: a dependency must be a name with a version, or 'pip:'",
         ),
+        ("dependencies:\n- numpy\n- null\n", "env.yml:3: a dependency must be a name with a version"),
+        ("dependencies:\n- numpy\n-\n", "env.yml:3: a dependency must be a name with a version"),
+        ("dependencies:\n- numpy\n- 1.23\n", "env.yml:3: a dependency must be a name with a version"),
+        ("dependencies: [six]\ndependencies: [numpy]\n", "env.yml:2: the key 'dependencies' is there twice"),
         ("dependencies:\n- pip:\n  - six\n  - -e .\n", "env.yml:4: '-e .' is a path on this machine"),
     ],
 )
