@@ -37,8 +37,10 @@ def overrides_of(
         raise ConfigError(f"{files[0]} and -M {module}: only one of them can run")
     if files or module is not None:
         script = Path(files[0]).absolute() if files else None
-        if script is not None and not script.exists() and (hint := _suggestion(files[0])):
-            raise ConfigError(f"{files[0]}: no such file{hint}")
+        if script is not None and not script.exists():
+            hint = _suggestion(files[0])
+            if hint or not script.parent.exists():
+                raise ConfigError(f"{files[0]}: no such file{hint}")
         folder = Path.cwd() if script is None else script.parent
         folder = folder.relative_to(root) if folder.is_relative_to(root) else folder
         # The project's model and deployment belong to its own script, not to this one.
@@ -95,7 +97,7 @@ def _suggestion(word: str) -> str:
             for folder in folders
             if depth < SEARCH_DEPTH and folder[0] not in "._" and folder not in SKIPPED_FOLDERS
         )
-        paths += [os.path.normpath(os.path.join(parent, file)) for file in names if file == name]
+        paths += [os.path.normpath(os.path.join(parent, file)) for file in names if file.casefold() == name.casefold()]
         if len(paths) >= MAX_SUGGESTIONS:
             break
     return f"; did you mean {' or '.join(paths[:MAX_SUGGESTIONS])}?" if paths else ""

@@ -59,6 +59,8 @@ class HydraParser(OverridesParser):
             return self._parse(s, rule_name)
         text = quote_requirements(s)
         prefix, mapping, name, value = split(text)
+        if mapping is None and "" in name.partition("[")[0].split("."):
+            raise ConfigError(f"{s}: a part of the key is missing; write KEY=VALUE, as in compute.slots=2")
         if mapping is None or PLAIN_NAME.fullmatch(name):
             parsed = self._parse(text, rule_name)
         else:
