@@ -179,6 +179,8 @@ class Workspace:
 
 
 def _expanded(key: str, folder: str) -> Path:
+    if not folder:
+        raise ConfigError(f"{key}='': must be a folder, or null for the user's cache folder")
     try:
         return Path(folder).expanduser()
     except RuntimeError:

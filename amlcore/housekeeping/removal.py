@@ -93,7 +93,7 @@ def last_removal(workspace: Workspace, runs: Sequence[str]) -> Removal:
         matches = [one for one in removals if all(_holds(one, run) for run in runs)]
         if not matches:
             raise NotFoundError(
-                f"run {runs[0]}: no such run in the trash" + ("" if len(runs) == 1 else " with the others")
+                f"run '{runs[0]}': no such run in the trash" + ("" if len(runs) == 1 else " with the others")
             )
         if not Trash.may_restore(matches[-1]):
             raise RequestError(f"run {runs[0]} was removed by {matches[-1].user}; only they can restore it")
@@ -154,7 +154,7 @@ def _freed_name(folder: Path, folders: Sequence[Path]) -> str | None:
 
 
 def _holds(removal: Removal, run: str) -> bool:
-    return any(name.rpartition("/")[2].startswith(run) for name in removal.runs)
+    return run != "" and any(name.rpartition("/")[2].startswith(run) for name in removal.runs)
 
 
 def _refusal(uses: Sequence[Use], *, is_one: bool) -> str:

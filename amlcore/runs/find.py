@@ -108,6 +108,8 @@ def find(folders: Iterable[Path], reference: str) -> Run:
     NotFoundError
         No run matches, or several do.
     """
+    if not reference:  # which every id begins with: an unset variable must not remove or cancel the only run
+        raise NotFoundError("the name of the run is empty; write an id, the beginning of one, a name, or latest")
     by_id = {folder.name: folder for folder in folders}
     if not by_id:
         raise NotFoundError(f"run '{reference}': this workspace has no runs yet")

@@ -57,7 +57,7 @@ def _check_inside(source: Path, file: str, *, setting: str) -> Path:
 def _module_file(source: Path, module: str) -> str:
     """The file of a module that can run; the error says what is there instead."""
     if not all(part.isidentifier() for part in module.split(".")):
-        dotted = ".".join(Path(module.removesuffix(".py")).parts).strip(".")
+        dotted = ".".join(Path(module.removesuffix(".py")).parts).strip(".") or "mypkg.train"
         raise ConfigError(f"script.module={module}: must be the dotted name of a module, such as {dotted}")
     module_and_file = find_module(str(source), module)
     if module_and_file is not None:

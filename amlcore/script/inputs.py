@@ -69,13 +69,14 @@ def check_input_names(names: Iterable[str]) -> None:
 
 
 def as_input(name: str, value: Any) -> Input:
-    if isinstance(value, Input):
-        return value
     if isinstance(value, (str, os.PathLike)):
-        return Input(os.fspath(value))
-    if isinstance(value, Mapping) and "path" in value and set(value) <= {"path", "mode"}:
-        return Input(**value)
-    raise ConfigError(f"script.inputs.{name}={value!r}: give a path, or {{path: …, mode: in_place|copy}}")
+        value = Input(os.fspath(value))
+    elif isinstance(value, Mapping) and "path" in value and set(value) <= {"path", "mode"}:
+        value = Input(**value)
+    if not isinstance(value, Input) or not value.path:
+        shown = "''" if isinstance(value, Input) else repr(value)
+        raise ConfigError(f"script.inputs.{name}={shown}: give a path, or {{path: …, mode: in_place|copy}}")
+    return value
 
 
 def _folder_digest(folder: Path) -> tuple[str, int]:

@@ -121,6 +121,12 @@ def test_a_failing_script_passes_its_exit_status_on(aml: Aml, write: Write) -> N
         (["run", "sbu/train.py"], ["error: sbu/train.py: no such file; did you mean train.py?"]),
         (["run", "nowhere/a.py"], ["error: nowhere/a.py: no such file\n"]),
         (["run", "Train.py"], ["error: Train.py: no such file; did you mean train.py?"]),
+        (["run", "train.py", "+script.inputs.data="], ["script.inputs.data=''", "give a path"]),
+        (["run", "train.py", "+script.inputs.data={path: ''}"], ["script.inputs.data=''", "give a path"]),
+        (
+            ["run", "train.py", "workspace.environments_folder="],
+            ["workspace.environments_folder=''", "must be a folder"],
+        ),
         (["run", "train.py", "=3"], ["=3: a part of the key is missing; write KEY=VALUE"]),
         (["run", "train.py", "+=3"], ["+=3: a part of the key is missing"]),
         (["run", "train.py", "compute..slots=3"], ["compute..slots=3: a part of the key is missing"]),
@@ -189,6 +195,22 @@ def test_a_wrong_request_is_one_message_and_starts_nothing(
     assert [part for part in parts if part not in said.err] == [], said.err
     assert said.out == ""
     assert not list((project / "outputs").glob("*/*"))
+
+
+def test_an_empty_word_means_no_run(aml: Aml, write: Write) -> None:
+    """As an unset variable: `aml rm "$RUN"` must not remove the only run, whose id begins with nothing too."""
+    write("t.py", "")
+    aml("run", "t.py", HERE)
+    before = aml("show", "latest", "--json").out
+
+    for verb in ("show", "rm", "cancel", "wait", "logs", "archive", "rerun", "resume", "tag", "name", "compare"):
+        done = aml(verb, "", *(["latest"] if verb == "compare" else []), status=2)
+        assert "the name of the run is empty" in done.err
+    aml("rm", "latest")
+    assert "no such run in the trash" in aml("rm", "--undo", "", status=2).err
+    aml("rm", "--undo")
+
+    assert aml("show", "latest", "--json").out == before
 
 
 def test_a_path_that_is_too_long_is_one_message(tmp_path: Path, aml: Aml, write: Write) -> None:
