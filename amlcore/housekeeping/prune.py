@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -158,7 +159,7 @@ class Pruner:
         if not set(PARTS) & set(request.kinds):
             return
         folders = sorted(self._workspace.run_folders, key=ranking.in_order)
-        everything = [folder for folder in folders if not (folder / "sweep.json").exists()]
+        everything = [folder for folder in folders if not os.path.exists(folder / "sweep.json")]
         chosen = everything if request.folders is None else _with_children(request.folders, everything)
         best = self._best(everything, prune)
         for folder in chosen:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,7 +44,7 @@ def groups(folders: Iterable[Path], *, metric: str | None, goal: Goal | None) ->
     members: dict[Path, list[Path]] = {}
     for folder in folders:
         sweep = folder.with_name(folder.name.rpartition("_")[0] or folder.name)
-        is_trial = sweep != folder and (sweep / "sweep.json").exists()
+        is_trial = sweep != folder and os.path.exists(sweep / "sweep.json")
         members.setdefault(sweep if is_trial else folder.parent, []).append(folder)
     return [
         Group(holder.name, group, _criterion(holder) if metric is None else Criterion(metric, goal or Goal.maximize))

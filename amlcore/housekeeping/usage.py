@@ -87,7 +87,7 @@ class Usage:
         if not may_remove(folder):
             yield Use(run, f"belongs to {owner_of(folder)}", "only they can remove it")
         elif parent and parent not in ids and folder.with_name(parent) in self._present:
-            kind = "a trial of sweep" if (folder.with_name(parent) / "sweep.json").exists() else "a child of run"
+            kind = "a trial of sweep" if os.path.exists(folder.with_name(parent) / "sweep.json") else "a child of run"
             yield Use(
                 run,
                 f"is {kind} {parent}, which counts on it",
@@ -146,11 +146,11 @@ class Usage:
                 )
 
     def _warm_starts(self, folders: Sequence[Path], ids: Collection[str]) -> Iterator[Use]:
-        sweeps = {folder.name for folder in folders if (folder / "sweep.json").exists()}
+        sweeps = {folder.name for folder in folders if os.path.exists(folder / "sweep.json")}
         if not sweeps:
             return
         for folder in self.folders:
-            if folder.name in ids or not (folder / "sweep.json").exists():
+            if folder.name in ids or not os.path.exists(folder / "sweep.json"):
                 continue
             for past in sweeps & {*_warm_start(folder)}:
                 yield Use(
@@ -161,7 +161,7 @@ class Usage:
 
     def _inputs(self, folders: Sequence[Path], ids: Collection[str]) -> Iterator[Use]:
         """The runs whose files a run that has not ended reads."""
-        live = [folder for folder in self.folders if folder.name not in ids and (folder / "driver.json").exists()]
+        live = [folder for folder in self.folders if folder.name not in ids and os.path.exists(folder / "driver.json")]
         places = {os.path.realpath(folder): folder.name for folder in folders} if live else {}
         for reader in live:
             for path in _input_paths(reader):

@@ -101,6 +101,20 @@ def test_a_colleagues_run_is_registered_and_all_see_the_model(workspace: Path, r
     assert not list((workspace / "models/tree").glob(".tmp-*"))
 
 
+def test_an_unreadable_run_keeps_nobody_from_removing_others(workspace: Path, runs: dict[User, Path]) -> None:
+    BEN.aml(workspace, "run", "waits.py", "environment=current", "experiment_name=bens", "--", ".")
+    (own,) = workspace.glob("outputs/bens/*")
+    for dry in (["--dry-run"], []):
+        assert BEN.aml(workspace, "rm", own.name, *dry).out == f"{own.name}\n"
+    assert not own.exists()
+    for other in (DORA, ANNA):
+        refusal = BEN.aml(workspace, "rm", runs[other].name, status=2).err
+        assert f"belongs to {other.name}; only they can remove it" in refusal
+    BEN.aml(workspace, "rm", "--undo")
+    BEN.aml(workspace, "prune", "--keep-best", "1", "--metric", "accuracy", "--dry-run")
+    BEN.aml(workspace, "rm", own.name, "--now")
+
+
 def test_keys_are_each_users_own_and_refused_to_others_before_anything_starts() -> None:
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
         Path(folder).chmod(0o755)
