@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2) # tests wait for half of their time
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test lint format mlflow faults newest bench bench-sweep bench-index bench-mlflow bench-serving lock clean
+.PHONY: help run test lint format mlflow faults newest bench bench-sweep bench-index bench-mlflow bench-page bench-serving lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1:\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/:/	/' | expand -t 24
@@ -47,6 +47,9 @@ bench-mlflow: .venv/installed ## what MLflow's calls cost in a run, beside MLflo
 
 bench-serving: .venv/installed ## services beside others; BENCH_ROUNDS and BENCH_SECONDS make it longer
 	$(BIN)/python -m benchmarks.serving
+
+bench-page: .venv/installed ## the page of all runs beside `import mlflow`, and its first table of 20,000 runs
+	$(BIN)/python -m benchmarks.page
 
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 lock: .venv/installed ## pin every dependency anew, with hashes and without an index

@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.support.aml import background, until
 from tests.support.ports import free_ports
-from tests.support.run_records import log_values, write_run
+from tests.support.run_records import write_run
 
 LONG = "long-" + "x" * 95
 STARTS_WITHIN_S = 240.0
@@ -163,6 +163,3 @@ def files_of(root: Path) -> dict[str, tuple[int, bytes]]:
         for folder, _, names in os.walk(root)
         for name in names
     }
-
-
-__all__ = ["LONG", "Gallery", "answers", "ask", "build", "files_of", "log_values", "search", "serving", "write_run"]

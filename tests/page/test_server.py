@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.page.gallery import LONG, Gallery, ask, files_of, log_values, search, serving, write_run
+from tests.page.gallery import LONG, Gallery, ask, files_of, search, serving
 from tests.support.aml import until
+from tests.support.run_records import log_values, write_run
 
 pytestmark = pytest.mark.slow
 

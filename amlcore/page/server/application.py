@@ -47,7 +47,9 @@ def serve(root: Path, port: int) -> int:
 def create(workspace: Workspace) -> Application:
     """The page of `workspace`. MLflow's application is one object, so a process can have one page."""
     logging.getLogger("mlflow").setLevel(logging.ERROR)  # a refused request is the browser's to tell
-    handlers._tracking_store = PageStore(workspace)
+    store = PageStore(workspace)
+    store.read_ahead()
+    handlers._tracking_store = store
     handlers._model_registry_store = PageRegistry(uri_of(str(workspace.path)))
     repository.register(workspace)
     application = mlflow.server.app

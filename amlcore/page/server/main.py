@@ -11,6 +11,9 @@ from pathlib import Path
 def main(workspace: str, port: str) -> int:
     """Serve the page until interrupted."""
     make_amlcore_importable()
+    from amlcore.page.server.no_database import leave_out_database
+
+    leave_out_database()
     from amlcore.page.server.application import serve
 
     return serve(Path(workspace), int(port))

@@ -12,6 +12,7 @@ from amlcore.index.index import RunIndex
 from amlcore.index.row import RunRow
 from amlcore.page.server.listed_run import ListedRun, short_name
 from amlcore.record.marks import Marks, read_marks
+from amlcore.terminal.output import log
 from amlcore.worker.layout import RunLayout
 from amlcore.worker.mlflow.facts import ExperimentFacts, RunFacts
 from amlcore.worker.mlflow.folders import FolderSource
@@ -32,7 +33,7 @@ class PageSource(FolderSource):
 
     def __init__(self, root: str) -> None:
         super().__init__(root)
-        self._index = RunIndex(Workspace(root=root))
+        self._index = RunIndex(Workspace(root=root), log=log)
         self._marked: dict[str, tuple[RunFacts, Marks, str, RunFacts]] = {}
 
     def listed(self, experiments: Iterable[str], *, archived: bool) -> list[ListedRun]:
@@ -50,6 +51,10 @@ class PageSource(FolderSource):
             facts.created_ms = min(facts.created_ms, created)
             facts.updated_ms = max(facts.updated_ms, created if row.ended_s is None else int(1000 * row.ended_s))
         return [experiments[name] for name in sorted(experiments)]
+
+    def look_again(self) -> None:
+        """Look at the folders now: something is asked for that the last look did not find."""
+        self._index.look()
 
     def run(self, identifier: str) -> RunFacts | None:
         """A run with its marks; the same object while neither changes, since the store converts it once."""

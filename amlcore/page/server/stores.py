@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 from mlflow.entities import Run, ViewType
@@ -15,6 +16,7 @@ from amlcore.errors import ModelError
 from amlcore.page.server.listed_run import ListedRun
 from amlcore.page.server.page_source import PageSource
 from amlcore.record.marks import read_model_marks
+from amlcore.worker.mlflow.facts import ExperimentFacts
 from amlcore.worker.mlflow.models import VersionFacts
 from amlcore.worker.mlflow.reading import use_source
 from amlcore.worker.mlflow.registry import RegistryStore
@@ -34,6 +36,17 @@ class PageStore(TrackingStore):
     def __init__(self, workspace: Workspace) -> None:
         use_source(PageSource)
         super().__init__(uri_of(str(workspace.path)))
+
+    def read_ahead(self) -> None:
+        """Read the index in the background: a browser takes a second before it asks for runs."""
+        Thread(target=self._source.look_again, daemon=True).start()
+
+    def _experiment_facts(self, identifier: str) -> ExperimentFacts | None:
+        facts = super()._experiment_facts(identifier)
+        if facts is None:  # its first run may have begun since the last look
+            self._source.look_again()
+            facts = super()._experiment_facts(identifier)
+        return facts
 
     def _search_runs(
         self,
