@@ -98,5 +98,6 @@ def _check_free(name: str, others: list[Path]) -> None:
 
 def _label(record: Record) -> str:
     if not record.is_present:
+        _ = record.info  # another user may let nobody read it
         raise NotFoundError(f"{record.folder} holds no run")
     return f"run {record.folder.name}"

@@ -110,6 +110,8 @@ def test_an_unreadable_run_keeps_nobody_from_removing_others(workspace: Path, ru
     for other in (DORA, ANNA):
         refusal = BEN.aml(workspace, "rm", runs[other].name, status=2).err
         assert f"belongs to {other.name}; only they can remove it" in refusal
+    for words in (["archive", runs[DORA].name], ["note", runs[DORA].name, "mine"]):
+        assert "who has not given you access" in BEN.aml(workspace, *words, status=1).err
     BEN.aml(workspace, "rm", "--undo")
     BEN.aml(workspace, "prune", "--keep-best", "1", "--metric", "accuracy", "--dry-run")
     BEN.aml(workspace, "rm", own.name, "--now")
