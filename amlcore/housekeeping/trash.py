@@ -198,7 +198,8 @@ class Trash:
                 with suppress(PermissionError):
                     path.unlink(missing_ok=True)
         for folder in self.folder.iterdir():
-            if folder.is_dir() and folder.name not in (MOVING, DELETING, PRUNING) and not (folder / MANIFEST).exists():
+            is_removal = folder.is_dir() and folder.name not in (MOVING, DELETING, PRUNING)
+            if is_removal and not os.path.exists(folder / MANIFEST):
                 _delete_empty(folder)  # of a removal that was killed before it began, or restored
 
     def _settle(self, removal: Removal) -> None:
