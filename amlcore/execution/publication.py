@@ -10,7 +10,7 @@ from amlcore.errors import AmlcoreError, ConfigError
 from amlcore.log import Log, log_traceback, timed
 from amlcore.model import Model, Registration
 from amlcore.model import register as register_model
-from amlcore.model.aliases import move_to
+from amlcore.model.aliases import check_case, move_to
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.record.usage_lock import in_use
@@ -113,6 +113,10 @@ def check_model(job: Job, *, python: PythonRequest | None = None) -> None:
 
     if job.model.name is not None and job.model.mlflow is None:
         check_output(job.model.path, key="model.path")
+    if job.model.alias is not None:
+        if job.model.name is None:
+            raise ConfigError(f"model.alias={job.model.alias}: no model to register; set model.name=NAME")
+        check_case(job.workspace.models_path / job.model.name, job.model.alias)
     if job.deployment is None:
         return
     if job.model.name is None:

@@ -106,7 +106,7 @@ def set_alias(
         if after is not None and state.number != after:
             raise StaleError(f"the aliases of '{name}' have been moved in the meantime")
         find_folder(models, f"{name}:{version}")
-        _check_case(name, alias, state.aliases)
+        check_case(model, alias)
         previous = state.aliases.get(alias)
         if previous == version:
             return None
@@ -188,7 +188,9 @@ def append(model: Path, number: int, entry: Mapping[str, Any]) -> LogEntry | Non
     return read_document(model_log.entry_path(model, number), LogEntry, error=ModelError)
 
 
-def _check_case(name: str, alias: str, aliases: Mapping[str, int]) -> None:
-    for other in aliases:
+def check_case(model: Path, alias: str) -> None:
+    """Raise ModelError if the model in the folder `model` has an alias that differs only in case."""
+    name = model.name
+    for other in state_of(model).aliases:
         if other != alias and other.lower() == alias.lower():
             raise ModelError(f"{name}@{alias}: model '{name}' has the alias '{other}', which differs only in case")

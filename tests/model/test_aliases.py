@@ -139,6 +139,16 @@ def test_an_alias_that_differs_only_in_case_is_refused(project: Path) -> None:
         set_alias(models(project), "wine", "Champion", 2)
 
 
+def test_a_job_with_such_an_alias_is_refused_before_its_training(project: Path, aml: Aml) -> None:
+    set_alias(models(project), "wine", "champion", 1)
+    (project / "train.py").write_text("")
+    words = ("run", "train.py", "environment=current", "model.name=wine", "model.alias=CHAMPION")
+    assert "has the alias 'champion', which differs only in case" in aml(*words, status=2).err
+    nameless = ("run", "train.py", "environment=current", "model=none", "model.alias=champion")
+    assert "model.alias=champion: no model to register; set model.name=NAME" in aml(*nameless, status=2).err
+    assert not (project / "outputs").exists()
+
+
 def test_a_move_that_rests_on_an_old_state_is_refused(project: Path) -> None:
     set_alias(models(project), "wine", "champion", 1)
     with pytest.raises(StaleError):
