@@ -51,6 +51,9 @@ bench-serving: .venv/installed ## services beside others; BENCH_ROUNDS and BENCH
 bench-page: .venv/installed ## the page of all runs beside `import mlflow`, and its first table of 20,000 runs
 	$(BIN)/python -m benchmarks.page
 
+bench-tracking: .venv/installed ## runs recorded, listed and filtered beside MLflow's SQLite store and wandb offline
+	$(BIN)/python -m benchmarks.tracking
+
 COMPILE := $(BIN)/uv pip compile --quiet --upgrade --universal --generate-hashes --python-version 3.11 --no-header --no-annotate
 lock: .venv/installed ## pin every dependency anew, with hashes and without an index
 	$(COMPILE) pyproject.toml --output-file requirements/runtime.txt

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 
+from benchmarks import environments
 from benchmarks.serving_cases import (
     BARE,
     DOCUMENTED,
@@ -86,17 +87,7 @@ def interpreter(server: Server, root: Path) -> str | None:
     if not server.requirements:
         return PYTHON
     same = [f"{name}=={metadata.version(name)}" for name in ("scikit-learn", "numpy", "pandas", "joblib")]
-    python = root / f"env-{server.name}" / "bin" / "python"
-    uv = str(Path(PYTHON).parent / "uv")
-    for command in (
-        [uv, "venv", "--quiet", "--python", PYTHON, str(python.parent.parent)],
-        [uv, "pip", "install", "--quiet", "--python", str(python), *same, *server.requirements],
-    ):
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            print(f"{server.name} is left out: {(done.stderr.strip().splitlines() or ['?'])[-1]}")
-            return None
-    return str(python)
+    return environments.build(server.name, [*same, *server.requirements], folder=root)
 
 
 def lay_out(case: Case, place: Path, *, mlflow: str | None) -> Path:
