@@ -18,7 +18,7 @@ from pathlib import Path
 LONG_TRIES = 100
 LONGER = {"kill": 200}
 SHORT_TRIES = 1
-INTERNAL = ("__main__", "test_faults", "support")
+INTERNAL = ("__main__", "test_faults", "support", "crowd_member")
 """Modules of this folder that are no kind of fault."""
 
 

@@ -37,7 +37,7 @@ def attempt(seed: int, folder: Path) -> Outcome:
         outcome.harmed.append("the other process failed: " + said[1].read_text()[-2000:])
     model = workplace.root / "models/wine"
     entries = log_entries(model)
-    outcome.harmed += _disorder(entries, model)
+    outcome.harmed += disorder(entries, model)
     kept = {entry.number for entry in entries}
     for path in said:
         for line in path.read_text().splitlines():
@@ -60,8 +60,8 @@ def _until_it_works(said: Path) -> None:
         time.sleep(0.01)
 
 
-def _disorder(entries: list[LogEntry], model: Path) -> list[str]:
-    """What of the log is no single order of whole moves."""
+def disorder(entries: list[LogEntry], model: Path) -> list[str]:
+    """What makes the log of `model` anything but one order of whole moves, and what its versions lack."""
     problems = (
         [] if [entry.number for entry in entries] == list(range(1, len(entries) + 1)) else ["a number is missing"]
     )

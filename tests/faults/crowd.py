@@ -1,7 +1,9 @@
-"""A crowd of processes submits, registers, tags, names, lists, prunes, removes and restores runs at the same time.
+"""A crowd of processes runs, marks, finds, prunes, removes and restores runs, and registers, aliases, promotes and
+removes models, all at the same time.
 
-Nothing that is used may be gone, no list may show half a thing, and no mark may be lost. By itself, as
-`python -m tests.faults.crowd --processes 32 --seconds 120`, it is as large and takes as long as it is told.
+Nothing that is used may be gone, no list may show half a thing, no mark may be lost, and the versions and aliases of
+a model must have one order. By itself, as `python -m tests.faults.crowd --processes 32 --seconds 120`, it is as large
+and takes as long as it is told.
 """
 
 from __future__ import annotations
@@ -9,32 +11,32 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import random
 import sys
 import tempfile
 import time
-import traceback
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from amlcore.config import compose
-from amlcore.errors import RequestError
-from amlcore.execution.submission import submit
+from amlcore.model.aliases import log_entries
+from amlcore.model.folders import versions
+from amlcore.model.model import Model
 from amlcore.record.marks import read_marks
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
-from amlcore.record.usage_lock import in_use
-from amlcore.snapshot import snapshot
 from amlcore.workspace import Workspace
 from tests.faults import Outcome
+from tests.faults.alias import disorder
+from tests.faults.crowd_member import MODEL, TRIALS, Member, snapshot_problem
 from tests.support.called import called
-from tests.support.laid_runs import lay_model, lay_sweep
+from tests.support.laid_runs import lay_sweep
 
 PROCESSES = 8
 SECONDS = 5.0
-SWEEPS, TRIALS = 6, 4
+SWEEPS = 6
+
+Event = dict[str, Any]
 
 
 def attempt(seed: int, folder: Path, *, processes: int = PROCESSES, seconds: float = SECONDS) -> Outcome:
@@ -67,165 +69,64 @@ def _fork(member: Member, until: float) -> int:
     return pid
 
 
-class Member:
-    """One process of the crowd."""
-
-    def __init__(self, root: Path, log: Path, seed: int) -> None:
-        self._root = root
-        self._log = log
-        self._chance = random.Random(seed)
-        self._workspace = Workspace(root=str(root))
-        self._number = 0
-        self._seed = seed
-
-    def act(self) -> None:
-        actions: dict[Callable[[], None], int] = {
-            self.submit: 4,
-            self.register: 1,
-            self.tag: 3,
-            self.name: 1,
-            self.list: 4,
-            self.find: 2,
-            self.remove: 3,
-            self.restore: 2,
-            self.prune_snapshots: 2,
-            self.prune_files: 1,
-            self.archive: 1,
-        }
-        action = self._chance.choices([*actions], [*actions.values()])[0]
-        self._number += 1
-        try:
-            action()
-            self._note("did", action=action.__name__)
-        except Exception:  # each is a failure that is told at the end
-            self._note("failed", action=action.__name__, error=traceback.format_exc())
-
-    def submit(self) -> None:
-        """A new run of a source of its own; it has ended at once."""
-        source = self._root / f"source-{self._seed}"
-        source.mkdir(exist_ok=True)
-        (source / "train.py").write_text(f"print({self._chance.randrange(3)})")
-        words = [f"script.source_directory={source}", "script.script=train.py", "environment=current"]
-        record = submit(compose([*words, "experiment_name=crowd"], root=self._root), overrides=[])
-        assert not (problem := _snapshot_problem(self._root, record.snapshot_id)), problem
-        record.enter(RunState.Completed)
-        record.release()
-        self._note("submitted", run=record.folder.name)
-
-    def register(self) -> None:
-        """A model of a run, as `aml register` writes one."""
-        run = self._any_run()
-        with in_use(self._root):
-            if run is not None and Record(run).is_present:
-                lay_model(self._root, run, version=self._seed * 10_000 + self._number)
-                self._note("registered", run=run.name)
-
-    def tag(self) -> None:
-        if (run := self._any_run()) is not None:
-            key = f"{self._seed}-{self._number}"
-            if self._aml("tag", run.name, f"{key}=yes"):
-                self._note("tagged", run=run.name, key=key)
-
-    def name(self) -> None:
-        if (run := self._any_run()) is not None:
-            self._aml("name", run.name, f"name-{self._chance.randrange(5)}")
-
-    def list(self) -> None:
-        rows = called(self._root, "runs", "--json", "--all", "--children", "--archived").json
-        _check_rows(rows)
-
-    def find(self) -> None:
-        """The index in the user's cache shows no half things either."""
-        where = "kind = sweep or kind = trial or tags.colour = blue"
-        said = called(self._root, "runs", where, "--json", "--all", "--children", "--archived", status=None)
-        if said.status == 0:
-            _check_rows([row for row in said.json if row["experiment"] == "e"])
-
-    def remove(self) -> None:
-        if (run := self._any_run()) is not None:
-            is_for_good = self._chance.random() < 0.2
-            if self._aml("rm", run.name.partition("_")[0], *(["--now"] if is_for_good else [])):
-                self._note("removed for good" if is_for_good else "removed", run=run.name.partition("_")[0])
-
-    def restore(self) -> None:
-        self._aml("rm", "--undo")
-
-    def prune_snapshots(self) -> None:
-        called(self._root, "prune", "--what", "snapshots")
-
-    def prune_files(self) -> None:
-        if (run := self._any_run()) is not None:
-            self._aml("prune", run.name, "--what", "outputs,checkpoints")
-
-    def archive(self) -> None:
-        if (run := self._any_run()) is not None:
-            self._aml("archive", run.name, *(["--undo"] if self._chance.random() < 0.5 else []))
-
-    def _any_run(self) -> Path | None:
-        folders = sorted(self._workspace.run_folders)
-        return self._chance.choice(folders) if folders else None
-
-    def _aml(self, *words: str) -> bool:
-        """Whether a verb did what it was asked to; what is in use or gone meanwhile is refused in words."""
-        said = called(self._root, *words, status=None)
-        if said.status not in (0, 2) or "Traceback" in said.err:
-            raise AssertionError(f"aml {' '.join(words)}: {said}")
-        return said.status == 0
-
-    def _note(self, event: str, **facts: Any) -> None:
-        with self._log.open("a") as stream:
-            stream.write(json.dumps({"event": event, **facts}) + "\n")
-
-
-def _check_rows(rows: list[dict[str, Any]]) -> None:
-    """A list shows sweeps with all of their trials or not at all, and each run whole."""
-    ids = [row["id"] for row in rows]
-    assert len(set(ids)) == len(ids), f"listed twice: {sorted(ids)}"
-    trials = Counter(row["parent"] for row in rows if row["parent"] is not None)
-    sweeps = {row["id"] for row in rows if row["experiment"] == "e" and row["parent"] is None}
-    halves = {sweep: trials[sweep] for sweep in sweeps | set(trials) if trials[sweep] != TRIALS or sweep not in sweeps}
-    assert not halves, f"sweeps that are listed in part, with so many trials: {halves}"
-    for row in rows:
-        assert row["state"] != "Damaged", f"{row['id']} is listed as damaged: {row['reason']}"
-        if row["experiment"] == "e":
-            assert row["tags"].get("colour") == "blue", f"{row['id']} is listed without what it logged"
-            assert row["state"] == "Completed", f"{row['id']} is listed as {row['state']}"
-
-
-def _snapshot_problem(root: Path, identifier: str) -> str:
-    """What is wrong with a snapshot; "" if it is whole."""
-    try:
-        taken = snapshot.load(identifier, store=root / ".amlcore/snapshots")
-        paths = [taken.objects / file.sha256[:2] / file.sha256 for file in snapshot.stored_files(taken.manifest)]
-    except (RequestError, OSError) as error:
-        return str(error)
-    return ", ".join(f"{path} is missing" for path in paths if not path.exists())
-
-
-def _judge(root: Path, events: list[dict[str, Any]]) -> Outcome:
+def _judge(root: Path, events: list[Event]) -> Outcome:
     outcome = Outcome()
     outcome.harmed += [f"{event['action']}: {event['error']}" for event in events if event["event"] == "failed"]
     folders = {folder.name: folder for folder in Workspace(root=str(root)).run_folders}
     removed = {path.name: path for path in root.glob(".amlcore/trash/*/*/*") if (path / "run.json").exists()}
-    deleted = {event["run"] for event in events if event["event"] == "removed for good"}
-    for event in events:
-        run = event.get("run")
-        if event["event"] in ("submitted", "registered") and run not in {*folders, *removed, *deleted}:
-            outcome.lost.append(f"run {run} is gone, and nobody removed it")
-        if event["event"] == "registered" and run not in folders:
-            outcome.lost.append(f"run {run}, of which there is a model, was removed")
-        folder = folders.get(run) or removed.get(run)
-        if event["event"] == "tagged" and folder is not None and event["key"] not in read_marks(folder).tags:
-            outcome.lost.append(f"tag {event['key']} of run {run}")
-    for folder in (*folders.values(), *removed.values()):
-        taken = Record(folder).info.snapshot
-        if taken is not None and (problem := _snapshot_problem(root, taken.id)):
-            outcome.lost.append(f"run {folder.name}: {problem}")
+    outcome.lost += _lost_runs(root, events, folders, removed)
+    outcome.lost += _lost_models(events, root / "models" / MODEL, set(folders))
+    outcome.harmed += disorder(log_entries(root / "models" / MODEL), root / "models" / MODEL)
     names = Counter(read_marks(folder).name for folder in folders.values())
     outcome.harmed += [f"{count} runs are called {name}" for name, count in names.items() if name and count > 1]
     remains = [str(path) for place in ("moving", "pruning") for path in root.glob(f".amlcore/trash/{place}/*")]
     outcome.harmed += [f"{path} remained" for path in remains]
     return outcome
+
+
+def _lost_runs(root: Path, events: list[Event], folders: dict[str, Path], removed: dict[str, Path]) -> Iterator[str]:
+    deleted = {event["run"] for event in _all(events, "removed for good")}
+    for event in _all(events, "submitted", "registered", "ran"):
+        if event["run"] not in {*folders, *removed, *deleted}:
+            yield f"run {event['run']} is gone, and nobody removed it"
+    kept = {**removed, **folders}
+    for event in _all(events, "tagged"):
+        folder = kept.get(event["run"])
+        if folder is not None and event["key"] not in read_marks(folder).tags:
+            yield f"tag {event['key']} of run {event['run']}"
+    for event in _all(events, "ran"):
+        folder = kept.get(event["run"])
+        if folder is not None and not _is_whole(Record(folder)):
+            yield f"run {event['run']} had completed, and is {Record(folder).status.state} or without its output"
+    for folder in kept.values():
+        taken = Record(folder).info.snapshot
+        if taken is not None and (problem := snapshot_problem(root, taken.id)):
+            yield f"run {folder.name}: {problem}"
+
+
+def _is_whole(record: Record) -> bool:
+    was_pruned = (record.folder / "pruned.json").exists()
+    return record.status.state is RunState.Completed and (was_pruned or (record.folder / "outputs/kept.txt").exists())
+
+
+def _lost_models(events: list[Event], model: Path, runs: set[str]) -> Iterator[str]:
+    entries, present = log_entries(model), versions(model)
+    removed = {entry.version for entry in entries if entry.event == "remove"}
+    reasons = {entry.why for entry in entries}
+    claims = Counter(event["version"] for event in _all(events, "registered"))
+    yield from (f"{MODEL}:{version} was given {count} times" for version, count in claims.items() if count > 1)
+    yield from (f"{MODEL}:{version}" for version in claims if version not in {*present, *removed})
+    for event in _all(events, "removed version"):
+        if event["version"] not in removed or event["version"] in present:
+            yield f"the removal of {MODEL}:{event['version']}"
+    yield from (f"the move {event['why']}" for event in _all(events, "moved") if event["why"] not in reasons)
+    for version in present:
+        if (run := Model.load_record(model / str(version)).run) not in runs:
+            yield f"run {run}, of which there is {MODEL}:{version}, was removed"
+
+
+def _all(events: list[Event], *kinds: str) -> list[Event]:
+    return [event for event in events if event["event"] in kinds]
 
 
 def main() -> int:
