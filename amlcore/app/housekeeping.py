@@ -13,10 +13,10 @@ from amlcore.housekeeping.removal import choose, last_removal, remove, restore
 from amlcore.housekeeping.sizes import Counter
 from amlcore.housekeeping.usage import Use
 from amlcore.log import Log
-from amlcore.record.ownership import current_user
 from amlcore.record.record import Record
 from amlcore.runs.find import find
 from amlcore.runs.marking import set_archived
+from amlcore.worker.process_identity import current_user
 from amlcore.workspace import Workspace
 
 WAITING = "waiting for a process that is submitting a run or registering a model"

@@ -20,13 +20,13 @@ from amlcore.config.secrets import check_secrets
 from amlcore.errors import ConfigError, RequestError
 from amlcore.execution.source_state import PinnedInputs, SourceState, capture_source, describe_inputs, digest_source
 from amlcore.log import Log, timed
-from amlcore.record.ownership import current_user
 from amlcore.record.record import Record
 from amlcore.record.status import RunState
 from amlcore.record.usage_lock import in_use
 from amlcore.version import __version__
 from amlcore.worker import durable
 from amlcore.worker.files import write_json
+from amlcore.worker.process_identity import current_user
 from amlcore.worker.run_names import EXPERIMENT_LENGTH, create_run_folder, is_experiment
 
 

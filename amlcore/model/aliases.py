@@ -17,9 +17,9 @@ from amlcore.model.folders import find_folder, state_of
 from amlcore.model.model import Model
 from amlcore.model.reference import check_alias
 from amlcore.record.forms import Moment
-from amlcore.record.ownership import current_user
 from amlcore.record.reading import read_document
 from amlcore.worker import model_log
+from amlcore.worker.process_identity import current_user
 
 
 @dataclass(eq=False)

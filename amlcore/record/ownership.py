@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import stat
@@ -65,11 +64,3 @@ def owner_of(path: str | Path) -> str:
         return f"uid {number}"
     except OSError:
         return ""
-
-
-def current_user() -> str:
-    """The name of this user, or the user id if it has no name, as in a container."""
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError):
-        return str(os.getuid())

@@ -29,6 +29,17 @@ def is_alive(process):
     return started is not None and started == process["started"]
 
 
+def current_user():
+    # type: () -> str
+    """The name of this user, or the user id if it has no name, as in a container."""
+    import getpass  # not at the top: it takes a while, and few workers need it
+
+    try:
+        return getpass.getuser()
+    except (ImportError, KeyError, OSError):
+        return str(os.getuid())
+
+
 def _boot_id():
     # type: () -> str
     try:

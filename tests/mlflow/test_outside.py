@@ -14,6 +14,7 @@ import pytest
 from amlcore.worker.mlflow.activation import PLUGIN
 from tests.mlflow.versions import VERSIONS, requirements
 from tests.support.aml import Aml, Write
+from tests.support.called import called
 from tests.support.run_records import write_run
 
 pytestmark = pytest.mark.slow
@@ -86,6 +87,99 @@ print(json.dumps([
         }
         for identifier, row in rows.items()
     }
+
+
+EXPERIMENTS = ("e", "a.b", "long-" + "x" * 95)
+PARAMETERS = [(3, "3"), (1e-05, "1e-05"), (-0.5, "-0.5"), (True, "true"), (None, "null"), ("größe 大小", "größe 大小")]
+PARAMETERS += [([1, "two"], "[1, two]"), ("", ""), ("a=b, c", "a=b, c")]
+METRICS = [0.1 + 0.2, -0.0, 5, 2**60, 1e-300, 1e308, True, float("nan"), float("inf"), float("-inf"), "good", "größe"]
+SWEPT = """
+import sys
+from amlcore import Run
+run = Run.get_context()
+run.log("score", float(sys.argv[2]))
+run.log("nothing", float("nan"))
+run.log("verdict", "good")
+run.log_list("folds", [0.1, 0.2])
+run.log_row("point", x=1.5, y=2.5)
+run.tag("colour", "blue")
+child = run.child_run("fold")
+child.log("score", float("-inf"))
+child.complete()
+child = run.child_run("bad")
+child.fail("it was bad")
+"""
+STATES = {"Completed": "FINISHED", "Failed": "FAILED", "Canceled": "KILLED"}
+
+
+def test_a_search_tells_what_aml_runs_lists_of_runs_of_each_kind(
+    python: Python, project: Path, aml: Aml, write: Write
+) -> None:
+    write("swept.py", SWEPT)
+    values = ["+script.arguments.x=1,2,3", "sweep.primary_metric=score", "sweep.goal=maximize"]
+    aml("run", "-m", "swept.py", "environment=current", "experiment_name=swept", "sweep=grid", *values)
+    logged: dict[str, dict[str, Any]] = {}
+    for number in range(190):
+        parameter, text = PARAMETERS[number % len(PARAMETERS)]
+        metric = METRICS[number % len(METRICS)]
+        folder = write_run(
+            project,
+            number,
+            experiment=EXPERIMENTS[number % 3],
+            state=("Completed", "Failed", "Canceled", "Running")[number % 4],
+            parameters={"value": parameter, "number": number},
+            metrics={"of it": metric, "number": number} if number % 5 else None,
+            tags={"parity": str(number % 2), "empty": ""} if number % 3 else None,
+        )
+        logged[folder.name] = {"value": text, "number": str(number)}
+    marked, archived = [f"20260101-0000{number:02}-{number:06x}" for number in (7, 8)]
+    called(project, "name", marked, "baseline")
+    called(project, "tag", marked, "parity=neither", "good=yes")
+    called(project, "archive", archived)
+    rows = {row["id"]: row for row in called(project, "runs", "--json", "--all", "--children", "--archived").json}
+    assert len(rows) == 200
+
+    found = python("""
+from mlflow.entities import ViewType
+everything = [e.experiment_id for e in mlflow.search_experiments()]
+runs = client.search_runs(everything, run_view_type=ViewType.ALL, max_results=1000)
+table = mlflow.search_runs(experiment_ids=everything, run_view_type=ViewType.ALL, max_results=1000)
+assert list(table["run_id"]) == [run.info.run_id for run in runs]
+print(json.dumps([
+    {"id": r.info.run_id, "experiment": r.info.experiment_id, "status": r.info.status, "name": r.info.run_name,
+     "parent": r.data.tags.get("mlflow.parentRunId"), "user": r.info.user_id, "parameters": r.data.params,
+     "seconds": r.info.end_time and (r.info.end_time - r.info.start_time) / 1000,
+     "metrics": {name: str(value) for name, value in r.data.metrics.items()},
+     "tags": {name: value for name, value in r.data.tags.items() if not name.startswith(("mlflow.", "amlcore."))},
+     "archived": r.info.lifecycle_stage == "deleted"}
+    for r in runs]))
+""")
+
+    assert len(found) == 200
+    for run in found:
+        row = rows[run["id"]]
+        numbers = {name: value for name, value in row["metrics"].items() if _is_number(value)}
+        texts = {name: value for name, value in row["metrics"].items() if name not in numbers}
+        is_trial = row["experiment"] == "swept" and row["metrics"].get("verdict") == "good"
+        tables = {"folds": "0.2", "point/x": "1.5", "point/y": "2.5"} if is_trial and "colour" in row["tags"] else {}
+        assert run == {
+            "id": row["id"],
+            "experiment": row["experiment"],
+            "status": STATES[row["state"]],
+            "name": row["name"] or (f"trial {row['id'].rpartition('_')[2]}" if is_trial else row["id"]),
+            "parent": row["parent"],
+            "user": row["user"],
+            "parameters": logged.get(row["id"], {name: str(value) for name, value in row["parameters"].items()}),
+            "seconds": pytest.approx(row["duration_s"], abs=0.002),
+            "metrics": {name: str(float(value)).lower() for name, value in numbers.items()} | tables,
+            "tags": row["tags"] | texts,
+            "archived": row["archived"],
+        }, run["id"]
+
+
+def _is_number(value: Any) -> bool:
+    """Whether a metric is a number; one that is not finite is a word in strict JSON."""
+    return not isinstance(value, str) or value in ("NaN", "Infinity", "-Infinity")
 
 
 def test_filters_orders_and_pages(python: Python, project: Path) -> None:

@@ -8,6 +8,7 @@ import math
 import multiprocessing
 import os
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -25,7 +26,7 @@ from amlcore.record.status import RunStatus
 from amlcore.runs.run import Run as DriverRun
 from amlcore.worker.files import append_line, read_json, write_json
 from amlcore.worker.metrics import MetricsTail, last_by_name, last_values, read_metrics
-from amlcore.worker.process_identity import identity
+from amlcore.worker.process_identity import current_user, identity
 from amlcore.worker.run_names import create_run_folder, new_run_id
 from amlcore.worker.script.context import ScriptRun as Run
 
@@ -315,9 +316,10 @@ def test_child_runs(run: Run) -> None:
     assert [state["state"] for state in states] == ["Completed", "Running", "Failed", "Failed"]
     assert [state["reason"] for state in states] == [None, None, "no data", "KeyError: 'gone'"]
     facts = read_json(two.layout.run)
-    assert facts.keys() == {"id", "experiment", "parent", "name", "created", "script", "parameters"}
+    assert facts.keys() == {"id", "experiment", "parent", "name", "created", "script", "parameters", "host", "user"}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00", facts["created"])
     assert (facts["script"], facts["parameters"]) == ("t.py", {})
+    assert (facts["host"], facts["user"]) == (socket.gethostname(), current_user())
     assert broken.child_run().id == f"{run.id}_4_1"
     assert len(run.get_children()) == 4
 

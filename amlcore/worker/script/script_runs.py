@@ -8,7 +8,7 @@ import time
 from amlcore.worker.durable import sync_parents, sync_tree
 from amlcore.worker.files import read_json, write_json
 from amlcore.worker.layout import RUN_VARIABLE, RunLayout
-from amlcore.worker.process_identity import identity
+from amlcore.worker.process_identity import current_user, identity
 from amlcore.worker.run_names import created_now
 
 _open = {}  # type: dict[str, int]
@@ -24,6 +24,7 @@ def start(folder, experiment, parent=None, name=None, script=None, **more):
     # type: (str, str, str | None, str | None, str | None, object) -> None
     """Write the record of a run that this script starts; the run ends with the script at the latest."""
     layout = RunLayout(folder)
+    process = identity()
     facts = {  # type: dict[str, object]
         "id": os.path.basename(folder),
         "experiment": experiment,
@@ -32,8 +33,10 @@ def start(folder, experiment, parent=None, name=None, script=None, **more):
         "created": created_now(),
         "script": script or os.path.basename(sys.argv[0]),
         "parameters": {},
+        "host": process["host"],
+        "user": current_user(),
     }
-    write_json(layout.driver, identity())
+    write_json(layout.driver, process)
     write_json(layout.run, dict(facts, **more))
     _enter(layout, "Running")
     _open[folder] = os.getpid()
