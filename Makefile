@@ -4,7 +4,7 @@ BIN := .venv/bin
 JOBS ?= $(shell expr $$(nproc) \* 3 / 2) # tests wait for half of their time
 export UV_PYTHON_DOWNLOADS := never
 
-.PHONY: help run test lint format mlflow faults newest bench bench-sweep bench-index bench-mlflow bench-page bench-serving lock clean
+.PHONY: help run test lint format mlflow faults newest bench bench-sweep bench-index bench-mlflow bench-page bench-serving bench-tracking lock clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1:\2/p' $(firstword $(MAKEFILE_LIST)) | sed 's/:/	/' | expand -t 24
