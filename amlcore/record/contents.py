@@ -60,10 +60,10 @@ class RecordContents:
         self.info: RunInfo | None = self._read_info()
         self.status: RunStatus | None = status or self._read(lambda: record.status)
         self.environment: RunEnvironment | None = self._read(lambda: record.environment)
-        self.outputs: list[OutputFile] = self._read(lambda: record.outputs) or []
         self.model: str | None = self._read(self._last_model)
         self.marks: Marks = self._read(lambda: read_marks(record.folder)) or Marks()
         self.pruned: Pruned = self._read(lambda: record.pruned) or Pruned()
+        self.outputs: list[OutputFile] = self._read(lambda: record.outputs_without(self.pruned)) or []
         self.series: LoggedSeries | None = None
         self._check_short_files()
         if thorough:

@@ -282,7 +282,11 @@ class Record:
     @property
     def outputs(self) -> list[OutputFile]:
         """The files that the run kept, unless they were pruned."""
-        if self.pruned.outputs is not None:
+        return self.outputs_without(self.pruned)
+
+    def outputs_without(self, pruned: Pruned) -> list[OutputFile]:
+        """The files that the run kept, by what was `pruned`, so that nothing is read twice."""
+        if pruned.outputs is not None:
             return []
         return [file for file in self._listed or [] if file.path.startswith("outputs/")]
 
