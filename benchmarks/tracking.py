@@ -170,7 +170,7 @@ def _multiply_record(folder: Path, copies: int) -> None:
     for run in [path.parent for path in folder.glob("outputs/bench/*/run.json")]:
         facts = json.loads((run / "run.json").read_text())
         for copy in range(1, copies):
-            other = run.parent / f"{2000 + copy}{run.name[4:]}"  # an id begins with the year
+            other = run.parent / f"{1000 + copy}{run.name[4:]}"  # an id begins with the year
             for path in run.rglob("*"):
                 if path.is_file() and path.name != "run.json":
                     target = other / path.relative_to(run)

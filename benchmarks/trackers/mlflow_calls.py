@@ -9,7 +9,6 @@ EXPERIMENT = "bench"
 
 
 def record(run: ShortRun) -> None:
-    mlflow.set_experiment(EXPERIMENT)
     with mlflow.start_run():
         mlflow.log_params(run.parameters)
         for step, accuracy in enumerate(run.accuracies):
@@ -37,4 +36,5 @@ def _search(filter_string: str, order: str) -> list[float]:
 
 
 if __name__ == "__main__":
+    mlflow.set_experiment(EXPERIMENT)
     main(record=record, close=close, newest=newest, best=best)
