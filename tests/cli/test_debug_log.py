@@ -51,7 +51,7 @@ def test_a_run_is_explained_on_stderr_alone(
 
 
 @pytest.mark.parametrize("environment", [{}, {"AMLCORE_DEBUG": "0"}, {"AMLCORE_DEBUG": ""}])
-def test_no_debug_lines_without_the_option(environment: dict[str, str], aml: Aml, write: Write) -> None:
+def test_no_more_lines_without_the_option(environment: dict[str, str], aml: Aml, write: Write) -> None:
     write("a.py", "")
 
     assert "debug" not in aml("run", "a.py", HERE, env=environment).err

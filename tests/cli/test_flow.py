@@ -64,8 +64,24 @@ def test_json_keys_of_a_run_are_stable(project: Path, aml: Aml, write: Write) ->
     aml("run", "a.py", HERE)
 
     assert list(runs(aml)[0]) == [
-        *("id", "experiment", "parent", "state", "reason", "script", "parameters", "metrics", "model", "attempt"),
-        *("created", "duration_s", "folder"),
+        "id",
+        "name",
+        "experiment",
+        "parent",
+        "state",
+        "reason",
+        "script",
+        "parameters",
+        "metrics",
+        "tags",
+        "note",
+        "archived",
+        "model",
+        "attempt",
+        "created",
+        "duration_s",
+        "user",
+        "folder",
     ]
 
 

@@ -8,12 +8,14 @@ tried on this machine; "" where it can.
 from __future__ import annotations
 
 import importlib
+import os
 import pkgutil
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from unittest import mock
 
 LONG_TRIES = 100
 LONGER = {"kill": 200}
@@ -72,7 +74,8 @@ def repeat(
     for seed in seeds:
         folder = Path(tempfile.mkdtemp(prefix=f"{kind.name}-{seed}-", dir=parent))
         try:
-            one = kind.attempt(seed, folder)
+            with mock.patch.dict(os.environ):  # what a try sets is not for the next one
+                one = kind.attempt(seed, folder)
         except Exception as error:  # a try that cannot be judged is no success
             one = Outcome(harmed=[f"the try itself failed: {type(error).__name__}: {error}"])
         if one.good:

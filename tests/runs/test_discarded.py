@@ -9,15 +9,15 @@ from tests.support.aml import HERE, Aml
 SCRIPT = """
 import os, sys
 from amlcore import Run
-os.makedirs("mlruns/0")
-for number in range(3): open("mlruns/0/{}".format(number), "w").close()
+os.makedirs("cache/0")
+for number in range(3): open("cache/0/{}".format(number), "w").close()
 open("results.txt", "w").close()
 open("data.csv", "a").write("changed")
 open("outputs/kept", "w").close()
 Run.get_context().log("score", 1)
 sys.exit(3 * ("fail" in sys.argv))
 """
-NOTE = "not kept: data.csv, results.txt, mlruns/ (3 files); only files in ./outputs are kept"
+NOTE = "not kept: data.csv, results.txt, cache/ (3 files); only files in ./outputs are kept"
 
 
 def test_files_beside_outputs_are_named(aml: Aml, write: Callable) -> None:

@@ -34,7 +34,7 @@ def test_one_trial_costs_the_sweep_that_trial_alone(
         if harm == "removed":
             shutil.rmtree(trial, ignore_errors=True)
         else:
-            (trial / "state.json").write_text("")
+            (trial / "state.json").write_text("{")
         go.touch()
         said = driver.communicate(timeout=60)[1]
 
