@@ -188,7 +188,7 @@ def _multiply_database(folder: Path, copies: int) -> None:
             place = columns.index("run_uuid")
             marks = ", ".join("?" * len(columns))
             copied = (
-                (*row[:place], f"{copy:02x}{row[place][2:]}", *row[place + 1 :])
+                (*row[:place], f"g{copy:03}{row[place][4:]}", *row[place + 1 :])  # no id of MLflow has a g
                 for copy in range(1, copies)
                 for row in rows
             )
