@@ -33,7 +33,8 @@ def get(url: str, path: str) -> Any:
 def test_experiments_of_any_name_and_all_runs_are_listed(url: str) -> None:
     experiments = get(url, f"{API}/experiments/search?max_results=100")["experiments"]
 
-    assert {one["name"] for one in experiments} == {"train", "a.b", LONG, "gallery", "search"}
+    names = {one["name"] for one in experiments} - {"growing"}  # a test in the browser adds that one
+    assert names == {"train", "a.b", LONG, "gallery", "search"}
     for name, runs in (("train", 8), ("a.b", 1), (LONG, 1), ("gallery", 8), ("search", 21)):
         assert get(url, f"{API}/experiments/get?experiment_id={name}")["experiment"]["name"] == name
         assert len(search(url, name)) == runs, name

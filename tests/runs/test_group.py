@@ -113,7 +113,7 @@ def test_an_unreadable_run_keeps_nobody_from_removing_others(workspace: Path, ru
     for words in (["archive", runs[DORA].name], ["note", runs[DORA].name, "mine"]):
         assert "who has not given you access" in BEN.aml(workspace, *words, status=1).err
     BEN.aml(workspace, "rm", "--undo")
-    BEN.aml(workspace, "prune", "--keep-best", "1", "--metric", "accuracy", "--dry-run")
+    BEN.aml(workspace, "prune", "--what", "outputs", "--keep-best", "1", "--metric", "accuracy", "--dry-run")
     BEN.aml(workspace, "rm", own.name, "--now")
 
 
